@@ -1,0 +1,57 @@
+/// One-dimensional arrays in the binary format of `array_send` and `array_recv` (PostgreSQL source, arrayfuncs.c):
+/// dimensions, a null flag, the element type, then length and lower bound of the dimension, then each element behind
+/// its length, -1 for null.
+extension Array: PostgresEncodable where Element: PostgresEncodable {
+  public static var postgresType: UInt32 {
+    guard let type = TypeID.arrayOf[Element.postgresType] else {
+      preconditionFailure("PostgreSQL has no arrays of arrays: \(Element.self)")
+    }
+    return type
+  }
+
+  public func encode(into bytes: inout [UInt8]) {
+    Int32(isEmpty ? 0 : 1).encodeBigEndian(into: &bytes)
+    Int32(contains(where: \.isNull) ? 1 : 0).encodeBigEndian(into: &bytes)
+    Element.postgresType.encodeBigEndian(into: &bytes)
+    guard !isEmpty else { return }
+    Int32(count).encodeBigEndian(into: &bytes)
+    Int32(1).encodeBigEndian(into: &bytes)
+    for element in self {
+      let lengthAt = bytes.count
+      Int32(-1).encodeBigEndian(into: &bytes)
+      guard !element.isNull else { continue }
+      element.encode(into: &bytes)
+      let length = Int32(bytes.count - lengthAt - MemoryLayout<Int32>.size)
+      Swift.withUnsafeBytes(of: length.bigEndian) { length in
+        bytes.replaceSubrange(lengthAt..<lengthAt + length.count, with: length)
+      }
+    }
+  }
+}
+
+/// Arrays without nulls; one with a null in it does not decode.
+extension Array: PostgresDecodable where Element: PostgresDecodable {
+  public static var readableTypes: [UInt32] { Element.readableTypes.compactMap { TypeID.arrayOf[$0] } }
+
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> [Element]? {
+    var rest = bytes[...]
+    func next() -> Int32? {
+      guard let value = Int32(bigEndianBytes: UnsafeRawBufferPointer(rebasing: rest.prefix(4))) else { return nil }
+      rest = rest.dropFirst(4)
+      return value
+    }
+    guard let dimensions = next(), next() != nil, let element = next() else { return nil }
+    guard Element.readableTypes.contains(UInt32(bitPattern: element)) else { return nil }
+    if dimensions == 0 { return [] }
+    guard dimensions == 1, let count = next(), count >= 0, next() != nil else { return nil }
+    var values: [Element] = []
+    values.reserveCapacity(Int(count))
+    for _ in 0..<count {
+      guard let length = next().map(Int.init), length >= 0, length <= rest.count else { return nil }
+      guard let value = Element.decode(UnsafeRawBufferPointer(rebasing: rest.prefix(length))) else { return nil }
+      values.append(value)
+      rest = rest.dropFirst(length)
+    }
+    return rest.isEmpty ? values : nil
+  }
+}

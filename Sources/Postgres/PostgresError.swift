@@ -1,0 +1,75 @@
+/// What can go wrong between this process and PostgreSQL. Business outcomes are never errors.
+public enum PostgresError: Error, Sendable {
+  /// No connection could be made, so nothing was sent.
+  case cannotConnect(String)
+
+  /// The connection broke while `statement` was under way: it may have taken effect or not.
+  case connectionLost(statement: String, message: String)
+
+  /// The server refused `statement`, which therefore had no effect.
+  case server(ServerError)
+
+  /// A row did not have the shape that `statement` declares: a programmer's error or a schema that does not fit.
+  case unexpectedRow(statement: String, message: String)
+
+  /// The pool was closed, or the wait for one of its connections was given up. Nothing was sent.
+  case poolUnavailable(String)
+
+  /// An error as the server reports it (PostgreSQL documentation, "Error and Notice Message Fields").
+  public struct ServerError: Sendable {
+    /// The five-character code, such as `23505` (PostgreSQL documentation, appendix A).
+    public let sqlState: String
+    public let message: String
+    public let detail: String?
+    public let hint: String?
+    /// The name of the prepared statement, or the start of the script's text.
+    public let statement: String
+  }
+
+  /// True when running the same statement again is certain not to do its work twice.
+  public var isSafeToRetry: Bool {
+    switch self {
+    case .cannotConnect, .poolUnavailable: true
+    case .server(let error): error.isConcurrencyFailure
+    case .connectionLost, .unexpectedRow: false
+    }
+  }
+
+  /// True when the server could not be reached or hung up: the time to answer "try later".
+  public var isDatabaseAway: Bool {
+    switch self {
+    case .cannotConnect, .connectionLost, .poolUnavailable: true
+    case .server(let error): error.isUnavailability
+    case .unexpectedRow: false
+    }
+  }
+}
+
+extension PostgresError.ServerError {
+  /// Two transactions were in each other's way and this one was rolled back (40001, 40P01): run it again, whole.
+  public var isConcurrencyFailure: Bool {
+    sqlState == "40001" || sqlState == "40P01"
+  }
+
+  /// The server is starting, stopping, full, or took longer than its time limits allow; another attempt may succeed.
+  var isUnavailability: Bool {
+    // 57P01-57P03: shutting down, crashed, starting up. 53xxx: out of a resource. 57014 and 55P03: a time limit.
+    // 25006: a standby that cannot write. 08xxx: the connection.
+    sqlState.hasPrefix("57P") || sqlState.hasPrefix("53") || sqlState.hasPrefix("08")
+      || ["57014", "55P03", "25006"].contains(sqlState)
+  }
+}
+
+extension PostgresError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .cannotConnect(let message): "cannot connect to PostgreSQL: \(message)"
+    case .connectionLost(let statement, let message): "connection lost during \(statement): \(message)"
+    case .server(let error):
+      "\(error.statement): \(error.message) (SQLSTATE \(error.sqlState))"
+        + (error.detail.map { ", \($0)" } ?? "")
+    case .unexpectedRow(let statement, let message): "\(statement) returned an unexpected row: \(message)"
+    case .poolUnavailable(let message): message
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import FoundationEssentials
+
+/// A type that can be a parameter.
+public protocol PostgresEncodable: Sendable {
+  /// The object id of the PostgreSQL type (`pg_type.oid`), written in front of the elements of an array.
+  static var postgresType: UInt32 { get }
+  var isNull: Bool { get }
+  /// Appends the value in PostgreSQL's binary format.
+  func encode(into bytes: inout [UInt8])
+}
+
+/// A type that can be read from a column.
+public protocol PostgresDecodable: Sendable {
+  /// The types (`pg_type.oid`) whose binary format this reads.
+  static var readableTypes: [UInt32] { get }
+  /// Reads the whole of `bytes`, or returns nil when they are no such value.
+  static func decode(_ bytes: UnsafeRawBufferPointer) -> Self?
+}
+
+extension PostgresEncodable {
+  public var isNull: Bool { false }
+}
+
+/// Object ids from PostgreSQL's `pg_type.dat`; they are part of its wire protocol and do not change.
+enum TypeID {
+  static let bool: UInt32 = 16
+  static let int8: UInt32 = 20
+  static let int4: UInt32 = 23
+  static let text: UInt32 = 25
+  static let json: UInt32 = 114
+  static let varchar: UInt32 = 1043
+  static let timestamptz: UInt32 = 1184
+  static let uuid: UInt32 = 2950
+
+  static let arrayOf: [UInt32: UInt32] = [
+    bool: 1000, int8: 1016, int4: 1007, text: 1009, json: 199, varchar: 1015, timestamptz: 1185, uuid: 2951,
+  ]
+}
+
+extension Bool: PostgresEncodable, PostgresDecodable {
+  public static var postgresType: UInt32 { TypeID.bool }
+  public static var readableTypes: [UInt32] { [TypeID.bool] }
+
+  public func encode(into bytes: inout [UInt8]) {
+    bytes.append(self ? 1 : 0)
+  }
+
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Bool? {
+    bytes.count == 1 ? bytes[0] != 0 : nil
+  }
+}
+
+extension FixedWidthInteger {
+  func encodeBigEndian(into bytes: inout [UInt8]) {
+    withUnsafeBytes(of: bigEndian) { bytes.append(contentsOf: $0) }
+  }
+
+  init?(bigEndianBytes bytes: UnsafeRawBufferPointer) {
+    guard bytes.count == MemoryLayout<Self>.size else { return nil }
+    self.init(bigEndian: bytes.loadUnaligned(as: Self.self))
+  }
+}
+
+extension Int32: PostgresEncodable, PostgresDecodable {
+  public static var postgresType: UInt32 { TypeID.int4 }
+  public static var readableTypes: [UInt32] { [TypeID.int4] }
+  public func encode(into bytes: inout [UInt8]) { encodeBigEndian(into: &bytes) }
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Int32? { Int32(bigEndianBytes: bytes) }
+}
+
+extension Int64: PostgresEncodable, PostgresDecodable {
+  public static var postgresType: UInt32 { TypeID.int8 }
+  public static var readableTypes: [UInt32] { [TypeID.int8] }
+  public func encode(into bytes: inout [UInt8]) { encodeBigEndian(into: &bytes) }
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Int64? { Int64(bigEndianBytes: bytes) }
+}
+
+extension String: PostgresEncodable, PostgresDecodable {
+  public static var postgresType: UInt32 { TypeID.text }
+  public static var readableTypes: [UInt32] { [TypeID.text, TypeID.varchar] }
+  public func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: utf8) }
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> String? { String(validating: bytes, as: UTF8.self) }
+}
+
+extension UUID: PostgresEncodable, PostgresDecodable {
+  public static var postgresType: UInt32 { TypeID.uuid }
+  public static var readableTypes: [UInt32] { [TypeID.uuid] }
+
+  public func encode(into bytes: inout [UInt8]) {
+    withUnsafeBytes(of: uuid) { bytes.append(contentsOf: $0) }
+  }
+
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> UUID? {
+    guard bytes.count == MemoryLayout<uuid_t>.size else { return nil }
+    return UUID(uuid: bytes.loadUnaligned(as: uuid_t.self))
+  }
+}
+
+/// The text of a `json` value, unparsed.
+public struct JSONText: PostgresEncodable, PostgresDecodable, Hashable {
+  public var text: String
+
+  public init(_ text: String) {
+    self.text = text
+  }
+
+  public static var postgresType: UInt32 { TypeID.json }
+  public static var readableTypes: [UInt32] { [TypeID.json] }
+  public func encode(into bytes: inout [UInt8]) { text.encode(into: &bytes) }
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> JSONText? { String.decode(bytes).map(JSONText.init) }
+}
+
+extension Optional: PostgresEncodable where Wrapped: PostgresEncodable {
+  public static var postgresType: UInt32 { Wrapped.postgresType }
+  public var isNull: Bool { self == nil }
+  public func encode(into bytes: inout [UInt8]) { self?.encode(into: &bytes) }
+}

@@ -1,0 +1,38 @@
+import CLibPQ
+
+/// Owns one `PGresult` and frees it. It stays on the executor of the connection that it came from.
+final class QueryResult {
+  let pointer: OpaquePointer
+
+  init(_ pointer: OpaquePointer) {
+    self.pointer = pointer
+  }
+
+  deinit {
+    PQclear(pointer)
+  }
+
+  var errorMessage: String {
+    String(cString: PQresultErrorMessage(pointer)).trimmingLines()
+  }
+
+  /// The error's fields, or nil when the message is libpq's own and not the server's.
+  func serverError(statement: String) -> PostgresError.ServerError? {
+    guard let sqlState = field("C") else { return nil }
+    return PostgresError.ServerError(
+      sqlState: sqlState, message: field("M") ?? errorMessage, detail: field("D"), hint: field("H"),
+      statement: statement)
+  }
+
+  /// A field of the error by its one-letter code (PostgreSQL documentation, "Error and Notice Message Fields").
+  private func field(_ code: Unicode.Scalar) -> String? {
+    PQresultErrorField(pointer, Int32(code.value)).map { String(cString: $0) }
+  }
+}
+
+extension String {
+  /// libpq's messages end in a line feed and may run over several lines; ours are one line.
+  func trimmingLines() -> String {
+    split(whereSeparator: \.isNewline).map { $0.drop(while: \.isWhitespace) }.joined(separator: " ")
+  }
+}

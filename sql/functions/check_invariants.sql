@@ -1,0 +1,58 @@
+-- Everything that must be true of the data at any moment, checked in one snapshot: this is a single statement. Returns
+-- for each check how many rows break it.
+create or replace function check_invariants()
+returns table (name text, description text, violations bigint)
+language sql stable
+as $$
+    select 'stock_is_conserved',
+           'total stock = available + units in active holds + units in live orders', count(*)
+    from products p
+    where p.total_stock <> p.available_stock
+        + (select coalesce(sum(h.quantity), 0) from holds h
+           where h.product_id = p.id and h.status = 'active')
+        + (select coalesce(sum(o.quantity), 0) from orders o
+           where o.product_id = p.id and o.status in ('pending_payment', 'paid'))
+    union all
+    select 'stock_is_in_range', '0 <= available stock <= total stock', count(*)
+    from products p
+    where p.available_stock not between 0 and p.total_stock
+    union all
+    select 'ordered_holds_have_their_order', 'a hold is ordered if and only if its order exists, for as many units',
+           count(*)
+    from holds h
+    full join orders o on o.product_id = h.product_id and o.id = h.id
+    where (o.id is not null or h.status = 'ordered')
+      and (o.quantity = h.quantity and h.status = 'ordered') is not true
+    union all
+    select 'paid_orders_have_one_payment', 'an order is paid if and only if exactly one success took effect on it',
+           count(*)
+    from orders o
+    full join (
+        select product_id, order_id, count(*) as payments
+        from payment_events
+        where status = 'success' and verdict in ('applied', 'reacquired')
+        group by product_id, order_id
+    ) e on e.product_id = o.product_id and e.order_id = o.id
+    where (o.status = 'paid') is distinct from (e.payments = 1) and (o.status = 'paid' or e.payments > 0)
+    union all
+    select 'cancelled_orders_have_their_failure', 'a cancelled order has exactly one failure that took effect', count(*)
+    from orders o
+    where o.status = 'cancelled' and 1 <> (
+        select count(*) from payment_events e
+        where e.product_id = o.product_id and e.order_id = o.id and e.status = 'failed' and e.verdict = 'applied')
+    union all
+    select 'no_event_waits_for_an_order_that_exists', 'parked events have no order', count(*)
+    from payment_events e
+    join orders o on o.product_id = e.product_id and o.id = e.order_id
+    where e.verdict = 'parked'
+    union all
+    select 'every_hold_will_expire', 'a product with active holds has a job that expires them', count(*)
+    from products p
+    where exists (select from holds h where h.product_id = p.id and h.status = 'active')
+      and not exists (select from scheduled_jobs j where j.product_id = p.id and j.kind = 'expire_holds')
+    union all
+    select 'every_unpaid_order_will_expire', 'a product with unpaid orders has a job that expires them', count(*)
+    from products p
+    where exists (select from orders o where o.product_id = p.id and o.status = 'pending_payment')
+      and not exists (select from scheduled_jobs j where j.product_id = p.id and j.kind = 'expire_orders')
+$$;

@@ -1,0 +1,13 @@
+-- Units in active holds whose time had run out at p_at: they count as available, released by a worker or not.
+-- Stable, so it sees the snapshot of the statement that calls it, and its sum fits that statement's available_stock.
+create or replace function lapsed_units(p_product_id integer, p_at timestamptz)
+returns bigint
+language plpgsql stable
+as $$
+begin
+    return coalesce((
+        select sum(quantity)
+        from holds
+        where product_id = p_product_id and status = 'active' and expires_at <= p_at), 0);
+end
+$$;
