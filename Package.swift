@@ -12,6 +12,7 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -43,7 +44,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "API",
-      dependencies: ["Checkout", "Postgres", crypto, httpTypes, hummingbird, logging, nioCore],
+      dependencies: ["Checkout", "Postgres", crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, serviceLifecycle],
       swiftSettings: strict),
     .target(
       name: "Checkout",

@@ -274,13 +274,15 @@ public actor Connection {
     condition.store(.reusable, ordering: .releasing)
   }
 
-  /// `dbname` is expanded as a connection string; what stands behind it in the list overrides the same key in it.
+  /// `dbname` is expanded as a connection string; what stands behind it in the list overrides the same key in it. Server
+  /// options that the string itself has come last and so have the last word.
   private func startConnecting() -> OpaquePointer? {
     func milliseconds(_ duration: Duration) -> Int { Int(duration / .milliseconds(1)) }
     let limits = """
       -c statement_timeout=\(milliseconds(configuration.statementTimeout)) \
       -c lock_timeout=\(milliseconds(configuration.lockTimeout)) \
-      -c idle_in_transaction_session_timeout=\(milliseconds(configuration.idleInTransactionTimeout))
+      -c idle_in_transaction_session_timeout=\(milliseconds(configuration.idleInTransactionTimeout)) \
+      \(configuration.value(of: "options") ?? "")
       """
     let settings = [
       ("dbname", configuration.url),

@@ -1,3 +1,5 @@
+import CLibPQ
+
 /// How to reach a database and how long it may take over anything.
 public struct ConnectionConfiguration: Sendable {
   /// A libpq connection URI or keyword string; several hosts are allowed (PostgreSQL documentation, "Connection Strings").
@@ -29,5 +31,28 @@ public struct ConnectionConfiguration: Sendable {
 
   public init(url: String) {
     self.url = url
+  }
+
+  /// What libpq finds wrong with `url`, nil when it can be used.
+  public var urlProblem: String? {
+    var message: UnsafeMutablePointer<CChar>?
+    let options = PQconninfoParse(url, &message)
+    defer {
+      PQconninfoFree(options)
+      PQfreemem(message)
+    }
+    return options == nil ? message.map { String(cString: $0).trimmingLines() } ?? "out of memory" : nil
+  }
+
+  /// The value of a keyword in `url`, nil when it has none.
+  func value(of keyword: String) -> String? {
+    guard let options = PQconninfoParse(url, nil) else { return nil }
+    defer { PQconninfoFree(options) }
+    var option = options
+    while let name = option.pointee.keyword {
+      if String(cString: name) == keyword { return option.pointee.val.map { String(cString: $0) } }
+      option += 1
+    }
+    return nil
   }
 }

@@ -1,0 +1,75 @@
+import Checkout
+import Hummingbird
+import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// The HTTP server in front of a checkout: HTTP in, JSON out, no rules of its own.
+public struct APIServer: Service {
+  public struct Configuration: Sendable {
+    /// The name or address to listen on.
+    public var host: String
+    /// 0 lets the system choose.
+    public var port: Int
+    /// Checks payment events. Nil takes unsigned ones, for local use.
+    public var webhookVerifier: WebhookVerifier?
+    /// Opens the admin calls. Nil keeps them closed.
+    public var adminToken: String?
+    /// Larger request bodies are refused.
+    public var maximumBodyBytes: Int
+    /// A connection without a request for this long is closed.
+    public var idleTimeout: Duration
+
+    public init(
+      host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
+      maximumBodyBytes: Int = 16 * 1024, idleTimeout: Duration = .seconds(60)
+    ) {
+      self.host = host
+      self.port = port
+      self.webhookVerifier = webhookVerifier
+      self.adminToken = adminToken
+      self.maximumBodyBytes = maximumBodyBytes
+      self.idleTimeout = idleTimeout
+    }
+  }
+
+  /// Connections that wait to be accepted. A sale's buyers all connect in the same second.
+  private static let backlog = 4096
+
+  private let application: Application<RouterResponder<AppContext>>
+
+  /// - Parameter onListening: called with the port once connections are accepted.
+  public init(
+    checkout: Checkout, configuration: Configuration, logger: Logger,
+    onListening: @escaping @Sendable (Int) async -> Void
+  ) {
+    let router = Router(context: AppContext.self)
+    router.add(middleware: RequestIDMiddleware())
+    router.add(middleware: ProblemMiddleware())
+    let api = router.group("api")
+    let bodies = RequestBodies(maximumBytes: configuration.maximumBodyBytes)
+    ProductRoutes(checkout: checkout).add(to: api)
+    HoldRoutes(checkout: checkout, bodies: bodies).add(to: api)
+    OrderRoutes(checkout: checkout, bodies: bodies).add(to: api)
+    WebhookRoutes(checkout: checkout, bodies: bodies, verifier: configuration.webhookVerifier).add(to: api)
+    AdminRoutes(checkout: checkout, bodies: bodies)
+      .add(to: api.group("admin").add(middleware: AdminAuthentication(token: configuration.adminToken)))
+    HealthRoutes(checkout: checkout).add(to: router)
+    ProblemRoutes().add(to: router)
+
+    application = Application(
+      responder: router.buildResponder(),
+      server: .http1(configuration: .init(idleTimeout: TimeAmount(configuration.idleTimeout))),
+      configuration: ApplicationConfiguration(
+        address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
+      onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
+      logger: logger)
+  }
+
+  /// Serves until graceful shutdown, and then until the requests under way are answered.
+  ///
+  /// - Throws: when it cannot listen.
+  public func run() async throws {
+    try await application.run()
+  }
+}

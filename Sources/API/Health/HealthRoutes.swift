@@ -1,0 +1,21 @@
+import Checkout
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// `GET /health/live` and `GET /health/ready`, for whoever restarts servers and spreads requests among them.
+struct HealthRoutes {
+  let checkout: Checkout
+
+  func add(to router: Router<AppContext>) {
+    router.group("health")
+      .get("live") { _, _ in try Response.json(["status": "live"]) }
+      .get("ready") { _, _ in
+        guard await checkout.isReady() else {
+          throw Problem(
+            .databaseUnavailable, "The database is away, or its schema is not this server's.", retryAfterSeconds: 1)
+        }
+        return try Response.json(["status": "ready"])
+      }
+  }
+}

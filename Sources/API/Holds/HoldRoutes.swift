@@ -1,0 +1,96 @@
+import Checkout
+import HTTPTypes
+import Hummingbird
+
+/// `POST /api/holds`, `GET` and `DELETE /api/holds/{id}`.
+struct HoldRoutes {
+  let checkout: Checkout
+  let bodies: RequestBodies
+
+  func add(to router: RouterGroup<AppContext>) {
+    router.group("holds")
+      .post(use: reserve)
+      .get(":id", use: show)
+      .delete(":id", use: release)
+  }
+
+  @Sendable private func reserve(_ request: Request, context: AppContext) async throws -> Response {
+    let body = try await bodies.decode(ReserveBody.self, from: request)
+    switch try await checkout.reserveHold(productID: body.productID, quantity: body.quantity) {
+    case .held(let hold):
+      return try .json(
+        HoldBody(hold), status: .created, headers: [.location: "/api/holds/" + hold.id.holdText])
+    case .insufficientStock: throw Problem.insufficientStock
+    case .productNotFound: throw Problem.notFound("product")
+    }
+  }
+
+  @Sendable private func show(_ request: Request, context: AppContext) async throws -> Response {
+    guard let id = context.holdID, let hold = try await checkout.hold(id) else { throw Problem.notFound("hold") }
+    return try .json(HoldBody(hold))
+  }
+
+  @Sendable private func release(_ request: Request, context: AppContext) async throws -> Response {
+    guard let id = context.holdID, let hold = try await checkout.releaseHold(id) else {
+      throw Problem.notFound("hold")
+    }
+    switch hold.status {
+    case .released: return try .json(HoldBody(hold))
+    case .ordered: throw Problem.holdAlreadyOrdered(id)
+    case .expired, .active: throw Problem.holdExpired
+    }
+  }
+}
+
+extension AppContext {
+  /// The hold's id in the path, nil when it cannot be one of ours.
+  fileprivate var holdID: ReservationID? {
+    parameters.get("id").flatMap { ReservationID(holdText: $0) }
+  }
+}
+
+private struct ReserveBody: Decodable {
+  let productID: Int32
+  let quantity: Int32
+
+  private enum CodingKeys: String, CodingKey {
+    case productID = "product_id"
+    case quantity
+    /// The name that some clients use for `quantity`.
+    case qty
+  }
+
+  init(from decoder: any Decoder) throws {
+    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+    let productID = members.positiveInteger(.productID)
+    let quantity = members.positiveInteger(members.contains(.qty) && !members.contains(.quantity) ? .qty : .quantity)
+    (self.productID, self.quantity) = try members.require(productID, quantity)
+  }
+}
+
+struct HoldBody: Encodable {
+  private let hold: Hold
+
+  init(_ hold: Hold) {
+    self.hold = hold
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case holdID = "hold_id"
+    case productID = "product_id"
+    case quantity, status
+    case expiresAt = "expires_at"
+    case expiresInSeconds = "expires_in_seconds"
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(hold.id.holdText, forKey: .holdID)
+    try container.encode(hold.id.productID, forKey: .productID)
+    try container.encode(hold.quantity, forKey: .quantity)
+    try container.encode(hold.status.rawValue, forKey: .status)
+    try container.encode(hold.expiresAt.rfc3339, forKey: .expiresAt)
+    // Whole seconds that are certainly left.
+    try container.encode(hold.remaining.components.seconds, forKey: .expiresInSeconds)
+  }
+}

@@ -1,0 +1,37 @@
+import Crypto
+import FoundationEssentials
+
+/// Signs and checks messages by the Standard Webhooks scheme (standardwebhooks.com, specification 1.0.0): HMAC-SHA256
+/// with a shared secret over `id.timestamp.body`, the raw bytes as they travel.
+public struct WebhookSecret: Sendable {
+  private let key: SymmetricKey
+
+  /// - Parameter text: `whsec_` and the key in Base64. Nil when it is not that, or the key is empty.
+  public init?(_ text: String) {
+    guard text.hasPrefix("whsec_"), let bytes = Data(base64Encoded: String(text.dropFirst("whsec_".count))),
+      !bytes.isEmpty
+    else { return nil }
+    key = SymmetricKey(data: bytes)
+  }
+
+  /// The value of `webhook-signature`.
+  ///
+  /// - Parameter timestamp: Unix seconds, as in `webhook-timestamp`.
+  public func signature(id: String, timestamp: Int64, body: some DataProtocol) -> String {
+    var hmac = HMAC<SHA256>(key: key)
+    Self.update(&hmac, id: id, timestamp: String(timestamp), body: body)
+    return "v1," + Data(hmac.finalize()).base64EncodedString()
+  }
+
+  /// Compares in a time that does not depend on where the two differ.
+  func isValid(_ code: Data, id: String, timestamp: String, body: some DataProtocol) -> Bool {
+    var hmac = HMAC<SHA256>(key: key)
+    Self.update(&hmac, id: id, timestamp: timestamp, body: body)
+    return hmac.finalize() == code
+  }
+
+  private static func update(_ hmac: inout HMAC<SHA256>, id: String, timestamp: String, body: some DataProtocol) {
+    hmac.update(data: Data("\(id).\(timestamp).".utf8))
+    hmac.update(data: body)
+  }
+}

@@ -1,0 +1,35 @@
+import Postgres
+
+/// Whether everything holds that must be true of the data at any moment, as of one snapshot.
+public struct Audit: Sendable {
+  public struct Check: Sendable {
+    public let name: String
+    /// What must be true, in words.
+    public let description: String
+    /// How many rows break it.
+    public let violations: Int64
+  }
+
+  public let checks: [Check]
+
+  public var isClean: Bool { checks.allSatisfy { $0.violations == 0 } }
+
+  /// Reads whole tables: takes the longer, the more holds and orders there are.
+  ///
+  /// - Throws: `PostgresError`, `CancellationError`.
+  public static func run(on database: Pool) async throws -> Audit {
+    Audit(checks: try await database.execute(CheckInvariants()))
+  }
+
+  private struct CheckInvariants: PreparedStatement {
+    static let name = "check_invariants"
+    static let sql = "select * from check_invariants()"
+    static let isCancellable = true
+
+    func bind(to parameters: inout Parameters) {}
+
+    static func decode(_ row: inout Row) throws -> Check {
+      Check(name: try row.decode(), description: try row.decode(), violations: try row.decode())
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import ServiceLifecycle
+import Synchronization
+
+/// A use case that is carried out for many callers in one round trip to the database.
+protocol BatchedUseCase: Sendable {
+  associatedtype Request: Sendable
+  associatedtype Outcome: Sendable
+
+  /// Requests in different lanes are never in one batch and do not wait for each other.
+  associatedtype Lane: Hashable & Sendable
+  func lane(of request: Request) -> Lane
+
+  /// Carries out all requests of a lane, in the order in which they came.
+  ///
+  /// - Returns: one outcome a request, in the same order.
+  /// - Throws: what every one of these callers is told; then nothing may be assumed about what took effect.
+  func execute(_ requests: [Request], lane: Lane) async throws -> [Outcome]
+}
+
+/// Shares round trips to the database among those who wait for one.
+///
+/// What arrives in a lane while its last batch is under way makes up the next batch. There is no timer: an idle lane
+/// sends a batch of one at once, a busy one batches by itself, the more the busier it is. Every batch starts after the
+/// requests in it arrived, so that what it reads is never older than the question.
+final class Batcher<UseCase: BatchedUseCase>: Service {
+  /// Bounds the time for which a batch holds its locks, and the size of its parameters.
+  static var maximumBatchSize: Int { 512 }
+
+  private typealias Caller = (request: UseCase.Request, continuation: CheckedContinuation<UseCase.Outcome, any Error>)
+
+  private struct State {
+    /// The callers who wait, by lane. A lane is present, if empty, while a task works it.
+    var lanes: [UseCase.Lane: [Caller]] = [:]
+    var isClosed = false
+  }
+
+  private let useCase: UseCase
+  private let state = Mutex(State())
+  private let (busyLanes, busyLanesSink) = AsyncStream.makeStream(of: UseCase.Lane.self)
+
+  init(_ useCase: UseCase) {
+    self.useCase = useCase
+  }
+
+  /// Waits for the outcome of the batch that takes up the request. The request is carried out even if the caller's task
+  /// is cancelled meanwhile.
+  ///
+  /// - Throws: what `execute` throws for the whole batch; `CheckoutError.shuttingDown` after `run` was told to end.
+  func callAsFunction(_ request: UseCase.Request) async throws -> UseCase.Outcome {
+    let lane = useCase.lane(of: request)
+    return try await withCheckedThrowingContinuation { continuation in
+      let isClosed = state.withLock { state in
+        if state.isClosed { return true }
+        if state.lanes[lane] == nil {
+          state.lanes[lane] = []
+          busyLanesSink.yield(lane)
+        }
+        state.lanes[lane]!.append((request, continuation))
+        return false
+      }
+      if isClosed { continuation.resume(throwing: CheckoutError.shuttingDown) }
+    }
+  }
+
+  /// Works the lanes until graceful shutdown, and then until everybody who was accepted has an answer.
+  func run() async {
+    await withGracefulShutdownHandler {
+      await withDiscardingTaskGroup { group in
+        for await lane in busyLanes {
+          group.addTask { await self.work(lane) }
+        }
+      }
+    } onGracefulShutdown: {
+      self.close()
+    }
+    // Only a cancelled run, which drops lanes without working them, leaves anybody here.
+    close()
+    let forgotten = state.withLock { state in
+      defer { state.lanes = [:] }
+      return state.lanes.values.joined()
+    }
+    for caller in forgotten { caller.continuation.resume(throwing: CheckoutError.shuttingDown) }
+  }
+
+  /// Lanes are announced under the same lock, so every lane that was accepted has been announced before the end is.
+  private func close() {
+    state.withLock { state in
+      state.isClosed = true
+      busyLanesSink.finish()
+    }
+  }
+
+  private func work(_ lane: UseCase.Lane) async {
+    while let callers = takeBatch(lane) {
+      do {
+        let outcomes = try await useCase.execute(callers.map(\.request), lane: lane)
+        precondition(outcomes.count == callers.count, "one outcome for each request")
+        for (caller, outcome) in zip(callers, outcomes) { caller.continuation.resume(returning: outcome) }
+      } catch {
+        for caller in callers { caller.continuation.resume(throwing: error) }
+      }
+    }
+  }
+
+  /// The longest waiting callers of a lane, or nil when nobody waits, upon which the lane ends.
+  private func takeBatch(_ lane: UseCase.Lane) -> [Caller]? {
+    state.withLock { state in
+      guard let waiting = state.lanes[lane], !waiting.isEmpty else {
+        state.lanes[lane] = nil
+        return nil
+      }
+      if waiting.count <= Self.maximumBatchSize {
+        state.lanes[lane] = []
+        return waiting
+      }
+      state.lanes[lane]!.removeFirst(Self.maximumBatchSize)
+      return Array(waiting.prefix(Self.maximumBatchSize))
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import Postgres
+
+/// A reservation of units of one product for a limited time.
+public struct Hold: Sendable, Equatable {
+  public enum Status: String, Sendable {
+    case active, ordered, released, expired
+  }
+
+  public let id: ReservationID
+  public let quantity: Int32
+  /// Past `expiresAt` never `active`, whether a worker has been there or not.
+  public let status: Status
+  public let expiresAt: Timestamp
+  /// Until `expiresAt`, by the database's clock, when this was read. Not negative.
+  public let remaining: Duration
+}
+
+extension Hold {
+  /// Reads the columns of `read_holds` and `release_holds`.
+  init(_ row: inout Row) throws {
+    self.init(
+      id: try row.decodeReservationID(), quantity: try row.decode(), status: try row.decodeCase(),
+      expiresAt: try row.decode(), remaining: .microseconds(try row.decode(Int64.self)))
+  }
+}

@@ -1,0 +1,31 @@
+import FoundationEssentials
+import Postgres
+
+/// Gives back the units of an active hold. A hold that is no longer active stays as it is.
+struct ReleaseHold: BatchedUseCase {
+  let database: Pool
+
+  func lane(of id: ReservationID) -> Int32 { id.productID }
+
+  func execute(_ ids: [ReservationID], lane productID: Int32) async throws -> [Hold?] {
+    let found = try await database.transact(Statement(productID: productID, ids: ids.map(\.uuid)))
+    let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0) })
+    return ids.map { byID[$0] }
+  }
+
+  private struct Statement: PreparedStatement {
+    static let name = "release_holds"
+    static let sql = "select * from release_holds($1::integer, $2::uuid[])"
+    let productID: Int32
+    let ids: [UUID]
+
+    func bind(to parameters: inout Parameters) {
+      parameters.append(productID)
+      parameters.append(ids)
+    }
+
+    static func decode(_ row: inout Row) throws -> Hold {
+      try Hold(&row)
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import Logging
+import Postgres
+import ServiceLifecycle
+
+/// Expires holds and orders in time, by the jobs in `scheduled_jobs`. Every server runs one; a job goes to whoever
+/// claims it first.
+///
+/// Nothing that clients are told depends on it: reads count lapsed holds as available, and reservations reclaim them.
+///
+/// Between jobs it sleeps until the earliest one is due. A server that makes a job due earlier than that announces it
+/// with NOTIFY, after its commit and on a connection of its own: a pending notification takes an instance-wide lock at
+/// commit, which would make all sales wait for each other. When a notification is lost, polling finds the job.
+struct JobRunner: Service {
+  /// The longest sleep, and so the longest delay of a job whose announcement was lost.
+  static let pollInterval: Duration = .seconds(1)
+
+  /// Holds or orders that one transaction expires: enough to be fast, few enough not to keep buyers waiting for the
+  /// product's row.
+  static let batchSize: Int32 = 1000
+
+  static let channel = "scheduled_jobs"
+
+  private let database: Pool
+  private let listener: ConnectionConfiguration
+  private let logger: Logger
+  private let alarm = Alarm()
+  /// Announcements not yet sent; one stands for all.
+  private let announcements = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+
+  init(database: Pool, listener: ConnectionConfiguration, logger: Logger) {
+    self.database = database
+    self.listener = listener
+    self.logger = logger
+  }
+
+  /// Tells all servers that a job is due earlier than they may expect. Returns at once; to be called after the commit.
+  func announce() {
+    alarm.ring()
+    announcements.continuation.yield()
+  }
+
+  func run() async {
+    await cancelWhenGracefulShutdown {
+      await withDiscardingTaskGroup { group in
+        group.addTask { await self.work() }
+        group.addTask { await self.listen() }
+        group.addTask { await self.sendAnnouncements() }
+      }
+    }
+  }
+
+  private func work() async {
+    while !Task.isCancelled {
+      do {
+        let untilNext = try await runDueJobs()
+        await alarm.nap(atMost: min(untilNext ?? Self.pollInterval, Self.pollInterval))
+      } catch {
+        if !Task.isCancelled { logger.warning("jobs cannot run", metadata: ["error": "\(error)"]) }
+        await alarm.nap(atMost: Self.pollInterval)
+      }
+    }
+  }
+
+  /// - Returns: how long until the next job is due, nil when there is none.
+  private func runDueJobs() async throws -> Duration? {
+    while true {
+      let run = try await database.transact(RunNextJob(batchSize: Self.batchSize))[0]
+      guard let expired = run.expired else { return run.untilNext }
+      logger.debug("job done", metadata: ["expired": "\(expired)"])
+      if Task.isCancelled { return nil }
+    }
+  }
+
+  /// Also wakes the worker each time listening begins, since nothing was heard before.
+  private func listen() async {
+    for await _ in NotificationListener(listener, channels: [Self.channel]) { alarm.ring() }
+  }
+
+  private func sendAnnouncements() async {
+    for await _ in announcements.stream {
+      do {
+        _ = try await database.execute(Notify())
+      } catch {
+        logger.debug("an announcement was lost; polling makes up for it", metadata: ["error": "\(error)"])
+      }
+    }
+  }
+
+  private struct RunNextJob: PreparedStatement {
+    static let name = "run_next_job"
+    static let sql = "select * from run_next_job($1::integer)"
+    let batchSize: Int32
+
+    func bind(to parameters: inout Parameters) {
+      parameters.append(batchSize)
+    }
+
+    static func decode(_ row: inout Row) throws -> (expired: Int32?, untilNext: Duration?) {
+      (try row.decodeIfPresent(), try row.decodeIfPresent(Int64.self).map { .microseconds($0) })
+    }
+  }
+
+  private struct Notify: PreparedStatement {
+    static let name = "announce_jobs"
+    static let sql = "select 1 from pg_notify('\(JobRunner.channel)', '')"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws {}
+  }
+}

@@ -1,0 +1,129 @@
+import Postgres
+
+/// Brings a database's schema up to what this program needs.
+///
+/// Migrations run once each, in the order of their names, each in a transaction of its own. Functions are replaced
+/// whenever their text changed. Any number of migrators may run at once: each transaction first takes one advisory lock
+/// and then looks at what is left to do.
+public struct Migrator: Sendable {
+  /// Guards the schema. The number only has to be no other's: it spells "flashsal" in ASCII.
+  private static let lockKey: Int64 = 0x666c_6173_6873_616c
+
+  private let database: Pool
+
+  /// - Parameter configuration: as a role that may create tables. Its time limits are replaced by ones that fit DDL.
+  public init(_ configuration: ConnectionConfiguration) {
+    var configuration = configuration
+    configuration.statementTimeout = .seconds(600)
+    configuration.lockTimeout = .seconds(60)
+    configuration.idleInTransactionTimeout = .seconds(60)
+    database = Pool(configuration, size: 1)
+  }
+
+  /// Applies what is missing.
+  ///
+  /// - Returns: the names of the migrations and functions that were applied.
+  /// - Throws: `MigrationError` when the database is newer than this program or a migration was edited, `PostgresError`.
+  public func migrate() async throws -> [String] {
+    try await closing {
+      var applied: [String] = []
+      while let file = try await database.withConnection(applyNext) { applied.append(file) }
+      return applied
+    }
+  }
+
+  /// - Throws: `PostgresError`.
+  public func status() async throws -> SchemaStatus {
+    try await closing { try await SchemaStatus.read(from: database) }
+  }
+
+  /// - Throws: `MigrationError` unless the schema is just what this program needs, `PostgresError`.
+  public func verify() async throws {
+    let status = try await status()
+    try Self.refuseUnlessOurs(status)
+    if !status.isCurrent {
+      throw MigrationError.schemaIsBehind(pending: status.pendingMigrations + status.outdatedFunctions)
+    }
+  }
+
+  private func closing<Result>(_ body: () async throws -> Result) async throws -> Result {
+    do {
+      let result = try await body()
+      await database.close()
+      return result
+    } catch {
+      await database.close()
+      throw error
+    }
+  }
+
+  private static func refuseUnlessOurs(_ status: SchemaStatus) throws {
+    if let name = status.unknownMigrations.first { throw MigrationError.databaseIsNewer(migration: name) }
+    if let name = status.editedMigrations.first { throw MigrationError.migrationWasEdited(migration: name) }
+  }
+
+  /// Applies the first thing that is missing, or returns nil when nothing is. An error leaves the transaction open, and
+  /// the pool then drops the connection, which rolls it back.
+  private func applyNext(_ connection: Connection) async throws -> String? {
+    try await connection.executeScript("begin; select pg_advisory_xact_lock(\(Self.lockKey))")
+    try await connection.executeScript(
+      """
+      create table if not exists schema_files (
+          kind       text        not null,
+          name       text        not null,
+          checksum   text        not null,
+          applied_at timestamptz not null default now(),
+          constraint schema_files_pkey primary key (kind, name),
+          constraint schema_files_kind_known check (kind in ('migration', 'function'))
+      )
+      """)
+    let status = try await SchemaStatus.read(on: connection)
+    try Self.refuseUnlessOurs(status)
+    let next =
+      SQLFile.migrations.first { status.pendingMigrations.contains($0.key.name) }
+      ?? SQLFile.functions.first { status.outdatedFunctions.contains($0.key.name) }
+    if let next {
+      // Functions may call others that come later in the alphabet.
+      try await connection.executeScript("set local check_function_bodies = off")
+      try await connection.executeScript(next.text)
+      _ = try await connection.execute(RecordFile(file: next))
+    }
+    try await connection.executeScript("commit")
+    return next?.key.name
+  }
+
+  private struct RecordFile: PreparedStatement {
+    static let name = "record_schema_file"
+    static let sql = """
+      insert into schema_files (kind, name, checksum) values ($1::text, $2::text, $3::text)
+      on conflict (kind, name) do update set checksum = excluded.checksum, applied_at = now()
+      """
+    let file: SQLFile
+
+    func bind(to parameters: inout Parameters) {
+      parameters.append(file.key.kind.rawValue)
+      parameters.append(file.key.name)
+      parameters.append(file.checksum)
+    }
+
+    static func decode(_ row: inout Row) throws {}
+  }
+}
+
+/// Why a schema cannot be used as it is. Each describes itself in one line that says what to do.
+public enum MigrationError: Error, CustomStringConvertible {
+  case databaseIsNewer(migration: String)
+  case migrationWasEdited(migration: String)
+  case schemaIsBehind(pending: [String])
+
+  public var description: String {
+    switch self {
+    case .databaseIsNewer(let name):
+      "the database is newer than this program: it has migration \(name); use a newer version of flashsale"
+    case .migrationWasEdited(let name):
+      "migration \(name) was edited after it was applied; restore its text and add a new migration instead"
+    case .schemaIsBehind(let pending):
+      "the database's schema is behind (\(pending.count) files to apply); run `flashsale migrate`"
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import Postgres
+
+/// One delivery from the payment provider, known by its idempotency key.
+public struct PaymentEvent: Sendable, Hashable {
+  public enum Status: String, Sendable, CaseIterable {
+    case success, failed
+  }
+
+  /// 1 to 255 characters.
+  public let idempotencyKey: String
+  public let orderID: ReservationID
+  public let status: Status
+  /// In minor units of the currency; compared with the order's when given.
+  public let amount: Int64?
+  /// ISO 4217; compared with the order's when given.
+  public let currency: String?
+
+  public init(idempotencyKey: String, orderID: ReservationID, status: Status, amount: Int64?, currency: String?) {
+    self.idempotencyKey = idempotencyKey
+    self.orderID = orderID
+    self.status = status
+    self.amount = amount
+    self.currency = currency
+  }
+
+  /// What an event did.
+  public enum Verdict: String, Sendable {
+    /// A pending order was paid or cancelled.
+    case applied
+    /// The order does not exist yet; the transaction that places it applies the event.
+    case parked
+    /// A success after the order was cancelled or expired, and its units could be taken again.
+    case reacquired
+    /// Money was taken for nothing: the units are gone, or the order was paid before under another key.
+    case refundDue = "refund_due"
+    /// The amount or currency is not the order's.
+    case amountMismatch = "amount_mismatch"
+    /// A failure after the order was settled otherwise.
+    case ignored
+  }
+}
+
+/// A payment event with what it did.
+public struct RecordedPaymentEvent: Sendable {
+  public let event: PaymentEvent
+  public let verdict: PaymentEvent.Verdict
+  /// The order's status after the verdict; nil while the event is parked.
+  public let orderStatus: Order.Status?
+  public let receivedAt: Timestamp
+}

@@ -1,0 +1,22 @@
+import Postgres
+
+extension Pool {
+  /// How often a statement is run that keeps getting into the way of others. Each attempt starts after the transaction
+  /// that it lost to has ended, so a second one nearly always succeeds.
+  private static var maximumAttempts: Int { 5 }
+
+  /// Runs a statement that is a transaction of its own, again when it was rolled back by a deadlock or a serialization
+  /// failure.
+  ///
+  /// - Throws: `PostgresError`.
+  func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+    for _ in 1..<Self.maximumAttempts {
+      do {
+        return try await execute(statement)
+      } catch PostgresError.server(let error) where error.isConcurrencyFailure {
+        continue
+      }
+    }
+    return try await execute(statement)
+  }
+}

@@ -1,0 +1,43 @@
+import Postgres
+
+/// Puts a product on sale, all of its stock available. Yields the product's id.
+public struct CreateProduct: PreparedStatement {
+  public static let name = "create_product"
+  public static let sql = "select * from create_product($1::integer, $2::text, $3::integer, $4::text, $5::integer)"
+
+  /// The product that demonstrations and README examples buy.
+  public static let demonstration = CreateProduct(
+    onlyAsFirst: 1, name: "Hoodie", price: 5000, currency: "USD", stock: 100)
+
+  private let onlyAsFirst: Int32?
+  private let productName: String
+  private let price: Int32
+  private let currency: String
+  private let stock: Int32
+
+  /// - Parameters:
+  ///   - onlyAsFirst: an id for the product, which is then made only if there is none at all.
+  ///   - name: 1 to 200 characters.
+  ///   - price: in minor units of the currency, at least 1.
+  ///   - currency: three capital letters, ISO 4217.
+  ///   - stock: in units, at least 1.
+  public init(onlyAsFirst: Int32? = nil, name: String, price: Int32, currency: String, stock: Int32) {
+    self.onlyAsFirst = onlyAsFirst
+    self.productName = name
+    self.price = price
+    self.currency = currency
+    self.stock = stock
+  }
+
+  public func bind(to parameters: inout Parameters) {
+    parameters.append(onlyAsFirst)
+    parameters.append(productName)
+    parameters.append(price)
+    parameters.append(currency)
+    parameters.append(stock)
+  }
+
+  public static func decode(_ row: inout Row) throws -> Int32 {
+    try row.decode()
+  }
+}

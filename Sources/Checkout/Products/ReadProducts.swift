@@ -1,0 +1,62 @@
+import Postgres
+
+/// Reads products with their exact stock. One query answers everybody who asked since the last one started.
+struct ReadProducts: BatchedUseCase {
+  enum Request: Sendable {
+    case one(Int32)
+    case all
+  }
+
+  let database: Pool
+
+  /// Products are read together, all others than lists by one query, so there are two lanes.
+  enum Lane {
+    case some, all
+  }
+
+  func lane(of request: Request) -> Lane {
+    switch request {
+    case .one: .some
+    case .all: .all
+    }
+  }
+
+  /// - Returns: what was found, for each request.
+  func execute(_ requests: [Request], lane: Lane) async throws -> [[Product]] {
+    guard lane == .some else {
+      let all = try await database.execute(Statement(ids: nil))
+      return requests.map { _ in all }
+    }
+    let ids = requests.compactMap { request in
+      if case .one(let id) = request { id } else { nil }
+    }
+    let found = try await database.execute(Statement(ids: Array(Set(ids))))
+    let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, [$0]) })
+    return ids.map { byID[$0] ?? [] }
+  }
+
+  private struct Statement: PreparedStatement {
+    static let name = "read_products"
+    static let sql = "select * from read_products($1::integer[])"
+    let ids: [Int32]?
+
+    func bind(to parameters: inout Parameters) {
+      parameters.append(ids)
+    }
+
+    static func decode(_ row: inout Row) throws -> Product {
+      Product(
+        id: try row.decode(), name: try row.decode(), price: try row.decode(), currency: try row.decode(),
+        totalStock: try row.decode(), availableStock: try row.decode())
+    }
+  }
+}
+
+extension Product {
+  /// Every product, by id, with its exact stock.
+  ///
+  /// - Throws: `PostgresError`.
+  public static func all(in database: Pool) async throws -> [Product] {
+    try await ReadProducts(database: database).execute([.all], lane: .all)[0]
+  }
+}

@@ -1,0 +1,81 @@
+import Crypto
+import Postgres
+
+/// How a database's schema compares with the SQL that this program carries.
+public struct SchemaStatus: Sendable {
+  /// Migrations of this program that the database lacks, in order.
+  public let pendingMigrations: [String]
+  /// Functions that the database lacks or has in another version.
+  public let outdatedFunctions: [String]
+  /// Migrations in the database that this program does not know: it is older than the database.
+  public let unknownMigrations: [String]
+  /// Migrations whose text is no longer what was applied.
+  public let editedMigrations: [String]
+
+  public var isCurrent: Bool {
+    pendingMigrations.isEmpty && outdatedFunctions.isEmpty && unknownMigrations.isEmpty && editedMigrations.isEmpty
+  }
+
+  /// - Throws: `PostgresError`.
+  public static func read(from database: Pool) async throws -> SchemaStatus {
+    try await database.withConnection(read)
+  }
+
+  static func read(on connection: Connection) async throws -> SchemaStatus {
+    guard try await connection.execute(HasSchemaTable()).first == true else { return SchemaStatus(recorded: [:]) }
+    let recorded = try await connection.execute(ReadSchemaTable())
+    return SchemaStatus(recorded: Dictionary(uniqueKeysWithValues: recorded))
+  }
+
+  /// - Parameter recorded: checksums of what the database has, by the kind and name of the file.
+  private init(recorded: [SQLFile.Key: String]) {
+    let known = Set(SQLFile.migrations.map(\.key))
+    pendingMigrations = SQLFile.migrations.filter { recorded[$0.key] == nil }.map(\.key.name)
+    editedMigrations = SQLFile.migrations.filter { ![nil, $0.checksum].contains(recorded[$0.key]) }.map(\.key.name)
+    unknownMigrations = recorded.keys.filter { $0.kind == .migration && !known.contains($0) }.map(\.name).sorted()
+    outdatedFunctions = SQLFile.functions.filter { recorded[$0.key] != $0.checksum }.map(\.key.name)
+  }
+
+  private struct HasSchemaTable: PreparedStatement {
+    static let name = "has_schema_files"
+    static let sql = "select to_regclass('schema_files') is not null"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws -> Bool { try row.decode() }
+  }
+
+  private struct ReadSchemaTable: PreparedStatement {
+    static let name = "read_schema_files"
+    static let sql = "select kind, name, checksum from schema_files"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws -> (SQLFile.Key, String) {
+      (SQLFile.Key(kind: try row.decodeCase(), name: try row.decode()), try row.decode())
+    }
+  }
+}
+
+/// A file of the `sql` folder, as it travels in this program.
+struct SQLFile: Sendable {
+  enum Kind: String, Sendable {
+    case migration, function
+  }
+
+  struct Key: Hashable, Sendable {
+    let kind: Kind
+    let name: String
+  }
+
+  let key: Key
+  let text: String
+  /// SHA-256 of the text, in hexadecimal.
+  let checksum: String
+
+  private init(_ kind: Kind, name: String, text: String) {
+    key = Key(kind: kind, name: name)
+    self.text = text
+    checksum = SHA256.hash(data: Array(text.utf8)).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+      .joined()
+  }
+
+  static let migrations = EmbeddedSQL.migrations.map { SQLFile(.migration, name: $0.name, text: $0.text) }
+  static let functions = EmbeddedSQL.functions.map { SQLFile(.function, name: $0.name, text: $0.text) }
+}

@@ -1,0 +1,15 @@
+import Glibc
+
+/// Why a private server could not be started, or ended too early: one line with what happened and what to do.
+public struct LocalPostgresError: Error, CustomStringConvertible {
+  public let description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+
+  /// A failed system call, described by `errno`; so nothing may come between the call and this.
+  init(cannot action: String) {
+    self.init("cannot \(action): \(String(cString: strerror(errno)))")
+  }
+}

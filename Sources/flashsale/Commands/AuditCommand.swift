@@ -1,0 +1,31 @@
+import API
+import ArgumentParser
+import Checkout
+import Foundation
+
+struct AuditCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "audit", abstract: "Check everything that must be true of the data, in one snapshot.",
+    discussion: "Exit code 1 when something is not.")
+
+  @Flag(help: "Print JSON instead of a table.")
+  var json = false
+  @OptionGroup var database: DatabaseOptions
+
+  func run() async throws {
+    let audit = try await withPool(try database.settings.database()) { try await Audit.run(on: $0) }
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+      print(String(decoding: try encoder.encode(AuditBody(audit)), as: UTF8.self))
+    } else {
+      printTable(
+        ["RESULT", "CHECK", "MEANING"],
+        audit.checks.map { [$0.violations == 0 ? "ok" : "\($0.violations) broken", $0.name, $0.description] })
+    }
+    guard audit.isClean else {
+      let broken = audit.checks.filter { $0.violations > 0 }.map(\.name)
+      throw Failure("broken: \(broken.joined(separator: ", "))")
+    }
+  }
+}

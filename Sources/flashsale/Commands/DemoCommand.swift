@@ -1,0 +1,61 @@
+import ArgumentParser
+import LocalPostgres
+import Logging
+
+struct DemoCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo", abstract: "Start a private PostgreSQL with one product in it, and serve it on this machine.",
+    discussion: "Needs no setting. Its data stays in the data directory and is found again. Ctrl-C stops both.")
+
+  @Option(help: "Port to listen on.")
+  var port: String = "8080"
+  @Option(help: "Where the database lives.")
+  var dataDir = ".flashsale"
+
+  func run() async throws {
+    var flags: [String: String?] = ["HOST": "127.0.0.1", "PORT": port]
+    let given = Settings(flags: flags)
+    // Settings are checked before a database is started for them.
+    _ = try given.server(allowsUnsigned: true)
+    let adminToken = given.string("ADMIN_TOKEN") ?? Self.makeToken()
+    flags["ADMIN_TOKEN"] = adminToken
+    let logger = try given.logger()
+    print("Starting a private PostgreSQL in \(dataDir) ...")
+    try await LocalPostgres.withServer(directory: dataDir, logger: logger) { [flags] postgres in
+      let databaseURL = postgres.databaseURL()
+      let settings = Settings(
+        flags: flags.merging(["DATABASE_URL": databaseURL, "LISTEN_DATABASE_URL": databaseURL]) { $1 })
+      try await migrateDatabase(try settings.database(), seed: true)
+      try await runServer(settings, allowsUnsignedWebhooks: true, logger: logger) { host, port in
+        print(Self.welcome(url: "http://\(host):\(port)", adminToken: adminToken, databaseURL: databaseURL))
+      }
+      print("Stopped. The data stays in \(dataDir).")
+    }
+  }
+
+  private static func makeToken() -> String {
+    (0..<4).map { _ in String(UInt32.random(in: 0x1000_0000 ... .max), radix: 16) }.joined()
+  }
+
+  private static func welcome(url: String, adminToken: String, databaseURL: String) -> String {
+    """
+
+    flashsale serves on \(url)
+
+    Buy something, from another terminal:
+
+      curl \(url)/api/products/1
+      curl \(url)/api/holds -d '{"product_id":1,"quantity":2}'
+      curl \(url)/api/orders -d '{"hold_id":"<hold_id>"}'
+      curl \(url)/api/payments/webhook -d '{"idempotency_key":"pay-1","order_id":"<order_id>","status":"success"}'
+
+    Operate it:
+
+      curl -H 'Authorization: Bearer \(adminToken)' \(url)/api/admin/invariants
+      psql '\(databaseURL)'
+
+    Ctrl-C stops it.
+
+    """
+  }
+}

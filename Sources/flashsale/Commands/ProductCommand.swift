@@ -1,0 +1,90 @@
+import ArgumentParser
+import Checkout
+import Postgres
+
+struct ProductCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "product", abstract: "Put products on sale, list them, change their stock.",
+    subcommands: [Create.self, List.self, Restock.self])
+
+  struct Create: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Put a product on sale and print its id.")
+
+    @Option(help: "1 to 200 characters.")
+    var name: String
+    @Option(help: "In minor units of the currency, at least 1.")
+    var price: Int32
+    @Option(help: "Three capital letters, ISO 4217.")
+    var currency = "USD"
+    @Option(help: "Units, at least 1.")
+    var stock: Int32
+    @OptionGroup var database: DatabaseOptions
+
+    func validate() throws {
+      guard 1...200 ~= name.unicodeScalars.count else { throw ValidationError("--name has 1 to 200 characters") }
+      guard price >= 1 else { throw ValidationError("--price is at least 1") }
+      guard currency.wholeMatch(of: /[A-Z]{3}/) != nil else {
+        throw ValidationError("--currency is three capital letters")
+      }
+      guard stock >= 1 else { throw ValidationError("--stock is at least 1") }
+    }
+
+    func run() async throws {
+      let product = CreateProduct(name: name, price: price, currency: currency, stock: stock)
+      try await withPool(try database.settings.database()) { pool in
+        print(try await pool.execute(product)[0])
+      }
+    }
+  }
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List the products with their exact stock.")
+
+    @OptionGroup var database: DatabaseOptions
+
+    func run() async throws {
+      let products = try await withPool(try database.settings.database()) { try await Product.all(in: $0) }
+      printTable(
+        ["ID", "NAME", "PRICE", "TOTAL", "AVAILABLE"],
+        products.map {
+          ["\($0.id)", $0.name, "\($0.price) \($0.currency)", "\($0.totalStock)", "\($0.availableStock)"]
+        })
+    }
+  }
+
+  struct Restock: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Change a product's stock.", discussion: "A negative number takes away what is still available.")
+
+    @Argument(help: "The product's id.")
+    var id: Int32
+    @Argument(parsing: .allUnrecognized, help: "Units to add, or to take away when negative.")
+    var delta: [Int32]
+    @OptionGroup var database: DatabaseOptions
+
+    func validate() throws {
+      guard delta.count == 1, delta[0] != 0 else { throw ValidationError("give one number of units that is not 0") }
+    }
+
+    func run() async throws {
+      let results = try await withPool(try database.settings.database()) { [delta] pool in
+        try await pool.execute(RestockProduct(productID: id, delta: delta[0]))
+      }
+      switch results.first {
+      case nil: throw Failure("there is no product \(id)")
+      case false?: throw Failure("product \(id) has fewer units available than that; the rest is in holds and orders")
+      case true?: print("done")
+      }
+    }
+  }
+}
+
+/// Prints columns that are as wide as their widest cell.
+func printTable(_ header: [String], _ rows: [[String]]) {
+  let lines = [header] + rows
+  let widths = header.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
+  for line in lines {
+    let cells = zip(line, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }
+    print(String(cells.joined(separator: "  ").reversed().drop(while: { $0 == " " }).reversed()))
+  }
+}

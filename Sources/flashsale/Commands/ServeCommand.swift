@@ -1,0 +1,35 @@
+import ArgumentParser
+import Checkout
+
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve", abstract: "Serve the API, and run its jobs, on the database in DATABASE_URL.")
+
+  @Flag(help: "Bring the schema up to date first. Without it a schema that is behind is refused.")
+  var migrate = false
+  @Flag(help: "Add the demonstration product if there is no product; needs --migrate.")
+  var seed = false
+  @Flag(help: "Take payment events from anybody when WEBHOOK_SECRETS is not set.")
+  var unsignedWebhooks = false
+  @OptionGroup var options: ServerOptions
+
+  func validate() throws {
+    if seed, !migrate { throw ValidationError("--seed needs --migrate") }
+  }
+
+  func run() async throws {
+    let settings = options.settings
+    // Everything is checked before anything is done.
+    _ = try settings.server(allowsUnsigned: unsignedWebhooks)
+    _ = try settings.checkout()
+    let database = try settings.database()
+    if migrate {
+      try await migrateDatabase(database, seed: seed)
+    } else {
+      try await Migrator(database).verify()
+    }
+    try await runServer(settings, allowsUnsignedWebhooks: unsignedWebhooks, logger: try settings.logger()) {
+      print("flashsale serves on http://\($0):\($1)")
+    }
+  }
+}

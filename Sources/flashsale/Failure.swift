@@ -1,0 +1,26 @@
+import Glibc
+import LocalPostgres
+import NIOCore
+import Postgres
+
+/// An error as an operator reads it: one line that says what is wrong and what to do.
+struct Failure: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+
+  /// Words the errors that libraries leave unexplained; passes on those that explain themselves.
+  static func describing(_ error: any Error) -> any Error {
+    switch error {
+    case let error as PostgresError where error.isDatabaseAway:
+      Failure("\(error); check DATABASE_URL and that the server is running")
+    case let error as IOError where error.errnoCode == EADDRINUSE:
+      Failure("the port is in use by another program; choose another one with --port")
+    case let error as IOError:
+      Failure("cannot listen: \(error); check --host and --port")
+    default: error
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import API
+import Checkout
+import Logging
+import Postgres
+import ServiceLifecycle
+
+/// Serves until SIGTERM or SIGINT: the one place where the parts of a server are wired together.
+///
+/// - Parameters:
+///   - allowsUnsignedWebhooks: whether payment events may come unsigned when there is no secret.
+///   - onListening: called with the host and port once connections are accepted.
+func runServer(
+  _ settings: Settings, allowsUnsignedWebhooks: Bool, logger: Logger,
+  onListening: @escaping @Sendable (_ host: String, _ port: Int) -> Void
+) async throws {
+  let configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
+  let database = Pool(try settings.database(), size: try settings.databaseConnections())
+  let checkout = Checkout(database: database, configuration: try settings.checkout(), logger: logger)
+  let server = APIServer(checkout: checkout, configuration: configuration, logger: logger) { port in
+    onListening(configuration.host, port)
+  }
+  // Shut down from the last to the first: the server answers what it accepted, for which it needs the checkout.
+  var group = ServiceGroupConfiguration(
+    services: [checkout, server], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+  group.maximumGracefulShutdownDuration = try settings.shutdownTimeout()
+  try await ServiceGroup(configuration: group).run()
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+
+/// `--database-url`.
+struct DatabaseOptions: ParsableArguments {
+  @Option(name: .customLong("database-url"), help: "PostgreSQL connection URI. Environment: DATABASE_URL.")
+  var databaseURL: String?
+
+  var settings: Settings { Settings(flags: ["DATABASE_URL": databaseURL]) }
+}
+
+/// The settings of a server as flags. The environment has the same names in capitals, with `_` for `-`.
+struct ServerOptions: ParsableArguments {
+  @OptionGroup var database: DatabaseOptions
+
+  @Option(name: .customLong("listen-database-url"), help: "Where to LISTEN, if that is not where to query.")
+  var listenDatabaseURL: String?
+  @Option(name: .customLong("db-connections"), help: "Database connections at most.")
+  var databaseConnections: String?
+  @Option(name: .customLong("db-named-statements"), help: "false behind a pooler that cannot carry them.")
+  var databaseNamedStatements: String?
+  @Option(help: "Address to listen on.")
+  var host: String?
+  @Option(help: "Port to listen on.")
+  var port: String?
+  @Option(name: .customLong("hold-ttl-seconds"), help: "How long a hold keeps its units.")
+  var holdTTLSeconds: String?
+  @Option(name: .customLong("order-ttl-seconds"), help: "How long an order waits for its payment.")
+  var orderTTLSeconds: String?
+  @Option(help: "Secrets of the payment provider: whsec_..., comma-separated.")
+  var webhookSecrets: String?
+  @Option(help: "Bearer token of the admin calls, which are closed without one.")
+  var adminToken: String?
+  @Option(help: "Largest request body.")
+  var maxBodyBytes: String?
+  @Option(help: "A connection without a request for this long is closed.")
+  var idleTimeoutSeconds: String?
+  @Option(help: "How long shutting down may take.")
+  var shutdownTimeoutSeconds: String?
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel: String?
+
+  var settings: Settings {
+    Settings(flags: [
+      "DATABASE_URL": database.databaseURL,
+      "LISTEN_DATABASE_URL": listenDatabaseURL,
+      "DB_CONNECTIONS": databaseConnections,
+      "DB_NAMED_STATEMENTS": databaseNamedStatements,
+      "HOST": host,
+      "PORT": port,
+      "HOLD_TTL_SECONDS": holdTTLSeconds,
+      "ORDER_TTL_SECONDS": orderTTLSeconds,
+      "WEBHOOK_SECRETS": webhookSecrets,
+      "ADMIN_TOKEN": adminToken,
+      "MAX_BODY_BYTES": maxBodyBytes,
+      "IDLE_TIMEOUT_SECONDS": idleTimeoutSeconds,
+      "SHUTDOWN_TIMEOUT_SECONDS": shutdownTimeoutSeconds,
+      "LOG_LEVEL": logLevel,
+    ])
+  }
+}

@@ -1,0 +1,139 @@
+import API
+import Checkout
+import Configuration
+import Logging
+import Postgres
+
+/// The settings of this program: flags first, then the environment, under the same names.
+///
+/// Each is read and checked when it is asked for. A bad value throws a `Failure` that names it.
+struct Settings {
+  private let reader: ConfigReader
+
+  /// - Parameter flags: values given on the command line, by name, such as `DATABASE_URL`.
+  init(flags: [String: String?] = [:]) {
+    let given = flags.compactMap { name, value in
+      value.map { (AbsoluteConfigKey(Self.key(name)), ConfigValue(.string($0), isSecret: true)) }
+    }
+    reader = ConfigReader(providers: [
+      InMemoryProvider(name: "flags", values: Dictionary(uniqueKeysWithValues: given)),
+      EnvironmentVariablesProvider(),
+    ])
+  }
+
+  /// `DATABASE_URL` in the environment is `database.url` to the reader.
+  private static func key(_ name: String) -> ConfigKey {
+    ConfigKey(name.lowercased().replacing("_", with: "."))
+  }
+
+  /// Nil when unset or empty: a compose file passes on what is not set as an empty value.
+  func string(_ name: String) -> String? {
+    let value = reader.string(forKey: Self.key(name), isSecret: true)
+    return value == "" ? nil : value
+  }
+
+  private func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws -> Int {
+    guard let text = string(name) else { return fallback }
+    guard let value = Int(text), range ~= value else {
+      throw Failure("\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound), not '\(text)'")
+    }
+    return value
+  }
+
+  /// Fractions of a second are allowed.
+  private func seconds(_ name: String, upTo maximum: Double, default fallback: Double) throws -> Duration {
+    guard let text = string(name) else { return .seconds(fallback) }
+    guard let value = Double(text), value > 0, value <= maximum else {
+      throw Failure("\(name) must be a number of seconds above 0, at most \(Int(maximum)), not '\(text)'")
+    }
+    return .seconds(value)
+  }
+
+  // MARK: The settings
+
+  private static let secondsPerDay = 86_400.0
+
+  func database() throws -> ConnectionConfiguration {
+    guard let url = string("DATABASE_URL") else {
+      throw Failure(
+        "DATABASE_URL is not set; give a URI such as postgresql://user:password@host/database, or run `flashsale demo`")
+    }
+    return try connection(to: url)
+  }
+
+  /// Where to LISTEN, which a pooler in transaction mode cannot carry.
+  func listener() throws -> ConnectionConfiguration {
+    guard let url = string("LISTEN_DATABASE_URL") else { return try database() }
+    return try connection(to: url)
+  }
+
+  private func connection(to url: String) throws -> ConnectionConfiguration {
+    var configuration = ConnectionConfiguration(url: url)
+    if let problem = configuration.urlProblem {
+      throw Failure("DATABASE_URL or LISTEN_DATABASE_URL cannot be understood: \(problem)")
+    }
+    configuration.usesNamedStatements = try boolean("DB_NAMED_STATEMENTS", default: true)
+    return configuration
+  }
+
+  private func boolean(_ name: String, default fallback: Bool) throws -> Bool {
+    switch string(name) {
+    case nil: fallback
+    case "true", "on", "1": true
+    case "false", "off", "0": false
+    case let text?: throw Failure("\(name) must be true or false, not '\(text)'")
+    }
+  }
+
+  func databaseConnections() throws -> Int {
+    try integer("DB_CONNECTIONS", in: 1...1000, default: Pool.defaultSize)
+  }
+
+  func checkout() throws -> Checkout.Configuration {
+    var configuration = Checkout.Configuration(listener: try listener())
+    configuration.holdTimeToLive = try seconds("HOLD_TTL_SECONDS", upTo: 30 * Self.secondsPerDay, default: 120)
+    configuration.orderTimeToLive = try seconds("ORDER_TTL_SECONDS", upTo: 30 * Self.secondsPerDay, default: 900)
+    return configuration
+  }
+
+  /// - Parameter allowsUnsigned: take unsigned payment events when there are no secrets, instead of refusing to start.
+  func server(allowsUnsigned: Bool) throws -> APIServer.Configuration {
+    let secrets = try webhookSecrets()
+    if secrets.isEmpty, !allowsUnsigned {
+      throw Failure(
+        "WEBHOOK_SECRETS is not set; give the payment provider's secret (whsec_...), or --unsigned-webhooks to take "
+          + "payment events from anybody")
+    }
+    return APIServer.Configuration(
+      host: string("HOST") ?? "127.0.0.1",
+      port: try integer("PORT", in: 0...65535, default: 8080),
+      webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets),
+      adminToken: string("ADMIN_TOKEN"),
+      maximumBodyBytes: try integer("MAX_BODY_BYTES", in: 1024...(16 << 20), default: 16 * 1024),
+      idleTimeout: try seconds("IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 60))
+  }
+
+  func webhookSecrets() throws -> [WebhookSecret] {
+    try (string("WEBHOOK_SECRETS") ?? "").split(separator: ",").map { text in
+      guard let secret = WebhookSecret(String(text)) else {
+        throw Failure("WEBHOOK_SECRETS must be whsec_ followed by a key in Base64, several separated by commas")
+      }
+      return secret
+    }
+  }
+
+  func shutdownTimeout() throws -> Duration {
+    try seconds("SHUTDOWN_TIMEOUT_SECONDS", upTo: 3600, default: 10)
+  }
+
+  func logger() throws -> Logger {
+    let levels = Logger.Level.allCases.map(\.rawValue)
+    let text = string("LOG_LEVEL") ?? Logger.Level.info.rawValue
+    guard let level = Logger.Level(rawValue: text) else {
+      throw Failure("LOG_LEVEL must be one of \(levels.joined(separator: ", ")), not '\(text)'")
+    }
+    var logger = Logger(label: "flashsale") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = level
+    return logger
+  }
+}

@@ -1,0 +1,62 @@
+import Glibc
+import Testing
+
+@testable import LocalPostgres
+
+@Suite struct BinariesTests {
+  @Test func missingPostgresNamesThePackage() async throws {
+    try await withDirectory { directory in
+      let complaint = try await complaint {
+        _ = try Binaries.find(forData: directory, packages: directory, searchPath: "/nowhere:\(directory)")
+      }
+      #expect(complaint == "PostgreSQL is not installed: apt-get install postgresql")
+    }
+  }
+
+  @Test func newestInstalledVersionIsTaken() async throws {
+    try await withDirectory { directory in
+      for major in [9, 15, 100] { try install("\(directory)/\(major)/bin") }
+      try ServerDirectory("\(directory)/101/bin").create()  // removed, but its directory was not
+      let found = try Binaries.find(forData: directory + "/data", packages: directory, searchPath: "")
+      #expect(found.path == directory + "/100/bin")
+    }
+  }
+
+  @Test func versionThatMadeTheDataIsTaken() async throws {
+    try await withDirectory { directory in
+      for major in [15, 16] { try install("\(directory)/\(major)/bin") }
+      try data(directory + "/data", major: 15)
+      let found = try Binaries.find(forData: directory + "/data", packages: directory, searchPath: "")
+      #expect(found.path == directory + "/15/bin")
+    }
+  }
+
+  @Test func dataOfAVersionThatIsMissingNamesItsPackage() async throws {
+    try await withDirectory { directory in
+      try install("\(directory)/16/bin")
+      try data(directory + "/data", major: 15)
+      let complaint = try await complaint {
+        _ = try Binaries.find(forData: directory + "/data", packages: directory, searchPath: "")
+      }
+      #expect(complaint.hasSuffix("apt-get install postgresql-15"))
+    }
+  }
+
+  @Test func pathIsSearchedLast() async throws {
+    try await withDirectory { directory in
+      try install(directory + "/bin")
+      let found = try Binaries.find(forData: directory, packages: "/nowhere", searchPath: "/nowhere:\(directory)/bin")
+      #expect(found.path == directory + "/bin")
+    }
+  }
+
+  private func install(_ path: String) throws {
+    try ServerDirectory(path).create()
+    for program in ["postgres", "initdb", "psql"] { #expect(symlink("/bin/true", "\(path)/\(program)") == 0) }
+  }
+
+  private func data(_ path: String, major: Int) throws {
+    try ServerDirectory(path).create()
+    try write("\(major)\n", to: path + "/PG_VERSION")
+  }
+}
