@@ -55,6 +55,19 @@ let package = Package(
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .target(name: "LocalPostgres", dependencies: [logging, subprocess], swiftSettings: strict),
 
+    .target(
+      name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", logging], path: "Tests/TestSupport",
+      swiftSettings: strict),
+    .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "APITests", dependencies: ["API", "Checkout", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
+    .testTarget(
+      name: "FlashSaleTests",
+      dependencies: ["flashsale", "LocalPostgres", "Postgres", "TestSupport", asyncHTTPClient, logging, subprocess],
+      swiftSettings: strict),
+
     // `sql/` travels inside the binary: a build step turns its files into Swift constants.
     .executableTarget(name: "EmbedSQL", swiftSettings: strict),
     .plugin(name: "EmbedSQLPlugin", capability: .buildTool(), dependencies: ["EmbedSQL"], path: "Sources/EmbedSQLPlugin"),

@@ -1,0 +1,23 @@
+import Postgres
+
+extension Pool {
+  /// Runs one or more statements without parameters.
+  public func run(_ sql: String) async throws {
+    try await withConnection { try await $0.executeScript(sql) }
+  }
+
+  /// The first column of the first row, a bigint.
+  public func integer(_ sql: String) async throws -> Int64 {
+    try await withConnection { connection in
+      try await connection.executeScript("create or replace temporary view answer as select (\(sql))::bigint as value")
+      return try await connection.execute(ReadAnswer())[0]
+    }
+  }
+}
+
+private struct ReadAnswer: PreparedStatement {
+  static let name = "read_answer"
+  static let sql = "select value from answer"
+  func bind(to parameters: inout Parameters) {}
+  static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
+}

@@ -1,0 +1,86 @@
+import Checkout
+import LocalPostgres
+import Logging
+import Postgres
+import Synchronization
+
+/// Databases for tests: each test has one of its own, so that tests run in parallel.
+///
+/// They are clones of a migrated template on a private PostgreSQL that the first test starts and that ends with the
+/// test process.
+public enum TestDatabases {
+  /// Lends the connection URI of a new database that has the schema and no rows.
+  public static func withDatabase<Result: Sendable>(
+    _ body: @Sendable (_ url: String) async throws -> Result
+  ) async throws -> Result {
+    try await withDatabase(template: "checkout_template", body)
+  }
+
+  /// Lends the connection URI of a new database without any schema.
+  public static func withEmptyDatabase<Result: Sendable>(
+    _ body: @Sendable (_ url: String) async throws -> Result
+  ) async throws -> Result {
+    try await withDatabase(template: "template1", body)
+  }
+
+  private static func withDatabase<Result: Sendable>(
+    template: String, _ body: @Sendable (String) async throws -> Result
+  ) async throws -> Result {
+    let server = try await shared.value
+    let name = "test_\(nextNumber.withLock { $0 += 1; return $0 })"
+    try await server.administration.withConnection {
+      try await $0.executeScript("create database \(name) template \(template)")
+    }
+    do {
+      let result = try await body(server.postgres.databaseURL(name))
+      try await server.drop(name)
+      return result
+    } catch {
+      try await server.drop(name)
+      throw error
+    }
+  }
+
+  private static let nextNumber = Mutex(0)
+
+  private struct Server: Sendable {
+    let postgres: LocalPostgres
+    let administration: Pool
+
+    func drop(_ name: String) async throws {
+      try await administration.withConnection {
+        try await $0.executeScript("drop database if exists \(name) with (force)")
+      }
+    }
+  }
+
+  /// Started once for the process. The server stops when the process ends, however it ends.
+  private static let shared = Task {
+    try await withCheckedThrowingContinuation { (started: CheckedContinuation<Server, any Error>) in
+      Task {
+        do {
+          try await start { started.resume(returning: $0) }
+        } catch {
+          started.resume(throwing: error)
+        }
+      }
+    }
+  }
+
+  private static func start(_ onStarted: @Sendable (Server) -> Void) async throws {
+    // Nothing here survives the process, so nothing has to reach the disk. Tests of durability use a server of their own.
+    let settings = ["fsync": "off", "max_connections": "500", "autovacuum_naptime": "5s"]
+    try await LocalPostgres.withServer(
+      directory: temporaryDirectory(), ephemeral: true, settings: settings, logger: Logger(label: "tests")
+    ) { postgres in
+      var configuration = ConnectionConfiguration(url: postgres.databaseURL("postgres"))
+      configuration.statementTimeout = .seconds(60)
+      let administration = Pool(configuration, size: 1)
+      try await administration.withConnection { try await $0.executeScript("create database checkout_template") }
+      _ = try await Migrator(ConnectionConfiguration(url: postgres.databaseURL("checkout_template"))).migrate()
+      onStarted(Server(postgres: postgres, administration: administration))
+      // Until the process ends.
+      while true { try await Task.sleep(for: .seconds(3600)) }
+    }
+  }
+}

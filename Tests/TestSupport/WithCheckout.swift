@@ -1,0 +1,40 @@
+import Checkout
+import Logging
+import Postgres
+
+/// Lends a checkout that runs, and a pool of its own on the same database for looking behind it.
+///
+/// - Parameter url: a database with the schema.
+public func withCheckout<Result: Sendable>(
+  on url: String, holdTimeToLive: Duration = .seconds(120), orderTimeToLive: Duration = .seconds(900),
+  _ body: @escaping @Sendable (Checkout, Pool) async throws -> Result
+) async throws -> Result {
+  let connection = ConnectionConfiguration(url: url)
+  var configuration = Checkout.Configuration(listener: connection)
+  configuration.holdTimeToLive = holdTimeToLive
+  configuration.orderTimeToLive = orderTimeToLive
+  var logger = Logger(label: "checkout")
+  logger.logLevel = .error
+  let checkout = Checkout(database: Pool(connection), configuration: configuration, logger: logger)
+  let pool = Pool(connection, size: 4)
+  return try await withThrowingTaskGroup(of: Result?.self) { group in
+    group.addTask {
+      try await checkout.run()
+      return nil
+    }
+    group.addTask { try await body(checkout, pool) }
+    defer { group.cancelAll() }
+    do {
+      while let next = try await group.next() {
+        guard let result = next else { continue }
+        group.cancelAll()
+        await pool.close()
+        return result
+      }
+    } catch {
+      await pool.close()
+      throw error
+    }
+    preconditionFailure("the body returns or throws")
+  }
+}
