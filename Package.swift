@@ -55,6 +55,9 @@ let package = Package(
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .target(name: "LocalPostgres", dependencies: [logging, subprocess], swiftSettings: strict),
 
+    // What benchmarks compare with; see Benchmarks/run.
+    .executableTarget(name: "echo", dependencies: [hummingbird], path: "Benchmarks/Echo", swiftSettings: strict),
+
     .target(
       name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", logging], path: "Tests/TestSupport",
       swiftSettings: strict),

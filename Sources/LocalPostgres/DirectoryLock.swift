@@ -31,7 +31,7 @@ struct DirectoryLock: Sendable {
         continue
       }
       guard errno == EWOULDBLOCK else { throw LocalPostgresError(cannot: "lock \(directory.lock)") }
-      let owner = text(of: number, from: 0).flatMap { Int32($0.prefix { $0 != "\n" }) }
+      let owner = Int32(text(of: number, from: 0).prefix { $0 != "\n" })
       // No number yet: an owner that has only just locked it.
       let isAlive = owner.map { isRunning(process: $0) } ?? true
       if isAlive || ContinuousClock.now > deadline {

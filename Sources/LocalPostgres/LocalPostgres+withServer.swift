@@ -57,11 +57,16 @@ extension LocalPostgres {
     }
 
     let end = await supervisor.stop()
-    logger.info("PostgreSQL stopped", metadata: ["directory": "\(directory.path)", "end": "\(end)"])
+    let wasOrderly = end == .exited(0)
+    logger.log(
+      level: wasOrderly ? .info : .warning, "PostgreSQL stopped",
+      metadata: ["directory": "\(directory.path)", "end": "\(end)"])
     switch outcome {
     case .success(let result):
       return result
-    case .failure(let error) where error is ServerEnded || end != .exited(0):
+    case .failure(let error) where error is CancellationError || error is LocalPostgresError:
+      throw error
+    case .failure(let error) where error is ServerEnded || !wasOrderly:
       // A body that lost its connections may have failed before anyone could tell it why.
       let what = isReady ? "PostgreSQL ended while it was in use" : "PostgreSQL did not start"
       throw LocalPostgresError("\(what) (\(end)); its log ends with: \(log.complaint() ?? "nothing")")

@@ -26,7 +26,7 @@ struct ServerLog: Sendable {
     guard let number = file.raw else { return nil }
     // An error that ends a server is among the last things that it writes.
     let end = Int(lseek(number, 0, SEEK_END))
-    let lines = text(of: number, from: max(start, end - 65_536))?.split(separator: "\n") ?? []
+    let lines = text(of: number, from: max(start, end - 65_536)).split(separator: "\n")
     let line = lines.last { line in ["FATAL:", "PANIC:", "error:"].contains { line.contains($0) } } ?? lines.last
     return line.map(String.init)
   }

@@ -39,7 +39,7 @@ let supervisorScript = #"""
   fi
 
   exec 5<"$data"
-  flock -n 5 || finish 1
+  flock -n 5 || { echo "error: other processes use $data" >&2; finish 1; }
   $as_owner postgres -D /proc/self/fd/5 "$@" 6>&1 >&2 3<&- 4>&- &
   server=$!
   exec >/dev/null 5<&-
@@ -64,7 +64,7 @@ let supervisorScript = #"""
     signal QUIT
     sleep 10
     signal KILL
-  ) &
+  ) 2>/dev/null &
 
   wait "$server"
   status=$?
@@ -72,6 +72,6 @@ let supervisorScript = #"""
   # Ends the impatient one above, and the sleep that it may be in. We lead a session, so the group is ours alone.
   trap '' USR1
   kill -s USR1 0
-  wait
+  wait 2>/dev/null
   finish "$status"
   """#

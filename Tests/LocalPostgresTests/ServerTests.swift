@@ -105,6 +105,15 @@ import Testing
     }
   }
 
+  @Test func taskCancelledDuringTheStartLeavesNothingRunning() async throws {
+    try await withDirectory { directory in
+      let owner = Task { try await withServer(directory, ephemeral: true) { _ in Issue.record("it was cancelled") } }
+      owner.cancel()
+      await #expect(throws: CancellationError.self) { try await owner.value }
+      #expect(access(directory, F_OK) != 0)
+    }
+  }
+
   @Test func serverIsOutOfReachOfCtrlC() async throws {
     try await withDirectory { directory in
       try await withServer(directory) { _ in

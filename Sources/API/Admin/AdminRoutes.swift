@@ -16,17 +16,17 @@ struct AdminRoutes {
   @Sendable private func createProduct(_ request: Request, context: AppContext) async throws -> Response {
     let body = try await bodies.decode(CreateProductBody.self, from: request)
     let product = try await checkout.createProduct(body.product)
-    return try .json(
-      ProductBody(product), status: .created, headers: [.location: "/api/products/\(product.id)"])
+    return .json(status: .created, headers: [.location: "/api/products/\(product.id)"]) { $0.add(product) }
   }
 
   @Sendable private func invariants(_ request: Request, context: AppContext) async throws -> Response {
-    try .json(AuditBody(await checkout.audit()))
+    let audit = try await checkout.audit()
+    return .json { $0.add(audit) }
   }
 
   @Sendable private func paymentEvents(_ request: Request, context: AppContext) async throws -> Response {
     let events = try await checkout.paymentEvents()
-    return try .json(["payment_events": events.map(RecordedEventBody.init)])
+    return .json { $0.add("payment_events", events) { $1.add($0) } }
   }
 }
 
@@ -49,50 +49,34 @@ private struct CreateProductBody: Decodable {
   }
 }
 
-/// Also what `flashsale audit --json` prints.
-public struct AuditBody: Encodable {
-  private let ok: Bool
-  private let checks: [CheckBody]
-
-  private struct CheckBody: Encodable {
-    let name: String
-    let description: String
-    let ok: Bool
-    let violations: Int64
-  }
-
-  public init(_ audit: Audit) {
-    ok = audit.isClean
-    checks = audit.checks.map {
-      CheckBody(name: $0.name, description: $0.description, ok: $0.violations == 0, violations: $0.violations)
-    }
+extension Audit {
+  /// The answer of `GET /api/admin/invariants`.
+  public var json: String {
+    var object = JSONObject()
+    object.add(self)
+    return String(buffer: object.finished())
   }
 }
 
-private struct RecordedEventBody: Encodable {
-  private let recorded: RecordedPaymentEvent
-
-  init(_ recorded: RecordedPaymentEvent) {
-    self.recorded = recorded
+extension JSONObject {
+  fileprivate mutating func add(_ audit: Audit) {
+    add("ok", audit.isClean)
+    add("checks", audit.checks) { check, json in
+      json.add("name", check.name)
+      json.add("description", check.description)
+      json.add("ok", check.violations == 0)
+      json.add("violations", check.violations)
+    }
   }
 
-  private enum CodingKeys: String, CodingKey {
-    case idempotencyKey = "idempotency_key"
-    case orderID = "order_id"
-    case status, amount, currency, verdict
-    case orderStatus = "order_status"
-    case receivedAt = "received_at"
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(recorded.event.idempotencyKey, forKey: .idempotencyKey)
-    try container.encode(recorded.event.orderID.orderText, forKey: .orderID)
-    try container.encode(recorded.event.status.rawValue, forKey: .status)
-    try container.encode(recorded.event.amount, forKey: .amount)
-    try container.encode(recorded.event.currency, forKey: .currency)
-    try container.encode(recorded.verdict.rawValue, forKey: .verdict)
-    try container.encode(recorded.orderStatus?.rawValue, forKey: .orderStatus)
-    try container.encode(recorded.receivedAt.rfc3339, forKey: .receivedAt)
+  fileprivate mutating func add(_ recorded: RecordedPaymentEvent) {
+    add("idempotency_key", recorded.event.idempotencyKey)
+    add("order_id", recorded.event.orderID.orderText)
+    add("status", recorded.event.status.rawValue)
+    add("amount", recorded.event.amount)
+    add("currency", recorded.event.currency)
+    add("verdict", recorded.verdict.rawValue)
+    add("order_status", recorded.orderStatus?.rawValue)
+    add("received_at", recorded.receivedAt.rfc3339)
   }
 }

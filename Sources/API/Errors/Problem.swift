@@ -11,7 +11,7 @@ struct Problem: Error {
   var retryAfterSeconds: Int?
 
   /// A member of the request that does not fit.
-  struct InvalidMember: Encodable {
+  struct InvalidMember {
     /// Where it is (RFC 6901).
     let pointer: String
     let detail: String
@@ -109,26 +109,23 @@ extension Problem {
   }
 }
 
-extension Problem: Encodable {
-  private enum CodingKeys: String, CodingKey {
-    case type, title, status, detail, errors
-    case orderID = "order_id"
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode("/problems/" + kind.rawValue, forKey: .type)
-    try container.encode(kind.title, forKey: .title)
-    try container.encode(kind.status.code, forKey: .status)
-    try container.encode(detail, forKey: .detail)
-    try container.encodeIfPresent(invalidMembers, forKey: .errors)
-    try container.encodeIfPresent(orderID, forKey: .orderID)
-  }
-
-  func response() throws -> Response {
+extension Problem {
+  var response: Response {
     var headers = HTTPFields()
     if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
     if kind == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-    return try .json(self, status: kind.status, headers: headers, contentType: "application/problem+json")
+    return .json(status: kind.status, headers: headers, contentType: "application/problem+json") { json in
+      json.add("type", "/problems/" + kind.rawValue)
+      json.add("title", kind.title)
+      json.add("status", kind.status.code)
+      json.add("detail", detail)
+      if let orderID { json.add("order_id", orderID) }
+      if let invalidMembers {
+        json.add("errors", invalidMembers) { member, json in
+          json.add("pointer", member.pointer)
+          json.add("detail", member.detail)
+        }
+      }
+    }
   }
 }

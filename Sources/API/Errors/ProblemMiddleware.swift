@@ -18,7 +18,7 @@ struct ProblemMiddleware: RouterMiddleware {
         context.logger.warning("the database failed a request", metadata: ["error": "\(error)"])
       default: break
       }
-      return try problem.response()
+      return problem.response
     }
   }
 

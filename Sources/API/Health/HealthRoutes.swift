@@ -9,13 +9,13 @@ struct HealthRoutes {
 
   func add(to router: Router<AppContext>) {
     router.group("health")
-      .get("live") { _, _ in try Response.json(["status": "live"]) }
+      .get("live") { _, _ in Response.json { $0.add("status", "live") } }
       .get("ready") { _, _ in
         guard await checkout.isReady() else {
           throw Problem(
             .databaseUnavailable, "The database is away, or its schema is not this server's.", retryAfterSeconds: 1)
         }
-        return try Response.json(["status": "ready"])
+        return Response.json { $0.add("status", "ready") }
       }
   }
 }

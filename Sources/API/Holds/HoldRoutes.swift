@@ -18,8 +18,7 @@ struct HoldRoutes {
     let body = try await bodies.decode(ReserveBody.self, from: request)
     switch try await checkout.reserveHold(productID: body.productID, quantity: body.quantity) {
     case .held(let hold):
-      return try .json(
-        HoldBody(hold), status: .created, headers: [.location: "/api/holds/" + hold.id.holdText])
+      return .json(status: .created, headers: [.location: "/api/holds/" + hold.id.holdText]) { $0.add(hold) }
     case .insufficientStock: throw Problem.insufficientStock
     case .productNotFound: throw Problem.notFound("product")
     }
@@ -27,7 +26,7 @@ struct HoldRoutes {
 
   @Sendable private func show(_ request: Request, context: AppContext) async throws -> Response {
     guard let id = context.holdID, let hold = try await checkout.hold(id) else { throw Problem.notFound("hold") }
-    return try .json(HoldBody(hold))
+    return .json { $0.add(hold) }
   }
 
   @Sendable private func release(_ request: Request, context: AppContext) async throws -> Response {
@@ -35,7 +34,7 @@ struct HoldRoutes {
       throw Problem.notFound("hold")
     }
     switch hold.status {
-    case .released: return try .json(HoldBody(hold))
+    case .released: return .json { $0.add(hold) }
     case .ordered: throw Problem.holdAlreadyOrdered(id)
     case .expired, .active: throw Problem.holdExpired
     }
@@ -68,29 +67,14 @@ private struct ReserveBody: Decodable {
   }
 }
 
-struct HoldBody: Encodable {
-  private let hold: Hold
-
-  init(_ hold: Hold) {
-    self.hold = hold
-  }
-
-  private enum CodingKeys: String, CodingKey {
-    case holdID = "hold_id"
-    case productID = "product_id"
-    case quantity, status
-    case expiresAt = "expires_at"
-    case expiresInSeconds = "expires_in_seconds"
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(hold.id.holdText, forKey: .holdID)
-    try container.encode(hold.id.productID, forKey: .productID)
-    try container.encode(hold.quantity, forKey: .quantity)
-    try container.encode(hold.status.rawValue, forKey: .status)
-    try container.encode(hold.expiresAt.rfc3339, forKey: .expiresAt)
+extension JSONObject {
+  fileprivate mutating func add(_ hold: Hold) {
+    add("hold_id", hold.id.holdText)
+    add("product_id", hold.id.productID)
+    add("quantity", hold.quantity)
+    add("status", hold.status.rawValue)
+    add("expires_at", hold.expiresAt.rfc3339)
     // Whole seconds that are certainly left.
-    try container.encode(hold.remaining.components.seconds, forKey: .expiresInSeconds)
+    add("expires_in_seconds", hold.remaining.components.seconds)
   }
 }

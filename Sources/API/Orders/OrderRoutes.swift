@@ -19,8 +19,7 @@ struct OrderRoutes {
     guard let holdID = ReservationID(holdText: body.holdID) else { throw Problem.notFound("hold") }
     switch try await checkout.placeOrder(holdID: holdID) {
     case .placed(let order):
-      return try .json(
-        OrderBody(order), status: .created, headers: [.location: "/api/orders/" + order.id.orderText])
+      return .json(status: .created, headers: [.location: "/api/orders/" + order.id.orderText]) { $0.add(order) }
     case .holdNotFound: throw Problem.notFound("hold")
     case .alreadyOrdered: throw Problem.holdAlreadyOrdered(holdID)
     case .holdExpired: throw Problem.holdExpired
@@ -32,7 +31,7 @@ struct OrderRoutes {
     guard let id = context.parameters.get("id").flatMap({ ReservationID(orderText: $0) }),
       let order = try await checkout.order(id)
     else { throw Problem.notFound("order") }
-    return try .json(OrderBody(order))
+    return .json { $0.add(order) }
   }
 }
 
@@ -52,35 +51,17 @@ private struct PlaceBody: Decodable {
   }
 }
 
-struct OrderBody: Encodable {
-  private let order: Order
-
-  init(_ order: Order) {
-    self.order = order
-  }
-
-  private enum CodingKeys: String, CodingKey {
-    case orderID = "order_id"
-    case holdID = "hold_id"
-    case productID = "product_id"
-    case quantity, amount, currency, status
-    case paymentDueAt = "payment_due_at"
-    case createdAt = "created_at"
-    case paidAt = "paid_at"
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(order.id.orderText, forKey: .orderID)
-    try container.encode(order.id.holdText, forKey: .holdID)
-    try container.encode(order.id.productID, forKey: .productID)
-    try container.encode(order.quantity, forKey: .quantity)
-    try container.encode(order.amount, forKey: .amount)
-    try container.encode(order.currency, forKey: .currency)
-    try container.encode(order.status.rawValue, forKey: .status)
-    try container.encode(order.paymentDueAt.rfc3339, forKey: .paymentDueAt)
-    try container.encode(order.createdAt.rfc3339, forKey: .createdAt)
-    // Null, not absent, while the order is unpaid.
-    try container.encode(order.paidAt?.rfc3339, forKey: .paidAt)
+extension JSONObject {
+  fileprivate mutating func add(_ order: Order) {
+    add("order_id", order.id.orderText)
+    add("hold_id", order.id.holdText)
+    add("product_id", order.id.productID)
+    add("quantity", order.quantity)
+    add("amount", order.amount)
+    add("currency", order.currency)
+    add("status", order.status.rawValue)
+    add("payment_due_at", order.paymentDueAt.rfc3339)
+    add("created_at", order.createdAt.rfc3339)
+    add("paid_at", order.paidAt?.rfc3339)
   }
 }

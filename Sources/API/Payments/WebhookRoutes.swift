@@ -30,10 +30,13 @@ struct WebhookRoutes {
       currency: body.currency)
     switch try await checkout.applyPaymentEvent(event) {
     case .settled(let verdict, let orderStatus, let isReplay):
-      return try .json(
-        VerdictBody(orderID: orderID.orderText, orderStatus: orderStatus?.rawValue, verdict: verdict.rawValue),
-        status: verdict == .parked ? .accepted : .ok,
-        headers: isReplay ? [.idempotentReplayed: "true"] : [:])
+      return .json(
+        status: verdict == .parked ? .accepted : .ok, headers: isReplay ? [.idempotentReplayed: "true"] : [:]
+      ) { json in
+        json.add("order_id", orderID.orderText)
+        json.add("order_status", orderStatus?.rawValue)
+        json.add("verdict", verdict.rawValue)
+      }
     case .keyReused: throw Problem.keyReused
     }
   }
@@ -67,24 +70,5 @@ private struct EventBody: Decodable {
     amount = members.ifPresent(.amount) { $0.amount($1) }
     currency = members.ifPresent(.currency) { $0.currency($1) }
     (idempotencyKey, orderID, self.status) = try members.require(key, order, status)
-  }
-}
-
-private struct VerdictBody: Encodable {
-  let orderID: String
-  let orderStatus: String?
-  let verdict: String
-
-  private enum CodingKeys: String, CodingKey {
-    case orderID = "order_id"
-    case orderStatus = "order_status"
-    case verdict
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(orderID, forKey: .orderID)
-    try container.encode(orderStatus, forKey: .orderStatus)
-    try container.encode(verdict, forKey: .verdict)
   }
 }

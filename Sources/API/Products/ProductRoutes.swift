@@ -14,14 +14,14 @@ struct ProductRoutes {
 
   @Sendable private func list(_ request: Request, context: AppContext) async throws -> Response {
     let products = try await checkout.products()
-    return try .json(["products": products.map(ProductBody.init)], headers: Self.noStore)
+    return .json(headers: Self.noStore) { $0.add("products", products) { $1.add($0) } }
   }
 
   @Sendable private func show(_ request: Request, context: AppContext) async throws -> Response {
     guard let id = context.productID, let product = try await checkout.product(id) else {
       throw Problem.notFound("product")
     }
-    return try .json(ProductBody(product), headers: Self.noStore)
+    return .json(headers: Self.noStore) { $0.add(product) }
   }
 
   /// Stock changes by the millisecond; nobody between here and the buyer may keep it.
@@ -37,26 +37,13 @@ extension AppContext {
   }
 }
 
-struct ProductBody: Encodable {
-  private let product: Product
-
-  init(_ product: Product) {
-    self.product = product
-  }
-
-  private enum CodingKeys: String, CodingKey {
-    case id, name, price, currency
-    case totalStock = "total_stock"
-    case availableStock = "available_stock"
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(product.id, forKey: .id)
-    try container.encode(product.name, forKey: .name)
-    try container.encode(product.price, forKey: .price)
-    try container.encode(product.currency, forKey: .currency)
-    try container.encode(product.totalStock, forKey: .totalStock)
-    try container.encode(product.availableStock, forKey: .availableStock)
+extension JSONObject {
+  mutating func add(_ product: Product) {
+    add("id", product.id)
+    add("name", product.name)
+    add("price", product.price)
+    add("currency", product.currency)
+    add("total_stock", product.totalStock)
+    add("available_stock", product.availableStock)
   }
 }

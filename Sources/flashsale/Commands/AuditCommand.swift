@@ -1,7 +1,6 @@
 import API
 import ArgumentParser
 import Checkout
-import Foundation
 
 struct AuditCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,9 +14,7 @@ struct AuditCommand: AsyncParsableCommand {
   func run() async throws {
     let audit = try await withPool(try database.settings.database()) { try await Audit.run(on: $0) }
     if json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-      print(String(decoding: try encoder.encode(AuditBody(audit)), as: UTF8.self))
+      print(audit.json)
     } else {
       printTable(
         ["RESULT", "CHECK", "MEANING"],
