@@ -62,6 +62,10 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
     }
   }
 
+  /// Callers in a lane whose batch has not started, and whether new ones are refused: for tests.
+  func waitingCount(in lane: UseCase.Lane) -> Int { state.withLock { $0.lanes[lane]?.count ?? 0 } }
+  var isClosed: Bool { state.withLock { $0.isClosed } }
+
   /// Works the lanes until graceful shutdown, and then until everybody who was accepted has an answer.
   func run() async {
     await withGracefulShutdownHandler {

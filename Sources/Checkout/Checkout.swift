@@ -82,6 +82,11 @@ public struct Checkout: Service {
     try await reserveHolds(ReserveHold.Request(productID: productID, quantity: quantity))
   }
 
+  /// Buyers of a product who wait for the batch under way to end.
+  func waitingReservations(of productID: Int32) -> Int {
+    reserveHolds.waitingCount(in: productID)
+  }
+
   /// Nil for an unknown hold.
   public func hold(_ id: ReservationID) async throws -> Hold? {
     try await readHolds(id)

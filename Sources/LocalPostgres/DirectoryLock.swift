@@ -33,7 +33,7 @@ struct DirectoryLock: Sendable {
       guard errno == EWOULDBLOCK else { throw LocalPostgresError(cannot: "lock \(directory.lock)") }
       let owner = Int32(text(of: number, from: 0).prefix { $0 != "\n" })
       // No number yet: an owner that has only just locked it.
-      let isAlive = owner.map { isRunning(process: $0) } ?? true
+      let isAlive = owner.map { !commandLine(of: $0).isEmpty } ?? true
       if isAlive || ContinuousClock.now > deadline {
         let name = owner.map { "process \($0)" } ?? "another process"
         throw LocalPostgresError("\(directory.path) is in use by \(name): stop that first, or use another directory")
@@ -45,5 +45,9 @@ struct DirectoryLock: Sendable {
   /// The descriptor that the supervisor is to inherit; nil once released.
   var descriptor: Int32? { file.raw }
 
-  func release() { file.close() }
+  func release() {
+    // Closing would not do: a child that is being forked for some other purpose has a copy until its exec.
+    if let descriptor { flock(descriptor, LOCK_UN) }
+    file.close()
+  }
 }

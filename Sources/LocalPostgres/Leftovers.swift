@@ -19,7 +19,8 @@ enum Leftovers {
     // PostgreSQL refuses to start if there is a process of the number in the file. It need not be the one that wrote
     // it: in a restarted container the numbers begin anew, and in many nobody waits for those that have ended. A
     // server that somebody started by other means is left alone, to be complained of by ours.
-    if !isRunning(process: postmaster.process, name: "postgres") { unlink(PostmasterFile.path(inData: data)) }
+    let isServer = commandLine(of: postmaster.process).first?.hasSuffix("postgres") ?? false
+    if !isServer { unlink(PostmasterFile.path(inData: data)) }
   }
 
   private static func stop(_ postmaster: PostmasterFile, on data: String) async throws {
@@ -40,7 +41,10 @@ enum Leftovers {
     guard number >= 0 else { throw LocalPostgresError(cannot: "open \(data)") }
     let directory = Descriptor(number)
     defer { directory.close() }
-    guard flock(number, LOCK_EX | LOCK_NB) != 0 else { return false }
+    if flock(number, LOCK_EX | LOCK_NB) == 0 {
+      flock(number, LOCK_UN)
+      return false
+    }
     guard errno == EWOULDBLOCK else { throw LocalPostgresError(cannot: "lock \(data)") }
     return true
   }

@@ -18,8 +18,7 @@ struct PostmasterFile: Equatable, Sendable {
   /// Whether the process of that number is still the one that wrote this: each server has a socket directory of its
   /// own, and says so on its command line.
   var isRunning: Bool {
-    guard let arguments = text(ofFile: "/proc/\(process)/cmdline") else { return false }
-    return arguments.split(separator: "\0").contains("unix_socket_directories=\(socketDirectory)")
+    commandLine(of: process).contains("unix_socket_directories=\(socketDirectory)")
   }
 
   static func path(inData data: String) -> String { data + "/postmaster.pid" }

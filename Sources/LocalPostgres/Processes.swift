@@ -1,14 +1,7 @@
-import Glibc
-
-/// Whether there is such a process, of whomever. One that has ended, but was not waited for, does not count: in a
-/// container whose first process waits for nobody it stays for ever.
-///
-/// - Parameter name: counts only a process of that name.
-func isRunning(process: pid_t, name: String? = nil) -> Bool {
-  // proc(5): number, name in parentheses, state. The name may hold anything.
-  guard let status = text(ofFile: "/proc/\(process)/stat"), let start = status.firstIndex(of: "("),
-    let end = status.lastIndex(of: ")")
-  else { return false }
-  let hasEnded = ["Z", "X"].contains(status[end...].dropFirst(2).first)
-  return !hasEnded && (name.map { status[start..<end].dropFirst() == $0 } ?? true)
+/// What a process, of whomever, was started with. Empty when there is none, and as soon as it is ending: before its
+/// descriptors, and thus its locks, are closed. One that nobody waits for may stay in that state for ever, as happens
+/// in containers; then the number is still taken, but nothing runs.
+func commandLine(of process: Int32) -> [Substring] {
+  // proc(5): each argument ends with a zero byte, and the memory that they are in is the first thing to go.
+  text(ofFile: "/proc/\(process)/cmdline")?.split(separator: "\0") ?? []
 }

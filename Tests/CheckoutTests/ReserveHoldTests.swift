@@ -1,21 +1,142 @@
-import Checkout
 import Postgres
 import TestSupport
 import Testing
+
+@testable import Checkout
 
 @Suite struct ReserveHoldTests {
   @Test func reservingTakesTheUnitsAtOnce() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
-        let product = try await checkout.createProduct(.init(name: "Cap", price: 100, currency: "USD", stock: 5))
-        guard case .held(let hold) = try await checkout.reserveHold(productID: product.id, quantity: 3) else {
-          Issue.record("not held")
-          return
-        }
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(3, of: product)
         #expect(hold.quantity == 3)
-        #expect(try await checkout.product(product.id)?.availableStock == 2)
+        #expect(hold.status == .active)
+        #expect(hold.remaining == .seconds(120))
+        #expect(hold.expiresAt.microsecondsSince1970 % 1000 == 0)
+        #expect(try await checkout.availableStock(product) == 2)
         #expect(try await checkout.reserveHold(productID: product.id, quantity: 3) == .insufficientStock)
-        #expect(try await checkout.audit().isClean)
+        #expect(try await checkout.reserveHold(productID: product.id, quantity: 2) != .insufficientStock)
+        #expect(try await checkout.reserveHold(productID: product.id + 1, quantity: 1) == .productNotFound)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// Another server sells the last units between this one's unlocked look at the stock and its update: the condition of
+  /// the update must be judged on what that server has committed.
+  @Test func twoServersNeverSellTheSameUnit() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let outcome = try await pool.holding(
+          "select reserve_holds(\(product.id), array[gen_random_uuid()], array[4], 1000000000)"
+        ) { commit in
+          async let outcome = checkout.reserveHold(productID: product.id, quantity: 2)
+          try await pool.untilBlocked(1)
+          try await commit()
+          return try await outcome
+        }
+        #expect(outcome == .insufficientStock)
+        #expect(try await checkout.availableStock(product) == 1)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func aRequestTooLargeDoesNotStandInTheWayOfASmallerOneBehindIt() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 10)
+        // One batch: the requests arrive while the lane's first batch waits for the row.
+        let quantities: [Int32] = [4, 7, 5, 2, 1]
+        let outcomes = try await pool.holding("select from products where id = \(product.id) for update") { commit in
+          var callers = [Task { try await checkout.reserveHold(productID: product.id, quantity: 1) }]
+          try await pool.untilBlocked(1)
+          for quantity in quantities {
+            callers.append(Task { try await checkout.reserveHold(productID: product.id, quantity: quantity) })
+            while checkout.waitingReservations(of: product.id) < callers.count - 1 { await Task.yield() }
+          }
+          try await commit()
+          var outcomes: [Bool] = []
+          for caller in callers { outcomes.append(try await caller.value != .insufficientStock) }
+          return outcomes
+        }
+        #expect(outcomes == [true, true, false, true, false, false])
+        #expect(try await checkout.availableStock(product) == 0)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func lapsedHoldsAreReclaimedWithoutAWorker() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 6)
+        for _ in 0..<3 { _ = try await checkout.hold(2, of: product) }
+        // No worker can claim the job while its row is locked.
+        try await pool.holding("select from scheduled_jobs for update") { _ in
+          try await pool.run("update holds set expires_at = clock_timestamp()")
+          #expect(try await checkout.availableStock(product) == 6)
+          _ = try await checkout.hold(5, of: product)
+          #expect(try await checkout.availableStock(product) == 1)
+          #expect(try await checkout.reserveHold(productID: product.id, quantity: 2) == .insufficientStock)
+        }
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// A buyer who finds too little stock and a worker reclaim the same lapsed holds: their units come back once.
+  @Test func aBuyerAndAWorkerReclaimTheSameHoldsOnce() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 4)
+        for _ in 0..<4 { _ = try await checkout.hold(1, of: product) }
+        let outcome = try await pool.holding(
+          "select from scheduled_jobs for update; update holds set expires_at = clock_timestamp()"
+        ) { commit in
+          // Both are at the holds' rows, whose old versions are still unexpired to them: only the commit lets them go on.
+          try await commit()
+          async let worker: Void = pool.run("select run_next_job(1000)")
+          async let outcome = checkout.reserveHold(productID: product.id, quantity: 3)
+          try await worker
+          return try await outcome
+        }
+        #expect(outcome != .insufficientStock)
+        #expect(try await checkout.availableStock(product) == 1)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func aCrowdOnTwoServersGetsEveryUnitOnce() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        try await withCheckout(on: url) { other, _ in
+          let product = try await checkout.newProduct(stock: 100)
+          let held = try await withThrowingTaskGroup(of: Int32.self) { group in
+            for buyer in 0..<200 {
+              let server = buyer.isMultiple(of: 2) ? checkout : other
+              group.addTask {
+                var held: Int32 = 0
+                var quantity = Int32(buyer % 7 + 1)
+                while quantity > 0 {
+                  if case .held = try await server.reserveHold(productID: product.id, quantity: quantity) {
+                    held += quantity
+                  } else {
+                    quantity -= 1
+                  }
+                }
+                return held
+              }
+            }
+            return try await group.reduce(0, +)
+          }
+          #expect(held == 100)
+          #expect(try await checkout.availableStock(product) == 0)
+          try await checkout.expectCleanAudit()
+        }
       }
     }
   }

@@ -16,7 +16,7 @@ import Testing
         }
       }
       let traces = try Traces(directory)
-      try await eventually("the server ends") { !isRunning(process: traces.postmaster) }
+      try await eventually("the server ends") { !isRunning(traces.postmaster) }
       try await eventually("the data is removed") { access(directory, F_OK) != 0 }
       try await eventually("the socket is removed") { access(traces.sockets, F_OK) != 0 }
     }
@@ -45,9 +45,9 @@ import Testing
         }
       }
       let traces = try Traces(directory)
-      #expect(isRunning(process: traces.postmaster))
+      #expect(isRunning(traces.postmaster))
       try await withServer(directory) { server in
-        #expect(!isRunning(process: traces.postmaster))
+        #expect(!isRunning(traces.postmaster))
         #expect(access(traces.sockets, F_OK) != 0)
         try await server.expect("select answer from kept", "42")
       }
@@ -84,7 +84,7 @@ import Testing
         let stale = "\(number)\n\(directory)/data\n1\n5432\n/nowhere\n\n0 0\nready\n"
         try write(stale, to: PostmasterFile.path(inData: directory + "/data"))
         try await withServer(directory) { try await $0.expect("select 1", "1") }
-        #expect(isRunning(process: number))
+        #expect(isRunning(number))
         await stranger.teardown(using: [])
       }
     }
@@ -114,7 +114,7 @@ import Testing
       }
       #expect(complaint.contains("its supervisor got signal 9"))
       let traces = try Traces(directory)
-      #expect(!isRunning(process: traces.postmaster))
+      #expect(!isRunning(traces.postmaster))
       #expect(access(traces.sockets, F_OK) != 0)
       #expect(access(directory, F_OK) != 0)
     }

@@ -100,7 +100,7 @@ import Testing
       let server = try postmaster(directory)
       owner.cancel()
       await #expect(throws: CancellationError.self) { try await owner.value }
-      #expect(!isRunning(process: server))
+      #expect(!isRunning(server))
       #expect(PostmasterFile(inData: directory + "/data") == nil, "an orderly stop removes it")
     }
   }

@@ -51,6 +51,8 @@ func postmaster(_ directory: String) throws -> pid_t {
   try #require(PostmasterFile(inData: directory + "/data")).process
 }
 
+func isRunning(_ process: pid_t) -> Bool { !commandLine(of: process).isEmpty }
+
 func parent(of process: pid_t) throws -> pid_t {
   let status = try #require(text(ofFile: "/proc/\(process)/status"))
   let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("PPid:") })

@@ -8,8 +8,15 @@ extension Pool {
 
   /// The first column of the first row, a bigint.
   public func integer(_ sql: String) async throws -> Int64 {
+    guard let value = try await optionalInteger(sql) else { throw Unexpected("\(sql) is null") }
+    return value
+  }
+
+  /// The same, nil when it is null.
+  public func optionalInteger(_ sql: String) async throws -> Int64? {
     try await withConnection { connection in
-      try await connection.executeScript("create or replace temporary view answer as select (\(sql))::bigint as value")
+      try await connection.executeScript(
+        "drop table if exists answer; create temporary table answer as select (\(sql))::bigint as value")
       return try await connection.execute(ReadAnswer())[0]
     }
   }
@@ -17,7 +24,7 @@ extension Pool {
 
 private struct ReadAnswer: PreparedStatement {
   static let name = "read_answer"
-  static let sql = "select value from answer"
+  static let sql = "select value from pg_temp.answer"
   func bind(to parameters: inout Parameters) {}
-  static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
+  static func decode(_ row: inout Row) throws -> Int64? { try row.decodeIfPresent() }
 }

@@ -1,0 +1,41 @@
+import Checkout
+import Postgres
+import TestSupport
+import Testing
+
+@Suite struct AuditTests {
+  /// What would go wrong, and the check that must see it.
+  static let faults: [(sql: String, check: String)] = [
+    ("update products set available_stock = available_stock + 1", "stock_is_conserved"),
+    (
+      "alter table products drop constraint products_available_stock_in_range; update products set available_stock = -1",
+      "stock_is_in_range"
+    ),
+    ("update holds set status = 'ordered' where status = 'active'", "ordered_holds_have_their_order"),
+    ("update orders set status = 'paid', paid_at = now() where status = 'pending_payment'", "paid_orders_have_one_payment"),
+    ("update orders set status = 'cancelled' where status = 'pending_payment'", "cancelled_orders_have_their_failure"),
+    (
+      "update payment_events set verdict = 'parked', order_status = null where idempotency_key = 'paid'",
+      "no_event_waits_for_an_order_that_exists"
+    ),
+    ("delete from scheduled_jobs where kind = 'expire_holds'", "every_hold_will_expire"),
+    ("delete from scheduled_jobs where kind = 'expire_orders'", "every_unpaid_order_will_expire"),
+  ]
+
+  @Test(arguments: faults)
+  func seesEachFault(sql: String, check: String) async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 10)
+        _ = try await checkout.hold(1, of: product)
+        _ = try await checkout.order(1, of: product)
+        _ = try await checkout.pay(try await checkout.order(1, of: product).id, key: "paid")
+        _ = try await checkout.pay(try await checkout.order(1, of: product).id, .failed, key: "failed")
+        try await checkout.expectCleanAudit()
+        try await pool.run(sql)
+        let broken = try await checkout.audit().checks.filter { $0.violations > 0 }.map(\.name)
+        #expect(broken.contains(check))
+      }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import Checkout
+import Postgres
+import TestSupport
+import Testing
+
+@Suite struct JobRunnerTests {
+  private static let id = "'00000001-6b02-8f00-9e3e-db626b23aa96'::uuid"
+
+  @Test func holdsAndOrdersExpireByThemselves() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url, holdTimeToLive: .milliseconds(200), orderTimeToLive: .milliseconds(200)) {
+        checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let order = try await checkout.order(2, of: product)
+        _ = try await checkout.hold(1, of: product)
+        while try await pool.integer(
+          "select count(*) from holds where status = 'active'") + pool.integer(
+            "select count(*) from orders where status = 'pending_payment'") > 0
+        { await Task.yield() }
+        #expect(try await checkout.order(order.id)?.status == .expired)
+        #expect(try await pool.integer("select available_stock from products") == 5)
+        while try await pool.integer("select count(*) from scheduled_jobs") > 0 { await Task.yield() }
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// A buyer relies on a job that a worker, who cannot see the buyer's hold yet, is about to remove.
+  @Test func aJobIsNotRemovedUnderABuyerWhoReliesOnIt() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 4)
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 5);
+        select reserve_holds(1, array[gen_random_uuid()], '{2}', 0);
+        """)
+      try await pool.holding("select reserve_holds(1, array[\(Self.id)], '{1}', 60000000)") { commit in
+        async let worker: Void = pool.run("select run_next_job(10)")
+        try await pool.untilBlocked(1)
+        try await commit()
+        try await worker
+      }
+      #expect(try await pool.integer("select count(*) from holds where status = 'active'") == 1)
+      #expect(try await Audit.run(on: pool).isClean)
+      await pool.close()
+    }
+  }
+
+  @Test func twoWorkersDoNotTakeTheSameJob() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 4)
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 5);
+        select reserve_holds(1, array[gen_random_uuid()], '{2}', 0);
+        """)
+      try await pool.holding("select run_next_job(10)") { _ in
+        // The other worker goes by the claimed job instead of waiting for it.
+        #expect(try await pool.integer("select count(*) from run_next_job(10) where expired is not null") == 0)
+      }
+      #expect(try await pool.integer("select available_stock from products") == 5)
+      await pool.close()
+    }
+  }
+
+  @Test func aBacklogIsWorkedOffInBatches() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 4)
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 100);
+        select reserve_holds(1, array(select gen_random_uuid() from generate_series(1, 25)), array_fill(1, '{25}'), 0);
+        """)
+      var expired: [Int64] = []
+      while let count = try await pool.optionalInteger("select expired from run_next_job(10)") { expired.append(count) }
+      #expect(expired == [10, 10, 5])
+      #expect(try await pool.integer("select available_stock from products") == 100)
+      #expect(try await pool.integer("select count(*) from scheduled_jobs") == 0)
+      await pool.close()
+    }
+  }
+
+  /// Whoever shortens the time to live makes the job due earlier.
+  @Test func aJobIsMovedForwardWhenSomethingLapsesEarlier() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 2)
+      try await pool.run("select create_product(1, 'Cap', 100, 'USD', 5)")
+      let reserve = "select is_rescheduled::int from reserve_holds(1, array[gen_random_uuid()], '{1}',"
+      #expect(try await pool.integer("\(reserve) 60000000)") == 1)
+      #expect(try await pool.integer("\(reserve) 60000000)") == 0)
+      #expect(try await pool.integer("\(reserve) 1000000)") == 1)
+      #expect(try await pool.integer("select count(*) from scheduled_jobs where run_at <= now() + interval '1 s'") == 1)
+      await pool.close()
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import Checkout
+import Postgres
+import TestSupport
+import Testing
+
+@Suite struct OrderTests {
+  @Test func aHoldBecomesOneOrderWithItsNumber() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let product = try await checkout.newProduct(stock: 5, price: 250)
+        let hold = try await checkout.hold(3, of: product)
+        let order = try await checkout.order(hold)
+        #expect(order.id == hold.id)
+        #expect(order.amount == 750)
+        #expect(order.status == .pendingPayment)
+        #expect(try await checkout.order(order.id) == order)
+        #expect(try await checkout.hold(hold.id)?.status == .ordered)
+        #expect(try await checkout.placeOrder(holdID: hold.id) == .alreadyOrdered)
+        #expect(try await checkout.releaseHold(hold.id)?.status == .ordered)
+        #expect(try await checkout.availableStock(product) == 2)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func concurrentRequestsForOneHoldPlaceOneOrder() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        try await withCheckout(on: url) { other, _ in
+          let product = try await checkout.newProduct(stock: 5)
+          let hold = try await checkout.hold(1, of: product)
+          let outcomes = try await withThrowingTaskGroup(of: PlaceOrder.Outcome.self) { group in
+            for index in 0..<40 {
+              group.addTask { try await (index.isMultiple(of: 2) ? checkout : other).placeOrder(holdID: hold.id) }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+          }
+          #expect(outcomes.count { if case .placed = $0 { true } else { false } } == 1)
+          #expect(outcomes.count { $0 == .alreadyOrdered } == 39)
+          try await checkout.expectCleanAudit()
+        }
+      }
+    }
+  }
+
+  /// The hold lapses while its order waits for the row: the clock that counts is the one after the wait.
+  @Test func aHoldThatLapsesWhileItsOrderWaitsIsRefused() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url, holdTimeToLive: .milliseconds(300)) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(1, of: product)
+        let outcome = try await pool.holding("select from holds for update") { commit in
+          async let outcome = checkout.placeOrder(holdID: hold.id)
+          try await pool.untilBlocked(1)
+          try await pool.untilPast(hold.expiresAt)
+          try await commit()
+          return try await outcome
+        }
+        #expect(outcome == .holdExpired)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func aHoldThatLapsesWhileItsReleaseWaitsExpires() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url, holdTimeToLive: .milliseconds(300)) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(2, of: product)
+        let released = try await pool.holding("select from holds for update") { commit in
+          async let released = checkout.releaseHold(hold.id)
+          try await pool.untilBlocked(1)
+          try await pool.untilPast(hold.expiresAt)
+          try await commit()
+          return try await released
+        }
+        #expect(released?.status == .expired)
+        #expect(try await checkout.availableStock(product) == 5)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func releasingTwiceGivesTheUnitsBackOnce() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(2, of: product)
+        async let first = checkout.releaseHold(hold.id)
+        async let second = checkout.releaseHold(hold.id)
+        #expect(try await first?.status == .released)
+        #expect(try await second?.status == .released)
+        #expect(try await checkout.releaseHold(hold.id)?.status == .released)
+        #expect(try await checkout.availableStock(product) == 5)
+        #expect(try await checkout.placeOrder(holdID: hold.id) == .holdReleased)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// A release and a worker's expiry are both at the hold's row: whoever is second finds it no longer active.
+  @Test func aReleaseAndAnExpiryOfOneHoldGiveItsUnitsBackOnce() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url, holdTimeToLive: .milliseconds(400)) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(2, of: product)
+        _ = try await pool.holding("select release_holds(\(product.id), array(select id from holds))") { commit in
+          try await pool.untilPast(hold.expiresAt)
+          async let expiry: Void = pool.run("select expire_holds(\(product.id), 10)")
+          try await pool.untilBlocked(1)
+          try await commit()
+          try await expiry
+        }
+        #expect(try await checkout.hold(hold.id)?.status == .released)
+        #expect(try await checkout.availableStock(product) == 5)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func unknownHoldsAndOrdersAreNotFound() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let id = try #require(ReservationID(holdText: "hold_0000000189ab8cdebd23456789abcdef"))
+        #expect(try await checkout.hold(id) == nil)
+        #expect(try await checkout.releaseHold(id) == nil)
+        #expect(try await checkout.placeOrder(holdID: id) == .holdNotFound)
+        #expect(try await checkout.order(id) == nil)
+      }
+    }
+  }
+}

@@ -1,0 +1,231 @@
+import Checkout
+import Postgres
+import TestSupport
+import Testing
+
+@Suite struct PaymentEventTests {
+  @Test func aSuccessPaysAndAFailureCancels() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let product = try await checkout.newProduct(stock: 5)
+        let paid = try await checkout.order(1, of: product)
+        let cancelled = try await checkout.order(2, of: product)
+        #expect(try await checkout.pay(paid.id, key: "a") == .settled(.applied, orderStatus: .paid, isReplay: false))
+        #expect(
+          try await checkout.pay(cancelled.id, .failed, key: "b")
+            == .settled(.applied, orderStatus: .cancelled, isReplay: false))
+        #expect(try await checkout.order(paid.id)?.paidAt != nil)
+        #expect(try await checkout.availableStock(product) == 4)
+        #expect(
+          try await checkout.pay(paid.id, .failed, key: "c") == .settled(.ignored, orderStatus: .paid, isReplay: false))
+        #expect(
+          try await checkout.pay(cancelled.id, .failed, key: "d")
+            == .settled(.ignored, orderStatus: .cancelled, isReplay: false))
+        #expect(
+          try await checkout.pay(paid.id, key: "e") == .settled(.refundDue, orderStatus: .paid, isReplay: false))
+        #expect(try await checkout.availableStock(product) == 4)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func aLateSuccessTakesTheUnitsAgainIfItCan() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 4)
+        let first = try await checkout.order(3, of: product)
+        let second = try await checkout.order(1, of: product)
+        for order in [first, second] { _ = try await checkout.pay(order.id, .failed, key: "f\(order.id.holdText)") }
+        let other = try await checkout.hold(2, of: product)
+        #expect(
+          try await checkout.pay(first.id, key: "late") == .settled(.refundDue, orderStatus: .cancelled, isReplay: false))
+        #expect(
+          try await checkout.pay(second.id, key: "late2") == .settled(.reacquired, orderStatus: .paid, isReplay: false))
+        #expect(try await checkout.availableStock(product) == 1)
+        // A lapsed hold counts as available for a late success too.
+        try await pool.run("update holds set expires_at = clock_timestamp() where status = 'active'")
+        #expect(
+          try await checkout.pay(first.id, key: "later") == .settled(.reacquired, orderStatus: .paid, isReplay: false))
+        #expect(try await checkout.hold(other.id)?.status == .expired)
+        #expect(try await checkout.availableStock(product) == 0)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test(arguments: [(nil, nil, true), (100, "USD", true), (101, nil, false), (100, "EUR", false), (nil, "EUR", false)])
+  func anAmountThatIsNotTheOrdersChangesNothing(amount: Int64?, currency: String?, fits: Bool) async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let order = try await checkout.order(1, of: try await checkout.newProduct(stock: 1))
+        let outcome = try await checkout.pay(order.id, key: "k", amount: amount, currency: currency)
+        #expect(
+          outcome
+            == .settled(
+              fits ? .applied : .amountMismatch, orderStatus: fits ? .paid : .pendingPayment, isReplay: false))
+      }
+    }
+  }
+
+  @Test func theSameKeyAgainIsAReplayAndWithAnotherPayloadRefused() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let product = try await checkout.newProduct(stock: 5)
+        let elsewhere = try await checkout.newProduct(stock: 5)
+        let order = try await checkout.order(1, of: product)
+        _ = try await checkout.pay(order.id, key: "k")
+        #expect(try await checkout.pay(order.id, key: "k") == .settled(.applied, orderStatus: .paid, isReplay: true))
+        #expect(try await checkout.pay(order.id, .failed, key: "k") == .keyReused)
+        #expect(try await checkout.pay(order.id, key: "k", amount: 100) == .keyReused)
+        let other = try await checkout.order(1, of: elsewhere)
+        #expect(try await checkout.pay(other.id, key: "k") == .keyReused)
+        #expect(try await checkout.order(other.id)?.status == .pendingPayment)
+      }
+    }
+  }
+
+  @Test func oneBatchWithAKeyManyTimesHasOneEffect() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        try await withCheckout(on: url) { other, _ in
+          let product = try await checkout.newProduct(stock: 5)
+          let order = try await checkout.order(2, of: product)
+          let outcomes = try await withThrowingTaskGroup(of: ApplyPaymentEvent.Outcome.self) { group in
+            for index in 0..<60 {
+              let status: PaymentEvent.Status = index % 3 == 0 ? .success : .failed
+              group.addTask {
+                try await (index.isMultiple(of: 2) ? checkout : other).pay(order.id, status, key: "k")
+              }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+          }
+          let fresh = outcomes.filter { if case .settled(_, _, isReplay: false) = $0 { true } else { false } }
+          #expect(fresh.count == 1)
+          let final = try #require(try await checkout.order(order.id))
+          #expect(try await checkout.availableStock(product) == (final.status == .paid ? 3 : 5))
+          #expect(outcomes.count { $0 == .keyReused } == (final.status == .paid ? 40 : 20))
+          try await checkout.expectCleanAudit()
+        }
+      }
+    }
+  }
+
+  /// One key comes to two servers at once for two orders. Both get as far as writing it down, unless the second waits
+  /// for the first and then looks at what is recorded.
+  @Test func oneKeyOnTwoServersAtOnceIsRecordedOnce() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let first = try await checkout.order(1, of: try await checkout.newProduct(stock: 1))
+        let second = try await checkout.order(1, of: try await checkout.newProduct(stock: 1))
+        let outcomes = try await pool.holding("lock table payment_events in exclusive mode") { commit in
+          async let one = checkout.pay(first.id, key: "k")
+          try await pool.untilBlocked(1)
+          async let two = checkout.pay(second.id, key: "k")
+          try await pool.untilBlocked(2)
+          try await commit()
+          return try await [one, two]
+        }
+        #expect(outcomes == [.settled(.applied, orderStatus: .paid, isReplay: false), .keyReused])
+        #expect(try await pool.integer("select count(*) from payment_events") == 1)
+        #expect(try await checkout.order(second.id)?.status == .pendingPayment)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func anEventBeforeItsOrderIsParkedAndAppliedWhenTheOrderIsPlaced() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(2, of: product)
+        #expect(try await checkout.pay(hold.id, key: "k") == .settled(.parked, orderStatus: nil, isReplay: false))
+        #expect(try await checkout.pay(hold.id, key: "k") == .settled(.parked, orderStatus: nil, isReplay: true))
+        #expect(try await checkout.order(hold).status == .paid)
+        #expect(try await checkout.pay(hold.id, key: "k") == .settled(.applied, orderStatus: .paid, isReplay: true))
+
+        let failing = try await checkout.hold(2, of: product)
+        _ = try await checkout.pay(failing.id, .failed, key: "f1")
+        _ = try await checkout.pay(failing.id, .failed, key: "f2")
+        #expect(try await checkout.order(failing).status == .cancelled)
+        #expect(try await checkout.availableStock(product) == 3)
+        #expect(
+          try await checkout.pay(failing.id, .failed, key: "f2")
+            == .settled(.ignored, orderStatus: .cancelled, isReplay: true))
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// The event comes when the order has been placed but not committed, after its transaction looked for parked events.
+  @Test func anEventThatMeetsItsOrderBeingPlacedIsNotForgotten() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let hold = try await checkout.hold(1, of: try await checkout.newProduct(stock: 1))
+        let outcome = try await pool.holding(
+          "select place_orders(product_id, array[id], 900000000) from holds"
+        ) { commit in
+          async let outcome = checkout.pay(hold.id, key: "k")
+          try await pool.untilBlocked(1)
+          try await commit()
+          return try await outcome
+        }
+        #expect(outcome == .settled(.applied, orderStatus: .paid, isReplay: false))
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// A failure and the end of the payment window meet at the order's row: its units come back once, whoever is first.
+  @Test(arguments: [true, false])
+  func aFailureAndAnExpiryOfOneOrderGiveItsUnitsBackOnce(failureIsFirst: Bool) async throws {
+    try await TestDatabases.withDatabase { url in
+      // No server runs here, so no worker but the one below: run_next_job is what a worker calls.
+      let pool = Pool(ConnectionConfiguration(url: url), size: 4)
+      try await pool.run(Self.overdueOrder)
+      let event = "select apply_payment_events(1, '{k}', array(select id from orders), '{failed}', '{null}', '{null}')"
+      let worker = "select run_next_job(10)"
+      try await pool.holding(failureIsFirst ? event : worker) { commit in
+        async let second: Void = pool.run(failureIsFirst ? worker : event)
+        try await pool.untilBlocked(1)
+        try await commit()
+        try await second
+      }
+      #expect(try await pool.integer("select available_stock from products") == 5)
+      #expect(try await Audit.run(on: pool).isClean)
+      await pool.close()
+    }
+  }
+
+  @Test func aSuccessBeforeTheWorkerComesStillPays() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 4)
+      try await pool.run(Self.overdueOrder)
+      try await pool.run(
+        "select apply_payment_events(1, '{k}', array(select id from orders), '{success}', '{null}', '{null}')")
+      try await pool.run("select run_next_job(10)")
+      #expect(try await pool.integer("select count(*) from orders where status = 'paid'") == 1)
+      #expect(try await pool.integer("select available_stock from products") == 3)
+      #expect(try await Audit.run(on: pool).isClean)
+      await pool.close()
+    }
+  }
+
+  /// Product 1 with a stock of 5, and an order of 2 units whose payment was due at once.
+  private static let overdueOrder = """
+    select create_product(1, 'Cap', 100, 'USD', 5);
+    select reserve_holds(1, array['00000001-6b02-8f00-9e3e-db626b23aa96'::uuid], '{2}', 60000000);
+    select place_orders(1, array['00000001-6b02-8f00-9e3e-db626b23aa96'::uuid], 0);
+    """
+
+  @Test func theListShowsTheNewestFirst() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let product = try await checkout.newProduct(stock: 5)
+        for key in ["a", "b", "c"] { _ = try await checkout.pay(try await checkout.hold(1, of: product).id, key: key) }
+        let events = try await checkout.paymentEvents()
+        #expect(events.map(\.event.idempotencyKey) == ["c", "b", "a"])
+        #expect(events.allSatisfy { $0.verdict == .parked && $0.orderStatus == nil })
+      }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import Checkout
+import Testing
+
+extension Checkout {
+  /// A new product with this much stock.
+  public func newProduct(stock: Int32, price: Int32 = 100) async throws -> Product {
+    try await createProduct(CreateProduct(name: "Cap", price: price, currency: "USD", stock: stock))
+  }
+
+  /// A hold that must be granted.
+  public func hold(_ quantity: Int32, of product: Product) async throws -> Hold {
+    let outcome = try await reserveHold(productID: product.id, quantity: quantity)
+    guard case .held(let hold) = outcome else { throw Unexpected("\(outcome) instead of a hold") }
+    return hold
+  }
+
+  /// An order that must be placed, from a new hold.
+  public func order(_ quantity: Int32, of product: Product) async throws -> Order {
+    try await order(hold(quantity, of: product))
+  }
+
+  /// An order that must be placed.
+  public func order(_ hold: Hold) async throws -> Order {
+    let outcome = try await placeOrder(holdID: hold.id)
+    guard case .placed(let order) = outcome else { throw Unexpected("\(outcome) instead of an order") }
+    return order
+  }
+
+  /// Delivers a payment event.
+  public func pay(
+    _ id: ReservationID, _ status: PaymentEvent.Status = .success, key: String, amount: Int64? = nil,
+    currency: String? = nil
+  ) async throws -> ApplyPaymentEvent.Outcome {
+    try await applyPaymentEvent(
+      PaymentEvent(idempotencyKey: key, orderID: id, status: status, amount: amount, currency: currency))
+  }
+
+  public func availableStock(_ product: Product) async throws -> Int32? {
+    try await self.product(product.id)?.availableStock
+  }
+
+  /// Fails the test when an invariant is broken.
+  public func expectCleanAudit(_ sourceLocation: SourceLocation = #_sourceLocation) async throws {
+    let broken = try await audit().checks.filter { $0.violations > 0 }
+    #expect(broken.isEmpty, "broken: \(broken.map(\.name))", sourceLocation: sourceLocation)
+  }
+}
+
+/// What a test did not expect.
+public struct Unexpected: Error, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) {
+    self.description = description
+  }
+}
