@@ -52,7 +52,7 @@ import Testing
   @Test func whatArrivesDuringABatchSharesTheNextOneInOrder() async throws {
     let useCase = Doubling()
     let batcher = Batcher(useCase)
-    try await running(batcher) {
+    try await running(batcher) { () async throws in
       async let first = batcher(1)
       while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
       var callers: [Task<Int, any Error>] = []
@@ -71,7 +71,7 @@ import Testing
   @Test func lanesDoNotWaitForEachOther() async throws {
     let useCase = Doubling()
     let batcher = Batcher(useCase)
-    try await running(batcher) {
+    try await running(batcher) { () async throws in
       async let first = batcher(1)
       async let other = batcher(1001)
       while useCase.batches.withLock({ $0.count }) < 2 { await Task.yield() }
@@ -85,7 +85,7 @@ import Testing
   @Test func aFailureReachesEveryCallerOfTheBatchAndTheLaneGoesOn() async throws {
     let useCase = Doubling()
     let batcher = Batcher(useCase)
-    try await running(batcher) {
+    try await running(batcher) { () async throws in
       async let first = batcher(1)
       while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
       let failing = [Task { try await batcher(-1) }, Task { try await batcher(2) }]

@@ -56,7 +56,8 @@ import Testing
         """)
       try await pool.holding("select run_next_job(10)") { _ in
         // The other worker goes by the claimed job instead of waiting for it.
-        #expect(try await pool.integer("select count(*) from run_next_job(10) where expired is not null") == 0)
+        let claimed = try await pool.integer("select count(*) from run_next_job(10) where expired is not null")
+        #expect(claimed == 0)
       }
       #expect(try await pool.integer("select available_stock from products") == 5)
       await pool.close()

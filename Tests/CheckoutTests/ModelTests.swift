@@ -1,0 +1,194 @@
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+/// Random sequences of everything that can happen on a few products, compared with the model after each step.
+///
+/// `FLASHSALE_INTERLEAVINGS` sets how many, `FLASHSALE_SEED` repeats the ones of a failure.
+@Suite struct ModelTests {
+  private static let environment = ProcessInfo.processInfo.environment
+  private static let interleavings = environment["FLASHSALE_INTERLEAVINGS"].flatMap { Int($0) } ?? 150
+  private static let seed = environment["FLASHSALE_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...999_999_999)
+  private static let steps = 25
+  /// Sequences run side by side on databases of their own.
+  private static let parallelism = 4
+
+  @Test func randomInterleavingsDoWhatTheModelSays() async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for worker in 0..<Self.parallelism {
+        group.addTask {
+          try await TestDatabases.withDatabase { url in
+            try await withCheckout(on: url) { checkout, pool in
+              for number in stride(from: worker, to: Self.interleavings, by: Self.parallelism) {
+                let seed = Self.seed + UInt64(number)
+                var interleaving = Interleaving(seed: seed, checkout: checkout, pool: pool)
+                do {
+                  try await interleaving.run(steps: Self.steps)
+                } catch {
+                  Issue.record("FLASHSALE_SEED=\(seed) FLASHSALE_INTERLEAVINGS=1: \(error)")
+                  return
+                }
+              }
+              try await checkout.expectCleanAudit()
+            }
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
+}
+
+/// SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014): the same numbers for the
+/// same seed, everywhere.
+private struct SeededGenerator: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
+
+private struct Interleaving {
+  private var random: SeededGenerator
+  private let seed: UInt64
+  private let checkout: Checkout
+  private let pool: Pool
+  private var model: Model
+  private var products: [Product] = []
+  private var ids: [ReservationID] = []
+  private var history: [String] = []
+
+  init(seed: UInt64, checkout: Checkout, pool: Pool) {
+    self.seed = seed
+    self.checkout = checkout
+    self.pool = pool
+    var random = SeededGenerator(state: seed)
+    model = Model(totals: [.random(in: 1...8, using: &random), .random(in: 1...8, using: &random)])
+    self.random = random
+  }
+
+  mutating func run(steps: Int) async throws {
+    for total in model.totals { products.append(try await checkout.newProduct(stock: total, price: Int32(Model.price))) }
+    for _ in 0..<steps {
+      try await step()
+      try await compare()
+    }
+  }
+
+  private mutating func step() async throws {
+    let hold = ids.indices.randomElement(using: &random)
+    switch Int.random(in: 0..<12, using: &random) {
+    case 0...2: try await reserve()
+    case 3: if let hold { try await release(hold) }
+    case 4...5: if let hold { try await place(hold) }
+    case 6...8: if let hold { try await pay(hold) }
+    case 9: if let hold { try await lapse(hold) }
+    case 10: if let hold { try await makeOverdue(hold) }
+    default: try await expire()
+    }
+  }
+
+  private mutating func reserve() async throws {
+    let product = Int.random(in: 0..<products.count, using: &random)
+    let quantity = Int32.random(in: 1...4, using: &random)
+    history.append("reserve \(quantity) of \(product)")
+    let expected = model.reserve(product, quantity)
+    switch try await checkout.reserveHold(productID: products[product].id, quantity: quantity) {
+    case .held(let hold):
+      ids.append(hold.id)
+      try expect(expected, "held")
+    case let outcome:
+      try expect(!expected && outcome == .insufficientStock, "\(outcome)")
+    }
+  }
+
+  private mutating func release(_ index: Int) async throws {
+    history.append("release \(index)")
+    let expected = model.release(index)
+    let status = try await checkout.releaseHold(ids[index])?.status
+    try expect(status == expected, "\(String(describing: status)), not \(expected)")
+  }
+
+  private mutating func place(_ index: Int) async throws {
+    history.append("order \(index)")
+    let before = model.place(index)
+    let outcome = try await checkout.placeOrder(holdID: ids[index])
+    switch (before, outcome) {
+    case (.active, .placed(let order)):
+      try expect(order.status == model.orders[index]?.status, "\(order.status)")
+    case (.ordered, .alreadyOrdered), (.expired, .holdExpired), (.released, .holdReleased): break
+    default: try expect(false, "\(outcome) from \(before)")
+    }
+  }
+
+  private mutating func pay(_ index: Int) async throws {
+    let status: PaymentEvent.Status = Bool.random(using: &random) ? .success : .failed
+    let right = Int64(model.holds[index].quantity) * Model.price
+    let amount = [nil, nil, right, right + 1].randomElement(using: &random)!
+    let key = "\(seed)-\(Int.random(in: 0..<12, using: &random))"
+    history.append("\(status) \(index) amount \(String(describing: amount)) key \(key)")
+    let expected = model.pay(index, status, amount: amount, key: key)
+    let outcome = try await checkout.pay(ids[index], status, key: key, amount: amount)
+    let found: Model.Payment =
+      switch outcome {
+      case .keyReused: .keyReused
+      case .settled(let verdict, let orderStatus, let isReplay): .settled(verdict, orderStatus, isReplay: isReplay)
+      }
+    try expect(found == expected, "\(found), not \(expected)")
+  }
+
+  /// The hold's time is up. No worker is told, so that what is lapsed is met by whatever comes next.
+  private mutating func lapse(_ index: Int) async throws {
+    history.append("lapse \(index)")
+    guard model.holds[index].status == .active else { return }
+    model.holds[index].isLapsed = true
+    try await pool.run(
+      "update holds set expires_at = clock_timestamp() - interval '1 ms' where id = '\(ids[index].uuid)'")
+  }
+
+  private mutating func makeOverdue(_ index: Int) async throws {
+    history.append("overdue \(index)")
+    guard model.orders[index]?.status == .pendingPayment else { return }
+    model.orders[index]!.isOverdue = true
+    try await pool.run(
+      "update orders set payment_due_at = clock_timestamp() - interval '1 ms' where id = '\(ids[index].uuid)'")
+  }
+
+  private mutating func expire() async throws {
+    history.append("worker")
+    model.expire()
+    // The same functions that a worker's job runs; the job itself would run at the time it was scheduled for.
+    for product in products {
+      try await pool.run(
+        """
+        update scheduled_jobs set run_at = clock_timestamp() where product_id = \(product.id);
+        do $$ begin while (select expired is not null from run_next_job(100)) loop end loop; end $$
+        """)
+    }
+  }
+
+  private func compare() async throws {
+    for (index, product) in products.enumerated() {
+      let stock = try await checkout.availableStock(product)
+      try expect(stock == model.available(index), "stock \(String(describing: stock)), not \(model.available(index))")
+    }
+    for (index, id) in ids.enumerated() {
+      let status = try await checkout.hold(id)?.status
+      try expect(status == model.visibleStatus(index), "hold \(index) is \(String(describing: status))")
+      let order = try await checkout.order(id)?.status
+      try expect(order == model.orders[index]?.status, "order \(index) is \(String(describing: order))")
+    }
+  }
+
+  private func expect(_ isTrue: Bool, _ found: String) throws {
+    if !isTrue { throw Unexpected("\(found) after: \(history.joined(separator: "; "))") }
+  }
+}
