@@ -13,13 +13,16 @@ import Testing
         let product = try await checkout.newProduct(stock: 5)
         let order = try await checkout.order(2, of: product)
         _ = try await checkout.hold(1, of: product)
-        while try await pool.integer(
-          "select count(*) from holds where status = 'active'") + pool.integer(
-            "select count(*) from orders where status = 'pending_payment'") > 0
-        { await Task.yield() }
+        try await until("everything has expired") {
+          try await pool.integer(
+            """
+            select (select count(*) from holds where status = 'active')
+                 + (select count(*) from orders where status = 'pending_payment')
+            """) == 0
+        }
         #expect(try await checkout.order(order.id)?.status == .expired)
         #expect(try await pool.integer("select available_stock from products") == 5)
-        while try await pool.integer("select count(*) from scheduled_jobs") > 0 { await Task.yield() }
+        try await until("no job is left") { try await pool.integer("select count(*) from scheduled_jobs") == 0 }
         try await checkout.expectCleanAudit()
       }
     }

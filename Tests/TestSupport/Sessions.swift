@@ -15,20 +15,31 @@ extension Pool {
   }
 
   /// Waits until this many sessions of the database wait for a lock: the moment at which a race is set up.
+  ///
+  /// - Throws: when that does not happen, so that a test whose guard is gone fails instead of hanging.
   public func untilBlocked(_ count: Int64) async throws {
-    while try await integer(
-      "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'") < count
-    {
-      await Task.yield()
+    try await until("\(count) sessions wait for a lock") {
+      try await integer(
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'") >= count
     }
   }
 
   /// Waits until the database's clock is past a moment.
   public func untilPast(_ moment: Timestamp) async throws {
-    while try await integer(
-      "select (clock_timestamp() <= timestamptz 'epoch' + \(moment.microsecondsSince1970) * interval '1 microsecond')::int"
-    ) == 1 {
-      await Task.yield()
+    let moment = "timestamptz 'epoch' + \(moment.microsecondsSince1970) * interval '1 microsecond'"
+    try await until("the clock is past \(moment)") {
+      try await integer("select (clock_timestamp() > \(moment))::int") == 1
     }
+  }
+}
+
+/// Waits until something is so, looking again and again.
+///
+/// - Throws: when it is not so within 20 seconds.
+public func until(_ what: String, _ isSo: () async throws -> Bool) async throws {
+  let deadline = ContinuousClock.now + .seconds(20)
+  while try await !isSo() {
+    guard ContinuousClock.now < deadline else { throw Unexpected("not within 20 s: \(what)") }
+    await Task.yield()
   }
 }

@@ -1,4 +1,5 @@
 import Checkout
+import Foundation
 import LocalPostgres
 import Logging
 import Postgres
@@ -78,9 +79,19 @@ public enum TestDatabases {
       let administration = Pool(configuration, size: 1)
       try await administration.withConnection { try await $0.executeScript("create database checkout_template") }
       _ = try await Migrator(ConnectionConfiguration(url: postgres.databaseURL("checkout_template"))).migrate()
+      try await applyMutant(to: postgres.databaseURL("checkout_template"))
       onStarted(Server(postgres: postgres, administration: administration))
       // Until the process ends.
       while true { try await Task.sleep(for: .seconds(3600)) }
     }
+  }
+
+  /// `FLASHSALE_MUTANT` names a file of SQL that takes a guard out of a function: the tests must notice. See
+  /// Tests/Mutants.
+  private static func applyMutant(to url: String) async throws {
+    guard let path = ProcessInfo.processInfo.environment["FLASHSALE_MUTANT"] else { return }
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    try await pool.run(String(contentsOfFile: path, encoding: .utf8))
+    await pool.close()
   }
 }
