@@ -1,0 +1,42 @@
+# Works with Docker's old builder as well as with BuildKit.
+FROM swift:6.3-bookworm AS build
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends libpq-dev pkg-config \
+  && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+
+# The dependencies take most of the time, so they are a layer of their own, which only a change of Package.swift makes
+# anew. The package manager builds nothing without the targets' sources: empty files stand in for all but the build tool.
+COPY Package.swift ./
+COPY Sources/CLibPQ Sources/CLibPQ
+COPY Sources/EmbedSQL Sources/EmbedSQL
+COPY Sources/EmbedSQLPlugin Sources/EmbedSQLPlugin
+RUN set -e; mkdir -p sql/migrations sql/functions; \
+  for target in $(sed -nE 's/.*name: "([A-Za-z]+)".*/\1/p' Package.swift); do \
+    for directory in "Sources/$target" "Tests/$target"; do \
+      [ -e "$directory" ] || { mkdir -p "$directory"; touch "$directory/Empty.swift"; }; \
+    done; \
+  done; \
+  swift build -c release --static-swift-stdlib --product flashsale; \
+  rm -r Sources sql
+
+COPY Sources Sources
+COPY sql sql
+RUN swift build -c release --static-swift-stdlib --product flashsale \
+  && mv "$(swift build -c release --show-bin-path)/flashsale" /flashsale
+
+FROM debian:bookworm-slim
+# curl is for the health check.
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends ca-certificates curl libpq5 \
+  && rm -rf /var/lib/apt/lists/* \
+  && useradd --system --uid 10001 --no-create-home flashsale
+COPY --from=build /flashsale /usr/local/bin/flashsale
+USER 10001
+ENV HOST=0.0.0.0 PORT=8080
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
+  CMD curl -fsS -o /dev/null "http://127.0.0.1:$PORT/health/ready"
+ENTRYPOINT ["flashsale"]
+CMD ["serve"]
