@@ -45,11 +45,11 @@ packages:
 	@command -v swift >/dev/null || { echo "Swift is missing: https://www.swift.org/install" >&2; exit 1; }
 	@set -- $(MISSING); [ $$# -gt 0 ] || exit 0; \
 	[ "$$(id -u)" = 0 ] && root= || root=sudo; \
+	command -v apt-get >/dev/null && $$root true 2>/dev/null || \
+	{ echo "Missing: $$*. Installing them takes apt-get, and root or sudo." >&2; exit 1; }; \
 	echo "Installing $$* ..."; \
-	command -v apt-get >/dev/null && $$root true && \
+	trap "$$root rm -f $(NO_CLUSTER)" EXIT; \
 	$$root mkdir -p $(dir $(NO_CLUSTER)) && \
 	echo "create_main_cluster = false" | $$root tee $(NO_CLUSTER) >/dev/null && \
 	$$root apt-get update -qq && \
-	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@" >/dev/null && \
-	$$root rm $(NO_CLUSTER) || \
-	{ echo "Cannot install $$*: it takes apt-get, and root or sudo. Install them in another way." >&2; exit 1; }
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@" >/dev/null
