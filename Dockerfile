@@ -12,10 +12,9 @@ COPY Sources/CLibPQ Sources/CLibPQ
 COPY Sources/EmbedSQL Sources/EmbedSQL
 COPY Sources/EmbedSQLPlugin Sources/EmbedSQLPlugin
 RUN set -e; mkdir -p sql/migrations sql/functions; \
-  for target in $(sed -nE 's/.*name: "([A-Za-z]+)".*/\1/p' Package.swift); do \
-    for directory in "Sources/$target" "Tests/$target"; do \
-      [ -e "$directory" ] || { mkdir -p "$directory"; touch "$directory/Empty.swift"; }; \
-    done; \
+  for target in $(grep -oE '(name|path): "[^"]+"' Package.swift \
+    | sed -E 's|^name: "(.*)"|Sources/\1 Tests/\1|; s|^path: "(.*)"|\1|'); do \
+    [ -e "$target" ] || { mkdir -p "$target"; touch "$target/Empty.swift"; }; \
   done; \
   swift build -c release --static-swift-stdlib --product flashsale; \
   rm -r Sources sql
