@@ -7,6 +7,8 @@ WORKDIR /src
 
 # The dependencies take most of the time, so they are a layer of their own, which only a change of Package.swift makes
 # anew. The package manager builds nothing without the targets' sources: empty files stand in for all but the build tool.
+# A layer may keep the files' times to the second only, which the package manager would take for changes, and build all
+# again; an archive keeps them whole.
 COPY Package.swift ./
 COPY Sources/CLibPQ Sources/CLibPQ
 COPY Sources/EmbedSQL Sources/EmbedSQL
@@ -17,11 +19,13 @@ RUN set -e; mkdir -p sql/migrations sql/functions; \
     [ -e "$target" ] || { mkdir -p "$target"; touch "$target/Empty.swift"; }; \
   done; \
   swift build -c release --static-swift-stdlib --product flashsale; \
-  rm -r Sources sql
+  tar --format=posix -cf /build.tar .build; \
+  rm -r .build Sources sql
 
 COPY Sources Sources
 COPY sql sql
-RUN swift build -c release --static-swift-stdlib --product flashsale \
+RUN tar -xf /build.tar \
+  && swift build -c release --static-swift-stdlib --product flashsale \
   && mv "$(swift build -c release --show-bin-path)/flashsale" /flashsale
 
 FROM debian:bookworm-slim
