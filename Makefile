@@ -17,7 +17,7 @@ run: build ## start the API with a database of its own on http://127.0.0.1:8080 
 test: packages ## run all tests, against a PostgreSQL that they start themselves (ARGS="--filter Holds" for some)
 	swift test $(ARGS)
 
-bench: build ## measure it
+bench: packages ## measure it against the HTTP package alone and PostgreSQL alone
 	Benchmarks/run $(ARGS)
 
 build: packages ## the release binary, .build/release/flashsale
