@@ -1,0 +1,55 @@
+# What there is to type. Arguments for the program at the end: make run PORT=8081 ARGS="--data-dir /var/tmp/sale"
+
+PORT ?= 8080
+ARGS ?=
+SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench build lint format packages
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+# The program replaces the shell, so that Ctrl-C is the program's own to answer; it stops the database, then ends with 0.
+run: build ## start the API with a database of its own on http://127.0.0.1:8080 (PORT=8081 for another port)
+	@exec .build/release/flashsale demo --port $(PORT) $(ARGS)
+
+test: packages ## run all tests, against a PostgreSQL that they start themselves (ARGS="--filter Holds" for some)
+	swift test $(ARGS)
+
+bench: packages ## measure it against the HTTP package alone and PostgreSQL alone
+	Benchmarks/run $(ARGS)
+
+build: packages ## the release binary, .build/release/flashsale
+	swift build -c release --product flashsale
+
+lint: ## check the style, as CI does
+	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+
+format: ## put the sources into that style
+	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+# The Debian packages that are missing: libpq to build with, PostgreSQL's programs to start a private server from, and
+# curl for the examples.
+MISSING = $(shell \
+  command -v pkg-config >/dev/null || echo pkg-config; \
+  pkg-config --exists libpq 2>/dev/null || echo libpq-dev; \
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql; \
+  command -v curl >/dev/null || echo curl)
+
+# While it is installed, Debian's postgresql would make and start a database for everybody on the machine, which nothing
+# here uses: the setting in createcluster.d, which is there only for the duration, says not to.
+NO_CLUSTER = /etc/postgresql-common/createcluster.d/flashsale.conf
+
+packages:
+	@command -v swift >/dev/null || { echo "Swift is missing: https://www.swift.org/install" >&2; exit 1; }
+	@set -- $(MISSING); [ $$# -gt 0 ] || exit 0; \
+	[ "$$(id -u)" = 0 ] && root= || root=sudo; \
+	command -v apt-get >/dev/null && $$root true 2>/dev/null || \
+	{ echo "Missing: $$*. Installing them takes apt-get, and root or sudo." >&2; exit 1; }; \
+	echo "Installing $$* ..."; \
+	trap "$$root rm -f $(NO_CLUSTER)" EXIT; \
+	$$root mkdir -p $(dir $(NO_CLUSTER)) && \
+	echo "create_main_cluster = false" | $$root tee $(NO_CLUSTER) >/dev/null && \
+	$$root apt-get update -qq && \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@" >/dev/null
