@@ -44,7 +44,9 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "API",
-      dependencies: ["Checkout", "Postgres", crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, serviceLifecycle],
+      dependencies: [
+        "Checkout", "Postgres", crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, serviceLifecycle,
+      ],
       swiftSettings: strict),
     .target(
       name: "Checkout",
@@ -73,6 +75,7 @@ let package = Package(
 
     // `sql/` travels inside the binary: a build step turns its files into Swift constants.
     .executableTarget(name: "EmbedSQL", swiftSettings: strict),
-    .plugin(name: "EmbedSQLPlugin", capability: .buildTool(), dependencies: ["EmbedSQL"], path: "Sources/EmbedSQLPlugin"),
+    .plugin(
+      name: "EmbedSQLPlugin", capability: .buildTool(), dependencies: ["EmbedSQL"], path: "Sources/EmbedSQLPlugin"),
   ]
 )

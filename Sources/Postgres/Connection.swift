@@ -130,7 +130,11 @@ public actor Connection {
     guard send(handle) == 1 else { return try finishExchange(lost: errorMessage(handle)) }
     guard await flush(handle) else { return try finishExchange(lost: errorMessage(handle)) }
     if isCancellable, let cancelHandle {
-      await withTaskCancellationHandler { await exchangeCompletion() } onCancel: { cancelHandle.requestInBackground() }
+      await withTaskCancellationHandler {
+        await exchangeCompletion()
+      } onCancel: {
+        cancelHandle.requestInBackground()
+      }
       if Task.isCancelled {
         // The request may still be on its way and would hit whatever runs on this connection next.
         breakDown()

@@ -6,7 +6,12 @@ import Testing
   @Test func aRingEndsANap() async {
     let alarm = Alarm()
     let sleeper = Task { await alarm.nap(atMost: .seconds(600)) }
-    let ringer = Task { while !Task.isCancelled { alarm.ring(); await Task.yield() } }
+    let ringer = Task {
+      while !Task.isCancelled {
+        alarm.ring()
+        await Task.yield()
+      }
+    }
     await sleeper.value
     ringer.cancel()
   }

@@ -12,7 +12,10 @@ import Testing
       "stock_is_in_range"
     ),
     ("update holds set status = 'ordered' where status = 'active'", "ordered_holds_have_their_order"),
-    ("update orders set status = 'paid', paid_at = now() where status = 'pending_payment'", "paid_orders_have_one_payment"),
+    (
+      "update orders set status = 'paid', paid_at = now() where status = 'pending_payment'",
+      "paid_orders_have_one_payment"
+    ),
     ("update orders set status = 'cancelled' where status = 'pending_payment'", "cancelled_orders_have_their_failure"),
     (
       "update payment_events set verdict = 'parked', order_status = null where idempotency_key = 'paid'",

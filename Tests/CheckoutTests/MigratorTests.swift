@@ -32,7 +32,8 @@ import Testing
   @Test func aFunctionThatDiffersIsReplaced() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run("update schema_files set checksum = 'old' where name = 'read_orders'; drop function read_orders")
+      try await pool.run(
+        "update schema_files set checksum = 'old' where name = 'read_orders'; drop function read_orders")
       #expect(try await Migrator(ConnectionConfiguration(url: url)).migrate() == ["read_orders"])
       #expect(try await pool.integer("select count(*) from pg_proc where proname = 'read_orders'") == 1)
       await pool.close()
@@ -48,7 +49,8 @@ import Testing
       }
       #expect(newer?.description.contains("9999_future") == true)
       try await pool.run(
-        "delete from schema_files where name = '9999_future'; update schema_files set checksum = 'x' where kind = 'migration'")
+        "delete from schema_files where name = '9999_future'; update schema_files set checksum = 'x' where kind = 'migration'"
+      )
       let edited = await #expect(throws: MigrationError.self) {
         try await Migrator(ConnectionConfiguration(url: url)).migrate()
       }

@@ -76,7 +76,9 @@ private struct Interleaving {
   }
 
   mutating func run(steps: Int) async throws {
-    for total in model.totals { products.append(try await checkout.newProduct(stock: total, price: Int32(Model.price))) }
+    for total in model.totals {
+      products.append(try await checkout.newProduct(stock: total, price: Int32(Model.price)))
+    }
     for _ in 0..<steps {
       try await step()
       try await compare()

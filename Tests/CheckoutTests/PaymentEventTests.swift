@@ -38,7 +38,8 @@ import Testing
         for order in [first, second] { _ = try await checkout.pay(order.id, .failed, key: "f\(order.id.holdText)") }
         let other = try await checkout.hold(2, of: product)
         #expect(
-          try await checkout.pay(first.id, key: "late") == .settled(.refundDue, orderStatus: .cancelled, isReplay: false))
+          try await checkout.pay(first.id, key: "late")
+            == .settled(.refundDue, orderStatus: .cancelled, isReplay: false))
         #expect(
           try await checkout.pay(second.id, key: "late2") == .settled(.reacquired, orderStatus: .paid, isReplay: false))
         #expect(try await checkout.availableStock(product) == 1)

@@ -4,7 +4,8 @@ extension Pool {
   /// Runs `blocking` in a transaction that stays open while `body` runs, and commits it when `body` calls its argument,
   /// or at the end.
   public func holding<Result: Sendable>(
-    _ blocking: String, _ body: @escaping @Sendable (_ commit: @escaping @Sendable () async throws -> Void) async throws -> Result
+    _ blocking: String,
+    _ body: @escaping @Sendable (_ commit: @escaping @Sendable () async throws -> Void) async throws -> Result
   ) async throws -> Result {
     try await withConnection { connection in
       try await connection.executeScript("begin; \(blocking)")
@@ -20,7 +21,8 @@ extension Pool {
   public func untilBlocked(_ count: Int64) async throws {
     try await until("\(count) sessions wait for a lock") {
       try await integer(
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'") >= count
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
+        >= count
     }
   }
 

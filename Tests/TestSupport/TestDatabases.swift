@@ -28,7 +28,8 @@ public enum TestDatabases {
     template: String, _ body: @Sendable (String) async throws -> Result
   ) async throws -> Result {
     let server = try await shared.value
-    let name = "test_\(nextNumber.withLock { $0 += 1; return $0 })"
+    let name = "test_\(nextNumber.withLock { $0 += 1
+return $0 })"
     try await server.administration.withConnection {
       try await $0.executeScript("create database \(name) template \(template)")
     }
