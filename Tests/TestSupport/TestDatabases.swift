@@ -28,8 +28,11 @@ public enum TestDatabases {
     template: String, _ body: @Sendable (String) async throws -> Result
   ) async throws -> Result {
     let server = try await shared.value
-    let name = "test_\(nextNumber.withLock { $0 += 1
-return $0 })"
+    let number = nextNumber.withLock { number in
+      number += 1
+      return number
+    }
+    let name = "test_\(number)"
     try await server.administration.withConnection {
       try await $0.executeScript("create database \(name) template \(template)")
     }

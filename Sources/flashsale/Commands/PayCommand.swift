@@ -37,15 +37,21 @@ struct PayCommand: AsyncParsableCommand {
   }
 
   private struct Event: Encodable {
-    let idempotency_key: String
-    let order_id: String
+    let idempotencyKey: String
+    let orderID: String
     let status: String
+
+    enum CodingKeys: String, CodingKey {
+      case idempotencyKey = "idempotency_key"
+      case orderID = "order_id"
+      case status
+    }
   }
 
   func run() async throws {
     let secret = try Settings(flags: ["WEBHOOK_SECRETS": webhookSecrets]).webhookSecrets().first
     let key = key ?? "pay_" + UUID().uuidString.lowercased()
-    let body = try JSONEncoder().encode(Event(idempotency_key: key, order_id: orderID, status: status.rawValue))
+    let body = try JSONEncoder().encode(Event(idempotencyKey: key, orderID: orderID, status: status.rawValue))
     try await Task.sleep(for: .seconds(delay))
 
     let answers = try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
