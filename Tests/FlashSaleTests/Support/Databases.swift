@@ -15,7 +15,8 @@ func withDurableDatabase(_ body: @Sendable (_ url: String) async throws -> Void)
   }
 }
 
-/// Lends a small pool for looking behind the servers.
+/// Lends two connections for looking behind the servers.
+@discardableResult
 func withPool<Result: Sendable>(on url: String, _ body: (Pool) async throws -> Result) async throws -> Result {
   let pool = Pool(ConnectionConfiguration(url: url), size: 2)
   do {
