@@ -54,13 +54,18 @@ extension FlashSaleTests {
       let url = "postgresql://flashsale@\(link.replacing("/", with: "%2F"))/flashsale"
       let server = ServerProcess(database: url, settings: ["HOLD_TTL_SECONDS": "0.5"], arguments: Self.arguments)
 
-      try await Self.withPostgres(directory, link) {
+      let underWay = try await Self.withPostgres(directory, link) {
         try await server.start()
         let product = try await server.api.createProduct(stock: 10)
         #expect(product == 1)
         #expect(try await server.api.reserve(1, of: 1).status == 201)
         #expect(try await server.api.send("GET", "/health/ready").status == 200)
+        return try await Self.reserveBehindALock(server.api, url)
       }
+      // One whose commit may have been lost on the way; nobody waits for a database that is known to have hung up.
+      let (asked, answer) = (ContinuousClock.now, try await underWay.value)
+      #expect(answer.status == 503, "\(answer)")
+      #expect(asked.duration(to: .now) < .seconds(2))
 
       for (method, path, body) in [
         ("POST", "/api/holds", #"{"product_id":1,"quantity":1}"#), ("GET", "/api/products/1", nil),
@@ -92,15 +97,39 @@ extension FlashSaleTests {
 
     private static let arguments = ["--unsigned-webhooks", "--migrate"]
 
-    private static func withPostgres(_ directory: String, _ link: String, _ body: @Sendable () async throws -> Void)
-      async throws
-    {
+    /// Returns when the buyer waits in the database, behind somebody who goes away only with the database.
+    private static func reserveBehindALock(
+      _ api: APIClient, _ url: String
+    ) async throws -> Task<APIClient.Answer, any Error> {
+      let isLocked = Event()
+      Task {
+        try await withPool(on: url) { database in
+          try await database.withConnection { connection in
+            try await connection.executeScript("begin; select from products for update")
+            isLocked.signal()
+            try await connection.executeScript("select pg_sleep(60)")
+          }
+        }
+      }
+      await isLocked.wait()
+      let buyer = Task { try await api.reserve(1, of: 1) }
+      try await withPool(on: url) { database in
+        try await eventually("the buyer waits") {
+          try await database.integer("select count(*) from pg_locks where not granted") > 0
+        }
+      }
+      return buyer
+    }
+
+    private static func withPostgres<Result: Sendable>(
+      _ directory: String, _ link: String, _ body: @Sendable () async throws -> Result
+    ) async throws -> Result {
       let quiet = Logger(label: "postgres") { _ in SwiftLogNoOpLogHandler() }
-      try await LocalPostgres.withServer(directory: directory, logger: quiet) { postgres in
+      return try await LocalPostgres.withServer(directory: directory, logger: quiet) { postgres in
         let host = try #require(URL(string: postgres.databaseURL())?.host(percentEncoded: false))
         unlink(link)
         try #require(symlink(host, link) == 0)
-        try await body()
+        return try await body()
       }
     }
   }

@@ -8,7 +8,8 @@ import Testing
 /// Lends a database with the schema on a server of its own, as durable as a production server.
 func withDurableDatabase(_ body: @Sendable (_ url: String) async throws -> Void) async throws {
   try await LocalPostgres.withServer(
-    directory: temporaryDirectory(), ephemeral: true, logger: Logger(label: "postgres") { _ in SwiftLogNoOpLogHandler() }
+    directory: temporaryDirectory(), ephemeral: true,
+    logger: Logger(label: "postgres") { _ in SwiftLogNoOpLogHandler() }
   ) { postgres in
     _ = try await Migrator(ConnectionConfiguration(url: postgres.databaseURL())).migrate()
     try await body(postgres.databaseURL())
