@@ -70,7 +70,10 @@ let package = Package(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(
       name: "FlashSaleTests",
-      dependencies: ["flashsale", "LocalPostgres", "Postgres", "TestSupport", asyncHTTPClient, logging, subprocess],
+      dependencies: [
+        "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport",
+        asyncHTTPClient, logging, nioCore, nioFoundation, subprocess,
+      ],
       swiftSettings: strict),
 
     // `sql/` travels inside the binary: a build step turns its files into Swift constants.

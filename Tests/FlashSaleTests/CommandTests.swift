@@ -1,0 +1,158 @@
+import Checkout
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+extension FlashSaleTests {
+  @Suite struct CommandTests {
+    private static let secret = "whsec_" + Data("a secret of the provider's".utf8).base64EncodedString()
+    private static let nextSecret = "whsec_" + Data("another one, to rotate to".utf8).base64EncodedString()
+
+    // MARK: pay
+
+    @Test func paySignsAndDeliversAsOftenAsAsked() async throws {
+      try await TestDatabases.withDatabase { url in
+        let settings = ["WEBHOOK_SECRETS": "\(Self.nextSecret),\(Self.secret)"]
+        try await withServers(1, on: url, settings: settings, arguments: []) { servers in
+          let api = servers[0].api
+          let product = try await api.createProduct(stock: 5)
+          func hold() async throws -> APIClient.Hold { try await api.reserve(1, of: product).decode() }
+          func pay(_ hold: APIClient.Hold, _ options: [String], secrets: String? = Self.secret) async throws
+            -> CommandResult
+          {
+            try await flashsale(
+              ["pay", hold.orderID, "--url", api.url] + options,
+              settings: secrets.map { ["WEBHOOK_SECRETS": $0] } ?? [:])
+          }
+
+          let bought = try await hold()
+          let early = try await pay(bought, ["--key", "k1"])
+          #expect(early.status == .exited(0) && early.output.count == 1, "\(early)")
+          #expect(early.output.first?.hasPrefix("202 ") == true && early.output.first?.contains("parked") == true)
+          #expect(try await api.order(bought.holdId).decode(APIClient.Order.self).status == "paid")
+          let again = try await pay(bought, ["--key", "k1", "--times", "20"], secrets: Self.nextSecret)
+          #expect(again.status == .exited(0) && again.output.count == 20, "\(again)")
+          #expect(again.output.allSatisfy { $0.hasPrefix("200 ") && $0.contains("applied") }, "\(again)")
+          let second = try await pay(bought, [])
+          #expect(second.output.first?.contains("refund_due") == true, "\(second)")
+
+          let failed = try await hold()
+          _ = try await api.order(failed.holdId)
+          let failure = try await pay(failed, ["--status", "failed", "--times", "3", "--delay", "0.1"])
+          #expect(failure.status == .exited(0), "\(failure)")
+          #expect(failure.output.count { $0.contains(#""cancelled""#) } == 3, "\(failure)")
+
+          // None of these reaches the order.
+          for secrets in ["whsec_bm9ib2R5J3M=", nil] {
+            let refused = try await pay(failed, ["--times", "2"], secrets: secrets)
+            refused.expectFailure(saying: "2 of 2 deliveries were refused")
+            #expect(refused.output.allSatisfy { $0.hasPrefix("401 ") }, "\(refused)")
+          }
+          try await pay(failed, [], secrets: "nonsense").expectFailure(saying: "WEBHOOK_SECRETS")
+          try await pay(failed, ["--times", "0"]).expectUsageError()
+          try await pay(failed, ["--status", "maybe"]).expectUsageError()
+          #expect(try await api.product(product).availableStock == 4)
+          try await expectCleanAudit(url)
+        }
+      }
+    }
+
+    @Test func payTellsInOneLineThatNobodyListens() async throws {
+      let start = ContinuousClock.now
+      try await flashsale(["pay", "order_1", "--url", "http://127.0.0.1:1"]).expectFailure(saying: "cannot reach")
+      #expect(start.duration(to: .now) < .seconds(10), "a refused connection needs no waiting")
+    }
+
+    // MARK: audit
+
+    @Test func auditTellsInTextAndJSONWhatIsBroken() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await flashsale(["product", "create", "--name", "Cap", "--price", "1", "--stock", "5"], database: url)
+          .expectSuccess()
+        let clean = try await flashsale(["audit", "--json"], database: url)
+        clean.expectSuccess()
+        #expect(try Self.audit(clean).ok)
+        #expect(try Self.audit(clean).checks.count > 5)
+
+        try await withPool(on: url) { try await $0.run("update products set available_stock = 4") }
+        let broken = try await flashsale(["audit", "--json"], database: url)
+        broken.expectFailure(saying: "stock_is_conserved")
+        #expect(try Self.audit(broken).ok == false)
+        #expect(try Self.audit(broken).checks.filter { !$0.ok }.map(\.name) == ["stock_is_conserved"])
+        let table = try await flashsale(["audit"], database: url)
+        table.expectFailure(saying: "stock_is_conserved")
+        #expect(table.output.contains { $0.hasPrefix("1 broken") && $0.contains("stock_is_conserved") }, "\(table)")
+      }
+    }
+
+    private struct AuditReport: Decodable {
+      struct Check: Decodable {
+        let name: String
+        let ok: Bool
+      }
+      let ok: Bool
+      let checks: [Check]
+    }
+
+    private static func audit(_ result: CommandResult) throws -> AuditReport {
+      try JSONDecoder().decode(AuditReport.self, from: Data(result.output.joined(separator: "\n").utf8))
+    }
+
+    // MARK: product
+
+    @Test func productsAreCreatedListedAndRestocked() async throws {
+      try await TestDatabases.withDatabase { url in
+        func product(_ arguments: String...) async throws -> CommandResult {
+          try await flashsale(["product"] + arguments, database: url)
+        }
+        let created = try await product(
+          "create", "--name", "Grüner Hut 🎩", "--price", "1999", "--currency", "EUR", "--stock", "10")
+        #expect(created.status == .exited(0) && created.output == ["1"], "\(created)")
+        #expect(try await product("create", "--name", "Cap", "--price", "5", "--stock", "1").output == ["2"])
+
+        try await withServers(1, on: url) { servers in
+          #expect(try await servers[0].api.reserve(4, of: 1).status == 201)
+          try await product("restock", "1", "5").expectSuccess()
+          try await product("restock", "1", "-11").expectSuccess()
+          try await product("restock", "1", "-1").expectFailure(saying: "fewer units available")
+          try await product("restock", "3", "1").expectFailure(saying: "no product 3")
+          let left = try await servers[0].api.product(1)
+          #expect(left.totalStock == 4 && left.availableStock == 0)
+          // What a client sees at once in a server that runs.
+          try await product("restock", "1", "2147483643").expectSuccess()
+          #expect(try await servers[0].api.product(1).availableStock == 2_147_483_643)
+          try await product("restock", "1", "1").expectFailure(saying: "")
+        }
+
+        let list = try await product("list")
+        list.expectSuccess()
+        #expect(list.output.count == 3)
+        #expect(list.output[0].split(separator: " ") == ["ID", "NAME", "PRICE", "TOTAL", "AVAILABLE"])
+        #expect(
+          list.output[1].split(separator: " ")
+            == ["1", "Grüner", "Hut", "🎩", "1999", "EUR", "2147483647", "2147483643"])
+        try await expectCleanAudit(url)
+      }
+    }
+
+    @Test(arguments: [
+      ["product", "create", "--name", "", "--price", "1", "--stock", "1"],
+      ["product", "create", "--name", "Cap", "--price", "0", "--stock", "1"],
+      ["product", "create", "--name", "Cap", "--price", "1", "--stock", "-1"],
+      ["product", "create", "--name", "Cap", "--price", "1", "--stock", "1", "--currency", "eur"],
+      ["product", "restock", "1"],
+      ["product", "restock", "1", "0"],
+      ["product", "restock", "1", "many"],
+      ["product", "restock", "1", "--sideways"],
+      ["serve", "--sideways"],
+      ["serve", "--seed"],
+      ["migrate", "--status", "--seed"],
+      ["pay"],
+      ["dance"],
+    ])
+    func wrongUsageIsToldWithExitCode64(_ arguments: [String]) async throws {
+      try await flashsale(arguments, database: "postgresql://nobody@127.0.0.1:1/nothing").expectUsageError()
+    }
+  }
+}

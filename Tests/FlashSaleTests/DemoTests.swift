@@ -1,0 +1,77 @@
+import Foundation
+import Subprocess
+import TestSupport
+import Testing
+
+extension FlashSaleTests {
+  @Suite struct DemoTests {
+    @Test func sellsStopsWithoutATraceAndFindsItsDataAgain() async throws {
+      try await withWorkingDirectory { directory in
+        let first = ChildProcess(["demo", "--port", "0"], settings: [:], directory: directory)
+        let (api, sockets) = try await Self.welcome(first)
+        #expect(try await api.product(1).availableStock == 100)
+        let hold = try await api.reserve(2, of: 1)
+        #expect(hold.status == 201, "\(hold)")
+        let bought = try hold.decode(APIClient.Hold.self)
+        #expect(try await api.order(bought.holdId).status == 201)
+        #expect(try await api.pay(bought.orderID, key: "pay-1").decode(APIClient.Payment.self).verdict == "applied")
+        #expect(try Self.processes(mentioning: sockets) > 0)
+
+        // The same directory, spelled in another way.
+        let second = try await flashsale(["demo", "--port", "0", "--data-dir", "\(directory)/.flashsale"])
+        second.expectFailure(saying: "is in use by process")
+
+        first.send(.interrupt)
+        #expect(try await first.status == .exited(0), "\(first.output)")
+        #expect(try Self.processes(mentioning: sockets) == 0)
+        #expect(!FileManager.default.fileExists(atPath: sockets))
+
+        let third = ChildProcess(["demo", "--port", "0"], settings: [:], directory: directory)
+        let (again, _) = try await Self.welcome(third)
+        #expect(try await again.product(1).availableStock == 98)
+        let order = try await again.send("GET", "/api/orders/\(bought.orderID)").decode(APIClient.Order.self)
+        #expect(order.status == "paid" && order.quantity == 2)
+        third.send(.terminate)
+        #expect(try await third.status == .exited(0), "\(third.output)")
+      }
+    }
+
+    @Test func badSettingStopsItBeforeADatabaseIsMade() async throws {
+      try await withWorkingDirectory { directory in
+        for settings in [["LOG_LEVEL": "loud"], ["HOLD_TTL_SECONDS": "soon"], ["WEBHOOK_SECRETS": "nonsense"]] {
+          let result = try await flashsale(["demo", "--port", "0"], settings: settings, directory: directory)
+          result.expectFailure(saying: settings.first!.key)
+        }
+        try await flashsale(["demo", "--port", "70000"], directory: directory).expectFailure(saying: "PORT")
+        #expect(!FileManager.default.fileExists(atPath: directory + "/.flashsale"))
+      }
+    }
+
+    /// Reads what the demo prints when it is ready: its address, and the directory of its database's socket.
+    private static func welcome(_ process: ChildProcess) async throws -> (APIClient, sockets: String) {
+      let prefix = "flashsale serves on "
+      let url = try await process.line(startingWith: prefix).dropFirst(prefix.count)
+      let psql = try await process.line(startingWith: "  psql 'postgresql://flashsale@")
+      let host = psql.split(separator: "@")[1].split(separator: ":")[0]
+      return (APIClient(url: String(url)), try #require(host.removingPercentEncoding))
+    }
+
+    /// How many processes have this in their command line.
+    private static func processes(mentioning text: String) throws -> Int {
+      try FileManager.default.contentsOfDirectory(atPath: "/proc").count { name in
+        guard Int(name) != nil, let line = FileManager.default.contents(atPath: "/proc/\(name)/cmdline") else {
+          return false
+        }
+        return String(decoding: line, as: UTF8.self).contains(text)
+      }
+    }
+  }
+}
+
+/// Lends an empty directory.
+private func withWorkingDirectory(_ body: (String) async throws -> Void) async throws {
+  let directory = temporaryDirectory()
+  try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: directory) }
+  try await body(directory)
+}

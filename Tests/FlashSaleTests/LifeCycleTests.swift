@@ -1,0 +1,136 @@
+import Foundation
+import LocalPostgres
+import Logging
+import Postgres
+import Synchronization
+import TestSupport
+import Testing
+
+extension FlashSaleTests {
+  @Suite struct LifeCycleTests {
+    @Test func terminationFinishesWhatIsUnderWay() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          let api = servers[0].api
+          let product = try await api.createProduct(stock: 5)
+          let answers = try await withPool(on: url) { database in
+            try await database.withConnection { connection in
+              // The buyers wait in the database while the server is told to end.
+              try await connection.executeScript("begin; select from products for update")
+              let buyers = Task {
+                try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
+                  for _ in 0..<3 { group.addTask { try await api.reserve(1, of: product) } }
+                  return try await group.reduce(into: [APIClient.Answer]()) { $0.append($1) }
+                }
+              }
+              try await eventually("the buyers wait") {
+                try await database.integer("select count(*) from pg_locks where not granted") > 0
+              }
+              servers[0].send(.terminate)
+              try await eventually("nobody is let in any more") {
+                (try? await api.send("GET", "/health/live")) == nil
+              }
+              try await connection.executeScript("commit")
+              return try await buyers.value
+            }
+          }
+          #expect(answers.map(\.status) == [201, 201, 201], "\(answers)")
+          #expect(try await servers[0].end(with: .terminate) == .exited(0), "\(servers[0].output)")
+        }
+        let held = try await withPool(on: url) { try await $0.integer("select count(*) from holds") }
+        #expect(held == 3)
+        try await expectCleanAudit(url)
+      }
+    }
+
+    @Test func databaseMayGoAndComeBack() async throws {
+      // A server's socket gets a new directory with each start; this stands for whichever it is.
+      let link = temporaryDirectory()
+      let directory = temporaryDirectory()
+      defer {
+        unlink(link)
+        try? FileManager.default.removeItem(atPath: directory)
+      }
+      let url = "postgresql://flashsale@\(link.replacing("/", with: "%2F"))/flashsale"
+      let server = ServerProcess(database: url, settings: ["HOLD_TTL_SECONDS": "0.5"], arguments: Self.arguments)
+
+      let underWay = try await Self.withPostgres(directory, link) {
+        try await server.start()
+        let product = try await server.api.createProduct(stock: 10)
+        #expect(product == 1)
+        #expect(try await server.api.reserve(1, of: 1).status == 201)
+        #expect(try await server.api.send("GET", "/health/ready").status == 200)
+        return try await Self.reserveBehindALock(server.api, url)
+      }
+      // One whose commit may have been lost on the way; nobody waits for a database that is known to have hung up.
+      let (asked, answer) = (ContinuousClock.now, try await underWay.value)
+      #expect(answer.status == 503, "\(answer)")
+      #expect(asked.duration(to: .now) < .seconds(2))
+
+      for (method, path, body) in [
+        ("POST", "/api/holds", #"{"product_id":1,"quantity":1}"#), ("GET", "/api/products/1", nil),
+        ("GET", "/health/ready", nil),
+      ] {
+        let refusal = try await server.api.send(method, path, body)
+        #expect(refusal.status == 503 && refusal.problem == "database-unavailable", "\(method) \(path): \(refusal)")
+        #expect(refusal.headers["retry-after"] == "1")
+      }
+      #expect(try await server.api.send("GET", "/health/live").status == 200)
+
+      try await Self.withPostgres(directory, link) {
+        let limit = Duration.seconds(2)
+        try await eventually("the server is ready again", within: limit) {
+          try await server.api.send("GET", "/health/ready").status == 200
+        }
+        // What lapsed meanwhile is available at once, and released by the jobs, which run again.
+        #expect(try await server.api.product(1).availableStock == 10)
+        try await withPool(on: url) { database in
+          try await eventually("jobs run again", within: limit) {
+            try await database.integer("select count(*) from holds where status = 'active'") == 0
+          }
+        }
+        #expect(try await server.api.reserve(10, of: 1).status == 201)
+        try await expectCleanAudit(url)
+        #expect(try await server.end(with: .terminate) == .exited(0), "\(server.output)")
+      }
+    }
+
+    private static let arguments = ["--unsigned-webhooks", "--migrate"]
+
+    /// Returns when the buyer waits in the database, behind somebody who goes away only with the database.
+    private static func reserveBehindALock(
+      _ api: APIClient, _ url: String
+    ) async throws -> Task<APIClient.Answer, any Error> {
+      let isLocked = Event()
+      Task {
+        try await withPool(on: url) { database in
+          try await database.withConnection { connection in
+            try await connection.executeScript("begin; select from products for update")
+            isLocked.signal()
+            try await connection.executeScript("select pg_sleep(60)")
+          }
+        }
+      }
+      await isLocked.wait()
+      let buyer = Task { try await api.reserve(1, of: 1) }
+      try await withPool(on: url) { database in
+        try await eventually("the buyer waits") {
+          try await database.integer("select count(*) from pg_locks where not granted") > 0
+        }
+      }
+      return buyer
+    }
+
+    private static func withPostgres<Result: Sendable>(
+      _ directory: String, _ link: String, _ body: @Sendable () async throws -> Result
+    ) async throws -> Result {
+      let quiet = Logger(label: "postgres") { _ in SwiftLogNoOpLogHandler() }
+      return try await LocalPostgres.withServer(directory: directory, logger: quiet) { postgres in
+        let host = try #require(URL(string: postgres.databaseURL())?.host(percentEncoded: false))
+        unlink(link)
+        try #require(symlink(host, link) == 0)
+        return try await body()
+      }
+    }
+  }
+}

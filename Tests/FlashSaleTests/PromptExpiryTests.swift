@@ -1,0 +1,91 @@
+import Postgres
+import TestSupport
+import Testing
+
+extension FlashSaleTests {
+  @Suite struct PromptExpiryTests {
+    private static let settings = ["HOLD_TTL_SECONDS": "0.3"]
+
+    @Test func serverThatHearsNothingExpiresItsOwnHoldsByItsOwnAlarm() async throws {
+      try await TestDatabases.withDatabase { url in
+        let deaf = Self.settings.merging(["LISTEN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]) { $1 }
+        try await withServers(1, on: url, settings: deaf) { servers in
+          let product = try await servers[0].api.createProduct(stock: 5)
+          for _ in 0..<5 {
+            let hold = try await Self.hold(product, at: servers[0])
+            try await Self.expectExpired(hold, within: .milliseconds(200), on: url)
+          }
+          try await expectCleanAudit(url)
+        }
+      }
+    }
+
+    @Test func holdOfAKilledServerIsExpiredByAnotherThatWasToldOfIt() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(2, on: url, settings: Self.settings) { servers in
+          let product = try await servers[0].api.createProduct(stock: 5)
+          // Several times, so that a poll that happens to come at the right moment does not pass for a notification.
+          for _ in 0..<3 {
+            let announcements = NotificationListener(ConnectionConfiguration(url: url), channels: ["scheduled_jobs"])
+              .makeAsyncIterator()
+            let hold = try await Self.holdThenKill(product, at: servers[0], once: announcements)
+            try await Self.expectExpired(hold, within: .milliseconds(200), on: url)
+            try await servers[0].start()
+          }
+          try await expectCleanAudit(url)
+        }
+      }
+    }
+
+    @Test func holdOfAServerKilledAtOnceIsExpiredByAnotherWithinItsPoll() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(2, on: url, settings: Self.settings) { servers in
+          let product = try await servers[0].api.createProduct(stock: 5)
+          for _ in 0..<3 {
+            let hold = try await Self.hold(product, at: servers[0])
+            try await servers[0].end(with: .kill)
+            try await Self.expectExpired(hold, within: .milliseconds(1200), on: url)
+            try await servers[0].start()
+          }
+          try await expectCleanAudit(url)
+        }
+      }
+    }
+
+    private static func hold(_ product: Int, at server: ServerProcess) async throws -> APIClient.Hold {
+      let answer = try await server.api.reserve(1, of: product)
+      try #require(answer.status == 201, "\(answer)")
+      return try answer.decode()
+    }
+
+    /// Places a hold, and kills the server as soon as it has announced the job that expires it.
+    private static func holdThenKill(
+      _ product: Int, at server: ServerProcess, once announcements: NotificationListener.Iterator
+    ) async throws -> APIClient.Hold {
+      var announcements = announcements
+      guard case .listening? = await announcements.next() else {
+        throw Unannounced()
+      }
+      let hold = try await hold(product, at: server)
+      guard case .notification? = await announcements.next() else {
+        throw Unannounced()
+      }
+      try await server.end(with: .kill)
+      return hold
+    }
+
+    private struct Unannounced: Error {}
+
+    /// Whether the hold is released in the table, at most so long after its deadline, without anybody asking for it.
+    private static func expectExpired(_ hold: APIClient.Hold, within limit: Duration, on url: String) async throws {
+      let deadline = try hold.expiry()
+      try await withPool(on: url) { database in
+        try await eventually("the hold is released") {
+          try await database.integer("select count(*) from holds where status = 'active'") == 0
+        }
+      }
+      let delay = Duration.microseconds(now() - deadline)
+      #expect(delay > .zero && delay < limit)
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import Checkout
+import Postgres
+import TestSupport
+import Testing
+
+extension FlashSaleTests {
+  /// What stops a start: each says so in one line, and nothing is half done.
+  @Suite struct StartTests {
+    @Test(arguments: [
+      "PORT=http", "PORT=-1", "PORT=65536", "HOLD_TTL_SECONDS=0", "HOLD_TTL_SECONDS=-1", "HOLD_TTL_SECONDS=soon",
+      "HOLD_TTL_SECONDS=nan", "HOLD_TTL_SECONDS=inf", "ORDER_TTL_SECONDS=1e9", "WEBHOOK_SECRETS=hunter2",
+      "WEBHOOK_SECRETS=whsec_", "LOG_LEVEL=loud", "DB_CONNECTIONS=0", "DB_NAMED_STATEMENTS=maybe",
+      "MAX_BODY_BYTES=many", "IDLE_TIMEOUT_SECONDS=0", "SHUTDOWN_TIMEOUT_SECONDS=never",
+      "DATABASE_URL=mysql://localhost/shop", "LISTEN_DATABASE_URL=http://localhost/",
+    ])
+    func badSettingIsNamedBeforeAnythingIsDone(_ setting: String) async throws {
+      try await TestDatabases.withEmptyDatabase { url in
+        let (name, value) = (String(setting.prefix { $0 != "=" }), String(setting.drop { $0 != "=" }.dropFirst()))
+        let settings = ["DATABASE_URL": url, "PORT": "0"].merging([name: value]) { $1 }
+        let result = try await flashsale(
+          ["serve", "--migrate", "--unsigned-webhooks"], database: settings["DATABASE_URL"], settings: settings)
+        result.expectFailure(saying: name)
+        #expect(try await Self.tables(url) == 0)
+      }
+    }
+
+    @Test func unsignedWebhooksMustBeAskedFor() async throws {
+      try await TestDatabases.withEmptyDatabase { url in
+        try await flashsale(["serve", "--migrate"], database: url).expectFailure(saying: "WEBHOOK_SECRETS is not set")
+        #expect(try await Self.tables(url) == 0)
+      }
+    }
+
+    @Test(arguments: [["serve"], ["serve", "--migrate"], ["migrate"], ["migrate", "--status"], ["audit"]])
+    func databaseThatCannotBeReachedIsToldInOneLine(_ command: [String]) async throws {
+      let arguments = command + (command[0] == "serve" ? ["--unsigned-webhooks"] : [])
+      for url in [
+        "postgresql://a@127.0.0.1:1/b", "postgresql://a@localhost:1,127.0.0.1:2/b", "postgresql:///b?host=/no",
+      ] {
+        try await flashsale(arguments, database: url).expectFailure(saying: "cannot connect to PostgreSQL")
+      }
+      try await flashsale(arguments).expectFailure(saying: "DATABASE_URL is not set")
+    }
+
+    @Test func schemaThatIsBehindIsRefused() async throws {
+      try await TestDatabases.withEmptyDatabase { url in
+        try await Self.serve(url).expectFailure(saying: "run `flashsale migrate`")
+        #expect(try await Self.tables(url) == 0)
+        let status = try await flashsale(["migrate", "--status"], database: url)
+        status.expectFailure(saying: "the schema is not what this program needs")
+        #expect(status.output.contains { $0.contains("0001_checkout") }, "\(status)")
+        for command in [["audit"], ["product", "list"]] {
+          try await flashsale(command, database: url).expectFailure(saying: "does not exist")
+        }
+      }
+    }
+
+    @Test func databaseThatIsNewerThanTheProgramIsRefused() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withPool(on: url) {
+          try await $0.run(
+            "insert into schema_files (kind, name, checksum) values ('migration', '9999_from_the_future', 'x')")
+        }
+        try await Self.expectRefusal(url, saying: "newer than this program")
+      }
+    }
+
+    @Test func migrationThatWasEditedIsRefused() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withPool(on: url) {
+          try await $0.run("update schema_files set checksum = 'x' where name like '0001%'")
+        }
+        try await Self.expectRefusal(url, saying: "was edited after it was applied")
+      }
+    }
+
+    /// Also what is due to be migrated stays as it is.
+    private static func expectRefusal(_ url: String, saying reason: String) async throws {
+      try await withPool(on: url) {
+        try await $0.run("update schema_files set checksum = 'old' where kind = 'function'")
+      }
+      try await serve(url).expectFailure(saying: reason)
+      try await flashsale(["serve", "--unsigned-webhooks", "--migrate"], database: url).expectFailure(saying: reason)
+      try await flashsale(["migrate"], database: url).expectFailure(saying: reason)
+      try await flashsale(["migrate", "--status"], database: url).expectFailure(saying: "the schema is not what")
+      let untouched = try await withPool(on: url) {
+        try await $0.integer("select count(*) from schema_files where kind = 'function' and checksum <> 'old'")
+      }
+      #expect(untouched == 0)
+    }
+
+    @Test func portInUseIsToldInOneLine() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          let second = try await flashsale(
+            ["serve", "--unsigned-webhooks", "--port", "\(servers[0].port)"], database: url)
+          second.expectFailure(saying: "port is in use")
+          #expect(try await servers[0].api.send("GET", "/health/ready").status == 200)
+        }
+        try await flashsale(["serve", "--unsigned-webhooks", "--host", "203.0.113.1"], database: url)
+          .expectFailure(saying: "cannot listen")
+      }
+    }
+
+    @Test func migrationsStartedAtOnceAllSucceed() async throws {
+      try await TestDatabases.withEmptyDatabase { url in
+        let results = try await withThrowingTaskGroup(of: CommandResult.self) { group in
+          for _ in 0..<8 { group.addTask { try await flashsale(["migrate", "--seed"], database: url) } }
+          return try await group.reduce(into: [CommandResult]()) { $0.append($1) }
+        }
+        for result in results { result.expectSuccess() }
+        let applied = results.flatMap(\.output).filter { $0.hasPrefix("applied ") }
+        #expect(applied.count == Set(applied).count && applied.count > 5)
+
+        let status = try await flashsale(["migrate", "--status"], database: url)
+        status.expectSuccess()
+        #expect(status.output == ["the schema is up to date"])
+        try await flashsale(["migrate", "--seed"], database: url).expectSuccess()
+        let list = try await flashsale(["product", "list"], database: url)
+        #expect(list.output.dropFirst().map { $0.split(separator: " ").first } == ["1"], "\(list)")
+        let next = try await flashsale(
+          ["product", "create", "--name", "Cap", "--price", "1", "--stock", "1"], database: url)
+        #expect(next.output == ["2"], "\(next)")
+        try await expectCleanAudit(url)
+      }
+    }
+
+    private static func serve(_ url: String) async throws -> CommandResult {
+      try await flashsale(["serve", "--unsigned-webhooks", "--port", "0"], database: url)
+    }
+
+    private static func tables(_ url: String) async throws -> Int64 {
+      try await withPool(on: url) {
+        try await $0.integer("select count(*) from pg_class where relnamespace = 'public'::regnamespace")
+      }
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import Testing
+
+extension CommandResult {
+  func expectSuccess(at location: SourceLocation = #_sourceLocation) {
+    #expect(status == .exited(0), "\(self)", sourceLocation: location)
+    #expect(errors == [], "\(self)", sourceLocation: location)
+  }
+
+  /// Whether it ended with exit code 1 and one line that says why.
+  func expectFailure(saying reason: String, at location: SourceLocation = #_sourceLocation) {
+    #expect(status == .exited(1), "\(self)", sourceLocation: location)
+    #expect(errors.count == 1, "\(self)", sourceLocation: location)
+    if !reason.isEmpty { #expect(errors.first?.contains(reason) == true, "\(self)", sourceLocation: location) }
+  }
+
+  func expectUsageError(at location: SourceLocation = #_sourceLocation) {
+    #expect(status == .exited(64), "\(self)", sourceLocation: location)
+    #expect(output == [] && !errors.isEmpty, "\(self)", sourceLocation: location)
+  }
+}
