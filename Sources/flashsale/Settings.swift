@@ -126,6 +126,15 @@ struct Settings {
     try seconds("SHUTDOWN_TIMEOUT_SECONDS", upTo: 3600, default: 10)
   }
 
+  /// Reads every setting of a server, so that a bad one is refused before anything is done.
+  func validate(allowsUnsignedWebhooks: Bool) throws {
+    _ = try server(allowsUnsigned: allowsUnsignedWebhooks)
+    _ = try checkout()
+    _ = try databaseConnections()
+    _ = try shutdownTimeout()
+    _ = try logger()
+  }
+
   func logger() throws -> Logger {
     let levels = Logger.Level.allCases.map(\.rawValue)
     let text = string("LOG_LEVEL") ?? Logger.Level.info.rawValue

@@ -2,7 +2,9 @@
 -- their units, which the caller adds to available_stock in the same transaction, after its locks on rows.
 --
 -- A worker and a buyer who finds too little stock may both come here at once: each locks the rows in the same order, and
--- whoever is second finds them no longer active. Only the change from active yields units, so it happens once.
+-- for whoever is second the lock looks at the status again and passes over what is no longer active. So only the change
+-- from active yields units, and it happens once. The update goes by the keys of what was locked and by nothing else: a
+-- condition on the status could lead the planner to the index of all active holds, for every row.
 create or replace function expire_holds(p_product_id integer, p_limit bigint)
 returns table (expired integer, units integer)
 language plpgsql
@@ -21,8 +23,7 @@ begin
     ), done as (
         update holds h
         set status = 'expired'
-        from lapsed
-        where h.product_id = p_product_id and h.id = lapsed.id and h.status = 'active'
+        where h.product_id = p_product_id and h.id = any (array(select id from lapsed))
         returning h.quantity
     )
     select count(*)::integer, coalesce(sum(done.quantity), 0)::integer from done;

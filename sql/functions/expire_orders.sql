@@ -1,7 +1,8 @@
 -- Expires up to p_limit unpaid orders of a product whose payment window has run out, the oldest first. Returns how many
 -- there were and their units, which the caller adds to available_stock in the same transaction.
 --
--- A payment may arrive at the same moment: both lock the order's row, and the second one finds it no longer pending.
+-- A payment may arrive at the same moment: both lock the order's row, and the second one finds it no longer pending. As
+-- in expire_holds, the update goes by the keys of what was locked.
 create or replace function expire_orders(p_product_id integer, p_limit bigint)
 returns table (expired integer, units integer)
 language plpgsql
@@ -20,8 +21,7 @@ begin
     ), done as (
         update orders o
         set status = 'expired'
-        from overdue
-        where o.product_id = p_product_id and o.id = overdue.id and o.status = 'pending_payment'
+        where o.product_id = p_product_id and o.id = any (array(select id from overdue))
         returning o.quantity
     )
     select count(*)::integer, coalesce(sum(done.quantity), 0)::integer from done;

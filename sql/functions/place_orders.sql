@@ -23,12 +23,13 @@ begin
     for update;
     v_now := clock_timestamp();  -- after the wait for the lock: a buyer must not get an order for a lapsed hold
 
-    v_placed := array(
-        select h.id from holds h
-        where h.product_id = p_product_id and h.id = any (p_hold_ids)
-          and h.status = 'active' and h.expires_at > v_now);
+    -- Conditions on the status stay out of the where clause, here and below: they could lead the planner to the index of
+    -- all active holds. The rows are locked, so what is read here is still so when they are updated.
+    select array_agg(h.id) filter (where h.status = 'active' and h.expires_at > v_now) into v_placed
+    from holds h
+    where h.product_id = p_product_id and h.id = any (p_hold_ids);
 
-    if cardinality(v_placed) > 0 then
+    if v_placed is not null then
         v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
         insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
         select h.product_id, h.id, h.quantity, h.quantity::bigint * p.price, p.currency, v_due, v_now
@@ -38,7 +39,7 @@ begin
 
         update holds h
         set status = 'ordered'
-        where h.product_id = p_product_id and h.id = any (v_placed) and h.status = 'active';
+        where h.product_id = p_product_id and h.id = any (v_placed);
 
         v_is_rescheduled := schedule_job('expire_orders', p_product_id, v_due);
 
@@ -59,7 +60,7 @@ begin
     end if;
 
     return query
-    select h.id, h.id = any (v_placed),
+    select h.id, coalesce(h.id = any (v_placed), false),
            case when h.status = 'active' and h.expires_at <= v_now then 'expired' else h.status end,
            v_is_rescheduled,
            o.quantity, o.amount, o.currency, o.status, o.payment_due_at, o.created_at, o.paid_at

@@ -5,8 +5,9 @@ returns table (id uuid, quantity integer, status text, expires_at timestamptz, r
 language plpgsql
 as $$
 declare
-    v_now   timestamptz;
-    v_units integer;
+    v_now      timestamptz;
+    v_released uuid[];
+    v_units    integer;
 begin
     perform from holds h
     where h.product_id = p_product_id and h.id = any (p_hold_ids)
@@ -14,15 +15,16 @@ begin
     for update;
     v_now := clock_timestamp();  -- after the wait for the lock: the hold may have lapsed meanwhile
 
-    with released as (
+    -- As in place_orders, the status is no condition for the planner; the rows are locked.
+    select array_agg(h.id) filter (where h.status = 'active' and h.expires_at > v_now),
+           sum(h.quantity) filter (where h.status = 'active' and h.expires_at > v_now)
+    into v_released, v_units
+    from holds h
+    where h.product_id = p_product_id and h.id = any (p_hold_ids);
+    if v_units > 0 then
         update holds h
         set status = 'released'
-        where h.product_id = p_product_id and h.id = any (p_hold_ids)
-          and h.status = 'active' and h.expires_at > v_now
-        returning h.quantity
-    )
-    select sum(released.quantity) into v_units from released;
-    if v_units > 0 then
+        where h.product_id = p_product_id and h.id = any (v_released);
         update products p set available_stock = p.available_stock + v_units where p.id = p_product_id;
     end if;
     return query select * from read_holds(p_product_id, p_hold_ids);

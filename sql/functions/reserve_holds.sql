@@ -43,8 +43,9 @@ begin
             return next;
             return;
         end if;
-        -- Another server was faster between the read and the update.
-        delete from holds where product_id = p_product_id and id = any (p_hold_ids);
+        -- Another server was faster between the read and the update. What follows takes locks on holds, which come before
+        -- the two that this transaction has taken by now: undo all of it. The next attempt reads that little is left.
+        raise exception 'product % was sold to others', p_product_id using errcode = 'serialization_failure';
     end if;
 
     -- Sold out is the answer that most buyers get: say so without a lock or a write, once not even the smallest request
@@ -60,7 +61,7 @@ begin
     -- order of arrival what fits; a request that is too large does not stand in the way of a smaller one behind it.
     select units into v_reclaimed from expire_holds(p_product_id, v_wanted);
     held_until := date_trunc('milliseconds', clock_timestamp() + p_ttl_us * interval '1 microsecond');
-    is_rescheduled := schedule_job('expire_holds', p_product_id, held_until) or is_rescheduled;
+    is_rescheduled := schedule_job('expire_holds', p_product_id, held_until);
     update products
     set available_stock = available_stock + v_reclaimed
     where id = p_product_id

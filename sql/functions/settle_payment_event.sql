@@ -1,7 +1,7 @@
 -- Applies one payment event to its order, whose row the caller has locked, and says what it did.
 --
--- Each change of an order is conditional on the status that it leaves, so stock is restored once however often and in
--- whatever order payments, failures and expiry come.
+-- Each change of an order depends on the status that it leaves, read under the lock, so stock is restored once however
+-- often and in whatever order payments, failures and expiry come.
 create or replace function settle_payment_event(
     p_product_id integer, p_order_id uuid, p_status text, p_amount bigint, p_currency text)
 returns table (verdict text, order_status text)
@@ -22,10 +22,8 @@ begin
         verdict := 'amount_mismatch';
 
     elsif p_status = 'failed' then
-        update orders o
-        set status = 'cancelled'
-        where o.product_id = p_product_id and o.id = p_order_id and o.status = 'pending_payment';
-        if found then
+        if v_order.status = 'pending_payment' then
+            update orders o set status = 'cancelled' where o.product_id = p_product_id and o.id = p_order_id;
             update products p set available_stock = p.available_stock + v_order.quantity where p.id = p_product_id;
             verdict := 'applied';
             order_status := 'cancelled';
@@ -49,7 +47,7 @@ begin
         if verdict <> 'refund_due' then
             update orders o
             set status = 'paid', paid_at = clock_timestamp()
-            where o.product_id = p_product_id and o.id = p_order_id and o.status = v_order.status;
+            where o.product_id = p_product_id and o.id = p_order_id;
             order_status := 'paid';
         end if;
     end if;

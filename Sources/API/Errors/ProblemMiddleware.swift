@@ -1,4 +1,5 @@
 import Checkout
+import HTTPTypes
 import Hummingbird
 import Postgres
 
@@ -10,23 +11,23 @@ struct ProblemMiddleware: RouterMiddleware {
     do {
       return try await next(request, context)
     } catch {
-      let problem = Self.problem(for: error)
+      let problem = Self.problem(for: error, method: request.method)
       switch problem.kind {
       case .internalError:
         context.logger.error("request failed", metadata: ["error": "\(error)", "path": "\(request.uri.path)"])
-      case .databaseUnavailable, .outcomeUnknown:
-        context.logger.warning("the database failed a request", metadata: ["error": "\(error)"])
+      case .outcomeUnknown:
+        context.logger.warning("the outcome of a request is unknown", metadata: ["error": "\(error)"])
       default: break
       }
       return problem.response
     }
   }
 
-  private static func problem(for error: any Error) -> Problem {
+  private static func problem(for error: any Error, method: HTTPRequest.Method) -> Problem {
     switch error {
     case let problem as Problem: problem
     case let error as HTTPError where error.status == .notFound: .notFound("resource")
-    case PostgresError.connectionLost:
+    case PostgresError.connectionLost where method != .get:
       Problem(.outcomeUnknown, "The connection to the database broke before it answered.", retryAfterSeconds: 1)
     case let error as PostgresError where error.isDatabaseAway:
       Problem(.databaseUnavailable, "Nothing was done. Try again.", retryAfterSeconds: 1)

@@ -54,16 +54,25 @@ struct PayCommand: AsyncParsableCommand {
     let body = try JSONEncoder().encode(Event(idempotencyKey: key, orderID: orderID, status: status.rawValue))
     try await Task.sleep(for: .seconds(delay))
 
-    let answers = try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
-      for _ in 0..<times { group.addTask { try await deliver(body, id: "msg_" + key, secret: secret) } }
-      return try await group.reduce(into: []) { $0.append($1) }
+    // Nobody listening is an answer too; a provider would try again later, this command does not.
+    var configuration = HTTPClient.Configuration()
+    configuration.connectionPool.retryConnectionEstablishment = false
+    let answers = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
+      try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
+        for _ in 0..<times {
+          group.addTask { try await deliver(body, id: "msg_" + key, secret: secret, with: client) }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
     }
     for answer in answers { print(answer.status, answer.text) }
     let refused = answers.count { !(200...299 ~= $0.status) }
     if refused > 0 { throw Failure("\(refused) of \(times) deliveries were refused") }
   }
 
-  private func deliver(_ body: Data, id: String, secret: WebhookSecret?) async throws -> (UInt, String) {
+  private func deliver(
+    _ body: Data, id: String, secret: WebhookSecret?, with client: HTTPClient
+  ) async throws -> (UInt, String) {
     var request = HTTPClientRequest(url: url + "/api/payments/webhook")
     request.method = .POST
     request.headers.add(name: "content-type", value: "application/json")
@@ -76,7 +85,7 @@ struct PayCommand: AsyncParsableCommand {
     }
     request.body = .bytes(ByteBuffer(bytes: body))
     do {
-      let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+      let response = try await client.execute(request, timeout: .seconds(30))
       return (response.status.code, String(buffer: try await response.body.collect(upTo: 1 << 20)))
     } catch {
       throw Failure("cannot reach \(url): \(error)")

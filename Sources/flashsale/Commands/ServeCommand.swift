@@ -19,9 +19,7 @@ struct ServeCommand: AsyncParsableCommand {
 
   func run() async throws {
     let settings = options.settings
-    // Everything is checked before anything is done.
-    _ = try settings.server(allowsUnsigned: unsignedWebhooks)
-    _ = try settings.checkout()
+    try settings.validate(allowsUnsignedWebhooks: unsignedWebhooks)
     let database = try settings.database()
     if migrate {
       try await migrateDatabase(database, seed: seed)
