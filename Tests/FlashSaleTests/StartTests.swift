@@ -50,7 +50,7 @@ extension FlashSaleTests {
         status.expectFailure(saying: "the schema is not what this program needs")
         #expect(status.output.contains { $0.contains("0001_checkout") }, "\(status)")
         for command in [["audit"], ["product", "list"]] {
-          try await flashsale(command, database: url).expectFailure(saying: "does not exist")
+          try await flashsale(command, database: url).expectFailure(saying: "run `flashsale migrate`")
         }
       }
     }
