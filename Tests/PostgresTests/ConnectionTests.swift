@@ -31,11 +31,10 @@ import Testing
     let server = try SilentServer()
     var configuration = ConnectionConfiguration(url: server.url)
     configuration.connectTimeout = .milliseconds(100)
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = ContinuousClock.now
     let error = try await connectError(configuration)
     #expect(error == "no answer within 0.1 seconds")
-    #expect(clock.now - start < .seconds(5))
+    #expect(ContinuousClock.now - start < .seconds(20))
   }
 
   @Test func secondHostIsTriedWhenTheFirstRefuses() async throws {

@@ -96,7 +96,8 @@ import Testing
 
   @Test func connectionLeftInATransactionIsDiscarded() async throws {
     try await withPool(size: 1) { pool, observer in
-      try await pool.withConnection { try await $0.executeScript("create table t (); begin; insert into t default values") }
+      try await pool.run("create table t ()")
+      try await pool.run("begin; insert into t default values")
       let (inTransaction, rows) = try await pool.withConnection {
         (try await $0.text("pg_current_xact_id_if_assigned()"), try await $0.integer("select count(*) from t"))
       }

@@ -78,7 +78,10 @@ extension Connection {
   /// What `sql`, an expression, evaluates to, as text; the empty string for null.
   func text(_ sql: String) async throws -> String {
     try await executeScript(
-      "create or replace temporary view text_answer as select coalesce((\(sql))::text, '') as value")
+      """
+      create or replace temporary view text_answer as
+        select coalesce((\(sql))::text, '') collate "default" as value
+      """)
     return try await execute(ReadText())[0]
   }
 
