@@ -63,7 +63,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", logging], path: "Tests/TestSupport",
       swiftSettings: strict),
-    .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
     .testTarget(name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "APITests", dependencies: ["API", "Checkout", "TestSupport"], swiftSettings: strict),
     .testTarget(

@@ -1,0 +1,97 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import Postgres
+
+@Suite struct CancelHandleTests {
+  @Test func cancelledStatementEndsOnTheServerToo() async throws {
+    try await withConnection(configure: { $0.statementTimeout = .seconds(60) }) { connection, configuration in
+      try await withConnection(configuration) { observer in
+        let running = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep%'"
+          + " and datname = current_database() and pid <> pg_backend_pid()"
+        let task = Task { try await connection.execute(Sleep(milliseconds: 60_000)) }
+        try await eventually("it runs") { try await observer.integer(running) == 1 }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        try await eventually("it has ended on the server") { try await observer.integer(running) == 0 }
+        #expect(connection.isBroken, "the request could hit whatever runs on it next")
+      }
+    }
+  }
+
+  @Test func statementOfACancelledTaskIsNotSent() async throws {
+    try await withConnection { connection, _ in
+      let gate = Gate()
+      let task = Task {
+        await gate.wait()
+        return try await connection.execute(WaitForLockOrCancellation())
+      }
+      task.cancel()
+      gate.open()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      #expect(connection.isReusable)
+      let prepared = try await connection.integer("select count(*) from pg_locks where locktype = 'advisory'")
+      #expect(prepared == 0)
+    }
+  }
+
+  @Test func otherStatementsAreLeftToFinish() async throws {
+    try await withConnection { connection, configuration in
+      try await withConnection(configuration) { holder in
+        try await holder.holdLock()
+        let task = Task { try await connection.execute(WaitForLock()) }
+        try await eventually("it waits") { try await holder.waitingForLock() == 1 }
+        task.cancel()
+        try await holder.letLockGo()
+        let answer = try await task.value
+        #expect(answer == [1])
+        #expect(connection.isReusable)
+      }
+    }
+  }
+
+  /// A cancellation may come at any moment: before the statement is sent, while it runs, between its last byte and the
+  /// caller, and while the caller waits for a connection.
+  @Test func poolOutlivesHundredsOfCancellations() async throws {
+    let size = 4
+    try await withPool(size: size, configure: { $0.statementTimeout = .seconds(60) }) { pool, observer in
+      let completed = try await withThrowingTaskGroup(of: Bool.self) { group in
+        for number in 0..<400 {
+          group.addTask {
+            let statement = Task {
+              if number.isMultiple(of: 4) {
+                _ = try await pool.execute(Echo(Int32(number)))
+              } else {
+                _ = try await pool.execute(Sleep(milliseconds: .random(in: 0...5)))
+              }
+            }
+            let canceller = Task {
+              try await Task.sleep(for: .microseconds(.random(in: 0...300_000)))
+              statement.cancel()
+            }
+            defer { canceller.cancel() }
+            do {
+              try await statement.value
+              return true
+            } catch is CancellationError {
+              return false
+            }
+          }
+        }
+        return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+      }
+      #expect(completed > 0 && completed < 400, "\(completed): neither none nor all were cancelled")
+      // Every place is still there, and nothing has been left behind.
+      try await withThrowingTaskGroup(of: [Int32?].self) { group in
+        for number in 0..<Int32(50) { group.addTask { try await pool.execute(Echo(number)) } }
+        var answers: Set<Int32?> = []
+        for try await answer in group { answers.formUnion(answer) }
+        #expect(answers == Set(0..<50))
+      }
+      try await eventually("none has leaked") { try await observer.neighbours() <= size }
+      await pool.close()
+      try await eventually("all are closed") { try await observer.neighbours() == 0 }
+    }
+  }
+}

@@ -1,0 +1,270 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Postgres
+
+@Suite struct ConnectionTests {
+  // MARK: Opening
+
+  @Test func nobodyListening() async throws {
+    var url = ""
+    do { url = try SilentServer().url }  // gone again: the port refuses
+    let error = try await connectError(ConnectionConfiguration(url: url))
+    #expect(error.contains("Connection refused"))
+  }
+
+  @Test func unknownDatabase() async throws {
+    try await withConnection { _, configuration in
+      let url = configuration.url.database("nowhere")
+      let error = try await connectError(ConnectionConfiguration(url: url))
+      #expect(error.contains(#"database "nowhere" does not exist"#))
+    }
+  }
+
+  @Test func missingSocket() async throws {
+    let error = try await connectError(ConnectionConfiguration(url: "postgresql://%2Fnowhere/x"))
+    #expect(error.contains("No such file or directory"))
+  }
+
+  @Test func serverThatNeverAnswersIsGivenUp() async throws {
+    let server = try SilentServer()
+    var configuration = ConnectionConfiguration(url: server.url)
+    configuration.connectTimeout = .milliseconds(100)
+    let start = ContinuousClock.now
+    let error = try await connectError(configuration)
+    #expect(error == "no answer within 0.1 seconds")
+    #expect(ContinuousClock.now - start < .seconds(20))
+  }
+
+  @Test func secondHostIsTriedWhenTheFirstRefuses() async throws {
+    let dead = try SilentServer().port
+    try await withConnection(configure: { $0.url.replace("@", with: "@127.0.0.1:\(dead),") }) { connection, _ in
+      #expect(try await connection.integer("select 1") == 1)
+      try await connection.executeScript("select 1")
+    }
+  }
+
+  // MARK: Errors of SQL
+
+  @Test func usableAfterAnError() async throws {
+    try await withConnection { connection, _ in
+      let error = try await serverError { try await connection.executeScript("select 1/0") }
+      #expect(error.sqlState == "22012")
+      #expect(connection.isReusable)
+      let answer = try await connection.execute(Echo("still here"))
+      #expect(answer == ["still here"])
+    }
+  }
+
+  @Test func openTransactionIsNotReusable() async throws {
+    try await withConnection { connection, _ in
+      try await connection.executeScript("begin")
+      #expect(!connection.isReusable && !connection.isBroken)
+      try await serverError { try await connection.executeScript("select 1/0") }
+      #expect(!connection.isReusable && !connection.isBroken)
+      let error = try await serverError { try await connection.execute(Echo("")) }
+      #expect(error.sqlState == "25P02")
+      try await connection.executeScript("rollback")
+      #expect(connection.isReusable)
+    }
+  }
+
+  @Test func errorInsideAScriptUndoesAllOfIt() async throws {
+    try await withConnection { connection, _ in
+      try await connection.executeScript("create table t (n integer)")
+      let script = "insert into t values (1); insert into t select 1/0; insert into t values (2)"
+      let error = try await serverError { try await connection.executeScript(script) }
+      #expect(error.sqlState == "22012")
+      #expect(connection.isReusable)
+      let count = try await connection.integer("select count(*) from t")
+      #expect(count == 0)
+    }
+  }
+
+  /// The rows of the statement have come back before its commit fails.
+  @Test func failureAtCommitIsAnError() async throws {
+    try await withConnection { connection, _ in
+      try await connection.executeScript(
+        """
+        create table parents (id integer primary key);
+        create table children (id integer, parent integer references parents deferrable initially deferred);
+        create function add_child() returns bigint
+          begin atomic
+            insert into children values (1, 1) returning id::bigint;
+          end
+        """)
+      let error = try await serverError { try await connection.execute(AddChild()) }
+      #expect(error.sqlState == "23503")
+      #expect(error.statement == "add_child")
+      #expect(connection.isReusable)
+      let count = try await connection.integer("select count(*) from children")
+      #expect(count == 0)
+      try await connection.executeScript("insert into parents values (1)")
+      let rows = try await connection.execute(AddChild())
+      #expect(rows == [1])
+    }
+  }
+
+  private struct AddChild: PreparedStatement {
+    static let name = "add_child"
+    static let sql = "select add_child()"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
+  }
+
+  // MARK: Volume
+
+  /// A parameter and a result of this size fit into no buffer on the way: while one side writes, it must go on reading.
+  @Test func tensOfMegabytesBothWays() async throws {
+    try await withConnection(configure: { $0.statementTimeout = .seconds(30) }) { connection, _ in
+      let text = String(repeating: "0123456789abcdef", count: 2_000_000)
+      for _ in 0..<2 {
+        let answer = try await connection.execute(Echo(text))
+        #expect(answer.count == 1 && answer[0] == text)
+      }
+      #expect(connection.isReusable)
+    }
+  }
+
+  @Test func thousandsOfStatementsInARow() async throws {
+    try await withConnection { connection, _ in
+      for number in 0..<3_000 {
+        let answer = try await connection.execute(Echo(Int32(number)))
+        try #require(answer == [Int32(number)])
+      }
+    }
+  }
+
+  @Test func manyRows() async throws {
+    try await withConnection { connection, _ in
+      let rows = try await connection.execute(Series(count: 200_000))
+      #expect(rows.count == 200_000 && rows == Array(1...200_000))
+    }
+  }
+
+  private struct Series: PreparedStatement {
+    static let name = "series"
+    static let sql = "select n::bigint from generate_series(1, $1::bigint) as n"
+    let count: Int64
+    func bind(to parameters: inout Parameters) { parameters.append(count) }
+    static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
+  }
+
+  // MARK: Loss
+
+  @Test func closedConnectionRefuses() async throws {
+    try await withConnection { _, configuration in
+      let connection = try await Connection.connect(configuration)
+      await connection.close()
+      await connection.close()
+      #expect(connection.isBroken)
+      let error = try await postgresError { try await connection.execute(Echo("")) }
+      #expect(error.isConnectionLost)
+    }
+  }
+
+  @Test func serverProcessEndingDuringAStatement() async throws {
+    try await withConnection { connection, configuration in
+      try await withConnection(configuration) { other in
+        try await other.holdLock()
+        let processID = try await connection.processID()
+        async let waiting = postgresError { try await connection.execute(WaitForLock()) }
+        try await eventually("the statement waits") { try await other.waitingForLock() == 1 }
+        try await other.terminate(processID)
+        let error = try await waiting
+        #expect(error.isConnectionLost)
+        #expect("\(error)".contains("terminating connection due to administrator command"), "\(error)")
+        #expect(connection.isBroken)
+        let next = try await postgresError { try await connection.execute(Echo("")) }
+        #expect(next.isConnectionLost)
+      }
+    }
+  }
+
+  @Test func serverProcessEndingWhileIdleIsNoticed() async throws {
+    try await withConnection { connection, configuration in
+      let processID = try await connection.processID()
+      #expect(connection.isReusable)
+      try await withConnection(configuration) { try await $0.terminate(processID) }
+      try await eventually("the loss is noticed") { connection.isBroken }
+    }
+  }
+
+  @Test func serverThatStopsAnsweringIsGivenUp() async throws {
+    try await withServer { server in
+      var configuration = ConnectionConfiguration(url: server.databaseURL())
+      (configuration.statementTimeout, configuration.responseGrace) = (.milliseconds(200), .milliseconds(200))
+      // While waiting for the answer, and while the question does not fit into the buffers on the way.
+      for size in [1, 32_000_000] {
+        try await withConnection(configuration) { connection in
+          let processID = try await connection.processID()
+          kill(processID, SIGSTOP)
+          defer { kill(processID, SIGCONT) }
+          let start = ContinuousClock.now
+          let text = String(repeating: "x", count: size)
+          let error = try await postgresError { try await connection.execute(Echo(text)) }
+          #expect(error.isConnectionLost)
+          #expect(connection.isBroken)
+          #expect(ContinuousClock.now - start < .seconds(10))
+        }
+      }
+    }
+  }
+
+  @Test func wrongPassword() async throws {
+    let rules = temporaryDirectory() + ".conf"
+    try "local all flashsale trust\nlocal all all scram-sha-256\n".write(
+      toFile: rules, atomically: true, encoding: .utf8)
+    try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: rules)
+    defer { try? FileManager.default.removeItem(atPath: rules) }
+    try await withServer(settings: ["hba_file": rules]) { server in
+      try await withConnection(ConnectionConfiguration(url: server.databaseURL())) {
+        try await $0.executeScript("create role buyer login password 'right'")
+      }
+      let url = server.databaseURL().replacing("flashsale@", with: "buyer:wrong@")
+      let error = try await connectError(ConnectionConfiguration(url: url))
+      #expect(error.contains("password authentication failed"))
+      #expect(!error.contains("wrong"))
+      let right = ConnectionConfiguration(url: url.replacing("wrong", with: "right"))
+      let user = try await withConnection(right) { try await $0.text("current_user") }
+      #expect(user == "buyer")
+    }
+  }
+
+  /// In a process of its own, so that nobody else opens descriptors meanwhile.
+  @Test func noDescriptorIsLeaked() async throws {
+    try await withConnection { observer, configuration in
+      await #expect(processExitsWith: .success) { [url = configuration.url as String] in
+        let configuration = ConnectionConfiguration(url: url)
+        let unknown = ConnectionConfiguration(url: url.database("nowhere"))
+        func openAndClose(times: Int) async throws {
+          for _ in 0..<times {
+            let connection = try await Connection.connect(configuration)
+            _ = try await connection.execute(Echo(Int32(1)))
+            await connection.close()
+            try await postgresError { try await Connection.connect(unknown) }
+          }
+        }
+        func openDescriptors() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
+        try await openAndClose(times: 5)
+        let before = try openDescriptors()
+        try await openAndClose(times: 250)
+        #expect(try openDescriptors() == before)
+      }
+      try await eventually("the server has seen them all go") { try await observer.neighbours() == 0 }
+    }
+  }
+
+  private func connectError(
+    _ configuration: ConnectionConfiguration, at location: SourceLocation = #_sourceLocation
+  ) async throws -> String {
+    let error = try await postgresError(at: location) { try await Connection.connect(configuration) }
+    guard case .cannotConnect(let message) = error else {
+      Issue.record("\(error)", sourceLocation: location)
+      return ""
+    }
+    #expect(!message.isEmpty && !message.contains("\n"), sourceLocation: location)
+    return message
+  }
+}

@@ -1,0 +1,116 @@
+import TestSupport
+import Testing
+
+@testable import Postgres
+
+@Suite struct NotificationListenerTests {
+  @Test func listeningComesFirstThenWhatIsAnnounced() async throws {
+    try await withListener(to: ["one", "two"]) { events, sender in
+      #expect(await events.next() == "listening")
+      try await sender.executeScript("notify one, 'first'")
+      #expect(await events.next() == "one first")
+      try await sender.executeScript("notify two; notify three; notify one, 'ü'")
+      #expect(await events.next() == "two ")
+      #expect(await events.next() == "one ü")
+    }
+  }
+
+  @Test func burstArrivesWholeAndInOrder() async throws {
+    try await withListener(to: ["burst"]) { events, sender in
+      #expect(await events.next() == "listening")
+      try await sender.executeScript("select pg_notify('burst', n::text) from generate_series(1, 5000) as n")
+      for number in 1...5_000 { try #require(await events.next() == "burst \(number)") }
+    }
+  }
+
+  @Test func listensAgainAfterAnInterruptionAndSaysSo() async throws {
+    try await withListener(to: ["one"]) { events, sender in
+      #expect(await events.next() == "listening")
+      for round in 1...3 {
+        try await sender.executeScript(terminateListener)
+        #expect(await events.next() == "listening")
+        try await sender.executeScript("notify one, '\(round)'")
+        #expect(await events.next() == "one \(round)")
+      }
+    }
+  }
+
+  @Test func cancellationEndsTheSequenceAndClosesTheConnection() async throws {
+    try await withConnection { observer, configuration in
+      for _ in 0..<5 {
+        let gate = Gate()
+        let task = Task {
+          for await _ in NotificationListener(configuration, channels: ["one"]) { gate.open() }
+        }
+        await gate.wait()
+        task.cancel()
+        await task.value
+        try await eventually("its connection is closed") { try await observer.neighbours() == 0 }
+      }
+    }
+  }
+
+  @Test func cancellationEndsTheWaitForAServerThatIsAway() async throws {
+    let dead = try SilentServer().port
+    let configuration = ConnectionConfiguration(url: "postgresql://x@127.0.0.1:\(dead)/x")
+    let task = Task { for await _ in NotificationListener(configuration, channels: ["one"]) {} }
+    task.cancel()
+    await task.value
+  }
+
+  @Test func notificationsBeforeAndDuringAStatement() async throws {
+    try await withConnection { sender, configuration in
+      let (stream, sink) = AsyncStream.makeStream(of: Notification.self)
+      var notifications = stream.makeAsyncIterator()
+      let listener = try await Connection.connect(configuration, notifications: sink)
+      try await listener.executeScript("listen one")
+      try await sender.executeScript("notify one, 'idle'")
+      #expect(await notifications.next()?.payload == "idle")
+      try await sender.holdLock()
+      async let waiting = listener.execute(WaitForLock())
+      try await eventually("it waits") { try await sender.waitingForLock() == 1 }
+      try await sender.executeScript("notify one, 'during'")
+      try await sender.letLockGo()
+      #expect(await notifications.next()?.payload == "during")
+      #expect(try await waiting == [1])
+      _ = try await listener.execute(Echo("still usable"))
+      await listener.close()
+      #expect(await notifications.next() == nil)
+    }
+  }
+
+  // MARK: Support
+
+  private let terminateListener = """
+    select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = 'listener' and datname = current_database()
+    """
+
+  /// Lends what a listener hears, as texts, and another connection.
+  private func withListener(
+    to channels: [String], _ body: @Sendable (inout AsyncStream<String>.Iterator, Connection) async throws -> Void
+  ) async throws {
+    try await withConnection { sender, configuration in
+      var ofListener = configuration
+      ofListener.applicationName = "listener"
+      let listener = NotificationListener(ofListener, channels: channels)
+      let (stream, sink) = AsyncStream.makeStream(of: String.self)
+      let task = Task {
+        for await element in listener {
+          switch element {
+          case .listening: sink.yield("listening")
+          case .notification(let notification): sink.yield("\(notification.channel) \(notification.payload)")
+          }
+        }
+      }
+      var events = stream.makeAsyncIterator()
+      do { try await body(&events, sender) } catch {
+        task.cancel()
+        await task.value
+        throw error
+      }
+      task.cancel()
+      await task.value
+    }
+  }
+}

@@ -1,0 +1,368 @@
+import Dispatch
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Postgres
+
+@Suite struct PoolTests {
+  // MARK: The bound and the line
+
+  @Test func neverMoreConnectionsThanItsSize() async throws {
+    let size = 3
+    try await withPool(size: size) { pool, observer in
+      let lent = Shared((now: 0, most: 0))
+      try await withThrowingTaskGroup(of: Int64.self) { group in
+        for _ in 0..<300 {
+          group.addTask {
+            try await pool.withConnection { connection in
+              lent.withLock { ($0.now, $0.most) = ($0.now + 1, max($0.most, $0.now + 1)) }
+              defer { lent.withLock { $0.now -= 1 } }
+              return try await connection.neighbours()
+            }
+          }
+        }
+        // The observer is a neighbour, too.
+        for try await neighbours in group { #expect(neighbours <= size) }
+      }
+      #expect(lent.value.most == size)
+      let remaining = try await observer.neighbours()
+      #expect(remaining == size)
+    }
+  }
+
+  @Test func idleConnectionIsUsedAgain() async throws {
+    try await withPool(size: 4) { pool, _ in
+      let processes = Shared(Set<Int32>())
+      for _ in 0..<10 {
+        let process = try await pool.withConnection { try await $0.processID() }
+        processes.withLock { $0.insert(process) }
+      }
+      #expect(processes.value.count == 1)
+    }
+  }
+
+  @Test func callersAreServedInTheOrderOfTheirArrival() async throws {
+    try await withPool(size: 1) { pool, _ in
+      let served = Shared([Int]())
+      try await withFullPool(pool) { line, release in
+        let callers = (0..<50).map { number in
+          line.start { try await pool.withConnection { _ in served.withLock { $0.append(number) } } }
+        }
+        await line.settle()
+        release()
+        for caller in callers { try await caller.value }
+      }
+      #expect(served.value == Array(0..<50))
+    }
+  }
+
+  @Test func cancelledCallerLeavesTheLineAndNobodyIsLost() async throws {
+    try await withPool(size: 1) { pool, _ in
+      let served = Shared([Int]())
+      try await withFullPool(pool) { line, release in
+        let callers = (0..<10).map { number in
+          line.start { try await pool.withConnection { _ in served.withLock { $0.append(number) } } }
+        }
+        await line.settle()
+        for leaving in [0, 4, 9] {
+          callers[leaving].cancel()
+          // While the connection is still on loan to somebody else.
+          await #expect(throws: CancellationError.self) { try await callers[leaving].value }
+        }
+        release()
+        for (number, caller) in callers.enumerated() where ![0, 4, 9].contains(number) { try await caller.value }
+      }
+      #expect(served.value == [1, 2, 3, 5, 6, 7, 8])
+    }
+  }
+
+  @Test func cancelledTaskGetsNoConnection() async throws {
+    try await withPool(size: 1) { pool, observer in
+      let gate = Gate()
+      let task = Task {
+        await gate.wait()
+        _ = try await pool.execute(Echo("sent for a cancelled task"))
+      }
+      task.cancel()
+      gate.open()
+      await #expect(throws: CancellationError.self) { try await task.value }
+      let connections = try await observer.neighbours()
+      #expect(connections == 0)
+    }
+  }
+
+  // MARK: What comes back
+
+  @Test func connectionLeftInATransactionIsDiscarded() async throws {
+    try await withPool(size: 1) { pool, observer in
+      try await pool.run("create table t ()")
+      try await pool.run("begin; insert into t default values")
+      let (inTransaction, rows) = try await pool.withConnection {
+        (try await $0.text("pg_current_xact_id_if_assigned()"), try await $0.integer("select count(*) from t"))
+      }
+      #expect(inTransaction.isEmpty)
+      #expect(rows == 0)
+      await #expect(throws: Refusal.self) {
+        try await pool.withConnection {
+          try await $0.executeScript("begin; insert into t default values")
+          throw Refusal()
+        }
+      }
+      let (rowsAfterThrow, connections) = (try await pool.integer("select count(*) from t"), try await observer.neighbours())
+      #expect(rowsAfterThrow == 0)
+      #expect(connections == 1)
+    }
+  }
+
+  @Test func connectionSurvivesAnErrorOfSQL() async throws {
+    try await withPool(size: 1) { pool, _ in
+      let before = try await pool.withConnection { try await $0.processID() }
+      try await serverError { try await pool.run("select 1/0") }
+      let after = try await pool.withConnection { try await $0.processID() }
+      #expect(before == after)
+    }
+  }
+
+  @Test func brokenConnectionIsReplaced() async throws {
+    try await withPool(size: 2) { pool, observer in
+      let lost = try await postgresError {
+        try await pool.withConnection { connection in
+          let processID = try await connection.processID()
+          try await observer.terminate(processID)
+          try await eventually("it is broken") { connection.isBroken }
+          try await connection.executeScript("select 1")
+        }
+      }
+      #expect(lost.isConnectionLost)
+      let answer = try await pool.execute(Echo("again"))
+      #expect(answer == ["again"])
+    }
+  }
+
+  @Test func connectionKilledWhileIdleIsReplacedUnseen() async throws {
+    try await withPool(size: 1) { pool, observer in
+      for number in 0..<Int32(5) {
+        let connection = try await pool.withConnection { $0 }
+        try await observer.terminate(try await connection.processID())
+        try await eventually("it is broken") { connection.isBroken }
+        let answer = try await pool.execute(Echo(number))
+        #expect(answer == [number])
+      }
+    }
+  }
+
+  // MARK: The database away
+
+  @Test func refusesAtOnceWhileTheDatabaseIsAwayAndRecoversByItself() async throws {
+    try await withPool(size: 2) { pool, observer in
+      try await withGatekeeper(of: observer) { gatekeeper in
+        _ = try await pool.execute(Echo(Int32(1)))
+        try await gatekeeper.shut()
+        // The first ones may meet the loss of a connection, all others an absent database.
+        try await eventually("it is away") {
+          do { _ = try await pool.execute(Echo(Int32(1))); return false } catch let error as PostgresError {
+            return error.isCannotConnect
+          }
+        }
+        let start = ContinuousClock.now
+        for _ in 0..<200 {
+          let error = try await postgresError { try await pool.execute(Echo(Int32(1))) }
+          #expect(error.isCannotConnect && error.isDatabaseAway)
+        }
+        #expect(ContinuousClock.now - start < .seconds(5))
+        try await gatekeeper.open()
+        let reopened = ContinuousClock.now
+        try await eventually("it is back") { (try? await pool.execute(Echo(Int32(1)))) == [1] }
+        #expect(ContinuousClock.now - reopened < Backoff.maximum + .seconds(2))
+      }
+    }
+  }
+
+  @Test func nobodyHangsWhenTheDatabaseComesAndGoes() async throws {
+    let size = 2
+    try await withPool(size: size) { pool, observer in
+      try await withGatekeeper(of: observer) { gatekeeper in
+        let isOver = Shared(false)
+        try await withThrowingTaskGroup(of: (answers: Int, refusals: Int).self) { group in
+          for _ in 0..<30 {
+            group.addTask {
+              var (answers, refusals) = (0, 0)
+              while !isOver.value {
+                do {
+                  _ = try await pool.execute(Echo(Int32(1)))
+                  answers += 1
+                } catch let error as PostgresError where error.isDatabaseAway {
+                  refusals += 1
+                }
+              }
+              return (answers, refusals)
+            }
+          }
+          for _ in 0..<3 {
+            try await gatekeeper.shut()
+            try await eventually("it is away") { (try? await pool.execute(Echo(Int32(1)))) == nil }
+            try await gatekeeper.open()
+            try await eventually("it is back") { (try? await pool.execute(Echo(Int32(1)))) == [1] }
+          }
+          isOver.withLock { $0 = true }
+          var total = (answers: 0, refusals: 0)
+          for try await one in group { total = (total.answers + one.answers, total.refusals + one.refusals) }
+          #expect(total.answers > 0 && total.refusals > 0)
+        }
+      }
+      try await eventually("none has leaked") { try await observer.neighbours() <= size }
+    }
+  }
+
+  /// With waiters in line that were there before it went.
+  @Test func serverRestart() async throws {
+    let directory = temporaryDirectory()
+    // A server gets another socket each time it is started; the link is where the pool looks for it.
+    let link = temporaryDirectory()
+    defer { for path in [link, directory] { try? FileManager.default.removeItem(atPath: path) } }
+    func serve(_ body: @Sendable () async throws -> Void) async throws {
+      try await withServer(directory: directory, ephemeral: false) { server in
+        let sockets = ConnectionConfiguration(url: server.databaseURL()).value(of: "host")!
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: sockets)
+        try await body()
+        try FileManager.default.removeItem(atPath: link)
+      }
+    }
+    let configuration = ConnectionConfiguration(url: "host=\(link) port=5432 user=flashsale dbname=flashsale")
+    let pool = Pool(configuration, size: 2)
+    let outcomes = Shared([Task<[Int64], any Error>]())
+    try await serve {
+      try await withConnection(configuration) { holder in
+        try await holder.holdLock()
+        outcomes.withLock { outcomes in
+          for _ in 0..<20 { outcomes.append(Task { try await pool.execute(WaitForLock()) }) }
+        }
+        try await eventually("two wait on the server, the others in line") { try await holder.waitingForLock() == 2 }
+      }
+      try await withConnection(configuration) { try await $0.holdLock() }
+    }
+    for outcome in outcomes.value {
+      do { _ = try await outcome.value } catch let error as PostgresError { #expect(error.isDatabaseAway) }
+    }
+    let away = try await postgresError { try await pool.execute(Echo("")) }
+    #expect(away.isCannotConnect)
+    try await serve {
+      try await eventually("it is back") { (try? await pool.execute(Echo("back"))) == ["back"] }
+      await pool.close()
+    }
+  }
+
+  // MARK: Closing
+
+  @Test func closingRefusesCallersAndClosesConnections() async throws {
+    try await withPool(size: 2) { pool, observer in
+      _ = try await pool.execute(Echo(Int32(1)))
+      let borrowed = Gate()
+      let giveBack = Gate()
+      let borrower = Task {
+        try await pool.withConnection { connection in
+          borrowed.open()
+          await giveBack.wait()
+          // The pool is closed by now; what is on loan may finish.
+          return try await connection.execute(Echo("finished"))
+        }
+      }
+      await borrowed.wait()
+      _ = try await pool.execute(Echo(Int32(1)))
+      await pool.close()
+      let refused = try await postgresError { try await pool.execute(Echo(Int32(1))) }
+      #expect(refused.isPoolUnavailable && refused.isDatabaseAway)
+      try await eventually("idle ones are closed") { try await observer.neighbours() == 1 }
+      giveBack.open()
+      let answer = try await borrower.value
+      #expect(answer == ["finished"])
+      try await eventually("the one on loan is closed when it comes back") { try await observer.neighbours() == 0 }
+      await pool.close()
+    }
+  }
+
+  @Test func closingRefusesThoseInLine() async throws {
+    try await withPool(size: 1) { pool, _ in
+      try await withFullPool(pool) { line, release in
+        let callers = (0..<10).map { _ in line.start { _ = try await pool.execute(Echo(Int32(1))) } }
+        await line.settle()
+        await pool.close()
+        for caller in callers {
+          let error = try await postgresError { try await caller.value }
+          #expect(error.isPoolUnavailable)
+        }
+        release()
+      }
+    }
+  }
+
+  // MARK: Support
+
+  private struct Refusal: Error {}
+
+  /// Starts callers one after the other: each has reached the pool's line, or has been served, before the next begins.
+  private final class Line: TaskExecutor {
+    private let queue = DispatchQueue(label: "test.line")
+
+    func enqueue(_ job: consuming ExecutorJob) {
+      let job = UnownedJob(job)
+      queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+
+    func start(_ operation: @escaping @Sendable () async throws -> Void) -> Task<Void, any Error> {
+      Task(executorPreference: self, operation: operation)
+    }
+
+    /// Returns when all that were started wait. The queue is serial, so this comes after the first steps of them all.
+    func settle() async {
+      await Task(executorPreference: self) {}.value
+    }
+  }
+
+  /// Runs `body` while the only connection of the pool is on loan, until `body` calls `release`.
+  private func withFullPool(
+    _ pool: Pool, _ body: @Sendable (_ line: Line, _ release: @Sendable () -> Void) async throws -> Void
+  ) async throws {
+    let (borrowed, giveBack) = (Gate(), Gate())
+    let borrower = Task {
+      try await pool.withConnection { _ in
+        borrowed.open()
+        await giveBack.wait()
+      }
+    }
+    await borrowed.wait()
+    defer { giveBack.open() }
+    try await body(Line(), { giveBack.open() })
+    try await borrower.value
+  }
+
+  /// Lets nobody into the database of `observer`, which stays in, or everybody again.
+  private struct Gatekeeper {
+    let administration: Connection
+    let database: String
+    let observer: Int32
+
+    func shut() async throws {
+      try await administration.executeScript("alter database \(database) allow_connections false")
+      try await administration.executeScript(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = '\(database)' and pid <> \(observer)")
+    }
+
+    func open() async throws {
+      try await administration.executeScript("alter database \(database) allow_connections true")
+    }
+  }
+
+  private func withGatekeeper(
+    of observer: Connection, _ body: @Sendable (Gatekeeper) async throws -> Void
+  ) async throws {
+    let database = try await observer.text("current_database()")
+    let process = try await observer.processID()
+    let sockets = try await observer.text("current_setting('unix_socket_directories')")
+    let configuration = ConnectionConfiguration(url: "host=\(sockets) user=flashsale dbname=postgres")
+    try await withConnection(configuration) {
+      try await body(Gatekeeper(administration: $0, database: database, observer: process))
+    }
+  }
+}

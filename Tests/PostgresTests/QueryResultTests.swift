@@ -1,0 +1,11 @@
+import Testing
+
+@testable import Postgres
+
+@Suite struct QueryResultTests {
+  @Test func messagesOfSeveralLinesBecomeOne() {
+    #expect("one\n".trimmingLines() == "one")
+    #expect("one\n\ttwo\n  three\r\n".trimmingLines() == "one two three")
+    #expect("".trimmingLines() == "")
+  }
+}

@@ -1,0 +1,43 @@
+import Foundation
+import Testing
+
+@testable import Postgres
+
+@Suite struct QueueExecutorTests {
+  /// Were a waiting statement to occupy one of Swift's threads, of which there are as many as cores, nobody would be
+  /// left to let the lock go.
+  @Test func waitingStatementsLeaveTheThreadsToOthers() async throws {
+    let count = ProcessInfo.processInfo.activeProcessorCount + 2
+    try await withPool(size: count) { pool, observer in
+      try await observer.holdLock()
+      try await withThrowingTaskGroup(of: [Int64].self) { group in
+        for _ in 0..<count { group.addTask { try await pool.execute(WaitForLock()) } }
+        try await eventually("all wait") { try await observer.waitingForLock() == count }
+        await Task.detached { for _ in 0..<1_000 { await Task.yield() } }.value
+        try await observer.letLockGo()
+        var answers = 0
+        for try await _ in group { answers += 1 }
+        #expect(answers == count)
+      }
+    }
+  }
+
+  @Test func jobsRunOnTheQueueAndOneAtATime() async {
+    let counter = Counter()
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<1_000 { group.addTask { await counter.increment() } }
+    }
+    #expect(await counter.value == 1_000)
+  }
+
+  private actor Counter {
+    nonisolated let executor = QueueExecutor(label: "test")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    var value = 0
+
+    func increment() {
+      dispatchPrecondition(condition: .onQueue(executor.queue))
+      value += 1
+    }
+  }
+}

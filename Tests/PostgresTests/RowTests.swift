@@ -1,0 +1,98 @@
+import Foundation
+import Testing
+
+@testable import Postgres
+
+@Suite struct RowTests {
+  @Test func columnsAreReadFromLeftToRight() async throws {
+    try await withUnnamed { connection in
+      let pairs: [Pair<Int32, String>] = try await connection.all("values (1, 'a'), (2, 'b'), (3, null)")
+      #expect(pairs == [Pair(1, "a"), Pair(2, "b"), Pair(3, nil)])
+    }
+  }
+
+  @Test func noRows() async throws {
+    try await withUnnamed { connection in
+      let none: [Pair<Int32, Int32>] = try await connection.all("select 1 where false")
+      #expect(none == [])
+    }
+  }
+
+  @Test func nullWhereAValueIsNeededIsUnexpected() async throws {
+    try await withUnnamed { connection in
+      let error = try await postgresError { try await connection.first("null::integer") as Int32 }
+      #expect(error.isUnexpectedRow)
+      #expect(error.description == "read_one returned an unexpected row: column 1 is null")
+      #expect(connection.isReusable)
+    }
+  }
+
+  @Test func missingColumnIsUnexpected() async throws {
+    try await withUnnamed { connection in
+      let error = try await postgresError {
+        try await connection.all("select 1::integer") as [Pair<Int32, String>]
+      }
+      #expect(error.isUnexpectedRow)
+      #expect("\(error)".contains("there is no column 2"))
+    }
+  }
+
+  @Test func otherTypeIsUnexpected() async throws {
+    try await withUnnamed { connection in
+      try await expectUnexpected(Int32.self, in: "1::bigint", connection)
+      try await expectUnexpected(Int64.self, in: "1::integer", connection)
+      try await expectUnexpected(Bool.self, in: "1::integer", connection)
+      try await expectUnexpected(String.self, in: "'a'::bytea", connection)
+      try await expectUnexpected(UUID.self, in: "'a'::text", connection)
+      try await expectUnexpected(Timestamp.self, in: "now()::timestamp", connection)
+      try await expectUnexpected(JSONText.self, in: "'{}'::jsonb", connection)
+      try await expectUnexpected(Int64.self, in: "1.5::numeric", connection)
+    }
+  }
+
+  private func expectUnexpected<Value: PostgresDecodable>(
+    _ type: Value.Type, in sql: String, _ connection: Connection, at location: SourceLocation = #_sourceLocation
+  ) async throws {
+    let error = try await postgresError(at: location) { try await connection.first(sql) as Value }
+    #expect(error.isUnexpectedRow, sourceLocation: location)
+  }
+
+  private func withUnnamed(_ body: @Sendable (Connection) async throws -> Void) async throws {
+    // The types of the view's columns change, which a prepared statement would mind.
+    try await withConnection(configure: { $0.usesNamedStatements = false }) { connection, _ in try await body(connection) }
+  }
+}
+
+extension Connection {
+  /// The value of an SQL expression. Only without named statements.
+  func first<Value: PostgresDecodable>(_ sql: String) async throws -> Value {
+    try await executeScript("drop view if exists one; create temporary view one as select \(sql) as value")
+    return try await execute(ReadOne<Value>())[0]
+  }
+
+  /// The first two columns of a query. Only without named statements.
+  func all<A: PostgresDecodable & Equatable, B: PostgresDecodable & Equatable>(_ query: String) async throws -> [Pair<A, B>] {
+    try await executeScript("drop view if exists two; create temporary view two as \(query)")
+    return try await execute(ReadTwo<A, B>())
+  }
+}
+
+struct Pair<A: Sendable & Equatable, B: Sendable & Equatable>: Equatable, Sendable {
+  let a: A
+  let b: B?
+  init(_ a: A, _ b: B?) { (self.a, self.b) = (a, b) }
+}
+
+private struct ReadOne<Value: PostgresDecodable>: PreparedStatement {
+  static var name: String { "read_one" }
+  static var sql: String { "select * from one" }
+  func bind(to parameters: inout Parameters) {}
+  static func decode(_ row: inout Row) throws -> Value { try row.decode() }
+}
+
+private struct ReadTwo<A: PostgresDecodable & Equatable, B: PostgresDecodable & Equatable>: PreparedStatement {
+  static var name: String { "read_two" }
+  static var sql: String { "select * from two" }
+  func bind(to parameters: inout Parameters) {}
+  static func decode(_ row: inout Row) throws -> Pair<A, B> { Pair(try row.decode(), try row.decodeIfPresent()) }
+}

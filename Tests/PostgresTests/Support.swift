@@ -1,0 +1,243 @@
+import LocalPostgres
+import Logging
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Postgres
+
+// MARK: Databases and connections
+
+/// Lends a connection to an empty database of its own, and the configuration with which it was made.
+func withConnection<Result: Sendable>(
+  configure: @Sendable (inout ConnectionConfiguration) -> Void = { _ in },
+  _ body: @Sendable (Connection, ConnectionConfiguration) async throws -> Result
+) async throws -> Result {
+  try await TestDatabases.withEmptyDatabase { url in
+    var configuration = ConnectionConfiguration(url: url)
+    configure(&configuration)
+    return try await withConnection(configuration) { [configuration] in try await body($0, configuration) }
+  }
+}
+
+/// Lends a connection and closes it.
+func withConnection<Result: Sendable>(
+  _ configuration: ConnectionConfiguration, _ body: @Sendable (Connection) async throws -> Result
+) async throws -> Result {
+  let connection = try await Connection.connect(configuration)
+  do {
+    let result = try await body(connection)
+    await connection.close()
+    return result
+  } catch {
+    await connection.close()
+    throw error
+  }
+}
+
+/// Lends a pool on an empty database of its own, and a connection that is not of the pool, for looking from outside.
+func withPool<Result: Sendable>(
+  size: Int, configure: @Sendable (inout ConnectionConfiguration) -> Void = { _ in },
+  _ body: @Sendable (Pool, Connection) async throws -> Result
+) async throws -> Result {
+  try await withConnection(configure: configure) { observer, configuration in
+    let pool = Pool(configuration, size: size)
+    do {
+      let result = try await body(pool, observer)
+      await pool.close()
+      return result
+    } catch {
+      await pool.close()
+      throw error
+    }
+  }
+}
+
+/// A server of one's own, for tests that stop, reconfigure or restart one.
+func withServer<Result: Sendable>(
+  directory: String = temporaryDirectory(), ephemeral: Bool = true, settings: [String: String] = [:],
+  _ body: @Sendable (LocalPostgres) async throws -> Result
+) async throws -> Result {
+  var logger = Logger(label: "tests")
+  logger.logLevel = .error
+  return try await LocalPostgres.withServer(
+    directory: directory, ephemeral: ephemeral, settings: settings.merging(["fsync": "off"]) { given, _ in given },
+    logger: logger, body: body)
+}
+
+extension String {
+  /// The same server's URL for another database.
+  func database(_ name: String) -> String {
+    self[...lastIndex(of: "/")!] + name
+  }
+}
+
+// MARK: Statements
+
+extension Connection {
+  /// What `sql`, an expression, evaluates to, as text; the empty string for null.
+  func text(_ sql: String) async throws -> String {
+    try await executeScript(
+      """
+      create or replace temporary view text_answer as
+        select coalesce((\(sql))::text, '') collate "default" as value
+      """)
+    return try await execute(ReadText())[0]
+  }
+
+  func integer(_ sql: String) async throws -> Int64 {
+    let answer = try await text(sql)
+    return try #require(Int64(answer))
+  }
+
+  /// The number of the server process, which is `pg_stat_activity.pid`.
+  func processID() async throws -> Int32 {
+    Int32(try await integer("pg_backend_pid()"))
+  }
+
+  /// Ends the server process of another connection.
+  func terminate(_ processID: Int32) async throws {
+    #expect(try await text("pg_terminate_backend(\(processID))") == "true")
+  }
+
+  /// How many other connections this database has.
+  func neighbours() async throws -> Int64 {
+    try await integer(
+      "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+  }
+
+  /// How many statements wait for an advisory lock in this database.
+  func waitingForLock() async throws -> Int64 {
+    try await integer(
+      """
+      select count(*) from pg_locks
+       where locktype = 'advisory' and not granted
+         and database = (select oid from pg_database where datname = current_database())
+      """)
+  }
+
+  /// Takes the lock that `WaitForLock` waits for.
+  func holdLock() async throws { try await executeScript("select pg_advisory_lock(1)") }
+  func letLockGo() async throws { try await executeScript("select pg_advisory_unlock(1)") }
+}
+
+private struct ReadText: PreparedStatement {
+  static let name = "read_text"
+  static let sql = "select value from text_answer"
+  func bind(to parameters: inout Parameters) {}
+  static func decode(_ row: inout Row) throws -> String { try row.decode() }
+}
+
+/// Sleeps on the server and can be cancelled.
+struct Sleep: PreparedStatement {
+  static let name = "sleep"
+  static let sql = "select pg_sleep(($1::bigint / 1000.0)::double precision)"
+  static let isCancellable = true
+  let milliseconds: Int64
+  func bind(to parameters: inout Parameters) { parameters.append(milliseconds) }
+  static func decode(_ row: inout Row) throws {}
+}
+
+/// Waits on the server until somebody lets the lock go.
+struct WaitForLock: PreparedStatement {
+  static let name = "wait_for_lock"
+  static let sql = "select 1::bigint from (select pg_advisory_xact_lock(1)) as locked"
+  func bind(to parameters: inout Parameters) {}
+  static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
+}
+
+/// The same, and can be cancelled.
+struct WaitForLockOrCancellation: PreparedStatement {
+  static let name = "wait_for_lock_or_cancellation"
+  static let sql = WaitForLock.sql
+  static let isCancellable = true
+  func bind(to parameters: inout Parameters) {}
+  static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
+}
+
+/// Sends a value and reads it back.
+struct Echo<Value: PostgresEncodable & PostgresDecodable>: PreparedStatement {
+  static var name: String { "echo_\(Value.postgresType)" }
+  static var sql: String { "select $1::\(sqlName(Value.postgresType))" }
+  let value: Value?
+
+  init(_ value: Value?) { self.value = value }
+
+  func bind(to parameters: inout Parameters) { parameters.append(value) }
+  static func decode(_ row: inout Row) throws -> Value? { try row.decodeIfPresent() }
+}
+
+func sqlName(_ type: UInt32) -> String {
+  let names = [
+    TypeID.bool: "boolean", TypeID.int4: "integer", TypeID.int8: "bigint", TypeID.text: "text", TypeID.json: "json",
+    TypeID.uuid: "uuid", TypeID.timestamptz: "timestamptz",
+  ]
+  if let name = names[type] { return name }
+  return names.first { TypeID.arrayOf[$0.key] == type }!.value + "[]"
+}
+
+// MARK: Errors
+
+extension PostgresError {
+  var isCannotConnect: Bool { if case .cannotConnect = self { true } else { false } }
+  var isConnectionLost: Bool { if case .connectionLost = self { true } else { false } }
+  var isUnexpectedRow: Bool { if case .unexpectedRow = self { true } else { false } }
+  var isPoolUnavailable: Bool { if case .poolUnavailable = self { true } else { false } }
+
+  var serverError: ServerError? {
+    if case .server(let error) = self { error } else { nil }
+  }
+}
+
+/// The `PostgresError` that `body` throws, which it must.
+@discardableResult
+func postgresError<Result>(
+  at location: SourceLocation = #_sourceLocation, _ body: () async throws -> Result
+) async throws -> PostgresError {
+  try await #require(throws: PostgresError.self, sourceLocation: location) { _ = try await body() }
+}
+
+/// The error of the server that `body` throws, which it must.
+@discardableResult
+func serverError<Result>(
+  at location: SourceLocation = #_sourceLocation, _ body: () async throws -> Result
+) async throws -> PostgresError.ServerError {
+  let error = try await postgresError(at: location, body)
+  return try #require(error.serverError, "\(error)", sourceLocation: location)
+}
+
+// MARK: Events
+
+/// Waits for what the server does in its own time.
+func eventually(
+  _ what: Comment, within limit: Duration = .seconds(20), at location: SourceLocation = #_sourceLocation,
+  _ condition: () async throws -> Bool
+) async throws {
+  let deadline = ContinuousClock.now + limit
+  while try await !condition() {
+    try #require(ContinuousClock.now < deadline, what, sourceLocation: location)
+    try await Task.sleep(for: .milliseconds(5))
+  }
+}
+
+/// Closed until somebody opens it; one task may wait before it.
+struct Gate: Sendable {
+  private let stream: AsyncStream<Void>
+  private let opener: AsyncStream<Void>.Continuation
+  init() { (stream, opener) = AsyncStream.makeStream() }
+  func open() { opener.finish() }
+  func wait() async { for await _ in stream {} }
+}
+
+/// A value that several tasks change.
+final class Shared<Value: Sendable>: Sendable {
+  private let mutex: Mutex<Value>
+  init(_ value: Value) { mutex = Mutex(value) }
+
+  var value: Value { mutex.withLock(\.self) }
+
+  @discardableResult
+  func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result {
+    mutex.withLock { body(&$0) }
+  }
+}

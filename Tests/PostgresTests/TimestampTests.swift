@@ -1,0 +1,36 @@
+import Testing
+
+@testable import Postgres
+
+@Suite struct TimestampTests {
+  private let earlier = Timestamp(microsecondsSince1970: -1)
+  private let later = Timestamp(microsecondsSince1970: 1_500_000)
+
+  @Test func durationBetweenTwoIsExactAndSigned() {
+    #expect(later.since(earlier) == .microseconds(1_500_001))
+    #expect(earlier.since(later) == .microseconds(-1_500_001))
+    #expect(earlier.since(earlier) == .zero)
+  }
+
+  @Test func orderIsThatOfTime() {
+    #expect(earlier < later)
+    #expect([later, earlier].min() == earlier)
+    #expect(Set([earlier, later, Timestamp(microsecondsSince1970: -1)]).count == 2)
+  }
+
+  @Test func serverAgreesOnNow() async throws {
+    try await withConnection { connection, _ in
+      let before = try await connection.execute(Now())[0]
+      let after = try await connection.execute(Now())[0]
+      #expect(before.since(after) <= .zero)
+      #expect(after.microsecondsSince1970 > 1_700_000_000_000_000)
+    }
+  }
+
+  private struct Now: PreparedStatement {
+    static let name = "now"
+    static let sql = "select clock_timestamp()"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws -> Timestamp { try row.decode() }
+  }
+}
