@@ -20,7 +20,9 @@ final class CancelHandle: @unchecked Sendable {
   /// Returns at once. `PQcancel` opens a connection of its own and blocks, so it runs on a thread of its own. Whether it
   /// succeeded does not matter: the statement's own time limit is behind it.
   func requestInBackground() {
-    DispatchQueue.global().async {
+    // A serial queue gets a thread of its own. Those of `DispatchQueue.global()` are on Linux the very threads that Swift's
+    // tasks run on, and there are only as many as cores.
+    DispatchQueue(label: "postgres.cancel").async {
       var message = [CChar](repeating: 0, count: 256)
       PQcancel(self.pointer, &message, Int32(message.count))
     }

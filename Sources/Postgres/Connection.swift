@@ -185,6 +185,14 @@ public actor Connection {
         return
       }
       exchange?.results.append(QueryResult(pointer))
+      if [PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH].contains(PQresultStatus(pointer)) {
+        // libpq would hand it out for ever. Nothing here speaks COPY, and the connection cannot leave it.
+        breakDown()
+        exchange?.isComplete = true
+        exchange?.continuation?.resume()
+        exchange?.continuation = nil
+        return
+      }
     }
   }
 
@@ -192,9 +200,10 @@ public actor Connection {
   private func finishExchange(lost message: String? = nil) throws -> [QueryResult] {
     guard let exchange, let handle else { preconditionFailure("no exchange is under way") }
     self.exchange = nil
+    let silence = exchange.deadline <= .now() ? "no answer in time" : "closed by the server"
     if let message {
       breakDown()
-      throw PostgresError.connectionLost(statement: exchange.name, message: message)
+      throw PostgresError.connectionLost(statement: exchange.name, message: message.isEmpty ? silence : message)
     }
     let isIdle = PQtransactionStatus(handle) == PQTRANS_IDLE
     if !isBroken { condition.store(isIdle ? .reusable : .busy, ordering: .releasing) }
@@ -211,6 +220,9 @@ public actor Connection {
           breakDown()
           throw PostgresError.connectionLost(statement: exchange.name, message: error.message)
         }
+        // Its plan is outdated (a migration changed what it returns), or the server has forgotten it: only a new
+        // connection prepares it anew.
+        if ["0A000", "26000"].contains(error.sqlState), preparedNames.contains(exchange.name) { breakDown() }
         throw PostgresError.server(error)
       default:
         // COPY or single-row mode, which nothing here asks for and this connection could not leave.
@@ -218,7 +230,7 @@ public actor Connection {
         throw PostgresError.unexpectedRow(statement: exchange.name, message: "unsupported result status")
       }
     }
-    if isBroken { throw PostgresError.connectionLost(statement: exchange.name, message: "closed by the server") }
+    if isBroken { throw PostgresError.connectionLost(statement: exchange.name, message: silence) }
     return exchange.results
   }
 
@@ -226,21 +238,27 @@ public actor Connection {
 
   private func socketIsReadable() {
     guard let handle, !isBroken else { return }
-    if PQconsumeInput(handle) == 0 {
-      // The server hung up. What it said before that is in the buffer and collected below.
-      breakDown()
-    }
+    var isOpen = true
+    // All that is there, and not only what fits into libpq's buffer: of a hang-up that comes together with the server's
+    // last words, dispatch tells once and never again.
+    repeat { isOpen = PQconsumeInput(handle) == 1 } while isOpen && isReadableNow(PQsocket(handle))
+    // The results come first: parsing them is what finds the notifications that stand behind them.
+    if !isOpen { condition.store(.broken, ordering: .releasing) }
+    collectResults()
     while let notify = PQnotifies(handle) {
       notificationSink?.yield(
         Notification(channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)))
       PQfreemem(notify)
     }
-    collectResults()
+    if !isOpen { breakDown() }
   }
 
   /// Gives up on the connection: nothing more is sent, the watching of its socket ends, waiters learn of it.
   private func breakDown() {
     condition.store(.broken, ordering: .releasing)
+    // Of a socket at its end, dispatch would tell over and over.
+    readSource?.cancel()
+    readSource = nil
     notificationSink?.finish()
   }
 
@@ -274,7 +292,10 @@ public actor Connection {
     }
     PQsetnonblocking(handle, 1)
     cancelHandle = CancelHandle(handle)
-    watchSocket(PQsocket(handle))
+    guard let descriptor = duplicateForWatching(PQsocket(handle)) else {
+      throw PostgresError.cannotConnect("out of file descriptors")
+    }
+    watchSocket(descriptor)
     condition.store(.reusable, ordering: .releasing)
   }
 
@@ -299,9 +320,11 @@ public actor Connection {
     }
   }
 
+  /// - Parameter descriptor: a duplicate, closed when the watching ends.
   private func watchSocket(_ descriptor: Int32) {
     let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: executor.queue)
     source.setEventHandler { [weak self] in self?.assumeIsolated { $0.socketIsReadable() } }
+    source.setCancelHandler { closeDescriptor(descriptor) }
     source.activate()
     readSource = source
     let timer = DispatchSource.makeTimerSource(queue: executor.queue)
@@ -316,14 +339,6 @@ public actor Connection {
     breakDown()
     watchdog?.cancel()
     watchdog = nil
-    if let source = readSource {
-      readSource = nil
-      // The descriptor must stay open until the source has let go of it, or another socket could get its number.
-      await withCheckedContinuation { continuation in
-        source.setCancelHandler { continuation.resume() }
-        source.cancel()
-      }
-    }
     cancelHandle = nil
     if let handle {
       self.handle = nil

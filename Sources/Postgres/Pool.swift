@@ -23,8 +23,9 @@ public final class Pool: Sendable {
     var nextWaiterID = 0
     var isClosed = false
     var backoff = Backoff()
-    /// Set while the database is away: until `until`, attempts to connect fail with `error` without being made.
-    var away: (until: ContinuousClock.Instant, error: any Error)?
+    /// Set while the database is away: until `until`, and while one attempt is under way, others fail with `error` without
+    /// being made.
+    var away: (until: ContinuousClock.Instant, error: any Error, isBeingTried: Bool)?
   }
 
   private struct Waiter {
@@ -131,9 +132,13 @@ public final class Pool: Sendable {
 
   /// Makes a connection for a place that is already counted, or gives the place up.
   private func connect() async throws -> Connection {
+    var isAttempt = false
     do {
-      try state.withLock { state in
-        if let away = state.away, .now < away.until { throw away.error }
+      isAttempt = try state.withLock { state in
+        guard let away = state.away else { return true }
+        if away.isBeingTried || .now < away.until { throw away.error }
+        state.away?.isBeingTried = true
+        return true
       }
       let connection = try await Connection.connect(configuration)
       state.withLock { state in
@@ -145,9 +150,7 @@ public final class Pool: Sendable {
       // The place goes to the next in line, who fails as fast while the database is away: nobody waits for a
       // connection that nobody makes.
       let next = state.withLock { state -> Waiter? in
-        if state.away == nil || state.away!.until <= .now {
-          state.away = (.now + state.backoff.next(), error)
-        }
+        if isAttempt { state.away = (.now + state.backoff.next(), error, false) }
         let next = state.waiters.popFirst()
         if next == nil { state.count -= 1 }
         return next

@@ -1,19 +1,46 @@
 import Dispatch
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A number of its own for an open socket, for a dispatch source to watch, and to be closed in its cancel handler.
+///
+/// libpq closes its socket by itself the moment it finds that the server hung up. Were a source still registered under
+/// that number, the next socket of the process would get it, and of neither would anything be heard again: dispatch
+/// takes a number it knows for the descriptor that it knows.
+///
+/// - Returns: nil when the process has no descriptor left.
+func duplicateForWatching(_ descriptor: Int32) -> Int32? {
+  let duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+  return duplicate >= 0 ? duplicate : nil
+}
+
+/// `close`, which inside a type with a method of that name cannot be called.
+func closeDescriptor(_ descriptor: Int32) {
+  close(descriptor)
+}
+
+/// Whether reading from a descriptor would give something at once: bytes, or its end.
+func isReadableNow(_ descriptor: Int32) -> Bool {
+  var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+  return poll(&request, 1, 0) == 1
+}
+
 enum SocketDirection {
   case readable, writable
 }
 
 /// Waits once until a descriptor is readable or writable, or the deadline has passed.
 ///
-/// Returns only after the dispatch source's cancel handler ran, so that the descriptor may be closed, or replaced by
-/// libpq's next attempt at another host, as soon as this returns.
-///
-/// - Returns: false when the deadline passed first.
+/// - Returns: false when the deadline passed first, or the process has no descriptor left.
 func waitUntilReady(
   _ direction: SocketDirection, descriptor: Int32, deadline: DispatchTime, queue: DispatchQueue
 ) async -> Bool {
-  await withCheckedContinuation { continuation in
+  guard let descriptor = duplicateForWatching(descriptor) else { return false }
+  return await withCheckedContinuation { continuation in
     let source: any DispatchSourceProtocol =
       switch direction {
       case .readable: DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
@@ -29,6 +56,7 @@ func waitUntilReady(
     timer.setEventHandler { source.cancel() }
     source.setCancelHandler {
       timer.cancel()
+      closeDescriptor(descriptor)
       continuation.resume(returning: isReady)
     }
     timer.schedule(deadline: deadline)

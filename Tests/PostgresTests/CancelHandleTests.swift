@@ -8,7 +8,8 @@ import Testing
   @Test func cancelledStatementEndsOnTheServerToo() async throws {
     try await withConnection(configure: { $0.statementTimeout = .seconds(60) }) { connection, configuration in
       try await withConnection(configuration) { observer in
-        let running = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep%'"
+        let running =
+          "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep%'"
           + " and datname = current_database() and pid <> pg_backend_pid()"
         let task = Task { try await connection.execute(Sleep(milliseconds: 60_000)) }
         try await eventually("it runs") { try await observer.integer(running) == 1 }

@@ -21,7 +21,9 @@ import Testing
   }
 
   @Test func slowStatementIsEndedByTheServer() async throws {
-    try await withConnection { $0.statementTimeout = .milliseconds(50) } _: { connection, _ in
+    try await withConnection {
+      $0.statementTimeout = .milliseconds(50)
+    } _: { connection, _ in
       let error = try await postgresError { try await connection.execute(Sleep(milliseconds: 60_000)) }
       #expect(error.serverError?.sqlState == "57014")
       #expect(error.isDatabaseAway)
@@ -43,7 +45,9 @@ import Testing
   }
 
   @Test func silentTransactionIsEndedByTheServer() async throws {
-    try await withConnection { $0.idleInTransactionTimeout = .milliseconds(50) } _: { connection, _ in
+    try await withConnection {
+      $0.idleInTransactionTimeout = .milliseconds(50)
+    } _: { connection, _ in
       try await connection.executeScript("begin")
       try await eventually("the connection is seen to be broken") { connection.isBroken }
       #expect(try await postgresError { try await connection.executeScript("commit") }.isConnectionLost)

@@ -246,7 +246,9 @@ import Testing
             try await postgresError { try await Connection.connect(unknown) }
           }
         }
-        func openDescriptors() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
+        func openDescriptors() throws -> Int {
+          try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+        }
         try await openAndClose(times: 5)
         let before = try openDescriptors()
         try await openAndClose(times: 250)

@@ -109,7 +109,9 @@ import Testing
           throw Refusal()
         }
       }
-      let (rowsAfterThrow, connections) = (try await pool.integer("select count(*) from t"), try await observer.neighbours())
+      let (rowsAfterThrow, connections) = (
+        try await pool.integer("select count(*) from t"), try await observer.neighbours()
+      )
       #expect(rowsAfterThrow == 0)
       #expect(connections == 1)
     }
@@ -161,7 +163,10 @@ import Testing
         try await gatekeeper.shut()
         // The first ones may meet the loss of a connection, all others an absent database.
         try await eventually("it is away") {
-          do { _ = try await pool.execute(Echo(Int32(1))); return false } catch let error as PostgresError {
+          do {
+            _ = try await pool.execute(Echo(Int32(1)))
+            return false
+          } catch let error as PostgresError {
             return error.isCannotConnect
           }
         }

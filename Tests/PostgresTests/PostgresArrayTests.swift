@@ -10,11 +10,15 @@ import Testing
     try await expectSame([([Int32](), "{}"), ([1, .min, .max], "{1,\(Int32.min),\(Int32.max)}")])
     try await expectSame([([Int64](), "{}"), ([1, .min, .max], "{1,\(Int64.min),\(Int64.max)}")])
     try await expectSame([([String](), "{}"), (["", "a", "NULL", "ü👍,\"{"], #"{"",a,"NULL","ü👍,\"{"}"#)])
-    try await expectSame([([UUID](), "{}"), ([id, id], "{\(id.uuidString.lowercased()),\(id.uuidString.lowercased())}")])
+    try await expectSame([
+      ([UUID](), "{}"), ([id, id], "{\(id.uuidString.lowercased()),\(id.uuidString.lowercased())}"),
+    ])
     try await expectSame([
       ([Timestamp](), "{}"),
-      ([.init(microsecondsSince1970: -1), .init(microsecondsSince1970: 0)],
-        #"{"1969-12-31 23:59:59.999999+00","1970-01-01 00:00:00+00"}"#),
+      (
+        [.init(microsecondsSince1970: -1), .init(microsecondsSince1970: 0)],
+        #"{"1969-12-31 23:59:59.999999+00","1970-01-01 00:00:00+00"}"#
+      ),
     ])
     try await expectSame([([JSONText](), "{}"), ([JSONText("[1]"), JSONText("{}")], #"{[1],"{}"}"#)])
   }

@@ -59,7 +59,9 @@ import Testing
 
   private func withUnnamed(_ body: @Sendable (Connection) async throws -> Void) async throws {
     // The types of the view's columns change, which a prepared statement would mind.
-    try await withConnection(configure: { $0.usesNamedStatements = false }) { connection, _ in try await body(connection) }
+    try await withConnection(configure: { $0.usesNamedStatements = false }) { connection, _ in
+      try await body(connection)
+    }
   }
 }
 
@@ -71,7 +73,9 @@ extension Connection {
   }
 
   /// The first two columns of a query. Only without named statements.
-  func all<A: PostgresDecodable & Equatable, B: PostgresDecodable & Equatable>(_ query: String) async throws -> [Pair<A, B>] {
+  func all<A: PostgresDecodable & Equatable, B: PostgresDecodable & Equatable>(_ query: String) async throws -> [Pair<
+    A, B
+  >] {
     try await executeScript("drop view if exists two; create temporary view two as \(query)")
     return try await execute(ReadTwo<A, B>())
   }
