@@ -100,10 +100,13 @@ extension Connection {
     #expect(try await text("pg_terminate_backend(\(processID))") == "true")
   }
 
-  /// How many other connections this database has.
+  /// How many other clients this database has. A worker of autovacuum is none.
   func neighbours() async throws -> Int64 {
     try await integer(
-      "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+      """
+      select count(*) from pg_stat_activity
+       where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+      """)
   }
 
   /// How many statements wait for an advisory lock in this database.
