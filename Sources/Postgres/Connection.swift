@@ -241,10 +241,12 @@ public actor Connection {
     var isOpen = true
     // All that is there, and not only what fits into libpq's buffer: of a hang-up that comes together with the server's
     // last words, dispatch tells once and never again.
-    repeat { isOpen = PQconsumeInput(handle) == 1 } while isOpen && isReadableNow(PQsocket(handle))
-    // The results come first: parsing them is what finds the notifications that stand behind them.
-    if !isOpen { condition.store(.broken, ordering: .releasing) }
-    collectResults()
+    repeat {
+      isOpen = PQconsumeInput(handle) == 1
+      if !isOpen { condition.store(.broken, ordering: .releasing) }
+      // Before the notifications: parsing the results is what finds those that stand behind them.
+      collectResults()
+    } while !isBroken && isReadableNow(PQsocket(handle))
     while let notify = PQnotifies(handle) {
       notificationSink?.yield(
         Notification(channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)))

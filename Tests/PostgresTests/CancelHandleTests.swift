@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import TestSupport
 import Testing
 
@@ -6,7 +6,9 @@ import Testing
 
 @Suite struct CancelHandleTests {
   @Test func cancelledStatementEndsOnTheServerToo() async throws {
-    try await withConnection(configure: { $0.statementTimeout = .seconds(60) }) { connection, configuration in
+    try await withConnection {
+      $0.statementTimeout = .seconds(60)
+    } _: { connection, configuration in
       try await withConnection(configuration) { observer in
         let running =
           "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep%'"
@@ -32,8 +34,6 @@ import Testing
       gate.open()
       await #expect(throws: CancellationError.self) { try await task.value }
       #expect(connection.isReusable)
-      let prepared = try await connection.integer("select count(*) from pg_locks where locktype = 'advisory'")
-      #expect(prepared == 0)
     }
   }
 
@@ -52,11 +52,42 @@ import Testing
     }
   }
 
+  /// Asking blocks until the server has closed that connection. Its first process is stopped here and never does.
+  @Test func requestThatIsNotTakenDelaysNobody() async throws {
+    let directory = temporaryDirectory()
+    try await withServer(directory: directory) { server in
+      let file = try String(contentsOfFile: directory + "/data/postmaster.pid", encoding: .utf8)
+      let postmaster = try #require(pid_t(file.prefix { $0 != "\n" }))
+      var configuration = ConnectionConfiguration(url: server.databaseURL())
+      (configuration.statementTimeout, configuration.lockTimeout) = (.seconds(3), .seconds(3))
+      try await withConnection(configuration) { [configuration] observer in
+        let pool = Pool(configuration, size: 20)
+        try await observer.holdLock()
+        let waiting = (0..<20).map { _ in Task { try await pool.execute(WaitForLockOrCancellation()) } }
+        try await eventually("all are under way") { try await observer.waitingForLock() == 20 }
+        kill(postmaster, SIGSTOP)
+        defer { kill(postmaster, SIGCONT) }
+        for task in waiting { task.cancel() }
+        var longest = Duration.zero
+        for _ in 0..<200 {
+          let start = ContinuousClock.now
+          await Task.detached {}.value
+          longest = max(longest, ContinuousClock.now - start)
+        }
+        #expect(longest < .milliseconds(500), "\(longest)")
+        for task in waiting { await #expect(throws: (any Error).self) { try await task.value } }
+        await pool.close()
+      }
+    }
+  }
+
   /// A cancellation may come at any moment: before the statement is sent, while it runs, between its last byte and the
   /// caller, and while the caller waits for a connection.
   @Test func poolOutlivesHundredsOfCancellations() async throws {
     let size = 4
-    try await withPool(size: size, configure: { $0.statementTimeout = .seconds(60) }) { pool, observer in
+    try await withPool(size: size) {
+      $0.statementTimeout = .seconds(60)
+    } _: { pool, observer in
       let completed = try await withThrowingTaskGroup(of: Bool.self) { group in
         for number in 0..<400 {
           group.addTask {

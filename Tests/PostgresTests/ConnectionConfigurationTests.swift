@@ -65,17 +65,23 @@ import Testing
   }
 
   @Test func textIsUTF8WhateverTheURLSays() async throws {
-    try await withConnection(configure: { $0.url += "?client_encoding=LATIN1" }) { connection, _ in
+    try await withConnection {
+      $0.url += "?client_encoding=LATIN1"
+    } _: { connection, _ in
       try await expect("client_encoding", "UTF8", connection)
       #expect(try await connection.execute(Echo("漢字")) == ["漢字"])
     }
   }
 
   @Test func applicationNameIsOursUnlessTheURLHasOne() async throws {
-    try await withConnection(configure: { $0.applicationName = "it's \"ours\"" }) { connection, _ in
+    try await withConnection {
+      $0.applicationName = "it's \"ours\""
+    } _: { connection, _ in
       try await expect("application_name", "it's \"ours\"", connection)
     }
-    try await withConnection(configure: { $0.url += "?application_name=theirs" }) { connection, _ in
+    try await withConnection {
+      $0.url += "?application_name=theirs"
+    } _: { connection, _ in
       try await expect("application_name", "theirs", connection)
     }
   }

@@ -39,7 +39,9 @@ import Testing
 
   @Test func secondHostIsTriedWhenTheFirstRefuses() async throws {
     let dead = try SilentServer().port
-    try await withConnection(configure: { $0.url.replace("@", with: "@127.0.0.1:\(dead),") }) { connection, _ in
+    try await withConnection {
+      $0.url.replace("@", with: "@127.0.0.1:\(dead),")
+    } _: { connection, _ in
       #expect(try await connection.integer("select 1") == 1)
       try await connection.executeScript("select 1")
     }
@@ -113,11 +115,23 @@ import Testing
     static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
   }
 
+  /// libpq would hand out the same result for ever.
+  @Test(arguments: ["copy t from stdin", "copy t to stdout", "select 1; copy t from stdin"])
+  func copyIsRefused(script: String) async throws {
+    try await withConnection { connection, _ in
+      try await connection.executeScript("create table t (n integer); insert into t values (1)")
+      try await postgresError { try await connection.executeScript(script) }
+      #expect(connection.isBroken)
+    }
+  }
+
   // MARK: Volume
 
   /// A parameter and a result of this size fit into no buffer on the way: while one side writes, it must go on reading.
   @Test func tensOfMegabytesBothWays() async throws {
-    try await withConnection(configure: { $0.statementTimeout = .seconds(30) }) { connection, _ in
+    try await withConnection {
+      $0.statementTimeout = .seconds(30)
+    } _: { connection, _ in
       let text = String(repeating: "0123456789abcdef", count: 2_000_000)
       for _ in 0..<2 {
         let answer = try await connection.execute(Echo(text))
@@ -138,8 +152,8 @@ import Testing
 
   @Test func manyRows() async throws {
     try await withConnection { connection, _ in
-      let rows = try await connection.execute(Series(count: 200_000))
-      #expect(rows.count == 200_000 && rows == Array(1...200_000))
+      let rows = try await connection.execute(Series(count: 50_000))
+      #expect(rows == Array(1...50_000))
     }
   }
 
@@ -191,6 +205,29 @@ import Testing
     }
   }
 
+  /// Each loss frees a number that the next connection gets, while the lost one is still there, as it is in a pool. Over
+  /// TCP, where the server's end is no hang-up, of which dispatch would take note by itself.
+  @Test func numbersOfLostSocketsCanBeUsedAgain() async throws {
+    let server = try SilentServer()
+    var lost: [Connection] = []
+    var ends: [Int32] = []
+    for _ in 0..<20 {
+      async let connecting = Connection.connect(ConnectionConfiguration(url: server.url))
+      try await eventually("we are called") {
+        guard let end = server.letIn() else { return false }
+        ends.append(end)
+        return true
+      }
+      let connection = try await connecting
+      #expect(connection.isReusable)
+      shutdown(ends.last!, Int32(SHUT_WR))
+      try await eventually("the loss is noticed") { connection.isBroken }
+      lost.append(connection)
+    }
+    for connection in lost { await connection.close() }
+    for end in ends { close(end) }
+  }
+
   @Test func serverThatStopsAnsweringIsGivenUp() async throws {
     try await withServer { server in
       var configuration = ConnectionConfiguration(url: server.databaseURL())
@@ -204,7 +241,7 @@ import Testing
           let start = ContinuousClock.now
           let text = String(repeating: "x", count: size)
           let error = try await postgresError { try await connection.execute(Echo(text)) }
-          #expect(error.isConnectionLost)
+          #expect("\(error)" == "connection lost during echo_25: no answer in time")
           #expect(connection.isBroken)
           #expect(ContinuousClock.now - start < .seconds(10))
         }
@@ -212,13 +249,32 @@ import Testing
     }
   }
 
+  /// The question does not fit into the buffers on the way, so we are still writing when the server goes.
+  @Test(.timeLimit(.minutes(1))) func serverEndingWhileTheStatementIsBeingSent() async throws {
+    let server = try SilentServer()
+    var configuration = ConnectionConfiguration(url: server.url)
+    configuration.usesNamedStatements = false
+    configuration.statementTimeout = .seconds(300)
+    async let connecting = Connection.connect(configuration)
+    var end: Int32 = -1
+    try await eventually("we are called") {
+      end = server.letIn() ?? -1
+      return end >= 0
+    }
+    let connection = try await connecting
+    async let sending = postgresError {
+      try await connection.execute(Echo(String(repeating: "x", count: 32_000_000)))
+    }
+    try await eventually("it is under way") { !connection.isReusable }
+    close(end)
+    let error = try await sending
+    #expect(error.isConnectionLost)
+    #expect(connection.isBroken)
+    await connection.close()
+  }
+
   @Test func wrongPassword() async throws {
-    let rules = temporaryDirectory() + ".conf"
-    try "local all flashsale trust\nlocal all all scram-sha-256\n".write(
-      toFile: rules, atomically: true, encoding: .utf8)
-    try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: rules)
-    defer { try? FileManager.default.removeItem(atPath: rules) }
-    try await withServer(settings: ["hba_file": rules]) { server in
+    try await withServer(rules: "local all flashsale trust\nlocal all all scram-sha-256\n") { server in
       try await withConnection(ConnectionConfiguration(url: server.databaseURL())) {
         try await $0.executeScript("create role buyer login password 'right'")
       }
@@ -252,7 +308,7 @@ import Testing
         try await openAndClose(times: 5)
         let before = try openDescriptors()
         try await openAndClose(times: 250)
-        #expect(try openDescriptors() == before)
+        try await eventually("all are closed") { try openDescriptors() <= before }
       }
       try await eventually("the server has seen them all go") { try await observer.neighbours() == 0 }
     }

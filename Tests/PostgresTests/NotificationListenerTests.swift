@@ -79,6 +79,24 @@ import Testing
     }
   }
 
+  /// It comes behind two results, and nothing comes after it.
+  @Test func notificationTogetherWithTheEndOfAStatement() async throws {
+    try await withConnection { _, configuration in
+      let (stream, sink) = AsyncStream.makeStream(of: Notification.self)
+      let listener = try await Connection.connect(configuration, notifications: sink)
+      try await listener.executeScript("listen one")
+      try await listener.executeScript("notify one, 'to myself'; select 1; select 2")
+      let heard = Task { await stream.first { _ in true }?.payload }
+      let limit = Task { [sink] in
+        try await Task.sleep(for: .seconds(3))
+        sink.finish()
+      }
+      #expect(await heard.value == "to myself")
+      limit.cancel()
+      await listener.close()
+    }
+  }
+
   // MARK: Support
 
   private let terminateListener = """

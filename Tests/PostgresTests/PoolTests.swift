@@ -109,9 +109,8 @@ import Testing
           throw Refusal()
         }
       }
-      let (rowsAfterThrow, connections) = (
-        try await pool.integer("select count(*) from t"), try await observer.neighbours()
-      )
+      let rowsAfterThrow = try await pool.integer("select count(*) from t")
+      let connections = try await observer.neighbours()
       #expect(rowsAfterThrow == 0)
       #expect(connections == 1)
     }
@@ -218,6 +217,29 @@ import Testing
       }
       try await eventually("none has leaked") { try await observer.neighbours() <= size }
     }
+  }
+
+  @Test func oneAttemptEachBackOffPeriodWhileTheServerIsSilent() async throws {
+    let server = try SilentServer()
+    var configuration = ConnectionConfiguration(url: server.url)
+    configuration.connectTimeout = .milliseconds(500)
+    let pool = Pool(configuration, size: 8)
+    try await postgresError { try await pool.execute(Echo("")) }
+    #expect(server.calls() == 1)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<8 {
+        group.addTask {
+          let end = ContinuousClock.now + .seconds(2)
+          while ContinuousClock.now < end {
+            try await postgresError { try await pool.execute(Echo("")) }
+            try await Task.sleep(for: .milliseconds(5))
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    let calls = server.calls()
+    #expect(calls >= 1 && calls <= 5, "\(calls) attempts in 2 s, each taking 0.5 s")
   }
 
   /// With waiters in line that were there before it went.

@@ -60,7 +60,9 @@ import Testing
   }
 
   @Test func deadlockIsAConcurrencyFailure() async throws {
-    try await withConnection(configure: { $0.lockTimeout = .seconds(20) }) { one, configuration in
+    try await withConnection {
+      $0.lockTimeout = .seconds(20)
+    } _: { one, configuration in
       try await withConnection(configuration) { other in
         try await one.executeScript("create table t (id integer primary key); insert into t values (1), (2)")
         for (connection, row) in [(one, 1), (other, 2)] {

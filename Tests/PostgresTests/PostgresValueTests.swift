@@ -101,7 +101,9 @@ func expectSame<Value: PostgresEncodable & PostgresDecodable & Equatable>(
 func expectDecoded<Value: PostgresDecodable & Equatable>(
   _ pairs: [(Value, String)], at location: SourceLocation = #_sourceLocation
 ) async throws {
-  try await withConnection(configure: { $0.usesNamedStatements = false }) { connection, _ async throws in
+  try await withConnection {
+    $0.usesNamedStatements = false
+  } _: { connection, _ async throws in
     for (value, sql) in pairs {
       #expect(try await connection.first(sql) == value, sourceLocation: location)
     }

@@ -18,7 +18,9 @@ import Testing
   }
 
   @Test func withoutNamesNothingStaysPrepared() async throws {
-    try await withConnection(configure: { $0.usesNamedStatements = false }) { connection, _ in
+    try await withConnection {
+      $0.usesNamedStatements = false
+    } _: { connection, _ in
       for number in 0..<10 { _ = try await connection.execute(Echo(Int32(number))) }
       #expect(try await connection.integer("select count(*) from pg_prepared_statements") == 0)
     }
@@ -34,6 +36,30 @@ import Testing
       try await connection.executeScript("create table nowhere ()")
       #expect(try await connection.execute(Nonsense()).isEmpty)
     }
+  }
+
+  /// A migration may change what a function returns under servers that run.
+  @Test func statementWhosePlanIsOutdatedWorksAgainOnTheNextConnection() async throws {
+    try await withPool(size: 1) { pool, observer in
+      try await observer.executeScript("create function f() returns table (a integer) begin atomic select 1; end")
+      let before = try await pool.execute(CallF())
+      #expect(before == [1])
+      try await observer.executeScript(
+        """
+        drop function f();
+        create function f() returns table (a integer, b integer) begin atomic select 2, 3; end
+        """)
+      _ = try? await pool.execute(CallF())
+      let after = try await pool.execute(CallF())
+      #expect(after == [2])
+    }
+  }
+
+  private struct CallF: PreparedStatement {
+    static let name = "call_f"
+    static let sql = "select * from f()"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws -> Int32 { try row.decode() }
   }
 
   private struct Nonsense: PreparedStatement {

@@ -59,7 +59,9 @@ import Testing
 
   private func withUnnamed(_ body: @Sendable (Connection) async throws -> Void) async throws {
     // The types of the view's columns change, which a prepared statement would mind.
-    try await withConnection(configure: { $0.usesNamedStatements = false }) { connection, _ in
+    try await withConnection {
+      $0.usesNamedStatements = false
+    } _: { connection, _ in
       try await body(connection)
     }
   }

@@ -27,7 +27,7 @@ final class SilentServer: Sendable {
 
   deinit { close(descriptor) }
 
-  var url: String { "postgresql://nobody@127.0.0.1:\(port)/nothing" }
+  var url: String { "postgresql://nobody@127.0.0.1:\(port)/nothing?sslmode=disable" }
 
   /// How many have called since the last time this was asked. The system connects them without our doing.
   func calls() -> Int {
@@ -37,5 +37,17 @@ final class SilentServer: Sendable {
       count += 1
     }
     return count
+  }
+
+  /// Lets the next caller in as PostgreSQL does one that it trusts, and is silent from then on.
+  ///
+  /// - Returns: our end of the connection, nil when nobody has called.
+  func letIn() -> Int32? {
+    let caller = accept(descriptor, nil, nil)
+    guard caller >= 0 else { return nil }
+    // AuthenticationOk, ReadyForQuery ("Message Formats" in PostgreSQL's documentation).
+    let messages = Array("R\0\0\0\u{8}\0\0\0\0Z\0\0\0\u{5}I".utf8)
+    write(caller, messages, messages.count)
+    return caller
   }
 }

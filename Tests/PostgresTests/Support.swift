@@ -1,3 +1,4 @@
+import Foundation
 import LocalPostgres
 import Logging
 import Synchronization
@@ -65,6 +66,15 @@ func withServer<Result: Sendable>(
     logger: logger, body: body)
 }
 
+/// A server of one's own that lets in whom `rules`, a `pg_hba.conf`, says.
+func withServer(rules: String, _ body: @Sendable (LocalPostgres) async throws -> Void) async throws {
+  let file = temporaryDirectory() + ".conf"
+  try rules.write(toFile: file, atomically: true, encoding: .utf8)
+  defer { try? FileManager.default.removeItem(atPath: file) }
+  try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: file)
+  try await withServer(settings: ["hba_file": file], body)
+}
+
 extension String {
   /// The same server's URL for another database.
   func database(_ name: String) -> String {
@@ -100,7 +110,7 @@ extension Connection {
     #expect(try await text("pg_terminate_backend(\(processID))") == "true")
   }
 
-  /// How many other clients this database has. A worker of autovacuum is none.
+  /// How many other connections this database has.
   func neighbours() async throws -> Int64 {
     try await integer(
       """

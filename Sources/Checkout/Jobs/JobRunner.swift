@@ -50,12 +50,16 @@ struct JobRunner: Service {
   }
 
   private func work() async {
+    var isFailing = false
     while !Task.isCancelled {
       do {
         let untilNext = try await runDueJobs()
+        isFailing = false
         await alarm.nap(atMost: min(untilNext ?? Self.pollInterval, Self.pollInterval))
       } catch {
-        if !Task.isCancelled { logger.warning("jobs cannot run", metadata: ["error": "\(error)"]) }
+        // Once for each time the database goes away, not once a second.
+        if !Task.isCancelled, !isFailing { logger.warning("jobs cannot run", metadata: ["error": "\(error)"]) }
+        isFailing = true
         await alarm.nap(atMost: Self.pollInterval)
       }
     }

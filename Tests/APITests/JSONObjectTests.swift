@@ -1,0 +1,33 @@
+import Foundation
+import Testing
+
+@testable import API
+
+@Suite struct JSONObjectTests {
+  private func text(_ write: (inout JSONObject) -> Void) -> String {
+    var object = JSONObject()
+    write(&object)
+    return String(buffer: object.finished())
+  }
+
+  @Test func membersKeepTheirOrder() {
+    #expect(text { _ in } == "{}")
+    let written = text { json in
+      json.add("z", 1)
+      json.add("a", "x")
+      json.add("n", nil as String?)
+      json.add("b", true)
+      json.add("list", [1, 2]) { $1.add("v", $0) }
+      json.add("none", [Int]()) { $1.add("v", $0) }
+    }
+    #expect(written == #"{"z":1,"a":"x","n":null,"b":true,"list":[{"v":1},{"v":2}],"none":[]}"#)
+  }
+
+  @Test func everyStringComesBackAsItWas() throws {
+    let scalars = (0...0x2FF).compactMap(Unicode.Scalar.init) + ["\u{2028}", "\u{FFFD}", "😀", "\u{10FFFF}"]
+    var string = "\"\\/"
+    string.unicodeScalars.append(contentsOf: scalars)
+    let data = Data(text { $0.add("s", string) }.utf8)
+    #expect(try JSONDecoder().decode([String: String].self, from: data) == ["s": string])
+  }
+}
