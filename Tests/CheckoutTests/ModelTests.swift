@@ -182,10 +182,19 @@ private struct Interleaving {
       let stock = try await checkout.availableStock(product)
       try expect(stock == model.available(index), "stock \(String(describing: stock)), not \(model.available(index))")
     }
-    for (index, id) in ids.enumerated() {
-      let status = try await checkout.hold(id)?.status
-      try expect(status == model.visibleStatus(index), "hold \(index) is \(String(describing: status))")
-      let order = try await checkout.order(id)?.status
+    // All at once, so that they share a round trip.
+    let states = try await withThrowingTaskGroup(of: (Int, Hold.Status?, Order.Status?).self) { group in
+      for (index, id) in ids.enumerated() {
+        group.addTask { [checkout] in
+          async let hold = checkout.hold(id)
+          async let order = checkout.order(id)
+          return (index, try await hold?.status, try await order?.status)
+        }
+      }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    for (index, hold, order) in states {
+      try expect(hold == model.visibleStatus(index), "hold \(index) is \(String(describing: hold))")
       try expect(order == model.orders[index]?.status, "order \(index) is \(String(describing: order))")
     }
   }
