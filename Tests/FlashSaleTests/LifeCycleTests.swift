@@ -64,7 +64,8 @@ extension FlashSaleTests {
       }
       // One whose commit may have been lost on the way; nobody waits for a database that is known to have hung up.
       let (asked, answer) = (ContinuousClock.now, try await underWay.value)
-      #expect(answer.status == 503, "\(answer)")
+      // The buyer may also have got through, when the lock went before the buyer's own connection did.
+      #expect(answer.status == 503 || answer.status == 201, "\(answer)")
       #expect(asked.duration(to: .now) < .seconds(2))
 
       for (method, path, body) in [

@@ -11,7 +11,7 @@ import Testing
     } _: { connection, configuration in
       try await withConnection(configuration) { observer in
         let running =
-          "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep%'"
+          "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
           + " and datname = current_database() and pid <> pg_backend_pid()"
         let task = Task { try await connection.execute(Sleep(milliseconds: 60_000)) }
         try await eventually("it runs") { try await observer.integer(running) == 1 }
