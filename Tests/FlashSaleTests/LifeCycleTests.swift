@@ -83,6 +83,11 @@ extension FlashSaleTests {
         try await eventually("the server is ready again", within: limit) {
           try await server.api.send("GET", "/health/ready").status == 200
         }
+        // What was answered with 201 is there; what was not may or may not be.
+        if answer.status == 201 {
+          let id = try answer.decode(APIClient.Hold.self).holdId
+          #expect(try await server.api.send("GET", "/api/holds/\(id)").status == 200)
+        }
         // What lapses is available at once, and released by the jobs, which run again.
         try await eventually("what lapsed is available again", within: limit) {
           try await server.api.product(1).availableStock == 10
