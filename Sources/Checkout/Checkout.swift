@@ -12,6 +12,7 @@ public struct Checkout: Service {
     public var holdTimeToLive: Duration = .seconds(120)
     /// How long an order waits for its payment. Above zero.
     public var orderTimeToLive: Duration = .seconds(900)
+    public var retention = Retention()
     /// Where jobs listen to be woken. Differs from the pool's database behind a pooler that drops LISTEN.
     public var listener: ConnectionConfiguration
 
@@ -33,7 +34,8 @@ public struct Checkout: Service {
   /// - Parameter database: closed when `run` ends.
   public init(database: Pool, configuration: Configuration, logger: Logger) {
     self.database = database
-    let jobs = JobRunner(database: database, listener: configuration.listener, logger: logger)
+    let jobs = JobRunner(
+      database: database, listener: configuration.listener, retention: configuration.retention, logger: logger)
     self.jobs = jobs
     readProducts = Batcher(ReadProducts(database: database))
     reserveHolds = Batcher(
@@ -76,10 +78,28 @@ public struct Checkout: Service {
     return try await readProducts(.one(id))[0]
   }
 
+  /// Whether it was done; nil for an unknown product. See `UpdateProduct`.
+  public func updateProduct(_ changes: UpdateProduct) async throws -> Bool? {
+    try await database.transact(changes).first
+  }
+
+  /// Nil for an unknown product.
+  public func restockProduct(_ change: RestockProduct) async throws -> RestockProduct.Outcome? {
+    try await database.transact(change).first
+  }
+
   // MARK: Holds
 
-  public func reserveHold(productID: Int32, quantity: Int32) async throws -> ReserveHold.Outcome {
-    try await reserveHolds(ReserveHold.Request(productID: productID, quantity: quantity))
+  /// - Parameters:
+  ///   - quantity: at least 1.
+  ///   - customerID: 1 to 255 characters; what `max_per_customer` goes by.
+  ///   - idempotencyKey: 1 to 255 characters; the same request under the same key has one effect.
+  public func reserveHold(
+    productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil
+  ) async throws -> ReserveHold.Outcome {
+    try await reserveHolds(
+      ReserveHold.Request(
+        productID: productID, quantity: quantity, customerID: customerID, idempotencyKey: idempotencyKey))
   }
 
   /// Buyers of a product who wait for the batch under way to end.
@@ -99,8 +119,11 @@ public struct Checkout: Service {
 
   // MARK: Orders
 
-  public func placeOrder(holdID: ReservationID) async throws -> PlaceOrder.Outcome {
-    try await placeOrders(holdID)
+  /// - Parameter idempotencyKey: as for holds.
+  public func placeOrder(
+    holdID: ReservationID, idempotencyKey: String? = nil
+  ) async throws -> PlaceOrder.Outcome {
+    try await placeOrders(PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey))
   }
 
   /// Nil for an unknown order.
@@ -114,9 +137,21 @@ public struct Checkout: Service {
     try await applyPaymentEvents(event)
   }
 
-  /// The newest payment events.
-  public func paymentEvents() async throws -> [RecordedPaymentEvent] {
-    try await database.execute(ListPaymentEvents())
+  /// Payment events, newest first.
+  ///
+  /// - Parameters:
+  ///   - verdict: only those with it; nil for all.
+  ///   - cursor: where the page begins; nil for the newest.
+  public func paymentEvents(
+    verdict: PaymentEvent.Verdict? = nil, from cursor: PaymentEventPage.Cursor? = nil
+  ) async throws -> PaymentEventPage {
+    try await ListPaymentEvents(verdict: verdict, cursor: cursor).page(from: database)
+  }
+
+  /// Notes that the money of a payment event was given back outside. The event then has `settledAt`, unless its money
+  /// was not due. Nil for an unknown key.
+  public func settleRefund(idempotencyKey: String) async throws -> RecordedPaymentEvent? {
+    try await database.transact(SettleRefund(idempotencyKey: idempotencyKey)).first
   }
 
   // MARK: Operations

@@ -5,6 +5,9 @@ import Postgres
 /// Migrations run once each, in the order of their names, each in a transaction of its own. Functions are replaced
 /// whenever their text changed. Any number of migrators may run at once: each transaction first takes one advisory lock
 /// and then looks at what is left to do.
+///
+/// What it makes belongs to the role that it connects as. Servers need no more than a role of their own that `ServerRole`
+/// gave access to; it keeps that access when functions are replaced.
 public struct Migrator: Sendable {
   /// Guards the schema. The number only has to be no other's: it spells "flashsal" in ASCII.
   private static let lockKey: Int64 = 0x666c_6173_6873_616c
@@ -22,14 +25,27 @@ public struct Migrator: Sendable {
 
   /// Applies what is missing.
   ///
+  /// - Parameter serverRole: gets access; nil leaves it with those who have it.
   /// - Returns: the names of the migrations and functions that were applied.
   /// - Throws: `MigrationError` when the database is newer than this program or a migration was edited, `PostgresError`.
-  public func migrate() async throws -> [String] {
+  public func migrate(serverRole: ServerRole? = nil) async throws -> [String] {
     try await closing {
       var applied: [String] = []
       while let file = try await database.withConnection(applyNext) { applied.append(file) }
+      if let serverRole {
+        try await database.withConnection { connection in
+          try await begin(on: connection)
+          try await serverRole.grantAccess(on: connection)
+          try await connection.executeScript("commit")
+        }
+      }
       return applied
     }
+  }
+
+  private func begin(on connection: Connection) async throws {
+    try await connection.executeScript(
+      "begin; set local search_path = public, pg_temp; select pg_advisory_xact_lock(\(Self.lockKey))")
   }
 
   /// - Throws: `PostgresError`.
@@ -65,7 +81,7 @@ public struct Migrator: Sendable {
   /// Applies the first thing that is missing, or returns nil when nothing is. An error leaves the transaction open, and
   /// the pool then drops the connection, which rolls it back.
   private func applyNext(_ connection: Connection) async throws -> String? {
-    try await connection.executeScript("begin; select pg_advisory_xact_lock(\(Self.lockKey))")
+    try await begin(on: connection)
     try await connection.executeScript(
       """
       create table if not exists schema_files (
@@ -83,9 +99,17 @@ public struct Migrator: Sendable {
       SQLFile.migrations.first { status.pendingMigrations.contains($0.key.name) }
       ?? SQLFile.functions.first { status.outdatedFunctions.contains($0.key.name) }
     if let next {
-      // Functions may call others that come later in the alphabet.
-      try await connection.executeScript("set local check_function_bodies = off")
-      try await connection.executeScript(next.text)
+      if next.key.kind == .function {
+        let roles = try await ServerRole.all(on: connection)
+        // Functions may call others that come later in the alphabet. Dropped first, since a replacement may not return
+        // something else; nothing depends on it, and nobody sees it missing.
+        try await connection.executeScript(
+          "set local check_function_bodies = off; drop function if exists \(next.key.name)")
+        try await connection.executeScript(next.text)
+        try await ServerRole.restrictFunctions(to: roles, on: connection)
+      } else {
+        try await connection.executeScript(next.text)
+      }
       _ = try await connection.execute(RecordFile(file: next))
     }
     try await connection.executeScript("commit")

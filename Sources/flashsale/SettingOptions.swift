@@ -26,6 +26,14 @@ struct ServerOptions: ParsableArguments {
   var holdTTLSeconds: String?
   @Option(name: .customLong("order-ttl-seconds"), help: "How long an order waits for its payment.")
   var orderTTLSeconds: String?
+  @Option(name: .customLong("idempotency-key-ttl-seconds"), help: "How long an idempotency key is remembered.")
+  var idempotencyKeyTTLSeconds: String?
+  @Option(help: "How long lapsed and released holds are kept.")
+  var holdRetentionSeconds: String?
+  @Option(
+    name: .customLong("parked-event-ttl-seconds"),
+    help: "How long a payment event waits for an order that does not come.")
+  var parkedEventTTLSeconds: String?
   @Option(help: "Secrets of the payment provider: whsec_..., comma-separated.")
   var webhookSecrets: String?
   @Option(help: "Bearer token of the admin calls, which are closed without one.")
@@ -49,6 +57,9 @@ struct ServerOptions: ParsableArguments {
       "PORT": port,
       "HOLD_TTL_SECONDS": holdTTLSeconds,
       "ORDER_TTL_SECONDS": orderTTLSeconds,
+      "IDEMPOTENCY_KEY_TTL_SECONDS": idempotencyKeyTTLSeconds,
+      "HOLD_RETENTION_SECONDS": holdRetentionSeconds,
+      "PARKED_EVENT_TTL_SECONDS": parkedEventTTLSeconds,
       "WEBHOOK_SECRETS": webhookSecrets,
       "ADMIN_TOKEN": adminToken,
       "MAX_BODY_BYTES": maxBodyBytes,

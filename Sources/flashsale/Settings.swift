@@ -93,7 +93,20 @@ struct Settings {
     var configuration = Checkout.Configuration(listener: try listener())
     configuration.holdTimeToLive = try seconds("HOLD_TTL_SECONDS", upTo: 30 * Self.secondsPerDay, default: 120)
     configuration.orderTimeToLive = try seconds("ORDER_TTL_SECONDS", upTo: 30 * Self.secondsPerDay, default: 900)
+    configuration.retention.idempotencyKeys = try retention(
+      "IDEMPOTENCY_KEY_TTL_SECONDS", default: 3 * Self.secondsPerDay)
+    configuration.retention.holds = try retention("HOLD_RETENTION_SECONDS", default: 7 * Self.secondsPerDay)
+    configuration.retention.parkedEvents = try retention("PARKED_EVENT_TTL_SECONDS", default: 30 * Self.secondsPerDay)
     return configuration
+  }
+
+  private func retention(_ name: String, default fallback: Double) throws -> Duration {
+    try seconds(name, upTo: 3650 * Self.secondsPerDay, default: fallback)
+  }
+
+  /// The role that servers use, for `migrate` to let it in. Nil when there is none to set up.
+  func serverRole() -> ServerRole? {
+    string("SERVER_ROLE").map { ServerRole(name: $0, password: string("SERVER_ROLE_PASSWORD")) }
   }
 
   /// - Parameter allowsUnsigned: take unsigned payment events when there are no secrets, instead of refusing to start.

@@ -21,6 +21,11 @@ import Testing
       "update payment_events set verdict = 'parked', order_status = null where idempotency_key = 'paid'",
       "no_event_waits_for_an_order_that_exists"
     ),
+    ("update ordered_stock set units = units + 1", "ordered_stock_is_counted"),
+    (
+      "insert into idempotency_keys values (1, 'k', 'reserve_hold', gen_random_uuid(), now())",
+      "keys_lead_to_what_they_made"
+    ),
     ("delete from scheduled_jobs where kind = 'expire_holds'", "every_hold_will_expire"),
     ("delete from scheduled_jobs where kind = 'expire_orders'", "every_unpaid_order_will_expire"),
   ]

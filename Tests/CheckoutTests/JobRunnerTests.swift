@@ -22,7 +22,9 @@ import Testing
         }
         #expect(try await checkout.order(order.id)?.status == .expired)
         #expect(try await pool.integer("select available_stock from products") == 5)
-        try await until("no job is left") { try await pool.integer("select count(*) from scheduled_jobs") == 0 }
+        try await until("no job is left") {
+          try await pool.integer("select count(*) from scheduled_jobs where kind <> 'remove_old'") == 0
+        }
         try await checkout.expectCleanAudit()
       }
     }
@@ -34,11 +36,12 @@ import Testing
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(
         """
-        select create_product(1, 'Cap', 100, 'USD', 5);
-        select reserve_holds(1, array[gen_random_uuid()], '{2}', 0);
+        select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null);
+        select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
         """)
-      try await pool.holding("select reserve_holds(1, array[\(Self.id)], '{1}', 60000000)") { commit in
-        async let worker: Void = pool.run("select run_next_job(10)")
+      try await pool.holding("select reserve_holds(1, array[\(Self.id)], '{1}', 60000000, null, null, null)") {
+        commit in
+        async let worker: Void = pool.run("select run_next_job(10, \(retention))")
         try await pool.untilBlocked(1)
         try await commit()
         try await worker
@@ -54,12 +57,13 @@ import Testing
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(
         """
-        select create_product(1, 'Cap', 100, 'USD', 5);
-        select reserve_holds(1, array[gen_random_uuid()], '{2}', 0);
+        select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null);
+        select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
         """)
-      try await pool.holding("select run_next_job(10)") { _ in
+      try await pool.holding("select run_next_job(10, \(retention))") { _ in
         // The other worker goes by the claimed job instead of waiting for it.
-        let claimed = try await pool.integer("select count(*) from run_next_job(10) where expired is not null")
+        let claimed = try await pool.integer(
+          "select count(*) from run_next_job(10, \(retention)) where rows_done is not null")
         #expect(claimed == 0)
       }
       #expect(try await pool.integer("select available_stock from products") == 5)
@@ -72,14 +76,16 @@ import Testing
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(
         """
-        select create_product(1, 'Cap', 100, 'USD', 100);
-        select reserve_holds(1, array(select gen_random_uuid() from generate_series(1, 25)), array_fill(1, '{25}'), 0);
+        select create_product(1, 'Cap', 100, 'USD', 100, null, null, null, null);
+        select reserve_holds(1, array(select gen_random_uuid() from generate_series(1, 25)), array_fill(1, '{25}'), 0, null, null, null);
         """)
       var expired: [Int64] = []
-      while let count = try await pool.optionalInteger("select expired from run_next_job(10)") { expired.append(count) }
+      while let count = try await pool.optionalInteger("select rows_done from run_next_job(10, \(retention))") {
+        expired.append(count)
+      }
       #expect(expired == [10, 10, 5])
       #expect(try await pool.integer("select available_stock from products") == 100)
-      #expect(try await pool.integer("select count(*) from scheduled_jobs") == 0)
+      #expect(try await pool.integer("select count(*) from scheduled_jobs where kind <> 'remove_old'") == 0)
       await pool.close()
     }
   }
@@ -88,12 +94,14 @@ import Testing
   @Test func aJobIsMovedForwardWhenSomethingLapsesEarlier() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 2)
-      try await pool.run("select create_product(1, 'Cap', 100, 'USD', 5)")
+      try await pool.run("select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null)")
       let reserve = "select is_rescheduled::int from reserve_holds(1, array[gen_random_uuid()], '{1}',"
-      #expect(try await pool.integer("\(reserve) 60000000)") == 1)
-      #expect(try await pool.integer("\(reserve) 60000000)") == 0)
-      #expect(try await pool.integer("\(reserve) 1000000)") == 1)
-      #expect(try await pool.integer("select count(*) from scheduled_jobs where run_at <= now() + interval '1 s'") == 1)
+      #expect(try await pool.integer("\(reserve) 60000000, null, null, null)") == 1)
+      #expect(try await pool.integer("\(reserve) 60000000, null, null, null)") == 0)
+      #expect(try await pool.integer("\(reserve) 1000000, null, null, null)") == 1)
+      #expect(
+        try await pool.integer(
+          "select count(*) from scheduled_jobs where kind = 'expire_holds' and run_at <= now() + interval '1 s'") == 1)
       await pool.close()
     }
   }

@@ -104,11 +104,11 @@ private struct Interleaving {
     history.append("reserve \(quantity) of \(product)")
     let expected = model.reserve(product, quantity)
     switch try await checkout.reserveHold(productID: products[product].id, quantity: quantity) {
-    case .held(let hold):
+    case .held(let hold, _):
       ids.append(hold.id)
       try expect(expected, "held")
     case let outcome:
-      try expect(!expected && outcome == .insufficientStock, "\(outcome)")
+      try expect(!expected && outcome.isInsufficientStock, "\(outcome)")
     }
   }
 
@@ -124,7 +124,7 @@ private struct Interleaving {
     let before = model.place(index)
     let outcome = try await checkout.placeOrder(holdID: ids[index])
     switch (before, outcome) {
-    case (.active, .placed(let order)):
+    case (.active, .placed(let order, _)):
       try expect(order.status == model.orders[index]?.status, "\(order.status)")
     case (.ordered, .alreadyOrdered), (.expired, .holdExpired), (.released, .holdReleased): break
     default: try expect(false, "\(outcome) from \(before)")
@@ -172,7 +172,7 @@ private struct Interleaving {
       try await pool.run(
         """
         update scheduled_jobs set run_at = clock_timestamp() where product_id = \(product.id);
-        do $$ begin while (select expired is not null from run_next_job(100)) loop end loop; end $$
+        do $$ begin while (select rows_done is not null from run_next_job(100, \(retention))) loop end loop; end $$
         """)
     }
   }

@@ -163,7 +163,7 @@ import Testing
       try await withCheckout(on: url) { checkout, pool in
         let hold = try await checkout.hold(1, of: try await checkout.newProduct(stock: 1))
         let outcome = try await pool.holding(
-          "select place_orders(product_id, array[id], 900000000) from holds"
+          "select place_orders(product_id, array[id], null, 900000000) from holds"
         ) { commit in
           async let outcome = checkout.pay(hold.id, key: "k")
           try await pool.untilBlocked(1)
@@ -184,7 +184,7 @@ import Testing
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(Self.overdueOrder)
       let event = "select apply_payment_events(1, '{k}', array(select id from orders), '{failed}', '{null}', '{null}')"
-      let worker = "select run_next_job(10)"
+      let worker = "select run_next_job(10, \(retention))"
       try await pool.holding(failureIsFirst ? event : worker) { commit in
         async let second: Void = pool.run(failureIsFirst ? worker : event)
         try await pool.untilBlocked(1)
@@ -203,7 +203,7 @@ import Testing
       try await pool.run(Self.overdueOrder)
       try await pool.run(
         "select apply_payment_events(1, '{k}', array(select id from orders), '{success}', '{null}', '{null}')")
-      try await pool.run("select run_next_job(10)")
+      try await pool.run("select run_next_job(10, \(retention))")
       #expect(try await pool.integer("select count(*) from orders where status = 'paid'") == 1)
       #expect(try await pool.integer("select available_stock from products") == 3)
       #expect(try await Audit.run(on: pool).isClean)
@@ -213,9 +213,9 @@ import Testing
 
   /// Product 1 with a stock of 5, and an order of 2 units whose payment was due at once.
   private static let overdueOrder = """
-    select create_product(1, 'Cap', 100, 'USD', 5);
-    select reserve_holds(1, array['00000001-6b02-8f00-9e3e-db626b23aa96'::uuid], '{2}', 60000000);
-    select place_orders(1, array['00000001-6b02-8f00-9e3e-db626b23aa96'::uuid], 0);
+    select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null);
+    select reserve_holds(1, array['00000001-6b02-8f00-9e3e-db626b23aa96'::uuid], '{2}', 60000000, null, null, null);
+    select place_orders(1, array['00000001-6b02-8f00-9e3e-db626b23aa96'::uuid], null, 0);
     """
 
   @Test func theListShowsTheNewestFirst() async throws {
@@ -223,7 +223,7 @@ import Testing
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
         for key in ["a", "b", "c"] { _ = try await checkout.pay(try await checkout.hold(1, of: product).id, key: key) }
-        let events = try await checkout.paymentEvents()
+        let events = try await checkout.paymentEvents().events
         #expect(events.map(\.event.idempotencyKey) == ["c", "b", "a"])
         #expect(events.allSatisfy { $0.verdict == .parked && $0.orderStatus == nil })
       }

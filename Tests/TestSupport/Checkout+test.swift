@@ -8,9 +8,9 @@ extension Checkout {
   }
 
   /// A hold that must be granted.
-  public func hold(_ quantity: Int32, of product: Product) async throws -> Hold {
-    let outcome = try await reserveHold(productID: product.id, quantity: quantity)
-    guard case .held(let hold) = outcome else { throw Unexpected("\(outcome) instead of a hold") }
+  public func hold(_ quantity: Int32, of product: Product, idempotencyKey: String? = nil) async throws -> Hold {
+    let outcome = try await reserveHold(productID: product.id, quantity: quantity, idempotencyKey: idempotencyKey)
+    guard case .held(let hold, _) = outcome else { throw Unexpected("\(outcome) instead of a hold") }
     return hold
   }
 
@@ -22,7 +22,7 @@ extension Checkout {
   /// An order that must be placed.
   public func order(_ hold: Hold) async throws -> Order {
     let outcome = try await placeOrder(holdID: hold.id)
-    guard case .placed(let order) = outcome else { throw Unexpected("\(outcome) instead of an order") }
+    guard case .placed(let order, _) = outcome else { throw Unexpected("\(outcome) instead of an order") }
     return order
   }
 
@@ -45,6 +45,20 @@ extension Checkout {
     #expect(broken.isEmpty, "broken: \(broken.map(\.name))", sourceLocation: sourceLocation)
   }
 }
+
+extension ReservationID {
+  /// The number as the database shows it.
+  public var uuidText: String { String(holdText.dropFirst("hold_".count)) }
+}
+
+extension ReserveHold.Outcome {
+  public var isInsufficientStock: Bool {
+    if case .insufficientStock = self { true } else { false }
+  }
+}
+
+/// The last parameters of `run_next_job`: nothing is removed that a test has just made.
+public let retention = "259200000000, 604800000000, 2592000000000"
 
 /// What a test did not expect.
 public struct Unexpected: Error, CustomStringConvertible {

@@ -24,6 +24,17 @@ public enum TestDatabases {
     try await withDatabase(template: "template1", body)
   }
 
+  /// What servers connect as: a role that can call functions and no more.
+  public static let serverRole = ServerRole(name: serverRoleName)
+  private static let serverRoleName = "flashsale_server"
+
+  /// The same database for a server.
+  ///
+  /// - Parameter url: as its owner.
+  public static func serverURL(_ url: String) -> String {
+    url.replacing("//flashsale@", with: "//\(serverRoleName)@")
+  }
+
   private static func withDatabase<Result: Sendable>(
     template: String, _ body: @Sendable (String) async throws -> Result
   ) async throws -> Result {
@@ -82,7 +93,8 @@ public enum TestDatabases {
       configuration.statementTimeout = .seconds(60)
       let administration = Pool(configuration, size: 1)
       try await administration.withConnection { try await $0.executeScript("create database checkout_template") }
-      _ = try await Migrator(ConnectionConfiguration(url: postgres.databaseURL("checkout_template"))).migrate()
+      _ = try await Migrator(ConnectionConfiguration(url: postgres.databaseURL("checkout_template"))).migrate(
+        serverRole: serverRole)
       try await applyMutant(to: postgres.databaseURL("checkout_template"))
       onStarted(Server(postgres: postgres, administration: administration))
       // Until the process ends.

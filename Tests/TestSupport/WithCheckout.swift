@@ -2,21 +2,22 @@ import Checkout
 import Logging
 import Postgres
 
-/// Lends a checkout that runs, and a pool of its own on the same database for looking behind it.
+/// Lends a checkout that runs as the servers' role, and a pool on the same database, as the owner, for looking behind it.
 ///
 /// - Parameter url: a database with the schema.
 public func withCheckout<Result: Sendable>(
   on url: String, holdTimeToLive: Duration = .seconds(120), orderTimeToLive: Duration = .seconds(900),
-  _ body: @escaping @Sendable (Checkout, Pool) async throws -> Result
+  retention: Retention = Retention(), _ body: @escaping @Sendable (Checkout, Pool) async throws -> Result
 ) async throws -> Result {
-  let connection = ConnectionConfiguration(url: url)
+  let connection = ConnectionConfiguration(url: TestDatabases.serverURL(url))
   var configuration = Checkout.Configuration(listener: connection)
+  configuration.retention = retention
   configuration.holdTimeToLive = holdTimeToLive
   configuration.orderTimeToLive = orderTimeToLive
   var logger = Logger(label: "checkout")
   logger.logLevel = .error
   let checkout = Checkout(database: Pool(connection), configuration: configuration, logger: logger)
-  let pool = Pool(connection, size: 4)
+  let pool = Pool(ConnectionConfiguration(url: url), size: 4)
   return try await withThrowingTaskGroup(of: Result?.self) { group in
     group.addTask {
       try await checkout.run()

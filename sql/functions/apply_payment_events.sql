@@ -5,6 +5,7 @@ create or replace function apply_payment_events(
     p_product_id integer, p_keys text[], p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[])
 returns table (outcome text, verdict text, order_status text)
 language plpgsql
+security definer set search_path = public, pg_temp
 as $$
 declare
     v_missing uuid[];
@@ -45,6 +46,7 @@ begin
     join unnest(p_order_ids, p_statuses) as e (order_id, status) on e.order_id = o.id and e.status = 'success'
     where o.product_id = p_product_id and o.id = any (p_order_ids) and o.status in ('cancelled', 'expired');
     if v_units > 0 then
+        perform from ordered_stock s where s.product_id = p_product_id for update;  -- comes before the product's row
         select e.units into v_units from expire_holds(p_product_id, v_units) e;
         update products p set available_stock = p.available_stock + v_units where p.id = p_product_id and v_units > 0;
     end if;

@@ -3,6 +3,7 @@
 create or replace function check_invariants()
 returns table (name text, description text, violations bigint)
 language sql stable
+security definer set search_path = public, pg_temp
 as $$
     select 'stock_is_conserved',
            'total stock = available + units in active holds + units in live orders', count(*)
@@ -16,6 +17,13 @@ as $$
     select 'stock_is_in_range', '0 <= available stock <= total stock', count(*)
     from products p
     where p.available_stock not between 0 and p.total_stock
+    union all
+    select 'ordered_stock_is_counted', 'ordered stock = units in live orders', count(*)
+    from products p
+    left join ordered_stock s on s.product_id = p.id
+    where s.units is distinct from (
+        select coalesce(sum(o.quantity), 0) from orders o
+        where o.product_id = p.id and o.status in ('pending_payment', 'paid'))
     union all
     select 'ordered_holds_have_their_order', 'a hold is ordered if and only if its order exists, for as many units',
            count(*)
@@ -45,6 +53,12 @@ as $$
     from payment_events e
     join orders o on o.product_id = e.product_id and o.id = e.order_id
     where e.verdict = 'parked'
+    union all
+    select 'keys_lead_to_what_they_made', 'an idempotency key has its hold, and its order if it placed one', count(*)
+    from idempotency_keys k
+    left join holds h on h.product_id = k.product_id and h.id = k.reservation_id
+    left join orders o on o.product_id = k.product_id and o.id = k.reservation_id
+    where h.id is null or (k.operation = 'place_order' and o.id is null)
     union all
     select 'every_hold_will_expire', 'a product with active holds has a job that expires them', count(*)
     from products p

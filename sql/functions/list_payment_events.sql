@@ -1,12 +1,21 @@
--- The newest payment events, at most p_limit.
-create or replace function list_payment_events(p_limit integer)
+-- A page of payment events, newest first: those with p_verdict, or all when it is null, that come behind the event with
+-- this time and key, or from the first on when they are null.
+create or replace function list_payment_events(
+    p_verdict text, p_before timestamptz, p_before_key text, p_limit integer)
 returns table (
     idempotency_key text, order_id uuid, status text, amount bigint, currency text,
-    verdict text, order_status text, received_at timestamptz)
-language sql
+    verdict text, order_status text, received_at timestamptz, settled_at timestamptz)
+language plpgsql stable
+security definer set search_path = public, pg_temp
 as $$
-    select idempotency_key, order_id, status, amount, currency, verdict, order_status, received_at
-    from payment_events
-    order by received_at desc
-    limit p_limit
+begin
+    return query
+    select e.idempotency_key, e.order_id, e.status, e.amount, e.currency,
+           e.verdict, e.order_status, e.received_at, e.settled_at
+    from payment_events e
+    where (p_verdict is null or e.verdict = p_verdict)
+      and (p_before is null or (e.received_at, e.idempotency_key) < (p_before, p_before_key))
+    order by e.received_at desc, e.idempotency_key desc
+    limit p_limit;
+end
 $$;

@@ -1,33 +1,64 @@
 -- Turns holds of one product into orders, each hold at most once: an order has its hold's number, so the primary key of
 -- orders is what says "once".
 --
--- Returns a row for each hold that exists: whether its order was placed now, the hold's status if there is no order, and
--- the order. Payment events that came before the order are applied here, in the transaction that places it.
-create or replace function place_orders(p_product_id integer, p_hold_ids uuid[], p_ttl_us bigint)
+-- p_keys has the idempotency keys of the requests, null for those without; it is null when no request has one. A key
+-- comes at most once, a hold may come several times.
+--
+-- Returns a row for each request, in their order: placed, replayed (under the same key before), key_reused, not_found,
+-- already_ordered, expired or released; then the order, if it was placed now or before. Payment events that came before
+-- the order are applied here, in the transaction that places it.
+create or replace function place_orders(p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint)
 returns table (
-    hold_id uuid, is_placed boolean, hold_status text, is_rescheduled boolean,
+    outcome text, is_rescheduled boolean, hold_id uuid,
     quantity integer, amount bigint, currency text, status text,
     payment_due_at timestamptz, created_at timestamptz, paid_at timestamptz)
 language plpgsql
+security definer set search_path = public, pg_temp
 as $$
 declare
     v_now    timestamptz;
     v_due    timestamptz;
+    v_known  text[];  -- for each request what its key says
+    v_wanted uuid[] := p_hold_ids;
     v_placed uuid[];
+    v_units  integer;
     v_event  payment_events;
     v_is_rescheduled boolean := false;
 begin
+    if p_keys is not null then
+        -- As in reserve_holds: the same key on another server waits here, then finds it.
+        perform pg_advisory_xact_lock(hash)
+        from (
+            select distinct hashtextextended(p_product_id || ' ' || key, 1) as hash
+            from unnest(p_keys) key
+            where key is not null
+            order by 1) sorted;
+        v_known := array(
+            select case
+                when k.key is null then null
+                when k.operation = 'place_order' and k.reservation_id = asked.hold_id then 'replayed'
+                else 'key_reused'
+            end
+            from unnest(p_keys, p_hold_ids) with ordinality as asked (key, hold_id, n)
+            left join idempotency_keys k on k.product_id = p_product_id and k.key = asked.key
+            order by asked.n);
+        v_wanted := array(
+            select asked.hold_id from unnest(p_hold_ids, v_known) as asked (hold_id, known) where asked.known is null);
+    end if;
+
     perform from holds h
-    where h.product_id = p_product_id and h.id = any (p_hold_ids)
+    where h.product_id = p_product_id and h.id = any (v_wanted)
     order by h.expires_at, h.id
     for update;
     v_now := clock_timestamp();  -- after the wait for the lock: a buyer must not get an order for a lapsed hold
 
     -- Conditions on the status stay out of the where clause, here and below: they could lead the planner to the index of
     -- all active holds. The rows are locked, so what is read here is still so when they are updated.
-    select array_agg(h.id) filter (where h.status = 'active' and h.expires_at > v_now) into v_placed
+    select array_agg(h.id) filter (where h.status = 'active' and h.expires_at > v_now),
+           sum(h.quantity) filter (where h.status = 'active' and h.expires_at > v_now)
+    into v_placed, v_units
     from holds h
-    where h.product_id = p_product_id and h.id = any (p_hold_ids);
+    where h.product_id = p_product_id and h.id = any (v_wanted);
 
     if v_placed is not null then
         v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
@@ -41,14 +72,27 @@ begin
         set status = 'ordered'
         where h.product_id = p_product_id and h.id = any (v_placed);
 
+        if p_keys is not null then
+            insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
+            select p_product_id, asked.key, 'place_order', asked.hold_id, v_now
+            from (
+                select u.hold_id, u.key, row_number() over (partition by u.hold_id order by u.n) as place
+                from unnest(p_hold_ids, p_keys, v_known) with ordinality as u (hold_id, key, known, n)
+                where u.known is null) asked
+            where asked.place = 1 and asked.key is not null and asked.hold_id = any (v_placed);
+        end if;
+
         v_is_rescheduled := schedule_job('expire_orders', p_product_id, v_due);
+        update ordered_stock s set units = s.units + v_units where s.product_id = p_product_id;
 
         -- Whoever parks an event holds the lock on the hold's row (see apply_payment_events), and this transaction has
-        -- it now: every event that found no order has been committed and is seen by this statement.
+        -- it now: every event that found no order has been committed and is seen by this statement. Locked, so that
+        -- none is applied while retention removes it.
         for v_event in
             select * from payment_events e
             where e.product_id = p_product_id and e.order_id = any (v_placed) and e.verdict = 'parked'
             order by e.received_at, e.idempotency_key
+            for update
         loop
             update payment_events e
             set (verdict, order_status) = (
@@ -60,12 +104,21 @@ begin
     end if;
 
     return query
-    select h.id, coalesce(h.id = any (v_placed), false),
-           case when h.status = 'active' and h.expires_at <= v_now then 'expired' else h.status end,
-           v_is_rescheduled,
+    select case
+               when asked.known is not null then asked.known
+               when h.id is null then 'not_found'
+               when asked.place = 1 and h.id = any (v_placed) then 'placed'
+               when h.status = 'ordered' then 'already_ordered'
+               when h.status = 'active' then 'expired'
+               else h.status
+           end,
+           v_is_rescheduled, asked.hold_id,
            o.quantity, o.amount, o.currency, o.status, o.payment_due_at, o.created_at, o.paid_at
-    from holds h
-    left join orders o on o.product_id = h.product_id and o.id = h.id
-    where h.product_id = p_product_id and h.id = any (p_hold_ids);
+    from (
+        select u.*, row_number() over (partition by u.hold_id, u.known is null order by u.n) as place
+        from unnest(p_hold_ids, v_known) with ordinality as u (hold_id, known, n)) asked
+    left join holds h on h.product_id = p_product_id and h.id = asked.hold_id
+    left join orders o on o.product_id = p_product_id and o.id = asked.hold_id
+    order by asked.n;
 end
 $$;

@@ -3,6 +3,7 @@
 create or replace function read_holds(p_product_id integer, p_hold_ids uuid[])
 returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
 language plpgsql
+security definer set search_path = public, pg_temp
 as $$
 declare
     v_now timestamptz := clock_timestamp();

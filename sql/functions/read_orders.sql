@@ -4,6 +4,7 @@ returns table (
     id uuid, quantity integer, amount bigint, currency text, status text,
     payment_due_at timestamptz, created_at timestamptz, paid_at timestamptz)
 language sql
+security definer set search_path = public, pg_temp
 as $$
     select id, quantity, amount, currency, status, payment_due_at, created_at, paid_at
     from orders

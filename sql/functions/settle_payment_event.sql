@@ -24,6 +24,7 @@ begin
     elsif p_status = 'failed' then
         if v_order.status = 'pending_payment' then
             update orders o set status = 'cancelled' where o.product_id = p_product_id and o.id = p_order_id;
+            update ordered_stock s set units = s.units - v_order.quantity where s.product_id = p_product_id;
             update products p set available_stock = p.available_stock + v_order.quantity where p.id = p_product_id;
             verdict := 'applied';
             order_status := 'cancelled';
@@ -39,10 +40,14 @@ begin
             verdict := 'applied';
         else
             -- Cancelled or expired: the units went back on sale. The order lives again only if they can be had again.
+            -- The caller has locked ordered_stock, which comes before the product's row.
             update products p
             set available_stock = p.available_stock - v_order.quantity
             where p.id = p_product_id and p.available_stock >= v_order.quantity;
             verdict := case when found then 'reacquired' else 'refund_due' end;
+            update ordered_stock s
+            set units = s.units + v_order.quantity
+            where s.product_id = p_product_id and verdict = 'reacquired';
         end if;
         if verdict <> 'refund_due' then
             update orders o

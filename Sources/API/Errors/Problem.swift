@@ -1,17 +1,20 @@
 import Checkout
 import HTTPTypes
 import Hummingbird
+import NIOCore
+import Postgres
 
 /// A refusal or a fault as clients see it: `application/problem+json` (RFC 9457).
 struct Problem: Error {
   let kind: Kind
   let detail: String
-  var invalidMembers: [InvalidMember]?
-  var orderID: String?
-  var retryAfterSeconds: Int?
+  /// At least 1: it would be too early at once.
+  let retryAfterSeconds: Int?
+  /// Adds what this type of problem has beside the members that all have.
+  private let addMembers: @Sendable (inout JSONObject) -> Void
 
   /// A member of the request that does not fit.
-  struct InvalidMember {
+  struct InvalidMember: Sendable {
     /// Where it is (RFC 6901).
     let pointer: String
     let detail: String
@@ -19,6 +22,7 @@ struct Problem: Error {
 
   /// The types of problems; the raw value is the last part of the type's address, `/problems/<slug>`.
   enum Kind: String, CaseIterable {
+    case customerLimitReached = "customer-limit-reached"
     case databaseUnavailable = "database-unavailable"
     case holdAlreadyOrdered = "hold-already-ordered"
     case holdExpired = "hold-expired"
@@ -31,6 +35,9 @@ struct Problem: Error {
     case notFound = "not-found"
     case outcomeUnknown = "outcome-unknown"
     case payloadTooLarge = "payload-too-large"
+    case refundNotDue = "refund-not-due"
+    case saleEnded = "sale-ended"
+    case saleNotStarted = "sale-not-started"
     case shuttingDown = "shutting-down"
     case unauthorized
     case validation
@@ -40,7 +47,9 @@ struct Problem: Error {
       case .malformedRequest: .badRequest
       case .unauthorized, .invalidSignature: .unauthorized
       case .notFound: .notFound
-      case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased: .conflict
+      case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .saleEnded,
+        .customerLimitReached, .refundNotDue:
+        .conflict
       case .payloadTooLarge: .contentTooLarge
       case .validation, .idempotencyKeyReused: .unprocessableContent
       case .internalError: .internalServerError
@@ -50,6 +59,7 @@ struct Problem: Error {
 
     var title: String {
       switch self {
+      case .customerLimitReached: "The customer has as many as one may have"
       case .databaseUnavailable: "The database cannot be reached"
       case .holdAlreadyOrdered: "The hold has become an order"
       case .holdExpired: "The hold has expired"
@@ -62,6 +72,9 @@ struct Problem: Error {
       case .notFound: "Not found"
       case .outcomeUnknown: "It is not known whether this took effect"
       case .payloadTooLarge: "The body is too large"
+      case .refundNotDue: "There is no money to give back"
+      case .saleEnded: "The sale is over"
+      case .saleNotStarted: "The sale has not started"
       case .shuttingDown: "The server is shutting down"
       case .unauthorized: "Not authorized"
       case .validation: "Some members are missing or wrong"
@@ -70,20 +83,18 @@ struct Problem: Error {
   }
 
   init(
-    _ kind: Kind, _ detail: String, invalidMembers: [InvalidMember]? = nil, orderID: String? = nil,
-    retryAfterSeconds: Int? = nil
+    _ kind: Kind, _ detail: String, retryAfterSeconds: Int? = nil,
+    addMembers: @escaping @Sendable (inout JSONObject) -> Void = { _ in }
   ) {
     self.kind = kind
     self.detail = detail
-    self.invalidMembers = invalidMembers
-    self.orderID = orderID
-    self.retryAfterSeconds = retryAfterSeconds
+    self.retryAfterSeconds = retryAfterSeconds.map { max(1, $0) }
+    self.addMembers = addMembers
   }
 }
 
 extension Problem {
   static let malformedRequest = Problem(.malformedRequest, "Send one JSON object, encoded as UTF-8, and nothing else.")
-  static let insufficientStock = Problem(.insufficientStock, "Fewer units are available than were asked for.")
   static let holdReleased = Problem(.holdReleased, "Its units went back on sale when it was released.")
   static let holdExpired = Problem(.holdExpired, "Its time ran out and its units went back on sale.")
   static let keyReused = Problem(
@@ -97,11 +108,54 @@ extension Problem {
   }
 
   static func holdAlreadyOrdered(_ id: ReservationID) -> Problem {
-    Problem(.holdAlreadyOrdered, "A hold becomes one order; order_id says which.", orderID: id.orderText)
+    Problem(.holdAlreadyOrdered, "A hold becomes one order; order_id says which.") { json in
+      json.add("order_id", id.orderText)
+    }
+  }
+
+  static func insufficientStock(_ left: StockLeft) -> Problem {
+    // Rounded up: a second earlier the units would still be held.
+    let wait = left.nextReleaseIn.map { Int(($0 / .seconds(1)).rounded(.up)) }
+    return Problem(
+      .insufficientStock, "Fewer units are available than were asked for.", retryAfterSeconds: wait
+    ) { json in
+      json.add("available_stock", left.available)
+      json.add("held_stock", left.held)
+      json.add("next_release_at", left.nextReleaseAt?.rfc3339)
+    }
+  }
+
+  static func saleNotStarted(startsAt: Timestamp, in wait: Duration) -> Problem {
+    Problem(
+      .saleNotStarted, "The sale starts at starts_at.", retryAfterSeconds: Int((wait / .seconds(1)).rounded(.up))
+    ) { json in
+      json.add("starts_at", startsAt.rfc3339)
+    }
+  }
+
+  static func saleEnded(endsAt: Timestamp) -> Problem {
+    Problem(.saleEnded, "The sale is over since ends_at.") { json in json.add("ends_at", endsAt.rfc3339) }
+  }
+
+  static func customerLimitReached(_ limit: Int32) -> Problem {
+    Problem(
+      .customerLimitReached, "With this hold the customer would have more units in holds and orders than one may have."
+    ) { json in
+      json.add("max_per_customer", limit)
+    }
   }
 
   static func validation(_ members: [InvalidMember]) -> Problem {
-    Problem(.validation, "The errors say which and why.", invalidMembers: members)
+    Problem(.validation, "The errors say which and why.") { json in
+      json.add("errors", members) { member, json in
+        json.add("pointer", member.pointer)
+        json.add("detail", member.detail)
+      }
+    }
+  }
+
+  static func validation(_ pointer: String, _ detail: String) -> Problem {
+    validation([InvalidMember(pointer: pointer, detail: detail)])
   }
 
   static func payloadTooLarge(maximumBytes: Int) -> Problem {
@@ -110,22 +164,23 @@ extension Problem {
 }
 
 extension Problem {
+  static let contentType = "application/problem+json"
+
   var response: Response {
-    var headers = HTTPFields()
+    var headers: HTTPFields = [.contentType: Self.contentType]
     if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
     if kind == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-    return .json(status: kind.status, headers: headers, contentType: "application/problem+json") { json in
-      json.add("type", "/problems/" + kind.rawValue)
-      json.add("title", kind.title)
-      json.add("status", kind.status.code)
-      json.add("detail", detail)
-      if let orderID { json.add("order_id", orderID) }
-      if let invalidMembers {
-        json.add("errors", invalidMembers) { member, json in
-          json.add("pointer", member.pointer)
-          json.add("detail", member.detail)
-        }
-      }
-    }
+    return Response(status: kind.status, headers: headers, body: ResponseBody(byteBuffer: body))
+  }
+
+  /// The problem document.
+  var body: ByteBuffer {
+    var json = JSONObject()
+    json.add("type", "/problems/" + kind.rawValue)
+    json.add("title", kind.title)
+    json.add("status", kind.status.code)
+    json.add("detail", detail)
+    addMembers(&json)
+    return json.finished()
   }
 }

@@ -21,6 +21,9 @@ extension Problem.Kind {
   /// What it means and what to do, for a person.
   fileprivate var explanation: String {
     switch self {
+    case .customerLimitReached:
+      "A customer may have max_per_customer units in active holds and live orders of this product. Units that are given "
+        + "back count again."
     case .databaseUnavailable: "Nothing was done. Repeat the request after the time in Retry-After."
     case .holdAlreadyOrdered: "A hold becomes at most one order. The member order_id names it."
     case .holdExpired: "A hold keeps its units until expires_at. Place a new hold if there is still stock."
@@ -34,6 +37,11 @@ extension Problem.Kind {
     case .outcomeUnknown:
       "The database's answer was lost on the way. Read the hold or the order to see whether the request took effect."
     case .payloadTooLarge: "No call needs a body this large."
+    case .refundNotDue:
+      "Only a success whose money has to be given back can be settled: its verdict is refund_due, or amount_mismatch."
+    case .saleEnded: "Holds can be placed until ends_at. Holds and orders that were made in time go on as usual."
+    case .saleNotStarted:
+      "Holds can be placed from starts_at on, by the server's clock. Retry-After says how long that is."
     case .shuttingDown: "Nothing was done. Repeat the request; another server will take it."
     case .unauthorized: "Admin calls need the server's admin token: Authorization: Bearer <token>."
     case .validation: "The member errors lists everything that is wrong, each with a JSON pointer."

@@ -15,11 +15,24 @@ struct HoldRoutes {
   }
 
   @Sendable private func reserve(_ request: Request, context: AppContext) async throws -> Response {
+    let key = try request.idempotencyKey
     let body = try await bodies.decode(ReserveBody.self, from: request)
-    switch try await checkout.reserveHold(productID: body.productID, quantity: body.quantity) {
-    case .held(let hold):
-      return .json(status: .created, headers: [.location: "/api/holds/" + hold.id.holdText]) { $0.add(hold) }
-    case .insufficientStock: throw Problem.insufficientStock
+    let outcome = try await checkout.reserveHold(
+      productID: body.productID, quantity: body.quantity, customerID: body.customerID, idempotencyKey: key)
+    switch outcome {
+    case .held(let hold, let isReplay):
+      return .json(
+        status: .created, headers: .made("/api/holds/" + hold.id.holdText, isReplay: isReplay)
+      ) { $0.add(hold) }
+    case .insufficientStock(let left): throw Problem.insufficientStock(left)
+    case .saleNotStarted(let startsAt, let wait): throw Problem.saleNotStarted(startsAt: startsAt, in: wait)
+    case .saleEnded(let endsAt): throw Problem.saleEnded(endsAt: endsAt)
+    case .quantityAboveLimit(let maximum):
+      throw Problem.validation("/quantity", "must be at most \(maximum) for this product")
+    case .customerRequired:
+      throw Problem.validation("/customer_id", "is required, since this product has a limit per customer")
+    case .customerLimitReached(let limit): throw Problem.customerLimitReached(limit)
+    case .keyReused: throw Problem.keyReused
     case .productNotFound: throw Problem.notFound("product")
     }
   }
@@ -51,9 +64,11 @@ extension AppContext {
 private struct ReserveBody: Decodable {
   let productID: Int32
   let quantity: Int32
+  let customerID: String?
 
   private enum CodingKeys: String, CodingKey {
     case productID = "product_id"
+    case customerID = "customer_id"
     case quantity
     /// The name that some clients use for `quantity`.
     case qty
@@ -63,6 +78,7 @@ private struct ReserveBody: Decodable {
     var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
     let productID = members.positiveInteger(.productID)
     let quantity = members.positiveInteger(members.contains(.qty) && !members.contains(.quantity) ? .qty : .quantity)
+    customerID = members.ifPresent(.customerID) { $0.string($1, maximumLength: 255) }
     (self.productID, self.quantity) = try members.require(productID, quantity)
   }
 }

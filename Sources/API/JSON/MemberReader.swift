@@ -1,3 +1,6 @@
+import Checkout
+import Postgres
+
 /// Reads the members of a JSON object and remembers everything that is wrong with them, so that a client learns all of
 /// it at once.
 struct MemberReader<Key: CodingKey> {
@@ -53,6 +56,33 @@ struct MemberReader<Key: CodingKey> {
     return value
   }
 
+  /// An integer of 32 bits that is not 0.
+  mutating func difference(_ key: Key) -> Int32? {
+    guard isPresent(key) else { return invalid(key, "is required") }
+    guard let value = try? container.decode(Int32.self, forKey: key), value != 0, value != .min else {
+      return invalid(key, "must be an integer from \(-Int32.max) to \(Int32.max), not 0")
+    }
+    return value
+  }
+
+  /// A moment (RFC 3339).
+  mutating func timestamp(_ key: Key) -> Timestamp? {
+    guard let text = try? container.decode(String.self, forKey: key), let value = Timestamp(rfc3339: text) else {
+      return invalid(key, "must be a time such as 2026-11-27T09:00:00Z (RFC 3339)")
+    }
+    return value
+  }
+
+  /// What a merge patch (RFC 7396) says of a member: absent leaves it, null takes it away.
+  mutating func change<Value>(_ key: Key, _ read: (inout Self, Key) -> Value?) -> UpdateProduct.Change<Value> {
+    container.contains(key) ? .set(ifPresent(key, read)) : .unchanged
+  }
+
+  /// Adds an error that no single member shows.
+  mutating func refuse(_ key: Key, _ detail: String) {
+    errors.append(Problem.InvalidMember(pointer: "/" + key.stringValue, detail: detail))
+  }
+
   /// The value that `read` finds, or nil when the member is absent or null.
   mutating func ifPresent<Value>(_ key: Key, _ read: (inout Self, Key) -> Value?) -> Value? {
     isPresent(key) ? read(&self, key) : nil
@@ -70,7 +100,7 @@ struct MemberReader<Key: CodingKey> {
   ///
   /// - Throws: `Problem.validation` with every error found.
   func require<each Value>(_ values: repeat (each Value)?) throws -> (repeat each Value) {
-    guard errors.isEmpty else { throw Problem.validation(errors) }
+    try requireValid()
     func unwrapped<Wrapped>(_ value: Wrapped?) -> Wrapped {
       guard let value else { preconditionFailure("a missing value leaves an error") }
       return value
@@ -78,12 +108,17 @@ struct MemberReader<Key: CodingKey> {
     return (repeat unwrapped(each values))
   }
 
+  /// - Throws: `Problem.validation` with every error found.
+  func requireValid() throws {
+    guard errors.isEmpty else { throw Problem.validation(errors) }
+  }
+
   private func isPresent(_ key: Key) -> Bool {
     container.contains(key) && (try? container.decodeNil(forKey: key)) != true
   }
 
   private mutating func invalid<Value>(_ key: Key, _ detail: String) -> Value? {
-    errors.append(Problem.InvalidMember(pointer: "/" + key.stringValue, detail: detail))
+    refuse(key, detail)
     return nil
   }
 }

@@ -28,6 +28,41 @@ extension Timestamp {
     }
   }
 
+  /// Reads a date and time with offset (RFC 3339, section 5.6), of a year from 1 to 9999; to the millisecond, which is what
+  /// clients see. Nil when it is none. There is no leap second.
+  init?(rfc3339 text: String) {
+    let pattern = /(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))/
+      .asciiOnlyDigits()
+    guard let match = text.wholeMatch(of: pattern)?.output else { return nil }
+    func number(_ digits: Substring) -> Int64 { Int64(digits) ?? 0 }
+    let (year, month, day) = (number(match.1), number(match.2), number(match.3))
+    let days = Self.daysSince1970(year: year, month: month, day: day)
+    let (hour, minute, second) = (number(match.4), number(match.5), number(match.6))
+    let offset = (match.9.map(number) ?? 0, match.10.map(number) ?? 0)
+    // A date that does not exist becomes another one.
+    guard year >= 1, Self.civilDate(daysSince1970: days) == (year, month, day), hour < 24, minute < 60, second < 60,
+      offset.0 < 24, offset.1 < 60
+    else { return nil }
+    let milliseconds = match.7.map { number(($0 + "00").prefix(3)) } ?? 0
+    let offsetMinutes = (offset.0 * 60 + offset.1) * (match.8 == "-" ? -1 : 1)
+    let seconds = days * 86_400 + hour * 3600 + (minute - offsetMinutes) * 60 + second
+    self.init(microsecondsSince1970: (seconds * 1000 + milliseconds) * 1000)
+    // In UTC the year may be another.
+    guard Self.years ~= Self.civilDate(daysSince1970: Self.dividing(seconds, by: 86_400).quotient).year else {
+      return nil
+    }
+  }
+
+  private static let years: ClosedRange<Int64> = 1...9999
+
+  /// The inverse of `civilDate` (`days_from_civil` of the same source).
+  private static func daysSince1970(year: Int64, month: Int64, day: Int64) -> Int64 {
+    let year = month <= 2 ? year - 1 : year
+    let (era, yearOfEra) = dividing(year, by: 400)
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
+
   /// The proleptic Gregorian date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
   private static func civilDate(daysSince1970 days: Int64) -> (year: Int64, month: Int64, day: Int64) {
     let (era, dayOfEra) = dividing(days + 719_468, by: 146_097)

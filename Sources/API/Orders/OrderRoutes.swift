@@ -15,15 +15,19 @@ struct OrderRoutes {
   }
 
   @Sendable private func place(_ request: Request, context: AppContext) async throws -> Response {
+    let key = try request.idempotencyKey
     let body = try await bodies.decode(PlaceBody.self, from: request)
     guard let holdID = ReservationID(holdText: body.holdID) else { throw Problem.notFound("hold") }
-    switch try await checkout.placeOrder(holdID: holdID) {
-    case .placed(let order):
-      return .json(status: .created, headers: [.location: "/api/orders/" + order.id.orderText]) { $0.add(order) }
+    switch try await checkout.placeOrder(holdID: holdID, idempotencyKey: key) {
+    case .placed(let order, let isReplay):
+      return .json(
+        status: .created, headers: .made("/api/orders/" + order.id.orderText, isReplay: isReplay)
+      ) { $0.add(order) }
     case .holdNotFound: throw Problem.notFound("hold")
     case .alreadyOrdered: throw Problem.holdAlreadyOrdered(holdID)
     case .holdExpired: throw Problem.holdExpired
     case .holdReleased: throw Problem.holdReleased
+    case .keyReused: throw Problem.keyReused
     }
   }
 

@@ -43,7 +43,6 @@ struct WebhookRoutes {
 }
 
 extension HTTPField.Name {
-  static let idempotentReplayed = Self("Idempotent-Replayed")!
   static let webhookID = Self("webhook-id")!
   static let webhookTimestamp = Self("webhook-timestamp")!
   static let webhookSignature = Self("webhook-signature")!

@@ -1,6 +1,7 @@
 import Checkout
 import HTTPTypes
 import Hummingbird
+import Postgres
 
 /// `GET /api/products` and `GET /api/products/{id}`.
 struct ProductRoutes {
@@ -45,5 +46,10 @@ extension JSONObject {
     add("currency", product.currency)
     add("total_stock", product.totalStock)
     add("available_stock", product.availableStock)
+    add("status", product.status.rawValue)
+    add("starts_at", product.startsAt?.rfc3339)
+    add("ends_at", product.endsAt?.rfc3339)
+    add("max_quantity_per_hold", product.maximumQuantityPerHold)
+    add("max_per_customer", product.maximumPerCustomer)
   }
 }

@@ -3,14 +3,25 @@ import Postgres
 
 /// Reserves units of a product for the time that a buyer needs to check out. First come, first served.
 public struct ReserveHold: BatchedUseCase {
-  struct Request: Sendable {
+  struct Request: Sendable, Equatable {
     let productID: Int32
     let quantity: Int32
+    let customerID: String?
+    let idempotencyKey: String?
   }
 
   public enum Outcome: Sendable, Equatable {
-    case held(Hold)
-    case insufficientStock
+    /// - Parameter isReplay: the hold was made by an earlier request under the same key.
+    case held(Hold, isReplay: Bool)
+    case insufficientStock(StockLeft)
+    case saleNotStarted(startsAt: Timestamp, in: Duration)
+    case saleEnded(endsAt: Timestamp)
+    case quantityAboveLimit(Int32)
+    /// The product has a limit per customer, and the request names none.
+    case customerRequired
+    case customerLimitReached(Int32)
+    /// Another request came under the same key before.
+    case keyReused
     case productNotFound
   }
 
@@ -28,40 +39,126 @@ public struct ReserveHold: BatchedUseCase {
   func lane(of request: Request) -> Int32 { request.productID }
 
   func execute(_ requests: [Request], lane productID: Int32) async throws -> [Outcome] {
-    let ids = requests.map { _ in generator.next(productID: productID) }
-    let statement = Statement(
-      productID: productID, ids: ids.map(\.uuid), quantities: requests.map(\.quantity), timeToLive: timeToLive)
-    guard let granted = try await database.transact(statement).first else {
+    try await executeInRounds(requests, key: \.idempotencyKey, asReplay: \.asReplay) { round in
+      try await reserve(round, productID: productID)
+    }
+  }
+
+  /// - Parameter requests: each key at most once.
+  private func reserve(_ requests: [Request], productID: Int32) async throws -> [Outcome] {
+    let newIDs = requests.map { _ in generator.next(productID: productID) }
+    let statement = Statement(productID: productID, ids: newIDs, requests: requests, timeToLive: timeToLive)
+    guard let answer = try await database.transact(statement).first else {
       return requests.map { _ in .productNotFound }
     }
-    if granted.isRescheduled { jobs.announce() }
-    return requests.indices.map { index in
-      guard granted.flags[index], let expiresAt = granted.expiresAt else { return .insufficientStock }
-      return .held(
-        Hold(
-          id: ids[index], quantity: requests[index].quantity, status: .active, expiresAt: expiresAt,
-          remaining: timeToLive))
+    if answer.isRescheduled { jobs.announce() }
+    // A hold that was made before is answered as it now stands.
+    let ids = answer.ids ?? newIDs
+    let replayedIDs = zip(ids, answer.words).compactMap { id, word in word == .replayed ? id : nil }
+    var replayed: [ReservationID: Hold] = [:]
+    if !replayedIDs.isEmpty {
+      for case let hold? in try await ReadHold(database: database).execute(replayedIDs, lane: productID) {
+        replayed[hold.id] = hold
+      }
     }
+    return try zip(requests, zip(ids, answer.words)).map { request, granted in
+      let (id, word) = granted
+      switch word {
+      case .held:
+        guard let expiresAt = answer.heldUntil else { throw UnknownValue(description: "a hold without an end") }
+        let hold = Hold(
+          id: id, quantity: request.quantity, status: .active, expiresAt: expiresAt, remaining: timeToLive)
+        return .held(hold, isReplay: false)
+      case .replayed:
+        guard let hold = replayed[id] else { throw UnknownValue(description: "a key without its hold") }
+        return .held(hold, isReplay: true)
+      default:
+        guard let refusal = answer.refusals[word] else { throw UnknownValue(description: "\(word) without a reason") }
+        return refusal
+      }
+    }
+  }
+
+  /// What the database says to one request.
+  private enum Word: String {
+    case held, replayed, ended
+    case keyReused = "key_reused"
+    case tooFew = "too_few"
+    case tooMany = "too_many"
+    case customerMissing = "customer_missing"
+    case customerLimit = "customer_limit"
+    case notStarted = "not_started"
+  }
+
+  private struct Answer {
+    let words: [Word]
+    let heldUntil: Timestamp?
+    let isRescheduled: Bool
+    /// Nil when no request had a key.
+    let ids: [ReservationID]?
+    /// The outcome that a word stands for, where it is the same for all.
+    let refusals: [Word: Outcome]
   }
 
   private struct Statement: PreparedStatement {
     static let name = "reserve_holds"
-    static let sql = "select * from reserve_holds($1::integer, $2::uuid[], $3::integer[], $4::bigint)"
+    static let sql = """
+      select * from reserve_holds(
+        $1::integer, $2::uuid[], $3::integer[], $4::bigint, $5::text[], $6::text[], $7::integer[])
+      """
 
     let productID: Int32
-    let ids: [UUID]
-    let quantities: [Int32]
+    let ids: [ReservationID]
+    let requests: [Request]
     let timeToLive: Duration
 
     func bind(to parameters: inout Parameters) {
       parameters.append(productID)
-      parameters.append(ids)
-      parameters.append(quantities)
+      parameters.append(ids.map(\.uuid))
+      parameters.append(requests.map(\.quantity))
       parameters.append(Int64(timeToLive / .microseconds(1)))
+      parameters.append(requests.keys(\.idempotencyKey))
+      // Each customer once, so that the database counts what it has once.
+      var positions: [String: Int32] = [:]
+      var customers: [String] = []
+      let positionOf = requests.map { request in
+        request.customerID.map { customer in
+          if let known = positions[customer] { return known }
+          customers.append(customer)
+          positions[customer] = Int32(customers.count)
+          return Int32(customers.count)
+        }
+      }
+      parameters.append(customers.isEmpty ? nil : customers)
+      parameters.append(customers.isEmpty ? nil : positionOf)
     }
 
-    static func decode(_ row: inout Row) throws -> (flags: [Bool], expiresAt: Timestamp?, isRescheduled: Bool) {
-      (try row.decode(), try row.decodeIfPresent(), try row.decode())
+    static func decode(_ row: inout Row) throws -> Answer {
+      let words = try row.decode([String].self).map { text in
+        guard let word = Word(rawValue: text) else { throw UnknownValue(description: "\(text) is no outcome") }
+        return word
+      }
+      let heldUntil = try row.decodeIfPresent(Timestamp.self)
+      let isRescheduled = try row.decode(Bool.self)
+      let ids = try row.decodeIfPresent([UUID].self)?.compactMap { ReservationID($0) }
+      var refusals: [Word: Outcome] = [.keyReused: .keyReused, .customerMissing: .customerRequired]
+      if let stockLeft = try StockLeft(&row) { refusals[.tooFew] = .insufficientStock(stockLeft) }
+      let startsAt = try row.decodeIfPresent(Timestamp.self)
+      let startsIn = try row.decodeIfPresent(Int64.self)
+      if let startsAt, let startsIn {
+        refusals[.notStarted] = .saleNotStarted(startsAt: startsAt, in: .microseconds(startsIn))
+      }
+      if let endsAt = try row.decodeIfPresent(Timestamp.self) { refusals[.ended] = .saleEnded(endsAt: endsAt) }
+      if let maximum = try row.decodeIfPresent(Int32.self) { refusals[.tooMany] = .quantityAboveLimit(maximum) }
+      if let maximum = try row.decodeIfPresent(Int32.self) { refusals[.customerLimit] = .customerLimitReached(maximum) }
+      return Answer(
+        words: words, heldUntil: heldUntil, isRescheduled: isRescheduled, ids: ids, refusals: refusals)
     }
+  }
+}
+
+extension ReserveHold.Outcome {
+  fileprivate var asReplay: Self {
+    if case .held(let hold, _) = self { .held(hold, isReplay: true) } else { self }
   }
 }

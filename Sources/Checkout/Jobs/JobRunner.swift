@@ -2,8 +2,8 @@ import Logging
 import Postgres
 import ServiceLifecycle
 
-/// Expires holds and orders in time, by the jobs in `scheduled_jobs`. Every server runs one; a job goes to whoever
-/// claims it first.
+/// Expires holds and orders in time, and removes what is old, by the jobs in `scheduled_jobs`. Every server runs one; a
+/// job goes to whoever claims it first.
 ///
 /// Nothing that clients are told depends on it: reads count lapsed holds as available, and reservations reclaim them.
 ///
@@ -22,14 +22,16 @@ struct JobRunner: Service {
 
   private let database: Pool
   private let listener: ConnectionConfiguration
+  private let retention: Retention
   private let logger: Logger
   private let alarm = Alarm()
   /// Announcements not yet sent; one stands for all.
   private let announcements = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-  init(database: Pool, listener: ConnectionConfiguration, logger: Logger) {
+  init(database: Pool, listener: ConnectionConfiguration, retention: Retention, logger: Logger) {
     self.database = database
     self.listener = listener
+    self.retention = retention
     self.logger = logger
   }
 
@@ -68,9 +70,9 @@ struct JobRunner: Service {
   /// - Returns: how long until the next job is due, nil when there is none.
   private func runDueJobs() async throws -> Duration? {
     while true {
-      let run = try await database.transact(RunNextJob(batchSize: Self.batchSize))[0]
-      guard let expired = run.expired else { return run.untilNext }
-      logger.debug("job done", metadata: ["expired": "\(expired)"])
+      let run = try await database.transact(RunNextJob(batchSize: Self.batchSize, retention: retention))[0]
+      guard let job = run.job else { return run.untilNext }
+      logger.debug("job done", metadata: ["kind": "\(job.kind)", "rows": "\(job.rowsDone)", "late": "\(job.late)"])
       if Task.isCancelled { return nil }
     }
   }
@@ -90,17 +92,41 @@ struct JobRunner: Service {
     }
   }
 
+  /// What a job did.
+  private struct Job {
+    let kind: String
+    let productID: Int32
+    /// How long after its time it started.
+    let late: Duration
+    /// Holds or orders that it expired, or rows that it removed.
+    let rowsDone: Int32
+    let isStockChanged: Bool
+  }
+
   private struct RunNextJob: PreparedStatement {
     static let name = "run_next_job"
-    static let sql = "select * from run_next_job($1::integer)"
+    static let sql = "select * from run_next_job($1::integer, $2::bigint, $3::bigint, $4::bigint)"
     let batchSize: Int32
+    let retention: Retention
 
     func bind(to parameters: inout Parameters) {
       parameters.append(batchSize)
+      parameters.append(Int64(retention.idempotencyKeys / .microseconds(1)))
+      parameters.append(Int64(retention.holds / .microseconds(1)))
+      parameters.append(Int64(retention.parkedEvents / .microseconds(1)))
     }
 
-    static func decode(_ row: inout Row) throws -> (expired: Int32?, untilNext: Duration?) {
-      (try row.decodeIfPresent(), try row.decodeIfPresent(Int64.self).map { .microseconds($0) })
+    static func decode(_ row: inout Row) throws -> (job: Job?, untilNext: Duration?) {
+      let kind = try row.decodeIfPresent(String.self)
+      let productID = try row.decodeIfPresent(Int32.self)
+      let late = try row.decodeIfPresent(Int64.self).map { Duration.microseconds($0) }
+      let rowsDone = try row.decodeIfPresent(Int32.self)
+      let isStockChanged = try row.decodeIfPresent(Bool.self)
+      let untilNext = try row.decodeIfPresent(Int64.self).map { Duration.microseconds($0) }
+      guard let kind, let productID, let late, let rowsDone, let isStockChanged else { return (nil, untilNext) }
+      let job = Job(
+        kind: kind, productID: productID, late: late, rowsDone: rowsDone, isStockChanged: isStockChanged)
+      return (job, untilNext)
     }
   }
 

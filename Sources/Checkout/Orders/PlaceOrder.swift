@@ -3,61 +3,80 @@ import Postgres
 
 /// Turns a hold into an order, once.
 public struct PlaceOrder: BatchedUseCase {
+  struct Request: Sendable, Equatable {
+    let holdID: ReservationID
+    let idempotencyKey: String?
+  }
+
   public enum Outcome: Sendable, Equatable {
-    case placed(Order)
+    /// - Parameter isReplay: the order was placed by an earlier request under the same key.
+    case placed(Order, isReplay: Bool)
     case holdNotFound
     case alreadyOrdered
     case holdExpired
     case holdReleased
+    /// Another request came under the same key before.
+    case keyReused
   }
 
   let database: Pool
   let jobs: JobRunner
   let timeToLive: Duration
 
-  func lane(of holdID: ReservationID) -> Int32 { holdID.productID }
+  func lane(of request: Request) -> Int32 { request.holdID.productID }
 
-  func execute(_ holdIDs: [ReservationID], lane productID: Int32) async throws -> [Outcome] {
-    let statement = Statement(productID: productID, holdIDs: holdIDs.map(\.uuid), timeToLive: timeToLive)
-    let results = try await database.transact(statement)
-    if results.contains(where: \.isRescheduled) { jobs.announce() }
-    var byID = Dictionary(uniqueKeysWithValues: results.map { ($0.holdID, $0.outcome) })
-    return holdIDs.map { id in
-      guard let outcome = byID[id] else { return .holdNotFound }
-      // Of several requests for one hold in a batch the first places the order; to the others it exists already.
-      if case .placed = outcome { byID[id] = .alreadyOrdered }
-      return outcome
+  func execute(_ requests: [Request], lane productID: Int32) async throws -> [Outcome] {
+    try await executeInRounds(requests, key: \.idempotencyKey, asReplay: \.asReplay) { round in
+      let answers = try await database.transact(
+        Statement(productID: productID, requests: round, timeToLive: timeToLive))
+      guard answers.count == round.count else { throw UnknownValue(description: "\(answers.count) outcomes") }
+      if answers.contains(where: \.isRescheduled) { jobs.announce() }
+      return answers.map(\.outcome)
     }
+  }
+
+  /// What the database says to one request.
+  private enum Word: String {
+    case placed, replayed, expired, released
+    case keyReused = "key_reused"
+    case notFound = "not_found"
+    case alreadyOrdered = "already_ordered"
   }
 
   private struct Statement: PreparedStatement {
     static let name = "place_orders"
-    static let sql = "select * from place_orders($1::integer, $2::uuid[], $3::bigint)"
+    static let sql = "select * from place_orders($1::integer, $2::uuid[], $3::text[], $4::bigint)"
     let productID: Int32
-    let holdIDs: [UUID]
+    let requests: [Request]
     let timeToLive: Duration
 
     func bind(to parameters: inout Parameters) {
       parameters.append(productID)
-      parameters.append(holdIDs)
+      parameters.append(requests.map(\.holdID.uuid))
+      parameters.append(requests.keys(\.idempotencyKey))
       parameters.append(Int64(timeToLive / .microseconds(1)))
     }
 
-    static func decode(
-      _ row: inout Row
-    ) throws -> (holdID: ReservationID, outcome: Outcome, isRescheduled: Bool) {
-      let holdID = try row.decodeReservationID()
-      let isPlaced = try row.decode(Bool.self)
-      let status = try row.decodeCase(Hold.Status.self)
+    static func decode(_ row: inout Row) throws -> (outcome: Outcome, isRescheduled: Bool) {
+      let word = try row.decodeCase(Word.self)
       let isRescheduled = try row.decode(Bool.self)
+      let id = try row.decodeReservationID()
       let outcome: Outcome =
-        switch status {
-        case .ordered: isPlaced ? .placed(try Order(id: holdID, &row)) : .alreadyOrdered
+        switch word {
+        case .placed, .replayed: .placed(try Order(id: id, &row), isReplay: word == .replayed)
+        case .alreadyOrdered: .alreadyOrdered
         case .expired: .holdExpired
         case .released: .holdReleased
-        case .active: throw UnknownValue(description: "an active hold was left without an order")
+        case .notFound: .holdNotFound
+        case .keyReused: .keyReused
         }
-      return (holdID, outcome, isRescheduled)
+      return (outcome, isRescheduled)
     }
+  }
+}
+
+extension PlaceOrder.Outcome {
+  fileprivate var asReplay: Self {
+    if case .placed(let order, _) = self { .placed(order, isReplay: true) } else { self }
   }
 }

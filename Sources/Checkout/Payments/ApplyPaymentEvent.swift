@@ -14,30 +14,11 @@ public struct ApplyPaymentEvent: BatchedUseCase {
 
   func lane(of event: PaymentEvent) -> Int32 { event.orderID.productID }
 
-  /// Concurrent duplicates share one execution, so that a key that is delivered over and over occupies one place in one
-  /// batch. The first is told the effect, the others that it is a replay.
+  /// Concurrent duplicates share one execution: the first is told the effect, the others that it is a replay.
   func execute(_ events: [PaymentEvent], lane productID: Int32) async throws -> [Outcome] {
-    var outcomes = [Outcome?](repeating: nil, count: events.count)
-    var waiting = Array(events.indices)
-    while !waiting.isEmpty {
-      // A round has each key once. Other payloads under a key wait for the next round, which finds the key taken.
-      var firstByKey: [String: Int] = [:]
-      var round: [Int] = []
-      for index in waiting where firstByKey[events[index].idempotencyKey] == nil {
-        firstByKey[events[index].idempotencyKey] = index
-        round.append(index)
-      }
-      let results = try await database.transact(Statement(productID: productID, events: round.map { events[$0] }))
-      for (index, outcome) in zip(round, results) { outcomes[index] = outcome }
-      waiting = waiting.filter { index in
-        let first = firstByKey[events[index].idempotencyKey]!
-        if index == first { return false }
-        guard events[index] == events[first] else { return true }
-        outcomes[index] = outcomes[first]!.asReplay
-        return false
-      }
+    try await executeInRounds(events, key: \.idempotencyKey, asReplay: \.asReplay) { round in
+      try await database.transact(Statement(productID: productID, events: round))
     }
-    return outcomes.map { $0! }
   }
 
   private struct Statement: PreparedStatement {

@@ -1,24 +1,77 @@
+import FoundationEssentials
 import Postgres
 
-/// Lists the newest payment events with their verdicts.
+/// A page of payment events, newest first.
+public struct PaymentEventPage: Sendable {
+  public let events: [RecordedPaymentEvent]
+  /// Where the next page begins; nil on the last one.
+  public let next: Cursor?
+
+  /// The last event of a page. Opaque to clients.
+  public struct Cursor: Sendable, Equatable {
+    let receivedAt: Timestamp
+    let idempotencyKey: String
+
+    init(after event: RecordedPaymentEvent) {
+      receivedAt = event.receivedAt
+      idempotencyKey = event.event.idempotencyKey
+    }
+
+    /// Base64 in the alphabet for URLs (RFC 4648, section 5), without padding.
+    public var text: String {
+      Data("\(receivedAt.microsecondsSince1970) \(idempotencyKey)".utf8).base64EncodedString()
+        .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+
+    /// Nil when it is no cursor of ours.
+    public init?(text: String) {
+      let base64 = text.replacing("-", with: "+").replacing("_", with: "/")
+      let padding = String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
+      guard let data = Data(base64Encoded: base64 + padding), let plain = String(validating: data, as: UTF8.self),
+        let space = plain.firstIndex(of: " "), let microseconds = Int64(plain[..<space]),
+        // What PostgreSQL can take: a cursor is never newer than the events, nor older than this software.
+        0..<Self.endOfTime ~= microseconds
+      else { return nil }
+      let key = plain[plain.index(after: space)...]
+      guard 1...255 ~= key.unicodeScalars.count, !key.unicodeScalars.contains("\0") else { return nil }
+      receivedAt = Timestamp(microsecondsSince1970: microseconds)
+      idempotencyKey = String(key)
+    }
+
+    /// The year 10000.
+    private static let endOfTime: Int64 = 253_402_300_800_000_000
+  }
+}
+
+/// Lists payment events with their verdicts, newest first, from behind `cursor`.
 struct ListPaymentEvents: PreparedStatement {
   static let name = "list_payment_events"
-  static let sql = "select * from list_payment_events($1::integer)"
+  static let sql = "select * from list_payment_events($1::text, $2::timestamptz, $3::text, $4::integer)"
   static let isCancellable = true
 
-  /// Bounds the answer: more than anybody reads at once.
-  static let maximumCount: Int32 = 100
+  /// Events on a page: more than anybody reads at once, few enough to be sent at once.
+  static let pageSize = 100
+
+  let verdict: PaymentEvent.Verdict?
+  let cursor: PaymentEventPage.Cursor?
 
   func bind(to parameters: inout Parameters) {
-    parameters.append(Self.maximumCount)
+    parameters.append(verdict?.rawValue)
+    parameters.append(cursor?.receivedAt)
+    parameters.append(cursor?.idempotencyKey)
+    parameters.append(Int32(Self.pageSize + 1))
   }
 
   static func decode(_ row: inout Row) throws -> RecordedPaymentEvent {
-    let event = PaymentEvent(
-      idempotencyKey: try row.decode(), orderID: try row.decodeReservationID(), status: try row.decodeCase(),
-      amount: try row.decodeIfPresent(), currency: try row.decodeIfPresent())
-    return RecordedPaymentEvent(
-      event: event, verdict: try row.decodeCase(), orderStatus: try row.decodeCaseIfPresent(),
-      receivedAt: try row.decode())
+    try RecordedPaymentEvent(&row)
+  }
+
+  /// - Throws: `PostgresError`, `CancellationError`.
+  func page(from database: Pool) async throws -> PaymentEventPage {
+    // One more than fits tells whether there is another page.
+    let found = try await database.execute(self)
+    let events = Array(found.prefix(Self.pageSize))
+    return PaymentEventPage(
+      events: events, next: found.count > events.count ? events.last.map { .init(after: $0) } : nil)
   }
 }

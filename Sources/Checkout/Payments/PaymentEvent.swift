@@ -24,7 +24,7 @@ public struct PaymentEvent: Sendable, Hashable {
   }
 
   /// What an event did.
-  public enum Verdict: String, Sendable {
+  public enum Verdict: String, Sendable, CaseIterable {
     /// A pending order was paid or cancelled.
     case applied
     /// The order does not exist yet; the transaction that places it applies the event.
@@ -47,4 +47,18 @@ public struct RecordedPaymentEvent: Sendable {
   /// The order's status after the verdict; nil while the event is parked.
   public let orderStatus: Order.Status?
   public let receivedAt: Timestamp
+  /// When an operator said that the money was given back.
+  public let settledAt: Timestamp?
+}
+
+extension RecordedPaymentEvent {
+  /// Reads the columns of `list_payment_events` and `settle_refund`.
+  init(_ row: inout Row) throws {
+    let event = PaymentEvent(
+      idempotencyKey: try row.decode(), orderID: try row.decodeReservationID(), status: try row.decodeCase(),
+      amount: try row.decodeIfPresent(), currency: try row.decodeIfPresent())
+    self.init(
+      event: event, verdict: try row.decodeCase(), orderStatus: try row.decodeCaseIfPresent(),
+      receivedAt: try row.decode(), settledAt: try row.decodeIfPresent())
+  }
 }

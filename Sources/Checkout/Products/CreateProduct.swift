@@ -3,17 +3,28 @@ import Postgres
 /// Puts a product on sale, all of its stock available. Yields the product's id.
 public struct CreateProduct: PreparedStatement {
   public static let name = "create_product"
-  public static let sql = "select * from create_product($1::integer, $2::text, $3::integer, $4::text, $5::integer)"
+  public static let sql = """
+    select * from create_product(
+      $1::integer, $2::text, $3::integer, $4::text, $5::integer,
+      $6::timestamptz, $7::timestamptz, $8::integer, $9::integer)
+    """
 
   /// The product that demonstrations and README examples buy.
   public static let demonstration = CreateProduct(
     onlyAsFirst: 1, name: "Hoodie", price: 5000, currency: "USD", stock: 100)
+
+  /// In Unicode scalars.
+  public static let maximumNameLength = 200
 
   private let onlyAsFirst: Int32?
   private let productName: String
   private let price: Int32
   private let currency: String
   private let stock: Int32
+  private let startsAt: Timestamp?
+  private let endsAt: Timestamp?
+  private let maximumQuantityPerHold: Int32?
+  private let maximumPerCustomer: Int32?
 
   /// - Parameters:
   ///   - onlyAsFirst: an id for the product, which is then made only if there is none at all.
@@ -21,12 +32,23 @@ public struct CreateProduct: PreparedStatement {
   ///   - price: in minor units of the currency, at least 1.
   ///   - currency: three capital letters, ISO 4217.
   ///   - stock: in units, at least 1.
-  public init(onlyAsFirst: Int32? = nil, name: String, price: Int32, currency: String, stock: Int32) {
+  ///   - startsAt: when the sale begins; nil for at once.
+  ///   - endsAt: when the sale ends, after `startsAt`; nil for never.
+  ///   - maximumQuantityPerHold: at least 1; nil for no limit.
+  ///   - maximumPerCustomer: units in active holds and live orders of one customer, at least 1; nil for no limit.
+  public init(
+    onlyAsFirst: Int32? = nil, name: String, price: Int32, currency: String, stock: Int32, startsAt: Timestamp? = nil,
+    endsAt: Timestamp? = nil, maximumQuantityPerHold: Int32? = nil, maximumPerCustomer: Int32? = nil
+  ) {
     self.onlyAsFirst = onlyAsFirst
     self.productName = name
     self.price = price
     self.currency = currency
     self.stock = stock
+    self.startsAt = startsAt
+    self.endsAt = endsAt
+    self.maximumQuantityPerHold = maximumQuantityPerHold
+    self.maximumPerCustomer = maximumPerCustomer
   }
 
   public func bind(to parameters: inout Parameters) {
@@ -35,6 +57,10 @@ public struct CreateProduct: PreparedStatement {
     parameters.append(price)
     parameters.append(currency)
     parameters.append(stock)
+    parameters.append(startsAt)
+    parameters.append(endsAt)
+    parameters.append(maximumQuantityPerHold)
+    parameters.append(maximumPerCustomer)
   }
 
   public static func decode(_ row: inout Row) throws -> Int32 {

@@ -47,7 +47,9 @@ struct ReadProducts: BatchedUseCase {
     static func decode(_ row: inout Row) throws -> Product {
       Product(
         id: try row.decode(), name: try row.decode(), price: try row.decode(), currency: try row.decode(),
-        totalStock: try row.decode(), availableStock: try row.decode())
+        totalStock: try row.decode(), availableStock: try row.decode(), status: try row.decodeCase(),
+        startsAt: try row.decodeIfPresent(), endsAt: try row.decodeIfPresent(),
+        maximumQuantityPerHold: try row.decodeIfPresent(), maximumPerCustomer: try row.decodeIfPresent())
     }
   }
 }

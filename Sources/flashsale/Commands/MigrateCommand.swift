@@ -11,6 +11,11 @@ struct MigrateCommand: AsyncParsableCommand {
   var status = false
   @Flag(help: "Add the demonstration product if there is no product.")
   var seed = false
+  @Option(
+    help: "Let this role serve: call the functions, and nothing else. Made if there is none. Environment: SERVER_ROLE.")
+  var serverRole: String?
+  @Option(help: "The password for that role; best given in the environment, as SERVER_ROLE_PASSWORD.")
+  var serverRolePassword: String?
   @OptionGroup var database: DatabaseOptions
 
   func validate() throws {
@@ -18,11 +23,15 @@ struct MigrateCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let configuration = try database.settings.database()
+    let settings = Settings(flags: [
+      "DATABASE_URL": database.databaseURL, "SERVER_ROLE": serverRole, "SERVER_ROLE_PASSWORD": serverRolePassword,
+    ])
+    let configuration = try settings.database()
     if status {
       try await printStatus(configuration)
     } else {
-      for file in try await migrateDatabase(configuration, seed: seed) { print("applied \(file)") }
+      let applied = try await migrateDatabase(configuration, seed: seed, serverRole: settings.serverRole())
+      for file in applied { print("applied \(file)") }
       print("the schema is up to date")
     }
   }
@@ -40,8 +49,10 @@ struct MigrateCommand: AsyncParsableCommand {
 
 /// - Returns: what was applied.
 @discardableResult
-func migrateDatabase(_ configuration: ConnectionConfiguration, seed: Bool) async throws -> [String] {
-  let applied = try await Migrator(configuration).migrate()
+func migrateDatabase(
+  _ configuration: ConnectionConfiguration, seed: Bool, serverRole: ServerRole? = nil
+) async throws -> [String] {
+  let applied = try await Migrator(configuration).migrate(serverRole: serverRole)
   if seed {
     try await withPool(configuration) { _ = try await $0.execute(CreateProduct.demonstration) }
   }

@@ -72,8 +72,10 @@ struct ProductCommand: AsyncParsableCommand {
       }
       switch results.first {
       case nil: throw Failure("there is no product \(id)")
-      case false?: throw Failure("product \(id) has fewer units available than that; the rest is in holds and orders")
-      case true?: print("done")
+      case .insufficientStock(let left)?:
+        throw Failure("product \(id) has \(left.available) units available; the rest is in holds and orders")
+      case .tooMany?: throw Failure("product \(id) would have more than \(Int32.max) units")
+      case .done?: print("done")
       }
     }
   }

@@ -11,7 +11,8 @@ func withDurableDatabase(_ body: @Sendable (_ url: String) async throws -> Void)
     directory: temporaryDirectory(), ephemeral: true,
     logger: Logger(label: "postgres") { _ in SwiftLogNoOpLogHandler() }
   ) { postgres in
-    _ = try await Migrator(ConnectionConfiguration(url: postgres.databaseURL())).migrate()
+    _ = try await Migrator(ConnectionConfiguration(url: postgres.databaseURL())).migrate(
+      serverRole: TestDatabases.serverRole)
     try await body(postgres.databaseURL())
   }
 }

@@ -1,0 +1,66 @@
+import Checkout
+import Foundation
+import HTTPTypes
+import Hummingbird
+
+/// `GET /api/admin/payment-events` and `POST /api/admin/payment-events/{idempotency_key}/settle`.
+struct AdminPaymentRoutes {
+  let checkout: Checkout
+
+  func add(to router: RouterGroup<AppContext>) {
+    router.get(use: list)
+      .post(":idempotency_key/settle", use: settle)
+  }
+
+  @Sendable private func list(_ request: Request, context: AppContext) async throws -> Response {
+    let query = request.uri.queryParameters
+    var errors: [Problem.InvalidMember] = []
+    var verdict: PaymentEvent.Verdict?
+    if let text = query["verdict"] {
+      verdict = PaymentEvent.Verdict(rawValue: String(text))
+      if verdict == nil {
+        let words = PaymentEvent.Verdict.allCases.map(\.rawValue).joined(separator: ", ")
+        errors.append(Problem.InvalidMember(pointer: "/verdict", detail: "must be one of: \(words)"))
+      }
+    }
+    var cursor: PaymentEventPage.Cursor?
+    if let text = query["cursor"] {
+      cursor = PaymentEventPage.Cursor(text: String(text))
+      if cursor == nil {
+        errors.append(Problem.InvalidMember(pointer: "/cursor", detail: "must be a next_cursor of another page"))
+      }
+    }
+    guard errors.isEmpty else { throw Problem.validation(errors) }
+    let page = try await checkout.paymentEvents(verdict: verdict, from: cursor)
+    return .json { json in
+      json.add("payment_events", page.events) { $1.add($0) }
+      json.add("next_cursor", page.next?.text)
+    }
+  }
+
+  @Sendable private func settle(_ request: Request, context: AppContext) async throws -> Response {
+    guard let key = context.parameters.get("idempotency_key")?.removingPercentEncoding,
+      1...255 ~= key.unicodeScalars.count, !key.unicodeScalars.contains("\0"),
+      let settled = try await checkout.settleRefund(idempotencyKey: key)
+    else { throw Problem.notFound("payment event") }
+    guard settled.settledAt != nil else {
+      throw Problem(
+        .refundNotDue, "The event's verdict is \(settled.verdict.rawValue), so there is nothing to give back for it.")
+    }
+    return .json { $0.add(settled) }
+  }
+}
+
+extension JSONObject {
+  fileprivate mutating func add(_ recorded: RecordedPaymentEvent) {
+    add("idempotency_key", recorded.event.idempotencyKey)
+    add("order_id", recorded.event.orderID.orderText)
+    add("status", recorded.event.status.rawValue)
+    add("amount", recorded.event.amount)
+    add("currency", recorded.event.currency)
+    add("verdict", recorded.verdict.rawValue)
+    add("order_status", recorded.orderStatus?.rawValue)
+    add("received_at", recorded.receivedAt.rfc3339)
+    add("settled_at", recorded.settledAt?.rfc3339)
+  }
+}

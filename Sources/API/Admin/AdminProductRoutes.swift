@@ -1,0 +1,136 @@
+import Checkout
+import HTTPTypes
+import Hummingbird
+import Postgres
+
+/// `POST /api/admin/products`, `PATCH /api/admin/products/{id}` and `POST /api/admin/products/{id}/stock`.
+struct AdminProductRoutes {
+  let checkout: Checkout
+  let bodies: RequestBodies
+
+  func add(to router: RouterGroup<AppContext>) {
+    router.post(use: create)
+      .patch(":id", use: update)
+      .post(":id/stock", use: restock)
+  }
+
+  @Sendable private func create(_ request: Request, context: AppContext) async throws -> Response {
+    let body = try await bodies.decode(CreateBody.self, from: request)
+    let product = try await checkout.createProduct(body.product)
+    return .json(status: .created, headers: .made("/api/products/\(product.id)")) { $0.add(product) }
+  }
+
+  @Sendable private func update(_ request: Request, context: AppContext) async throws -> Response {
+    let body = try await bodies.decode(UpdateBody.self, from: request)
+    guard let id = context.productID else { throw Problem.notFound("product") }
+    guard let isDone = try await checkout.updateProduct(body.changes(of: id)) else { throw Problem.notFound("product") }
+    guard isDone else { throw Problem.validation("/ends_at", MemberReader<UpdateBody.CodingKeys>.endsBeforeStart) }
+    return try await show(id)
+  }
+
+  @Sendable private func restock(_ request: Request, context: AppContext) async throws -> Response {
+    let body = try await bodies.decode(RestockBody.self, from: request)
+    guard let id = context.productID else { throw Problem.notFound("product") }
+    switch try await checkout.restockProduct(RestockProduct(productID: id, delta: body.delta)) {
+    case .done: return try await show(id)
+    case .insufficientStock(let left): throw Problem.insufficientStock(left)
+    case .tooMany: throw Problem.validation("/delta", "would make a total stock above \(Int32.max)")
+    case nil: throw Problem.notFound("product")
+    }
+  }
+
+  private func show(_ id: Int32) async throws -> Response {
+    guard let product = try await checkout.product(id) else { throw Problem.notFound("product") }
+    return .json { $0.add(product) }
+  }
+}
+
+private struct CreateBody: Decodable {
+  let product: CreateProduct
+
+  private enum CodingKeys: String, CodingKey {
+    case name, price, currency
+    case totalStock = "total_stock"
+    case startsAt = "starts_at"
+    case endsAt = "ends_at"
+    case maximumQuantityPerHold = "max_quantity_per_hold"
+    case maximumPerCustomer = "max_per_customer"
+  }
+
+  init(from decoder: any Decoder) throws {
+    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+    let name = members.string(.name, maximumLength: CreateProduct.maximumNameLength)
+    let price = members.positiveInteger(.price)
+    let currency = members.currency(.currency)
+    let stock = members.positiveInteger(.totalStock)
+    let startsAt = members.ifPresent(.startsAt) { $0.timestamp($1) }
+    let endsAt = members.ifPresent(.endsAt) { $0.timestamp($1) }
+    if let startsAt, let endsAt, startsAt >= endsAt {
+      members.refuse(.endsAt, MemberReader<CodingKeys>.endsBeforeStart)
+    }
+    let maximumQuantityPerHold = members.ifPresent(.maximumQuantityPerHold) { $0.positiveInteger($1) }
+    let maximumPerCustomer = members.ifPresent(.maximumPerCustomer) { $0.positiveInteger($1) }
+    let valid = try members.require(name, price, currency, stock)
+    product = CreateProduct(
+      name: valid.0, price: valid.1, currency: valid.2, stock: valid.3, startsAt: startsAt, endsAt: endsAt,
+      maximumQuantityPerHold: maximumQuantityPerHold, maximumPerCustomer: maximumPerCustomer)
+  }
+}
+
+/// A merge patch (RFC 7396) of what can be changed.
+private struct UpdateBody: Decodable {
+  private let name: String?
+  private let price: Int32?
+  private let startsAt: UpdateProduct.Change<Timestamp>
+  private let endsAt: UpdateProduct.Change<Timestamp>
+  private let maximumQuantityPerHold: UpdateProduct.Change<Int32>
+  private let maximumPerCustomer: UpdateProduct.Change<Int32>
+
+  enum CodingKeys: String, CodingKey {
+    case name, price
+    case startsAt = "starts_at"
+    case endsAt = "ends_at"
+    case maximumQuantityPerHold = "max_quantity_per_hold"
+    case maximumPerCustomer = "max_per_customer"
+  }
+
+  init(from decoder: any Decoder) throws {
+    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+    // What every product has cannot be taken away: null is a wrong value here.
+    name = members.contains(.name) ? members.string(.name, maximumLength: CreateProduct.maximumNameLength) : nil
+    price = members.contains(.price) ? members.positiveInteger(.price) : nil
+    startsAt = members.change(.startsAt) { $0.timestamp($1) }
+    endsAt = members.change(.endsAt) { $0.timestamp($1) }
+    maximumQuantityPerHold = members.change(.maximumQuantityPerHold) { $0.positiveInteger($1) }
+    maximumPerCustomer = members.change(.maximumPerCustomer) { $0.positiveInteger($1) }
+    try members.requireValid()
+  }
+
+  func changes(of productID: Int32) -> UpdateProduct {
+    var changes = UpdateProduct(productID: productID)
+    changes.productName = name
+    changes.price = price
+    changes.startsAt = startsAt
+    changes.endsAt = endsAt
+    changes.maximumQuantityPerHold = maximumQuantityPerHold
+    changes.maximumPerCustomer = maximumPerCustomer
+    return changes
+  }
+}
+
+private struct RestockBody: Decodable {
+  let delta: Int32
+
+  private enum CodingKeys: CodingKey {
+    case delta
+  }
+
+  init(from decoder: any Decoder) throws {
+    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+    delta = try members.require(members.difference(.delta))
+  }
+}
+
+extension MemberReader {
+  fileprivate static var endsBeforeStart: String { "must be after starts_at" }
+}

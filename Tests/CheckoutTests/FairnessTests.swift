@@ -1,0 +1,205 @@
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+@Suite struct FairnessTests {
+  private static func product(
+    stock: Int32 = 10, startsIn: Int64? = nil, endsIn: Int64? = nil, perHold: Int32? = nil, perCustomer: Int32? = nil,
+    in checkout: Checkout, _ pool: Pool
+  ) async throws -> Product {
+    let now = try await pool.integer("select (extract(epoch from clock_timestamp()) * 1000)::bigint")
+    func timestamp(_ seconds: Int64?) -> Timestamp? {
+      seconds.map { Timestamp(microsecondsSince1970: (now + $0 * 1000) * 1000) }
+    }
+    return try await checkout.createProduct(
+      CreateProduct(
+        name: "Cap", price: 100, currency: "USD", stock: stock, startsAt: timestamp(startsIn),
+        endsAt: timestamp(endsIn),
+        maximumQuantityPerHold: perHold, maximumPerCustomer: perCustomer))
+  }
+
+  @Test func aSaleHasAWindowByTheDatabasesClock() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let early = try await Self.product(startsIn: 100, endsIn: 200, in: checkout, pool)
+        #expect(early.status == .upcoming)
+        guard
+          case .saleNotStarted(let startsAt, let wait) = try await checkout.reserveHold(
+            productID: early.id, quantity: 1)
+        else { throw Unexpected("no refusal") }
+        #expect(startsAt == early.startsAt)
+        #expect(.seconds(90)...(.seconds(100)) ~= wait)
+        let late = try await Self.product(startsIn: -200, endsIn: -100, in: checkout, pool)
+        #expect(late.status == .ended)
+        let endsAt = try #require(late.endsAt)
+        #expect(try await checkout.reserveHold(productID: late.id, quantity: 1) == .saleEnded(endsAt: endsAt))
+        let open = try await Self.product(startsIn: -100, endsIn: 100, in: checkout, pool)
+        #expect(open.status == .onSale)
+        let hold = try await checkout.hold(1, of: open)
+        // What was held in time goes on after the end.
+        try await pool.run("update products set ends_at = clock_timestamp() where id = \(open.id)")
+        _ = try await checkout.order(hold)
+      }
+    }
+  }
+
+  @Test func aHoldHasAtMostSoManyUnits() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await Self.product(perHold: 2, in: checkout, pool)
+        #expect(try await checkout.reserveHold(productID: product.id, quantity: 3) == .quantityAboveLimit(2))
+        _ = try await checkout.hold(2, of: product)
+      }
+    }
+  }
+
+  @Test func unitsInHoldsAndOrdersCountUntilTheyAreGivenBack() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await Self.product(stock: 100, perCustomer: 3, in: checkout, pool)
+        func reserve(_ quantity: Int32, _ customer: String? = "ada") async throws -> ReserveHold.Outcome {
+          try await checkout.reserveHold(productID: product.id, quantity: quantity, customerID: customer)
+        }
+        func hold(_ quantity: Int32) async throws -> Hold {
+          guard case .held(let hold, _) = try await reserve(quantity) else { throw Unexpected("no hold") }
+          return hold
+        }
+        #expect(try await reserve(1, nil) == .customerRequired)
+        #expect(try await reserve(4) == .customerLimitReached(3))
+        let order = try await checkout.order(hold(2))
+        let first = try await hold(1)
+        #expect(try await reserve(1) == .customerLimitReached(3))
+        guard case .held = try await reserve(3, "bob") else { throw Unexpected("bob has his own limit") }
+
+        _ = try await checkout.releaseHold(first.id)
+        let second = try await hold(1)
+        try await pool.run("update holds set expires_at = clock_timestamp() where id = '\(second.id.uuidText)'")
+        let third = try await hold(1)
+        #expect(try await reserve(1) == .customerLimitReached(3))
+        _ = try await checkout.pay(order.id, .failed, key: "failed")
+        #expect(try await reserve(3) == .customerLimitReached(3))
+        _ = try await hold(2)
+        _ = try await checkout.pay(try await checkout.order(third).id, key: "paid")
+        #expect(try await reserve(1) == .customerLimitReached(3))
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// In order of arrival, in one batch: what is refused does not count, be it for the stock or for the limit.
+  @Test func aBatchGrantsEachCustomerWhatFits() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await Self.product(stock: 7, perCustomer: 3, in: checkout, pool)
+        let requests: [(String, Int32)] = [("a", 2), ("b", 3), ("a", 2), ("a", 1), ("c", 3), ("b", 1), ("d", 1)]
+        let outcomes = try await pool.holding("select from products for update") { commit in
+          // A batch of one that waits for the row, behind which the others gather.
+          let first = Task { try await checkout.reserveHold(productID: product.id, quantity: 1, customerID: "first") }
+          try await pool.untilBlocked(1)
+          var callers: [Task<ReserveHold.Outcome, any Error>] = []
+          for (customer, quantity) in requests {
+            callers.append(
+              Task { try await checkout.reserveHold(productID: product.id, quantity: quantity, customerID: customer) })
+            while checkout.waitingReservations(of: product.id) < callers.count { await Task.yield() }
+          }
+          try await commit()
+          _ = try await first.value
+          var outcomes: [String] = []
+          for caller in callers {
+            switch try await caller.value {
+            case .held: outcomes.append("held")
+            case .customerLimitReached: outcomes.append("limit")
+            case .insufficientStock: outcomes.append("stock")
+            case let other: outcomes.append("\(other)")
+            }
+          }
+          return outcomes
+        }
+        #expect(outcomes == ["held", "held", "limit", "held", "stock", "limit", "stock"])
+        #expect(try await checkout.availableStock(product) == 0)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// The other server's transaction is under way: to count what the customer has before it has committed would let the
+  /// customer have both.
+  @Test func aCustomerOnTwoServersAtOnceStaysWithinTheLimit() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await Self.product(perCustomer: 3, in: checkout, pool)
+        let outcome = try await pool.holding(
+          "select reserve_holds(\(product.id), array[gen_random_uuid()], '{2}', 60000000, null, '{ada}', '{1}')"
+        ) { commit in
+          async let outcome = checkout.reserveHold(productID: product.id, quantity: 2, customerID: "ada")
+          try await pool.untilBlocked(1)
+          try await commit()
+          return try await outcome
+        }
+        #expect(outcome == .customerLimitReached(3))
+        #expect(try await checkout.availableStock(product) == 8)
+      }
+    }
+  }
+
+  @Test func aRefusalSaysWhatMayComeBack() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let product = try await checkout.newProduct(stock: 5)
+        _ = try await checkout.order(1, of: product)
+        let first = try await checkout.hold(2, of: product)
+        _ = try await checkout.hold(1, of: product)
+        guard case .insufficientStock(let left) = try await checkout.reserveHold(productID: product.id, quantity: 2)
+        else { throw Unexpected("no refusal") }
+        #expect(left.available == 1)
+        #expect(left.held == 3)
+        #expect(left.nextReleaseAt == first.expiresAt)
+        let wait = try #require(left.nextReleaseIn)
+        #expect(.seconds(100)...(.seconds(120)) ~= wait)
+
+        let last = try await checkout.hold(1, of: product)
+        #expect(try await checkout.product(product.id)?.status == .reservedOut)
+        for hold in [first, last] { _ = try await checkout.order(hold) }
+        _ = try await checkout.order(1, of: try await checkout.newProduct(stock: 1))
+        let soldOut = try await checkout.newProduct(stock: 1)
+        _ = try await checkout.order(1, of: soldOut)
+        #expect(try await checkout.product(soldOut.id)?.status == .soldOut)
+        guard case .insufficientStock(let none) = try await checkout.reserveHold(productID: soldOut.id, quantity: 1)
+        else { throw Unexpected("no refusal") }
+        #expect(none.held == 0 && none.nextReleaseAt == nil && none.nextReleaseIn == nil)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func aProductCanBeChangedWhileItIsOnSale() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await Self.product(startsIn: -100, endsIn: 100, perHold: 2, in: checkout, pool)
+        var changes = UpdateProduct(productID: product.id)
+        changes.price = 250
+        changes.maximumQuantityPerHold = .set(nil)
+        #expect(try await checkout.updateProduct(changes) == true)
+        let changed = try #require(try await checkout.product(product.id))
+        #expect(changed.price == 250 && changed.name == "Cap" && changed.maximumQuantityPerHold == nil)
+        #expect(changed.endsAt == product.endsAt)
+        changes.endsAt = .set(product.startsAt)
+        changes.price = 1
+        #expect(try await checkout.updateProduct(changes) == false)
+        #expect(try await checkout.product(product.id)?.price == 250)
+        #expect(try await checkout.updateProduct(UpdateProduct(productID: 99)) == nil)
+
+        _ = try await checkout.hold(4, of: product)
+        let cut = try await checkout.restockProduct(RestockProduct(productID: product.id, delta: -7))
+        guard case .insufficientStock(let left) = cut else { throw Unexpected("\(String(describing: cut))") }
+        #expect(left.available == 6 && left.held == 4)
+        #expect(try await checkout.restockProduct(RestockProduct(productID: product.id, delta: -6)) == .done)
+        #expect(try await checkout.restockProduct(RestockProduct(productID: product.id, delta: .max)) == .tooMany)
+        #expect(try await checkout.availableStock(product) == 0)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+}

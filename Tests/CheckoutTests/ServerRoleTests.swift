@@ -1,0 +1,65 @@
+import Checkout
+import Postgres
+import TestSupport
+import Testing
+
+@Suite struct ServerRoleTests {
+  /// What a server must not do, beside what `withCheckout` shows it can.
+  @Test(arguments: [
+    "select * from holds", "select * from products", "update products set available_stock = 1",
+    "insert into scheduled_jobs values (1, 'expire_holds', now())", "delete from payment_events",
+    "create table public.t (i integer)", "create function public.f() returns int language sql as 'select 1'",
+    "select expire_holds(1, 1)", "select settle_payment_event(1, null, 'success', 1, 'USD')",
+    "update schema_files set checksum = ''", "drop function read_products",
+  ])
+  func aServersRoleIsRefused(statement: String) async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
+      let error = await #expect(throws: PostgresError.self) { try await pool.run(statement) }
+      guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
+      #expect(refusal.sqlState == "42501")
+      await pool.close()
+    }
+  }
+
+  /// A table of the caller's own must not stand in for one of the checkout.
+  @Test func theSearchPathOfFunctionsIsFixed() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
+      try await pool.run("create temporary table products (id integer); insert into pg_temp.products values (7)")
+      #expect(try await pool.integer("select count(*) from read_products(null)") == 0)
+      let unfixed = try await pool.integer(
+        """
+        select count(*) from pg_proc
+        where pronamespace = 'public'::regnamespace and prosecdef
+          and proconfig is distinct from array['search_path=public, pg_temp']
+        """)
+      #expect(unfixed == 0)
+      await pool.close()
+    }
+  }
+
+  @Test func othersCanCallNothing() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      let open = try await pool.integer(
+        """
+        select count(*) from pg_proc p cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+        where p.pronamespace = 'public'::regnamespace and a.grantee = 0
+        """)
+      #expect(open == 0)
+      await pool.close()
+    }
+  }
+
+  @Test func accessOutlivesTheReplacementOfAFunction() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await pool.run("update schema_files set checksum = 'old' where name = 'read_products'")
+      #expect(try await Migrator(ConnectionConfiguration(url: url)).migrate() == ["read_products"])
+      let products = try await withCheckout(on: url) { checkout, _ in try await checkout.products() }
+      #expect(products.isEmpty)
+      await pool.close()
+    }
+  }
+}

@@ -1,0 +1,21 @@
+-- Notes that the money of a payment event was given back outside. Returns the event, with settled_at only if its money
+-- was due: a refund_due, or a success of the wrong amount. Again changes nothing. No row for an unknown key.
+create or replace function settle_refund(p_idempotency_key text)
+returns table (
+    idempotency_key text, order_id uuid, status text, amount bigint, currency text,
+    verdict text, order_status text, received_at timestamptz, settled_at timestamptz)
+language plpgsql
+security definer set search_path = public, pg_temp
+as $$
+begin
+    update payment_events e
+    set settled_at = clock_timestamp()
+    where e.idempotency_key = p_idempotency_key and e.settled_at is null
+      and (e.verdict = 'refund_due' or (e.verdict = 'amount_mismatch' and e.status = 'success'));
+    return query
+    select e.idempotency_key, e.order_id, e.status, e.amount, e.currency,
+           e.verdict, e.order_status, e.received_at, e.settled_at
+    from payment_events e
+    where e.idempotency_key = p_idempotency_key;
+end
+$$;
