@@ -15,6 +15,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
 let package = Package(
@@ -30,6 +31,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
@@ -47,6 +49,7 @@ let package = Package(
       dependencies: [
         "Checkout", "Postgres", crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, serviceLifecycle,
       ],
+      resources: [.embedInCode("OpenAPI/openapi.yaml")],
       swiftSettings: strict),
     .target(
       name: "Checkout",
@@ -66,7 +69,7 @@ let package = Package(
     .testTarget(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
     .testTarget(name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "APITests", dependencies: ["API", "Checkout", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "APITests", dependencies: ["API", "Checkout", "TestSupport", yams], swiftSettings: strict),
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(

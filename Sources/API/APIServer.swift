@@ -56,6 +56,7 @@ public struct APIServer: Service {
       .add(to: api.group("admin").add(middleware: AdminAuthentication(token: configuration.adminToken)))
     HealthRoutes(checkout: checkout).add(to: router)
     ProblemRoutes().add(to: router)
+    OpenAPIRoute().add(to: router)
 
     application = Application(
       responder: router.buildResponder(),

@@ -28,6 +28,11 @@ struct APIClient: Sendable {
       return try decoder.decode(type, from: body)
     }
 
+    /// The members of the object, as Foundation reads them.
+    var members: [String: Any] {
+      (try? JSONSerialization.jsonObject(with: Data(buffer: body))) as? [String: Any] ?? [:]
+    }
+
     /// The slug of a refusal.
     var problem: String? {
       guard headers["content-type"]?.hasPrefix("application/problem+json") == true,
@@ -108,7 +113,10 @@ struct APIClient: Sendable {
     try await send("GET", "/api/admin/invariants")
   }
 
-  func send(_ method: String, _ path: String, _ body: String? = nil) async throws -> Answer {
+  /// - Parameter headers: besides those that every call has.
+  func send(
+    _ method: String, _ path: String, _ body: String? = nil, headers: [(String, String)] = []
+  ) async throws -> Answer {
     var request = HTTPClientRequest(url: url + path)
     request.method = .init(rawValue: method)
     if path.hasPrefix("/api/admin/") {
@@ -118,6 +126,7 @@ struct APIClient: Sendable {
       request.headers.add(name: "content-type", value: "application/json")
       request.body = .bytes(ByteBuffer(string: body))
     }
+    for (name, value) in headers { request.headers.add(name: name, value: value) }
     let response = try await Self.http.execute(request, timeout: .seconds(30))
     return Answer(
       status: response.status.code,

@@ -1,5 +1,6 @@
 import Subprocess
 import Synchronization
+import TestSupport
 import Testing
 
 /// A `flashsale serve` that can be ended, and started again on its port.
@@ -64,13 +65,13 @@ final class ServerProcess: Sendable {
   }
 }
 
-/// Lends servers on one database, and ends them afterwards: in an orderly way, unless `body` threw.
+/// Lends servers on one database, as the role for servers, and ends them afterwards: in an orderly way, unless `body` threw.
 func withServers(
   _ count: Int, on database: String, settings: [String: String] = [:], arguments: [String] = ["--unsigned-webhooks"],
   _ body: ([ServerProcess]) async throws -> Void
 ) async throws {
   let servers = (0..<count).map { _ in
-    ServerProcess(database: database, settings: settings, arguments: arguments)
+    ServerProcess(database: TestDatabases.serverURL(database), settings: settings, arguments: arguments)
   }
   do {
     try await onAll(servers) { try await $0.start() }
