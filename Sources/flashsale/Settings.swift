@@ -93,6 +93,8 @@ struct Settings {
     var configuration = Checkout.Configuration(listener: try listener())
     configuration.holdTimeToLive = try seconds("HOLD_TTL_SECONDS", upTo: 30 * Self.secondsPerDay, default: 120)
     configuration.orderTimeToLive = try seconds("ORDER_TTL_SECONDS", upTo: 30 * Self.secondsPerDay, default: 900)
+    configuration.maximumInFlight = try integer("MAX_IN_FLIGHT", in: 1...1_000_000, default: 4096)
+    configuration.queueTimeout = .milliseconds(try integer("QUEUE_TIMEOUT_MS", in: 1...3_600_000, default: 1000))
     return configuration
   }
 
@@ -110,6 +112,7 @@ struct Settings {
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets),
       adminToken: string("ADMIN_TOKEN"),
       maximumBodyBytes: try integer("MAX_BODY_BYTES", in: 1024...(16 << 20), default: 16 * 1024),
+      requestTimeout: try seconds("REQUEST_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 10),
       idleTimeout: try seconds("IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 60))
   }
 

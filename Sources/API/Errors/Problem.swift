@@ -1,6 +1,7 @@
 import Checkout
 import HTTPTypes
 import Hummingbird
+import NIOCore
 
 /// A refusal or a fault as clients see it: `application/problem+json` (RFC 9457).
 struct Problem: Error {
@@ -9,6 +10,8 @@ struct Problem: Error {
   var invalidMembers: [InvalidMember]?
   var orderID: String?
   var retryAfterSeconds: Int?
+  /// What the resource can be asked instead.
+  var allowedMethods: [HTTPRequest.Method]?
 
   /// A member of the request that does not fit.
   struct InvalidMember {
@@ -20,6 +23,8 @@ struct Problem: Error {
   /// The types of problems; the raw value is the last part of the type's address, `/problems/<slug>`.
   enum Kind: String, CaseIterable {
     case databaseUnavailable = "database-unavailable"
+    case expectationFailed = "expectation-failed"
+    case headersTooLarge = "headers-too-large"
     case holdAlreadyOrdered = "hold-already-ordered"
     case holdExpired = "hold-expired"
     case holdReleased = "hold-released"
@@ -28,11 +33,15 @@ struct Problem: Error {
     case internalError = "internal-error"
     case invalidSignature = "invalid-signature"
     case malformedRequest = "malformed-request"
+    case methodNotAllowed = "method-not-allowed"
     case notFound = "not-found"
     case outcomeUnknown = "outcome-unknown"
+    case overloaded
     case payloadTooLarge = "payload-too-large"
+    case requestTimeout = "request-timeout"
     case shuttingDown = "shutting-down"
     case unauthorized
+    case unsupportedMediaType = "unsupported-media-type"
     case validation
 
     var status: HTTPResponse.Status {
@@ -40,17 +49,24 @@ struct Problem: Error {
       case .malformedRequest: .badRequest
       case .unauthorized, .invalidSignature: .unauthorized
       case .notFound: .notFound
+      case .methodNotAllowed: .methodNotAllowed
+      case .requestTimeout: .requestTimeout
       case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased: .conflict
       case .payloadTooLarge: .contentTooLarge
+      case .unsupportedMediaType: .unsupportedMediaType
+      case .expectationFailed: .expectationFailed
       case .validation, .idempotencyKeyReused: .unprocessableContent
+      case .headersTooLarge: .requestHeaderFieldsTooLarge
       case .internalError: .internalServerError
-      case .databaseUnavailable, .outcomeUnknown, .shuttingDown: .serviceUnavailable
+      case .databaseUnavailable, .outcomeUnknown, .overloaded, .shuttingDown: .serviceUnavailable
       }
     }
 
     var title: String {
       switch self {
       case .databaseUnavailable: "The database cannot be reached"
+      case .expectationFailed: "The expectation cannot be met"
+      case .headersTooLarge: "The headers are too large"
       case .holdAlreadyOrdered: "The hold has become an order"
       case .holdExpired: "The hold has expired"
       case .holdReleased: "The hold was released"
@@ -58,12 +74,16 @@ struct Problem: Error {
       case .insufficientStock: "Not enough stock"
       case .internalError: "Something went wrong here"
       case .invalidSignature: "The signature does not fit"
-      case .malformedRequest: "The body is not a JSON object"
+      case .malformedRequest: "The request cannot be understood"
+      case .methodNotAllowed: "The method does not fit the address"
       case .notFound: "Not found"
       case .outcomeUnknown: "It is not known whether this took effect"
+      case .overloaded: "Too many requests are waiting"
       case .payloadTooLarge: "The body is too large"
+      case .requestTimeout: "The request took too long to arrive"
       case .shuttingDown: "The server is shutting down"
       case .unauthorized: "Not authorized"
+      case .unsupportedMediaType: "The body is of the wrong type"
       case .validation: "Some members are missing or wrong"
       }
     }
@@ -71,18 +91,18 @@ struct Problem: Error {
 
   init(
     _ kind: Kind, _ detail: String, invalidMembers: [InvalidMember]? = nil, orderID: String? = nil,
-    retryAfterSeconds: Int? = nil
+    retryAfterSeconds: Int? = nil, allowedMethods: [HTTPRequest.Method]? = nil
   ) {
     self.kind = kind
     self.detail = detail
     self.invalidMembers = invalidMembers
     self.orderID = orderID
     self.retryAfterSeconds = retryAfterSeconds
+    self.allowedMethods = allowedMethods
   }
 }
 
 extension Problem {
-  static let malformedRequest = Problem(.malformedRequest, "Send one JSON object, encoded as UTF-8, and nothing else.")
   static let insufficientStock = Problem(.insufficientStock, "Fewer units are available than were asked for.")
   static let holdReleased = Problem(.holdReleased, "Its units went back on sale when it was released.")
   static let holdExpired = Problem(.holdExpired, "Its time ran out and its units went back on sale.")
@@ -91,6 +111,20 @@ extension Problem {
   static let invalidSignature = Problem(
     .invalidSignature, "No signature in webhook-signature fits the body, webhook-id and webhook-timestamp.")
   static let unauthorized = Problem(.unauthorized, "Send the admin token as Authorization: Bearer <token>.")
+
+  static let unsupportedMediaType = Problem(.unsupportedMediaType, "Send JSON, with Content-Type: application/json.")
+  static let overloaded = Problem(
+    .overloaded, "Nothing was done. More requests are waiting for the database than it can answer in time.",
+    retryAfterSeconds: 1)
+
+  static func malformedRequest(_ reason: String) -> Problem {
+    Problem(.malformedRequest, "The body is to be one JSON object in UTF-8: \(reason).")
+  }
+
+  static func methodNotAllowed(_ method: HTTPRequest.Method, allowed: [HTTPRequest.Method]) -> Problem {
+    Problem(
+      .methodNotAllowed, "\(method.rawValue) is not for this address; Allow says what is.", allowedMethods: allowed)
+  }
 
   static func notFound(_ what: String) -> Problem {
     Problem(.notFound, "There is no such \(what).")
@@ -111,21 +145,31 @@ extension Problem {
 
 extension Problem {
   var response: Response {
-    var headers = HTTPFields()
-    if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
-    if kind == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-    return .json(status: kind.status, headers: headers, contentType: "application/problem+json") { json in
-      json.add("type", "/problems/" + kind.rawValue)
-      json.add("title", kind.title)
-      json.add("status", kind.status.code)
-      json.add("detail", detail)
-      if let orderID { json.add("order_id", orderID) }
-      if let invalidMembers {
-        json.add("errors", invalidMembers) { member, json in
-          json.add("pointer", member.pointer)
-          json.add("detail", member.detail)
-        }
+    let (headers, body) = content
+    return Response(status: kind.status, headers: headers, body: ResponseBody(byteBuffer: body))
+  }
+
+  /// The header fields and the body of the response.
+  var content: (headers: HTTPFields, body: ByteBuffer) {
+    var json = JSONObject()
+    json.add("type", "/problems/" + kind.rawValue)
+    json.add("title", kind.title)
+    json.add("status", kind.status.code)
+    json.add("detail", detail)
+    if let orderID { json.add("order_id", orderID) }
+    if let invalidMembers {
+      json.add("errors", invalidMembers) { member, json in
+        json.add("pointer", member.pointer)
+        json.add("detail", member.detail)
       }
     }
+    let body = json.finished()
+    var headers: HTTPFields = [
+      .contentType: "application/problem+json", .contentLength: String(body.readableBytes),
+    ]
+    if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
+    if let allowedMethods { headers[.allow] = allowedMethods.map(\.rawValue).joined(separator: ", ") }
+    if kind == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
+    return (headers, body)
   }
 }
