@@ -70,7 +70,9 @@ let package = Package(
     .testTarget(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
     .testTarget(name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "APITests", dependencies: ["API", "Checkout", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "APITests", dependencies: ["API", "Checkout", "TestSupport", crypto, httpTypes, nioCore],
+      swiftSettings: strict),
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(

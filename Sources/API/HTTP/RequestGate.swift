@@ -295,6 +295,8 @@ extension Problem {
       case .headerOverflow:
         Problem(
           .headersTooLarge, "The address and headers have at most \(RequestGate.maximumHeaderBytes) bytes together.")
+      // What the decoder has no better name for is about how the length of the body is told.
+      case .unknown: .malformedHTTP("its headers do not tell the length of its body")
       default: .malformedHTTP("\(error)")
       }
   }

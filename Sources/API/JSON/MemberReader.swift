@@ -71,8 +71,11 @@ struct MemberReader<Key: CodingKey> {
 
   /// The values, if none was missing or wrong.
   ///
+  /// Mutating, so that it sees what went wrong in its own arguments: for a method that only reads, `self` would be copied
+  /// before a call such as `require(members.string(…))` has read the member.
+  ///
   /// - Throws: `Problem.validation` with every error found.
-  func require<each Value>(_ values: repeat (each Value)?) throws -> (repeat each Value) {
+  mutating func require<each Value>(_ values: repeat (each Value)?) throws -> (repeat each Value) {
     guard errors.isEmpty else { throw Problem.validation(errors) }
     func unwrapped<Wrapped>(_ value: Wrapped?) -> Wrapped {
       guard let value else { preconditionFailure("a missing value leaves an error") }
