@@ -13,6 +13,9 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -30,6 +33,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
@@ -47,7 +51,8 @@ let package = Package(
     .target(
       name: "API",
       dependencies: [
-        "Checkout", "Postgres", crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, serviceLifecycle,
+        "Checkout", "Postgres", crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, nioHTTP1, nioHTTPTypes,
+        serviceLifecycle,
       ],
       resources: [.embedInCode("OpenAPI/openapi.yaml")],
       swiftSettings: strict),
@@ -69,14 +74,16 @@ let package = Package(
     .testTarget(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
     .testTarget(name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "APITests", dependencies: ["API", "Checkout", "TestSupport", yams], swiftSettings: strict),
+    .testTarget(
+      name: "APITests", dependencies: ["API", "Checkout", "TestSupport", crypto, httpTypes, nioCore, yams],
+      swiftSettings: strict),
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(
       name: "FlashSaleTests",
       dependencies: [
         "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport",
-        asyncHTTPClient, logging, nioCore, nioFoundation, subprocess,
+        asyncHTTPClient, logging, nioCore, nioFoundation, nioPosix, subprocess,
       ],
       swiftSettings: strict),
 

@@ -17,18 +17,21 @@ public struct APIServer: Service {
     public var adminToken: String?
     /// Larger request bodies are refused.
     public var maximumBodyBytes: Int
+    /// A request that takes longer to arrive, from its first byte to its last, is refused.
+    public var requestTimeout: Duration
     /// A connection without a request for this long is closed.
     public var idleTimeout: Duration
 
     public init(
       host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
-      maximumBodyBytes: Int = 16 * 1024, idleTimeout: Duration = .seconds(60)
+      maximumBodyBytes: Int = 16 * 1024, requestTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60)
     ) {
       self.host = host
       self.port = port
       self.webhookVerifier = webhookVerifier
       self.adminToken = adminToken
       self.maximumBodyBytes = maximumBodyBytes
+      self.requestTimeout = requestTimeout
       self.idleTimeout = idleTimeout
     }
   }
@@ -43,7 +46,7 @@ public struct APIServer: Service {
     checkout: Checkout, configuration: Configuration, logger: Logger,
     onListening: @escaping @Sendable (Int) async -> Void
   ) {
-    let router = Router(context: AppContext.self)
+    let router = Router(context: AppContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RequestIDMiddleware())
     router.add(middleware: ProblemMiddleware())
     let api = router.group("api")
@@ -57,10 +60,18 @@ public struct APIServer: Service {
     HealthRoutes(checkout: checkout).add(to: router)
     ProblemRoutes().add(to: router)
     OpenAPIRoute().add(to: router)
+    router.add(middleware: MethodNotAllowedMiddleware(routes: router.routes))
 
+    let limits = RequestGate.Limits(
+      maximumBodyBytes: configuration.maximumBodyBytes, requestTimeout: TimeAmount(configuration.requestTimeout),
+      idleTimeout: TimeAmount(configuration.idleTimeout))
     application = Application(
       responder: router.buildResponder(),
-      server: .http1(configuration: .init(idleTimeout: TimeAmount(configuration.idleTimeout))),
+      server: .http1(
+        configuration: .init(
+          additionalChannelHandlers: [RequestGate(limits: limits)],
+          httpDecoderConfiguration: .init(
+            maxHeaderFieldSize: RequestGate.maximumHeaderBytes, maxHeaderListSize: RequestGate.maximumHeaderBytes))),
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
       onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },

@@ -22,11 +22,15 @@ protocol BatchedUseCase: Sendable {
 /// What arrives in a lane while its last batch is under way makes up the next batch. There is no timer: an idle lane
 /// sends a batch of one at once, a busy one batches by itself, the more the busier it is. Every batch starts after the
 /// requests in it arrived, so that what it reads is never older than the question.
-final class Batcher<UseCase: BatchedUseCase>: Service {
+final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// Bounds the time for which a batch holds its locks, and the size of its parameters.
   static var maximumBatchSize: Int { 512 }
 
-  private typealias Caller = (request: UseCase.Request, continuation: CheckedContinuation<UseCase.Outcome, any Error>)
+  private struct Caller {
+    let request: UseCase.Request
+    let arrival: ContinuousClock.Instant
+    let continuation: CheckedContinuation<UseCase.Outcome, any Error>
+  }
 
   private struct State {
     /// The callers who wait, by lane. A lane is present, if empty, while a task works it.
@@ -35,19 +39,26 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
   }
 
   private let useCase: UseCase
+  private let admission: Admission
   private let state = Mutex(State())
   private let (busyLanes, busyLanesSink) = AsyncStream.makeStream(of: UseCase.Lane.self)
 
-  init(_ useCase: UseCase) {
+  /// - Parameter admission: bounds the callers of all batchers that share it.
+  init(_ useCase: UseCase, admission: Admission = Admission(limit: .max)) {
     self.useCase = useCase
+    self.admission = admission
   }
 
-  /// Waits for the outcome of the batch that takes up the request. The request is carried out even if the caller's task
-  /// is cancelled meanwhile.
+  /// Waits for the outcome of the batch that takes up the request. Once that has started, the request is carried out even
+  /// if the caller's task is cancelled meanwhile.
   ///
-  /// - Throws: what `execute` throws for the whole batch; `CheckoutError.shuttingDown` after `run` was told to end.
+  /// - Throws: what `execute` throws for the whole batch; `CheckoutError.shuttingDown` after `run` was told to end;
+  ///   `CheckoutError.overloaded` when admission is refused or the wait is ended by `expire`.
   func callAsFunction(_ request: UseCase.Request) async throws -> UseCase.Outcome {
+    guard admission.admit() else { throw CheckoutError.overloaded }
+    defer { admission.leave() }
     let lane = useCase.lane(of: request)
+    let arrival = ContinuousClock.now
     return try await withCheckedThrowingContinuation { continuation in
       let isClosed = state.withLock { state in
         if state.isClosed { return true }
@@ -55,7 +66,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
           state.lanes[lane] = []
           busyLanesSink.yield(lane)
         }
-        state.lanes[lane]!.append((request, continuation))
+        state.lanes[lane]!.append(Caller(request: request, arrival: arrival, continuation: continuation))
         return false
       }
       if isClosed { continuation.resume(throwing: CheckoutError.shuttingDown) }
@@ -84,6 +95,22 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
       return state.lanes.values.joined()
     }
     for caller in forgotten { caller.continuation.resume(throwing: CheckoutError.shuttingDown) }
+  }
+
+  func expire(arrivedBefore cutoff: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+    let (expired, oldest) = state.withLock { state in
+      var expired: [Caller] = []
+      for lane in state.lanes.keys {
+        // In the order of arrival, so the expired are in front.
+        let count = state.lanes[lane]!.prefix { $0.arrival <= cutoff }.count
+        guard count > 0 else { continue }
+        expired += state.lanes[lane]!.prefix(count)
+        state.lanes[lane]!.removeFirst(count)
+      }
+      return (expired, state.lanes.values.compactMap(\.first?.arrival).min())
+    }
+    for caller in expired { caller.continuation.resume(throwing: CheckoutError.overloaded) }
+    return oldest
   }
 
   /// Lanes are announced under the same lock, so every lane that was accepted has been announced before the end is.

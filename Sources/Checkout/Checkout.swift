@@ -13,6 +13,10 @@ public struct Checkout: Service {
     /// How long an order waits for its payment. Above zero.
     public var orderTimeToLive: Duration = .seconds(900)
     public var retention = Retention()
+    /// Requests that wait for a batch, or for the outcome of theirs, at once; the next are refused. At least 1.
+    public var maximumInFlight = 4096
+    /// How long a request waits for its batch to start before it is refused. Above zero.
+    public var queueTimeout: Duration = .seconds(1)
     /// Where jobs listen to be woken. Differs from the pool's database behind a pooler that drops LISTEN.
     public var listener: ConnectionConfiguration
 
@@ -30,6 +34,7 @@ public struct Checkout: Service {
   private let placeOrders: Batcher<PlaceOrder>
   private let readOrders: Batcher<ReadOrder>
   private let applyPaymentEvents: Batcher<ApplyPaymentEvent>
+  private let queueTimeout: Duration
 
   /// - Parameter database: closed when `run` ends.
   public init(database: Pool, configuration: Configuration, logger: Logger) {
@@ -37,29 +42,38 @@ public struct Checkout: Service {
     let jobs = JobRunner(
       database: database, listener: configuration.listener, retention: configuration.retention, logger: logger)
     self.jobs = jobs
-    readProducts = Batcher(ReadProducts(database: database))
+    queueTimeout = configuration.queueTimeout
+    let admission = Admission(limit: configuration.maximumInFlight)
+    readProducts = Batcher(ReadProducts(database: database), admission: admission)
     reserveHolds = Batcher(
-      ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive))
-    releaseHolds = Batcher(ReleaseHold(database: database))
-    readHolds = Batcher(ReadHold(database: database))
+      ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive), admission: admission)
+    releaseHolds = Batcher(ReleaseHold(database: database), admission: admission)
+    readHolds = Batcher(ReadHold(database: database), admission: admission)
     placeOrders = Batcher(
-      PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive))
-    readOrders = Batcher(ReadOrder(database: database))
-    applyPaymentEvents = Batcher(ApplyPaymentEvent(database: database))
+      PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive), admission: admission)
+    readOrders = Batcher(ReadOrder(database: database), admission: admission)
+    applyPaymentEvents = Batcher(ApplyPaymentEvent(database: database), admission: admission)
   }
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
   public func run() async throws {
-    let services: [any Service] = [
-      readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents, jobs,
+    let queues: [any Service & WaitingQueue] = [
+      readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents,
     ]
     try await withThrowingDiscardingTaskGroup { group in
-      for service in services { group.addTask { try await service.run() } }
+      group.addTask { await QueueSweeper(queues: queues, timeout: queueTimeout).run() }
+      try await withThrowingDiscardingTaskGroup { group in
+        for service in queues { group.addTask { try await service.run() } }
+        group.addTask { await jobs.run() }
+      }
+      // Somebody may wait until the last batch has started.
+      group.cancelAll()
     }
     await database.close()
   }
 
-  // All calls below throw `PostgresError` when the database fails them and `CheckoutError` during shutdown.
+  // All calls below throw `PostgresError` when the database fails them and `CheckoutError` during
+  // shutdown and under too much load.
 
   // MARK: Products
 

@@ -2,4 +2,6 @@
 public enum CheckoutError: Error {
   /// The server has begun to shut down; nothing was done.
   case shuttingDown
+  /// Too many requests are waiting, or this one has waited too long; nothing was done.
+  case overloaded
 }

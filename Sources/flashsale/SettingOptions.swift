@@ -40,6 +40,12 @@ struct ServerOptions: ParsableArguments {
   var adminToken: String?
   @Option(help: "Largest request body.")
   var maxBodyBytes: String?
+  @Option(help: "Requests that may wait for the database at once.")
+  var maxInFlight: String?
+  @Option(name: .customLong("queue-timeout-ms"), help: "How long a request may wait for its turn.")
+  var queueTimeoutMilliseconds: String?
+  @Option(help: "How long a request may take to arrive.")
+  var requestTimeoutSeconds: String?
   @Option(help: "A connection without a request for this long is closed.")
   var idleTimeoutSeconds: String?
   @Option(help: "How long shutting down may take.")
@@ -63,6 +69,9 @@ struct ServerOptions: ParsableArguments {
       "WEBHOOK_SECRETS": webhookSecrets,
       "ADMIN_TOKEN": adminToken,
       "MAX_BODY_BYTES": maxBodyBytes,
+      "MAX_IN_FLIGHT": maxInFlight,
+      "QUEUE_TIMEOUT_MS": queueTimeoutMilliseconds,
+      "REQUEST_TIMEOUT_SECONDS": requestTimeoutSeconds,
       "IDLE_TIMEOUT_SECONDS": idleTimeoutSeconds,
       "SHUTDOWN_TIMEOUT_SECONDS": shutdownTimeoutSeconds,
       "LOG_LEVEL": logLevel,

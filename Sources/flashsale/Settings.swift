@@ -97,6 +97,8 @@ struct Settings {
       "IDEMPOTENCY_KEY_TTL_SECONDS", default: 3 * Self.secondsPerDay)
     configuration.retention.holds = try retention("HOLD_RETENTION_SECONDS", default: 7 * Self.secondsPerDay)
     configuration.retention.parkedEvents = try retention("PARKED_EVENT_TTL_SECONDS", default: 30 * Self.secondsPerDay)
+    configuration.maximumInFlight = try integer("MAX_IN_FLIGHT", in: 1...1_000_000, default: 4096)
+    configuration.queueTimeout = .milliseconds(try integer("QUEUE_TIMEOUT_MS", in: 1...3_600_000, default: 1000))
     return configuration
   }
 
@@ -123,6 +125,7 @@ struct Settings {
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets),
       adminToken: string("ADMIN_TOKEN"),
       maximumBodyBytes: try integer("MAX_BODY_BYTES", in: 1024...(16 << 20), default: 16 * 1024),
+      requestTimeout: try seconds("REQUEST_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 10),
       idleTimeout: try seconds("IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 60))
   }
 

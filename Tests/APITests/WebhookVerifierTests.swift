@@ -1,9 +1,11 @@
+import Crypto
 import FoundationEssentials
 import Testing
 
 @testable import API
 
 @Suite struct WebhookVerifierTests {
+  private static let key = SymmetricKey(data: Data(base64Encoded: "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")!)
   private static let secret = WebhookSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")!
   private static let rotated = WebhookSecret("whsec_Zmxhc2hzYWxlLXRyeS1pdC1sb2NhbGx5LW9ubHkhISE=")!
   private static let body = Array(#"{"test": 2432232314}"#.utf8)
@@ -24,27 +26,82 @@ import Testing
     #expect(Self.good == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
   }
 
+  private static let id = "msg_p5jXN8AQM9LWM0D4loKWxJek"
+  private static let byRotated = rotated.signature(id: id, timestamp: sentAt, body: body)
+  private static let stranger = WebhookSecret("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")!
+    .signature(id: id, timestamp: sentAt, body: body)
+
   @Test func acceptsAnySecretAndAnyOfSeveralSignatures() {
-    #expect(isAuthentic(signatures: Self.good))
-    #expect(isAuthentic(signatures: "v1,AAAA v2,BBBB " + Self.good))
-    let other = Self.rotated.signature(
-      id: "msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp: Self.sentAt, body: Self.body)
-    #expect(isAuthentic(signatures: other))
+    for signatures in [
+      Self.good, Self.byRotated, "\(Self.good) \(Self.byRotated)", "\(Self.stranger) \(Self.good)",
+      "\(Self.good) \(Self.stranger)", "v1,AAAA v2,BBBB  \(Self.good) ",
+      "v1a,\(Self.good.dropFirst(3)) \(Self.byRotated)",
+    ] {
+      #expect(isAuthentic(signatures: signatures), "\(signatures)")
+    }
+  }
+
+  @Test func onlyTheSecretsOfTheDayCount() {
+    let verifier = WebhookVerifier(secrets: [Self.rotated])
+    for (signatures, expected) in [(Self.good, false), (Self.byRotated, true)] {
+      let isAuthentic = verifier.isAuthentic(
+        id: Self.id, timestamp: String(Self.sentAt), signatures: signatures, body: Self.body, now: Self.sentAt)
+      #expect(isAuthentic == expected)
+    }
   }
 
   @Test func refusesWhatIsMissingOrChanged() {
-    #expect(!isAuthentic(id: nil, signatures: Self.good))
-    #expect(!isAuthentic(id: "msg_other", signatures: Self.good))
-    #expect(!isAuthentic(timestamp: nil, signatures: Self.good))
-    #expect(!isAuthentic(timestamp: "1614265331", signatures: Self.good))
-    #expect(!isAuthentic(signatures: nil))
-    #expect(!isAuthentic(signatures: ""))
-    #expect(!isAuthentic(signatures: "v2," + Self.good.dropFirst(3)))
-    #expect(!isAuthentic(signatures: Self.good, body: Array(#"{"test":2432232314}"#.utf8)))
-    let stranger = WebhookSecret("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")!
-    #expect(
-      !isAuthentic(
-        signatures: stranger.signature(id: "msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp: Self.sentAt, body: Self.body)))
+    for id in [nil, "", "msg_other", Self.id + " ", Self.id.uppercased()] {
+      #expect(!isAuthentic(id: id, signatures: Self.good))
+    }
+    for timestamp in [nil, "", "1614265331", "16142653300"] {
+      #expect(!isAuthentic(timestamp: timestamp, signatures: Self.good))
+    }
+    // Written otherwise, cut, or with a byte more.
+    for text in [
+      #"{"test":2432232314}"#, #"{"test": 2432232315}"#, #"{"test": 2432232314"#, "{\"test\": 2432232314}\n", "",
+    ] {
+      #expect(!isAuthentic(signatures: Self.good, body: Array(text.utf8)))
+    }
+  }
+
+  @Test func refusesSignaturesThatAreNone() {
+    let code = Self.good.dropFirst("v1,".count)
+    for signatures in [
+      nil, "", " ", "v1", "v1,", Self.stranger, String(code), "v2,\(code)", "V1,\(code)", "v1a,\(code)", "v1:\(code)",
+      ",\(code)",
+      "v1,\(code.dropLast())", "v1,\(code)=", "v1,\(code),", "v1,\(code.prefix(20))\n\(code.dropFirst(20))",
+      "v1, \(code)",
+      "v1,\(code.replacing("/", with: "_").replacing("+", with: "-"))", "v1,\(code.lowercased())",
+      String(Self.good.reversed()),
+    ] {
+      #expect(!isAuthentic(signatures: signatures), "\(signatures ?? "none")")
+    }
+  }
+
+  /// The last digit before the padding has two bits that no decoder looks at.
+  @Test func refusesOtherTextsForTheSameCode() throws {
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    let code = try #require(Data(base64Encoded: String(Self.good.dropFirst("v1,".count))))
+    let twins = alphabet.map { Self.good.dropLast(2) + "\($0)=" }
+      .filter { Data(base64Encoded: String($0.dropFirst("v1,".count))) == code }
+    #expect(twins.count == 4)
+    #expect(twins.filter { isAuthentic(signatures: String($0)) } == [Self.good[...]])
+  }
+
+  @Test func looksAtABoundedNumberOfSignatures() {
+    let others = Array(repeating: Self.stranger, count: WebhookVerifier.maximumSignatures - 1)
+    #expect(isAuthentic(signatures: (others + [Self.good]).joined(separator: " ")))
+    #expect(!isAuthentic(signatures: (others + [Self.stranger, Self.good]).joined(separator: " ")))
+  }
+
+  @Test func idsHaveABoundedLength() {
+    for (length, expected) in [(255, true), (256, false)] {
+      let id = String(repeating: "m", count: length)
+      #expect(
+        isAuthentic(id: id, signatures: Self.secret.signature(id: id, timestamp: Self.sentAt, body: Self.body))
+          == expected)
+    }
   }
 
   @Test func toleratesFiveMinutesEitherWay() {
@@ -53,11 +110,81 @@ import Testing
     }
   }
 
-  @Test(arguments: ["", "abc", "1614265330.0", "9223372036854775807", "-9223372036854775808", "99999999999999999999"])
+  /// Even when they are signed, and at a time that would suit them.
+  @Test(arguments: [
+    "", "abc", "1614265330.0", "+1614265330", " 1614265330", "1614265330 ", "01614265330", "-5", "1e9", "0x60", "１６",
+    "9223372036854775807", "-9223372036854775808", "9223372036854775808", "99999999999999999999",
+    String(repeating: "9", count: 5000),
+  ])
   func refusesTimestampsThatAreNone(timestamp: String) {
-    let signature =
-      Int64(timestamp).map { Self.secret.signature(id: "m", timestamp: $0, body: Self.body) } ?? Self.good
-    #expect(!isAuthentic(id: "m", timestamp: timestamp, signatures: signature))
+    let content = Array("m.\(timestamp).".utf8) + Self.body
+    let code = HMAC<SHA256>.authenticationCode(for: content, using: Self.key)
+    let signatures = "v1," + Data(code).base64EncodedString()
+    for now in [Self.sentAt, 0, .min, .max] as [Int64] {
+      // That one is a time, if no sender will see it.
+      if timestamp == "9223372036854775807", now == .max { continue }
+      #expect(!isAuthentic(id: "m", timestamp: timestamp, signatures: signatures, now: now))
+    }
+  }
+
+  /// A million changes of an event that is authentic, and none of them is.
+  @Test func noRandomChangeIsAuthentic() async {
+    let accepted = await withTaskGroup(of: [String].self) { group in
+      for seed in [1, 2] as [UInt64] { group.addTask { Self.acceptedChanges(count: 500_000, seed: seed) } }
+      return await group.reduce(into: []) { $0 += $1 }
+    }
+    #expect(accepted == [])
+  }
+
+  /// Changes a few bytes of one of an event's parts, again and again, and returns what the verifier accepted of that.
+  private static func acceptedChanges(count: Int, seed: UInt64) -> [String] {
+    let verifier = WebhookVerifier(secrets: [secret])
+    let (id, timestamp, good, body, now) = (id, String(sentAt), good, body, sentAt)
+    let parts = [Array(id.utf8), Array(timestamp.utf8), Array(good.utf8), body]
+    var random = SplitMix64(state: seed)
+    var accepted: [String] = []
+    for _ in 0..<count {
+      let word = random.next()
+      let part = Int(word % 4)
+      var changed = parts[part]
+      for _ in 0...(word >> 8) % 3 { change(&changed, with: random.next()) }
+      let text = part == 3 ? "" : String(decoding: changed, as: UTF8.self)
+      let isAuthentic = verifier.isAuthentic(
+        id: part == 0 ? text : id, timestamp: part == 1 ? text : timestamp, signatures: part == 2 ? text : good,
+        body: part == 3 ? changed : body, now: now)
+      // Two changes may undo each other. And a word more beside the signature that is good does no harm.
+      guard isAuthentic, changed != parts[part], part != 2 || !text.split(separator: " ").contains(good[...]) else {
+        continue
+      }
+      accepted.append("part \(part): \(String(decoding: changed, as: UTF8.self))")
+    }
+    return accepted
+  }
+
+  private static func change(_ bytes: inout [UInt8], with word: UInt64) {
+    let index = Int(word >> 32) % max(1, bytes.count)
+    // Printable, so that most changes look like something that is sent.
+    let byte = UInt8(0x20 + (word >> 16) % 0x5F)
+    switch word % 5 {
+    case 0: bytes.insert(byte, at: index)
+    case 1 where !bytes.isEmpty: bytes.remove(at: index)
+    case 2 where !bytes.isEmpty: bytes[index] ^= 1 << UInt8((word >> 8) % 7)
+    case 3 where !bytes.isEmpty: bytes.swapAt(index, Int(word >> 8) % bytes.count)
+    case _ where !bytes.isEmpty: bytes[index] = byte
+    default: bytes.append(byte)
+    }
+  }
+
+  private struct SplitMix64 {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+      state &+= 0x9E37_79B9_7F4A_7C15
+      var word = state
+      word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+      word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+      return word ^ (word >> 31)
+    }
   }
 
   @Test(arguments: ["", "whsec_", "whsec_?", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])

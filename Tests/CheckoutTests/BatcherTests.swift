@@ -135,4 +135,65 @@ import Testing
     gate.cancel()
     await #expect(throws: CheckoutError.self) { try await batcher(2) }
   }
+
+  @Test func whoWaitedTooLongIsRefusedWhileTheBatchUnderWayGoesOn() async throws {
+    let useCase = Doubling()
+    let batcher = Batcher(useCase)
+    try await running(batcher) { () async throws in
+      async let first = batcher(1)
+      while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+      let late = [Task { try await batcher(2) }, Task { try await batcher(3) }]
+      await waiting(in: batcher, lane: 0, count: 2)
+      let cutoff = ContinuousClock.now
+      let punctual = Task { try await batcher(4) }
+      await waiting(in: batcher, lane: 0, count: 3)
+
+      let oldest = try #require(batcher.expire(arrivedBefore: cutoff))
+      #expect(oldest > cutoff)
+      for task in late { await #expect(throws: CheckoutError.overloaded) { try await task.value } }
+      await useCase.gate.admitOne()
+      await useCase.gate.admitOne()
+      #expect(try await first == 2)
+      #expect(try await punctual.value == 8)
+      #expect(useCase.batches.withLock { $0 } == [[1], [4]])
+      #expect(batcher.expire(arrivedBefore: .now) == nil)
+    }
+  }
+
+  @Test func sweeperEndsWaitsAtTheTimeoutAndNotBefore() async throws {
+    let useCase = Doubling()
+    let batchers = [Batcher(useCase), Batcher(useCase)]
+    let timeout = Duration.milliseconds(50)
+    let sweeper = Task { await QueueSweeper(queues: batchers, timeout: timeout).run() }
+    defer { sweeper.cancel() }
+    // Nobody takes up what waits here.
+    for batcher in batchers {
+      let start = ContinuousClock.now
+      await #expect(throws: CheckoutError.overloaded) { try await batcher(1) }
+      #expect(start.duration(to: .now) >= timeout)
+    }
+    #expect(useCase.batches.withLock { $0 } == [])
+  }
+
+  @Test func admissionCountsAllWhoWaitForAnAnswer() async throws {
+    let useCase = Doubling()
+    let admission = Admission(limit: 2)
+    let (busy, other) = (Batcher(useCase, admission: admission), Batcher(Doubling(), admission: admission))
+    try await running(busy) { () async throws in
+      async let underWay = busy(1)
+      while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+      let inQueue = Task { try await busy(2) }
+      await waiting(in: busy, lane: 0, count: 1)
+      for batcher in [busy, other] { await #expect(throws: CheckoutError.overloaded) { try await batcher(3) } }
+
+      await useCase.gate.admitOne()
+      #expect(try await underWay == 2)
+      let next = Task { try await busy(4) }
+      await waiting(in: busy, lane: 0, count: 1)
+      await useCase.gate.admitOne()
+      await useCase.gate.admitOne()
+      #expect(try await inQueue.value == 4)
+      #expect(try await next.value == 8)
+    }
+  }
 }

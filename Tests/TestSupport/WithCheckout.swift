@@ -14,6 +14,8 @@ public func withCheckout<Result: Sendable>(
   configuration.retention = retention
   configuration.holdTimeToLive = holdTimeToLive
   configuration.orderTimeToLive = orderTimeToLive
+  // Tests make callers wait on purpose; those of the time-out set one.
+  configuration.queueTimeout = .seconds(60)
   var logger = Logger(label: "checkout")
   logger.logLevel = .error
   let checkout = Checkout(database: Pool(connection), configuration: configuration, logger: logger)

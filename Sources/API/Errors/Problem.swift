@@ -10,6 +10,8 @@ struct Problem: Error {
   let detail: String
   /// At least 1: it would be too early at once.
   let retryAfterSeconds: Int?
+  /// What the resource can be asked instead.
+  let allowedMethods: [HTTPRequest.Method]?
   /// Adds what this type of problem has beside the members that all have.
   private let addMembers: @Sendable (inout JSONObject) -> Void
 
@@ -24,6 +26,8 @@ struct Problem: Error {
   enum Kind: String, CaseIterable {
     case customerLimitReached = "customer-limit-reached"
     case databaseUnavailable = "database-unavailable"
+    case expectationFailed = "expectation-failed"
+    case headersTooLarge = "headers-too-large"
     case holdAlreadyOrdered = "hold-already-ordered"
     case holdExpired = "hold-expired"
     case holdReleased = "hold-released"
@@ -32,14 +36,18 @@ struct Problem: Error {
     case internalError = "internal-error"
     case invalidSignature = "invalid-signature"
     case malformedRequest = "malformed-request"
+    case methodNotAllowed = "method-not-allowed"
     case notFound = "not-found"
     case outcomeUnknown = "outcome-unknown"
+    case overloaded
     case payloadTooLarge = "payload-too-large"
     case refundNotDue = "refund-not-due"
+    case requestTimeout = "request-timeout"
     case saleEnded = "sale-ended"
     case saleNotStarted = "sale-not-started"
     case shuttingDown = "shutting-down"
     case unauthorized
+    case unsupportedMediaType = "unsupported-media-type"
     case validation
 
     var status: HTTPResponse.Status {
@@ -50,10 +58,15 @@ struct Problem: Error {
       case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .saleEnded,
         .customerLimitReached, .refundNotDue:
         .conflict
+      case .methodNotAllowed: .methodNotAllowed
+      case .requestTimeout: .requestTimeout
       case .payloadTooLarge: .contentTooLarge
+      case .unsupportedMediaType: .unsupportedMediaType
+      case .expectationFailed: .expectationFailed
       case .validation, .idempotencyKeyReused: .unprocessableContent
+      case .headersTooLarge: .requestHeaderFieldsTooLarge
       case .internalError: .internalServerError
-      case .databaseUnavailable, .outcomeUnknown, .shuttingDown: .serviceUnavailable
+      case .databaseUnavailable, .outcomeUnknown, .overloaded, .shuttingDown: .serviceUnavailable
       }
     }
 
@@ -61,6 +74,8 @@ struct Problem: Error {
       switch self {
       case .customerLimitReached: "The customer has as many as one may have"
       case .databaseUnavailable: "The database cannot be reached"
+      case .expectationFailed: "The expectation cannot be met"
+      case .headersTooLarge: "The headers are too large"
       case .holdAlreadyOrdered: "The hold has become an order"
       case .holdExpired: "The hold has expired"
       case .holdReleased: "The hold was released"
@@ -68,33 +83,37 @@ struct Problem: Error {
       case .insufficientStock: "Not enough stock"
       case .internalError: "Something went wrong here"
       case .invalidSignature: "The signature does not fit"
-      case .malformedRequest: "The body is not a JSON object"
+      case .malformedRequest: "The request cannot be understood"
+      case .methodNotAllowed: "The method does not fit the address"
       case .notFound: "Not found"
       case .outcomeUnknown: "It is not known whether this took effect"
+      case .overloaded: "Too many requests are waiting"
       case .payloadTooLarge: "The body is too large"
       case .refundNotDue: "There is no money to give back"
       case .saleEnded: "The sale is over"
       case .saleNotStarted: "The sale has not started"
+      case .requestTimeout: "The request took too long to arrive"
       case .shuttingDown: "The server is shutting down"
       case .unauthorized: "Not authorized"
+      case .unsupportedMediaType: "The body is of the wrong type"
       case .validation: "Some members are missing or wrong"
       }
     }
   }
 
   init(
-    _ kind: Kind, _ detail: String, retryAfterSeconds: Int? = nil,
+    _ kind: Kind, _ detail: String, retryAfterSeconds: Int? = nil, allowedMethods: [HTTPRequest.Method]? = nil,
     addMembers: @escaping @Sendable (inout JSONObject) -> Void = { _ in }
   ) {
     self.kind = kind
     self.detail = detail
     self.retryAfterSeconds = retryAfterSeconds.map { max(1, $0) }
+    self.allowedMethods = allowedMethods
     self.addMembers = addMembers
   }
 }
 
 extension Problem {
-  static let malformedRequest = Problem(.malformedRequest, "Send one JSON object, encoded as UTF-8, and nothing else.")
   static let holdReleased = Problem(.holdReleased, "Its units went back on sale when it was released.")
   static let holdExpired = Problem(.holdExpired, "Its time ran out and its units went back on sale.")
   static let keyReused = Problem(
@@ -102,6 +121,20 @@ extension Problem {
   static let invalidSignature = Problem(
     .invalidSignature, "No signature in webhook-signature fits the body, webhook-id and webhook-timestamp.")
   static let unauthorized = Problem(.unauthorized, "Send the admin token as Authorization: Bearer <token>.")
+
+  static let unsupportedMediaType = Problem(.unsupportedMediaType, "Send JSON, with Content-Type: application/json.")
+  static let overloaded = Problem(
+    .overloaded, "Nothing was done. More requests are waiting for the database than it can answer in time.",
+    retryAfterSeconds: 1)
+
+  static func malformedRequest(_ reason: String) -> Problem {
+    Problem(.malformedRequest, "The body is to be one JSON object in UTF-8: \(reason).")
+  }
+
+  static func methodNotAllowed(_ method: HTTPRequest.Method, allowed: [HTTPRequest.Method]) -> Problem {
+    Problem(
+      .methodNotAllowed, "\(method.rawValue) is not for this address; Allow says what is.", allowedMethods: allowed)
+  }
 
   static func notFound(_ what: String) -> Problem {
     Problem(.notFound, "There is no such \(what).")
@@ -167,20 +200,25 @@ extension Problem {
   static let contentType = "application/problem+json"
 
   var response: Response {
-    var headers: HTTPFields = [.contentType: Self.contentType]
-    if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
-    if kind == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
+    let (headers, body) = content
     return Response(status: kind.status, headers: headers, body: ResponseBody(byteBuffer: body))
   }
 
-  /// The problem document.
-  var body: ByteBuffer {
+  /// The header fields and the body of the response.
+  var content: (headers: HTTPFields, body: ByteBuffer) {
     var json = JSONObject()
     json.add("type", "/problems/" + kind.rawValue)
     json.add("title", kind.title)
     json.add("status", kind.status.code)
     json.add("detail", detail)
     addMembers(&json)
-    return json.finished()
+    let body = json.finished()
+    var headers: HTTPFields = [
+      .contentType: Self.contentType, .contentLength: String(body.readableBytes),
+    ]
+    if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
+    if let allowedMethods { headers[.allow] = allowedMethods.map(\.rawValue).joined(separator: ", ") }
+    if kind == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
+    return (headers, body)
   }
 }

@@ -19,7 +19,8 @@ struct ProblemMiddleware: RouterMiddleware {
         context.logger.warning("the outcome of a request is unknown", metadata: ["error": "\(error)"])
       default: break
       }
-      return problem.response
+      let response = problem.response
+      return request.method == .head ? response.createHeadResponse() : response
     }
   }
 
@@ -31,7 +32,8 @@ struct ProblemMiddleware: RouterMiddleware {
       Problem(.outcomeUnknown, "The connection to the database broke before it answered.", retryAfterSeconds: 1)
     case let error as PostgresError where error.isDatabaseAway:
       Problem(.databaseUnavailable, "Nothing was done. Try again.", retryAfterSeconds: 1)
-    case is CheckoutError:
+    case CheckoutError.overloaded: .overloaded
+    case CheckoutError.shuttingDown:
       Problem(.shuttingDown, "Nothing was done. Another server will take the request.", retryAfterSeconds: 1)
     default: Problem(.internalError, "The request may or may not have taken effect. The log of the server says more.")
     }

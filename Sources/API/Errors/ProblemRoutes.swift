@@ -22,29 +22,68 @@ extension Problem.Kind {
   fileprivate var explanation: String {
     switch self {
     case .customerLimitReached:
-      "A customer may have max_per_customer units in active holds and live orders of this product. Units that are given "
-        + "back count again."
-    case .databaseUnavailable: "Nothing was done. Repeat the request after the time in Retry-After."
-    case .holdAlreadyOrdered: "A hold becomes at most one order. The member order_id names it."
-    case .holdExpired: "A hold keeps its units until expires_at. Place a new hold if there is still stock."
-    case .holdReleased: "The buyer gave the hold back. Place a new hold if there is still stock."
-    case .idempotencyKeyReused: "A key stands for one request with one body. Use a new key for another one."
-    case .insufficientStock: "Fewer units are available than were asked for. Held units may come back; ask for fewer."
-    case .internalError: "A fault in this server. Its log has the details under the X-Request-Id of the response."
-    case .invalidSignature: "Payment events are signed by the Standard Webhooks scheme, over the raw bytes of the body."
-    case .malformedRequest: "The body must be one JSON object in UTF-8."
-    case .notFound: "There is nothing under this address, or the id is none of ours."
+      "A customer may have max_per_customer units in active holds and live orders of this product. Nothing was held. "
+        + "Units that are given back count again."
+    case .databaseUnavailable:
+      "The server cannot reach its database. Nothing was done. Repeat the request after the time in Retry-After."
+    case .expectationFailed:
+      "The request's Expect header asks for something else than 100-continue. Nothing was done. Leave the header out."
+    case .headersTooLarge:
+      "The address and headers of a request have at most 16 KiB together. Nothing was done, and the connection was closed. "
+        + "Send fewer or shorter headers."
+    case .holdAlreadyOrdered:
+      "The hold has become an order; a hold becomes at most one. The member order_id names it: read or pay that one."
+    case .holdExpired:
+      "A hold keeps its units until expires_at, which has passed. They are back on sale. Place a new hold."
+    case .holdReleased: "The buyer gave the hold back, and its units are back on sale. Place a new hold."
+    case .idempotencyKeyReused:
+      "Another request came under this key before, and a key stands for one request. Nothing was done. "
+        + "Use a new key for another request, or repeat the first one as it was."
+    case .insufficientStock:
+      "Fewer units are available than were asked for. Nothing was held. Ask for fewer, or try again later: "
+        + "units that others hold come back when they are given back or their time runs out."
+    case .internalError:
+      "A fault in this server; the request may or may not have taken effect. "
+        + "The server's log has the details under the X-Request-Id of the response: tell the operator."
+    case .invalidSignature:
+      "The payment event does not prove where it comes from. Nothing was done. Sign it by the Standard Webhooks scheme, "
+        + "over the raw bytes of the body, with a timestamp that is at most five minutes off."
+    case .malformedRequest:
+      "The request is not HTTP as it should be, or its body is not one JSON object in UTF-8. Nothing was done. "
+        + "The member detail says what is wrong: correct the program that sent it."
+    case .methodNotAllowed:
+      "There is something under this address, but it does not take this method. Nothing was done. "
+        + "The header Allow lists the methods that it takes."
+    case .notFound:
+      "There is nothing under this address, or the id is none of ours. Check the address, or the id against the answer "
+        + "that told it."
     case .outcomeUnknown:
-      "The database's answer was lost on the way. Read the hold or the order to see whether the request took effect."
-    case .payloadTooLarge: "No call needs a body this large."
+      "The database's answer was lost on the way, so the request may or may not have taken effect. "
+        + "Read the hold or the order to see which."
+    case .overloaded:
+      "More requests are waiting than the database can answer in time. Nothing was done. "
+        + "Repeat the request after the time in Retry-After."
+    case .payloadTooLarge:
+      "The body is larger than this server takes. Nothing was done, and the connection was closed. Send a smaller one."
     case .refundNotDue:
-      "Only a success whose money has to be given back can be settled: its verdict is refund_due, or amount_mismatch."
-    case .saleEnded: "Holds can be placed until ends_at. Holds and orders that were made in time go on as usual."
+      "Only a success whose money has to be given back can be settled: its verdict is refund_due, or amount_mismatch. "
+        + "Nothing was changed. Check the idempotency key."
+    case .requestTimeout:
+      "The request did not arrive whole within the time that the server allows. Nothing was done, and the connection was "
+        + "closed. Repeat the request, and send all of it at once."
+    case .saleEnded:
+      "Units could be held until ends_at. Nothing was held. Holds and orders that were made in time go on as usual."
     case .saleNotStarted:
-      "Holds can be placed from starts_at on, by the server's clock. Retry-After says how long that is."
-    case .shuttingDown: "Nothing was done. Repeat the request; another server will take it."
-    case .unauthorized: "Admin calls need the server's admin token: Authorization: Bearer <token>."
-    case .validation: "The member errors lists everything that is wrong, each with a JSON pointer."
+      "Units can be held from starts_at on, by the server's clock. Nothing was held. Retry-After says how long that is."
+    case .shuttingDown:
+      "The server is being stopped. Nothing was done. Repeat the request; another server will take it."
+    case .unauthorized:
+      "Admin calls need the server's admin token. Nothing was done. Send it as Authorization: Bearer <token>."
+    case .unsupportedMediaType:
+      "The body is labelled as something else than JSON. Nothing was done. Send JSON, with Content-Type: application/json."
+    case .validation:
+      "Members of the body are missing or wrong. Nothing was done. The member errors lists all of them, each with a "
+        + "JSON pointer and what is expected there."
     }
   }
 }

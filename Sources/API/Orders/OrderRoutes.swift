@@ -51,7 +51,8 @@ private struct PlaceBody: Decodable {
 
   init(from decoder: any Decoder) throws {
     var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
-    holdID = try members.require(members.string(.holdID, maximumLength: Self.maximumIDLength))
+    let holdID = members.string(.holdID, maximumLength: Self.maximumIDLength)
+    self.holdID = try members.require(holdID)
   }
 }
 

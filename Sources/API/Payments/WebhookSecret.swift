@@ -23,11 +23,15 @@ public struct WebhookSecret: Sendable {
     return "v1," + Data(hmac.finalize()).base64EncodedString()
   }
 
-  /// Compares in a time that does not depend on where the two differ.
-  func isValid(_ code: Data, id: String, timestamp: String, body: some DataProtocol) -> Bool {
+  /// The length of a code in Base64: that of 32 bytes.
+  static let encodedCodeLength = 44
+
+  /// Compares in a time that does not depend on where two codes differ.
+  func signs(anyOf codes: [Data], id: String, timestamp: String, body: some DataProtocol) -> Bool {
     var hmac = HMAC<SHA256>(key: key)
     Self.update(&hmac, id: id, timestamp: timestamp, body: body)
-    return hmac.finalize() == code
+    let expected = hmac.finalize()
+    return codes.contains { expected == $0 }
   }
 
   private static func update(_ hmac: inout HMAC<SHA256>, id: String, timestamp: String, body: some DataProtocol) {

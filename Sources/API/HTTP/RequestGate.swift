@@ -1,0 +1,303 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+
+/// Stands between a connection and the router, and lets only whole requests pass, within bounds of size and time.
+///
+/// ```
+///            bytes of a request                        its end
+///    idle ────────────────────────▶ arriving ───────────────────────▶ idle, one more to be answered
+///      │ idle timeout                   │ too large, malformed, too slow
+///      ▼                                ▼
+///    closed ◀──────────────────────── refused: answered after those before it, then the output is closed
+///               client closes, or
+///               the linger bounds
+/// ```
+/// The time for a request to arrive is counted in total, so that a byte now and then does not extend it. Nothing counts
+/// while requests are answered, however long that takes; only a client that takes nothing of an answer is given up.
+final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPRequestPart
+  typealias InboundOut = HTTPRequestPart
+  typealias OutboundIn = HTTPResponsePart
+  typealias OutboundOut = HTTPResponsePart
+
+  struct Limits {
+    var maximumBodyBytes: Int
+    /// From the first byte of a request to its last.
+    var requestTimeout: TimeAmount
+    /// For a connection without a request, and for one whose client takes nothing of an answer.
+    var idleTimeout: TimeAmount
+  }
+
+  /// The request line's address and the header fields, in bytes.
+  static let maximumHeaderBytes = 16 * 1024
+
+  /// Closing a connection on which unread bytes wait resets it, and the reset may overtake the answer. So what comes
+  /// after a refusal is read and dropped for a moment, up to a bound.
+  private static let lingerTime = TimeAmount.seconds(1)
+  private static let lingerBytes = 1 << 20
+
+  private enum Input {
+    case idle
+    /// The head is nil until it is complete.
+    case arriving(head: HTTPRequest?, body: ByteBuffer?)
+    /// - Parameter dropped: bytes that came afterwards.
+    case refused(dropped: Int)
+  }
+
+  private let limits: Limits
+  private var input = Input.idle
+  /// Whether the read under way has completed any part of a request.
+  private var hasReadPart = false
+  /// Requests that passed and whose answers are not written yet.
+  private var unanswered = 0
+  /// A refusal that waits for the answers to earlier requests.
+  private var refusal: HTTPResponseParts?
+  /// The server is shutting down, which those behind are told when the request that is arriving has passed.
+  private var isQuiescing = false
+  private var lastAnswer = NIODeadline.now()
+  private var arrivalTimer: Scheduled<Void>?
+  private var idleTimer: Scheduled<Void>?
+  private var stallTimer: Scheduled<Void>?
+
+  private typealias HTTPResponseParts = (head: HTTPResponse, body: ByteBuffer)
+
+  init(limits: Limits) {
+    self.limits = limits
+  }
+
+  // MARK: Life
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    if context.channel.isActive { scheduleIdleTimer(context, in: limits.idleTimeout) }
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    scheduleIdleTimer(context, in: limits.idleTimeout)
+    context.fireChannelActive()
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    cancelTimers()
+    context.fireChannelInactive()
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    cancelTimers()
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    switch event {
+    case is ChannelShouldQuiesceEvent:
+      if case .arriving = input {
+        isQuiescing = true
+        return
+      }
+    case ChannelEvent.inputClosed:
+      // Nothing can arrive any more; what is being answered is not hurried.
+      arrivalTimer?.cancel()
+      if case .refused = input, refusal == nil { context.close(promise: nil) }
+    default: break
+    }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  // MARK: Requests
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    hasReadPart = true
+    switch (unwrapInboundIn(data), input) {
+    case (.head(let head), .idle), (.head(let head), .arriving(head: nil, _)): receive(head, context)
+    case (.body(let bytes), .arriving(let head?, let body)): receive(bytes, after: body, of: head, context)
+    case (.end(let trailers), .arriving(let head?, let body)): pass(head, body, trailers, context)
+    case (.body(let bytes), .refused): drop(bytes.readableBytes, context)
+    default: break
+    }
+  }
+
+  /// Where a head has not come to its end, the decoder passes nothing on, but this.
+  func channelReadComplete(context: ChannelHandlerContext) {
+    if !hasReadPart, case .idle = input { input = .arriving(head: nil, body: nil) }
+    hasReadPart = false
+    if case .arriving = input, arrivalTimer == nil {
+      arrivalTimer = schedule(context, in: limits.requestTimeout) { gate, context in
+        guard case .arriving(let head, _) = gate.input else { return }
+        gate.refuse(.requestTimeout, head, context)
+      }
+    }
+    context.fireChannelReadComplete()
+  }
+
+  private func receive(_ head: HTTPRequest, _ context: ChannelHandlerContext) {
+    let fields = head.headerFields
+    // The first one is the request's authority; others may only be a smuggler's (RFC 9112, section 3.2).
+    if fields.contains(.host) { return refuse(.malformedHTTP("it has several Host headers"), head, context) }
+    if let length = fields[.contentLength].flatMap({ Int($0) }), length > limits.maximumBodyBytes {
+      return refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
+    }
+    if let expectation = fields[.expect] {
+      guard expectation.lowercased() == "100-continue" else { return refuse(.expectationFailed, head, context) }
+      // It would have to wait for the answers before it; the client goes on without it after a moment.
+      if unanswered == 0 { context.writeAndFlush(wrapOutboundOut(.head(.init(status: .continue))), promise: nil) }
+    }
+    var head = head
+    // The decoder stops after a request that asks for another protocol, which none here speaks.
+    if fields.contains(.upgrade) || head.method == .connect { head.headerFields[.connection] = "close" }
+    input = .arriving(head: head, body: nil)
+  }
+
+  private func receive(
+    _ bytes: ByteBuffer, after body: ByteBuffer?, of head: HTTPRequest, _ context: ChannelHandlerContext
+  ) {
+    guard (body?.readableBytes ?? 0) + bytes.readableBytes <= limits.maximumBodyBytes else {
+      return refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
+    }
+    guard var body else {
+      input = .arriving(head: head, body: bytes)
+      return
+    }
+    // Not copied by the append: nobody else has it meanwhile.
+    input = .idle
+    body.writeImmutableBuffer(bytes)
+    input = .arriving(head: head, body: body)
+  }
+
+  private func pass(
+    _ head: HTTPRequest, _ body: ByteBuffer?, _ trailers: HTTPFields?, _ context: ChannelHandlerContext
+  ) {
+    arrivalTimer?.cancel()
+    arrivalTimer = nil
+    input = .idle
+    unanswered += 1
+    context.fireChannelRead(wrapInboundOut(.head(head)))
+    if let body { context.fireChannelRead(wrapInboundOut(.body(body))) }
+    context.fireChannelRead(wrapInboundOut(.end(trailers)))
+    if isQuiescing {
+      isQuiescing = false
+      context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    switch (error, input) {
+    case (ByteToMessageDecoderError.dataReceivedInErrorState(_, let bytes), .refused):
+      drop(bytes.readableBytes, context)
+    case (_ as HTTPParserError, .refused): break
+    case (let error as HTTPParserError, _):
+      guard case .arriving(let head, _) = input else { return refuse(.init(error), nil, context) }
+      refuse(.init(error), head, context)
+    default: context.fireErrorCaught(error)
+    }
+  }
+
+  // MARK: Refusals
+
+  private func refuse(_ problem: Problem, _ head: HTTPRequest?, _ context: ChannelHandlerContext) {
+    arrivalTimer?.cancel()
+    input = .refused(dropped: 0)
+    var (headers, body) = problem.content
+    headers[.connection] = "close"
+    headers[.xRequestID] = RequestID.ofRequest(with: head?.headerFields ?? [:])
+    refusal = (HTTPResponse(status: problem.kind.status, headerFields: headers), body)
+    if unanswered == 0 { writeRefusal(context) }
+  }
+
+  private func writeRefusal(_ context: ChannelHandlerContext) {
+    guard let refusal else { return }
+    self.refusal = nil
+    context.write(wrapOutboundOut(.head(refusal.head)), promise: nil)
+    context.write(wrapOutboundOut(.body(refusal.body)), promise: nil)
+    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    context.close(mode: .output, promise: nil)
+    _ = schedule(context, in: Self.lingerTime) { _, context in context.close(promise: nil) }
+  }
+
+  private func drop(_ count: Int, _ context: ChannelHandlerContext) {
+    guard case .refused(let dropped) = input else { return }
+    input = .refused(dropped: dropped + count)
+    if refusal == nil, dropped + count > Self.lingerBytes { context.close(promise: nil) }
+  }
+
+  // MARK: Answers
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    context.write(data, promise: promise)
+    guard case .end = unwrapOutboundIn(data) else { return }
+    unanswered -= 1
+    guard unanswered == 0 else { return }
+    lastAnswer = .now()
+    if refusal != nil {
+      writeRefusal(context)
+    } else if idleTimer == nil {
+      scheduleIdleTimer(context, in: limits.idleTimeout)
+    }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    stallTimer?.cancel()
+    stallTimer =
+      context.channel.isWritable
+      ? nil : schedule(context, in: limits.idleTimeout) { _, context in context.close(promise: nil) }
+    context.fireChannelWritabilityChanged()
+  }
+
+  // MARK: Timers
+
+  /// One timer for as long as requests come often enough; it looks at the time of the last answer when it fires.
+  private func scheduleIdleTimer(_ context: ChannelHandlerContext, in delay: TimeAmount) {
+    idleTimer = schedule(context, in: delay) { gate, context in
+      gate.idleTimer = nil
+      // Otherwise the next answer schedules it again.
+      guard gate.unanswered == 0, case .idle = gate.input else { return }
+      let rest = gate.lastAnswer + gate.limits.idleTimeout - .now()
+      if rest <= .zero {
+        context.close(promise: nil)
+      } else {
+        gate.scheduleIdleTimer(context, in: rest)
+      }
+    }
+  }
+
+  private func schedule(
+    _ context: ChannelHandlerContext, in delay: TimeAmount,
+    _ action: @escaping (RequestGate, ChannelHandlerContext) -> Void
+  ) -> Scheduled<Void> {
+    // Handlers run on their channel's event loop.
+    context.eventLoop.assumeIsolated().scheduleTask(in: delay) { action(self, context) }
+  }
+
+  private func cancelTimers() {
+    for timer in [arrivalTimer, idleTimer, stallTimer] { timer?.cancel() }
+  }
+}
+
+@available(*, unavailable)
+extension RequestGate: Sendable {}
+
+extension HTTPField.Name {
+  fileprivate static let host = Self("Host")!
+}
+
+extension Problem {
+  fileprivate static let expectationFailed = Problem(
+    .expectationFailed, "The only expectation that is met is 100-continue.")
+  fileprivate static let requestTimeout = Problem(
+    .requestTimeout, "The request did not arrive whole in time. Nothing was done.")
+
+  fileprivate static func malformedHTTP(_ reason: String) -> Problem {
+    Problem(.malformedRequest, "This is not a request that HTTP/1.1 knows: \(reason).")
+  }
+
+  fileprivate init(_ error: HTTPParserError) {
+    self =
+      switch error {
+      case .headerOverflow:
+        Problem(
+          .headersTooLarge, "The address and headers have at most \(RequestGate.maximumHeaderBytes) bytes together.")
+      // What the decoder has no better name for is about how the length of the body is told.
+      case .unknown: .malformedHTTP("its headers do not tell the length of its body")
+      default: .malformedHTTP("\(error)")
+      }
+  }
+}

@@ -1,0 +1,230 @@
+import FoundationEssentials
+
+/// Checks, in one pass over the bytes, that a text is one JSON object (RFC 8259) in UTF-8 (RFC 3629), without surrogates
+/// that lack their other half, without a member that occurs twice, and not nested too deeply.
+///
+/// Foundation's decoder looks only at what it is asked for. It takes `{"quantity":1,}`, `{"quantity":1,"x":--1}`, texts in
+/// UTF-16, and 1e0 for an integer; of two members with one name it takes the first, where others on the way take the last.
+struct JSONSyntax {
+  /// Containers within each other, the object itself included.
+  static let maximumDepth = 32
+
+  /// What is wrong, and where.
+  struct Violation: Error {
+    let reason: String
+    /// In bytes from the start.
+    let offset: Int
+  }
+
+  /// The object's own members whose values are numbers with a fraction or an exponent, which are not integers even when
+  /// their value is whole.
+  private(set) var fractionalMembers: Set<String> = []
+
+  private let bytes: UnsafeRawBufferPointer
+  private var position = 0
+  /// Where the names of the object's own members are, quotes included.
+  private var names: [Range<Int>] = []
+
+  /// - Throws: `Violation`.
+  init(checking bytes: UnsafeRawBufferPointer) throws {
+    self.bytes = bytes
+    skipSpace()
+    guard next == UInt8(ascii: "{") else { throw violation("it is not an object") }
+    try scanObject(depth: 1)
+    skipSpace()
+    guard position == bytes.count else { throw violation("something follows the object") }
+    try checkNames()
+  }
+
+  // MARK: Values
+
+  private mutating func scanValue(depth: Int) throws {
+    switch next {
+    case UInt8(ascii: "{"): try scanObject(depth: depth + 1)
+    case UInt8(ascii: "["): try scanArray(depth: depth + 1)
+    case UInt8(ascii: "\""): try scanString()
+    case UInt8(ascii: "t"): try scanWord("true")
+    case UInt8(ascii: "f"): try scanWord("false")
+    case UInt8(ascii: "n"): try scanWord("null")
+    default: try scanNumber()
+    }
+  }
+
+  /// Stands on the brace.
+  private mutating func scanObject(depth: Int) throws {
+    guard depth <= Self.maximumDepth else { throw violation("it is nested past \(Self.maximumDepth) levels") }
+    position += 1
+    skipSpace()
+    if take(UInt8(ascii: "}")) { return }
+    repeat {
+      skipSpace()
+      guard next == UInt8(ascii: "\"") else { throw violation("a member's name is missing") }
+      let start = position
+      try scanString()
+      let name = start..<position
+      if depth == 1 { names.append(name) }
+      skipSpace()
+      guard take(UInt8(ascii: ":")) else { throw violation("a colon is missing") }
+      skipSpace()
+      let value = position
+      try scanValue(depth: depth)
+      if depth == 1, isFractionalNumber(value..<position) { try fractionalMembers.insert(text(of: name)) }
+      skipSpace()
+    } while take(UInt8(ascii: ","))
+    guard take(UInt8(ascii: "}")) else { throw violation("a comma or closing brace is missing") }
+  }
+
+  /// Stands on the bracket.
+  private mutating func scanArray(depth: Int) throws {
+    guard depth <= Self.maximumDepth else { throw violation("it is nested past \(Self.maximumDepth) levels") }
+    position += 1
+    skipSpace()
+    if take(UInt8(ascii: "]")) { return }
+    repeat {
+      skipSpace()
+      try scanValue(depth: depth)
+      skipSpace()
+    } while take(UInt8(ascii: ","))
+    guard take(UInt8(ascii: "]")) else { throw violation("a comma or closing bracket is missing") }
+  }
+
+  private mutating func scanWord(_ word: StaticString) throws {
+    for index in 0..<word.utf8CodeUnitCount where !take(word.utf8Start[index]) { throw violation("a value is wrong") }
+  }
+
+  private mutating func scanNumber() throws {
+    _ = take(UInt8(ascii: "-"))
+    if !take(UInt8(ascii: "0")) { try scanDigits() }
+    if take(UInt8(ascii: ".")) { try scanDigits() }
+    if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
+      if !take(UInt8(ascii: "-")) { _ = take(UInt8(ascii: "+")) }
+      try scanDigits()
+    }
+  }
+
+  /// At least one.
+  private mutating func scanDigits() throws {
+    let start = position
+    while let byte = next, UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte { position += 1 }
+    guard position > start else { throw violation("a value is wrong") }
+  }
+
+  private func isFractionalNumber(_ value: Range<Int>) -> Bool {
+    let first = bytes[value.lowerBound]
+    guard first == UInt8(ascii: "-") || UInt8(ascii: "0")...UInt8(ascii: "9") ~= first else { return false }
+    return bytes[value].contains { $0 == UInt8(ascii: ".") || $0 | 0x20 == UInt8(ascii: "e") }
+  }
+
+  // MARK: Strings
+
+  /// Stands on the opening quote.
+  private mutating func scanString() throws {
+    position += 1
+    while let byte = next {
+      switch byte {
+      case UInt8(ascii: "\""):
+        position += 1
+        return
+      case UInt8(ascii: "\\"): try scanEscape()
+      case 0..<0x20: throw violation("a control character is not escaped")
+      case 0..<0x80: position += 1
+      default: try scanMultibyteScalar(first: byte)
+      }
+    }
+    throw violation("a string has no end")
+  }
+
+  private mutating func scanEscape() throws {
+    position += 1
+    switch next {
+    case UInt8(ascii: "u"):
+      position += 1
+      let unit = try scanHexadecimal()
+      if 0xDC00..<0xE000 ~= unit { throw violation("a surrogate lacks its other half") }
+      guard 0xD800..<0xDC00 ~= unit else { return }
+      guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")), 0xDC00..<0xE000 ~= (try scanHexadecimal()) else {
+        throw violation("a surrogate lacks its other half")
+      }
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
+      UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+      position += 1
+    default: throw violation("an escape is wrong")
+    }
+  }
+
+  private mutating func scanHexadecimal() throws -> UInt16 {
+    var unit: UInt16 = 0
+    for _ in 0..<4 {
+      guard let byte = next, let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else {
+        throw violation("an escape is wrong")
+      }
+      unit = unit << 4 | UInt16(digit)
+      position += 1
+    }
+    return unit
+  }
+
+  /// The well-formed sequences of RFC 3629, section 4: none longer than need be, no surrogates, nothing past U+10FFFF.
+  private mutating func scanMultibyteScalar(first: UInt8) throws {
+    let (length, second): (Int, ClosedRange<UInt8>) =
+      switch first {
+      case 0xC2...0xDF: (2, 0x80...0xBF)
+      case 0xE0: (3, 0xA0...0xBF)
+      case 0xED: (3, 0x80...0x9F)
+      case 0xE1...0xEF: (3, 0x80...0xBF)
+      case 0xF0: (4, 0x90...0xBF)
+      case 0xF1...0xF3: (4, 0x80...0xBF)
+      case 0xF4: (4, 0x80...0x8F)
+      default: throw violation("it is not UTF-8")
+      }
+    guard position + length <= bytes.count, second ~= bytes[position + 1],
+      bytes[(position + 2)..<(position + length)].allSatisfy({ 0x80...0xBF ~= $0 })
+    else { throw violation("it is not UTF-8") }
+    position += length
+  }
+
+  // MARK: Names
+
+  /// As many names as are compared with each other; more are hashed, or 16 KiB of them would take a while.
+  private static let comparedNames = 16
+
+  private func checkNames() throws {
+    let isUnique =
+      if names.count <= Self.comparedNames, !names.contains(where: { bytes[$0].contains(UInt8(ascii: "\\")) }) {
+        !names.indices.contains { index in
+          names[..<index].contains { bytes[$0].elementsEqual(bytes[names[index]]) }
+        }
+      } else {
+        try Set(names.map(text(of:))).count == names.count
+      }
+    guard isUnique else { throw Violation(reason: "a member occurs twice", offset: names[0].lowerBound) }
+  }
+
+  /// The name as it is meant; different spellings, such as `qty` and `\u0071ty`, are one.
+  private func text(of name: Range<Int>) throws -> String {
+    guard bytes[name].contains(UInt8(ascii: "\\")) else {
+      return String(decoding: bytes[name].dropFirst().dropLast(), as: UTF8.self)
+    }
+    return try JSONDecoder().decode(String.self, from: Data(bytes[name]))
+  }
+
+  // MARK: Bytes
+
+  /// The byte at the position, nil at the end.
+  private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+  /// Steps over the byte if it is the next one.
+  private mutating func take(_ byte: UInt8) -> Bool {
+    guard next == byte else { return false }
+    position += 1
+    return true
+  }
+
+  private mutating func skipSpace() {
+    while let byte = next, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+  }
+
+  private func violation(_ reason: String) -> Violation {
+    Violation(reason: position < bytes.count ? reason : "it ends too early", offset: position)
+  }
+}

@@ -1,0 +1,77 @@
+import Foundation
+import Testing
+
+@testable import API
+
+@Suite struct JSONSyntaxTests {
+  private func check(_ text: some Sequence<UInt8>) throws -> JSONSyntax {
+    try Array(text).withUnsafeBytes { try JSONSyntax(checking: $0) }
+  }
+
+  private static func nested(_ levels: Int) -> String {
+    #"{"a":"# + String(repeating: "[", count: levels - 1) + String(repeating: "]", count: levels - 1) + "}"
+  }
+
+  @Test(arguments: [
+    "{}", " \t\r\n{ } \n", #"{"a":1}"#, #"{"a":-0,"b":0.5e+10,"c":1E-2,"d":120}"#,
+    #"{"a":[1,{"b":[]},"c",true,false,null]}"#,
+    #"{"":"","\u0000":"\"\\\/\b\f\n\r\t\u00e9"}"#, #"{"a":"\ud83d\ude00"}"#, #"{"a":"é€😀\#u{7F}"}"#, nested(32),
+    #"{"a":{"b":1,"b":2}}"#,
+  ])
+  func takesWhatIsOneObject(text: String) throws {
+    _ = try check(text.utf8)
+  }
+
+  @Test(arguments: [
+    "", " ", "{", #"{"a"#, #"{"a""#, #"{"a":"#, #"{"a":1"#, #"{"a":1,"#, #"{"a":1,}"#, #"{,}"#, #"{"a":[1,]}"#,
+    #"{"a":[1"#,
+    "{}x", "{}{}", "[]", "1", "null", #""a""#, "x", "{a:1}", "{'a':1}", #"{"a" 1}"#, #"{"a":1 "b":2}"#, #"{"a":[1}"#,
+    #"{"a":01}"#, #"{"a":+1}"#, #"{"a":.5}"#, #"{"a":1.}"#, #"{"a":1e}"#, #"{"a":--1}"#, #"{"a":-}"#, #"{"a":0x1}"#,
+    #"{"a":NaN}"#, #"{"a":Infinity}"#, #"{"a":nul}"#, #"{"a":True}"#, #"{"a":undefined}"#, "/**/{}", "{}//",
+    "\u{FEFF}{}",
+    #"{"a":"\q"}"#, #"{"a":"\u12"}"#, #"{"a":"\u12g4"}"#, "{\"a\":\"\n\"}", "{\"a\":\"\u{0}\"}", #"{"a":"b}"#,
+    "{}\u{0}",
+    #"{"a":"\ud800"}"#, #"{"a":"\udc00"}"#, #"{"a":"\ud800x"}"#, #"{"a":"\ud800\n"}"#, #"{"a":"\ud800\ud800"}"#,
+    #"{"\udfff":1}"#, #"{"a":"\u"#, nested(33), nested(5000), #"{"a":1,"a":2}"#, #"{"qty":1,"\u0071ty":2}"#,
+  ])
+  func refusesWhatIsNot(text: String) {
+    #expect(throws: JSONSyntax.Violation.self) { try check(text.utf8) }
+  }
+
+  @Test(
+    arguments: [
+      [0xFF], [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xC3], [0xE0, 0x9F, 0xBF], [0xE2, 0x82], [0xED, 0xA0, 0x80],
+      [0xF0, 0x8F, 0xBF, 0xBF],
+      [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xF0, 0x9F, 0x98],
+    ] as [[UInt8]])
+  func refusesWhatIsNotUTF8(bytes: [UInt8]) {
+    #expect(throws: JSONSyntax.Violation.self) { try check(#"{"a":""#.utf8 + bytes + #""}"#.utf8) }
+    #expect(throws: JSONSyntax.Violation.self) { try check(#"{"a":""#.utf8 + bytes) }
+  }
+
+  @Test func refusesOtherEncodings() throws {
+    for encoding in [String.Encoding.utf16, .utf16LittleEndian, .utf32BigEndian] {
+      let data = try #require(#"{"a":"b"}"#.data(using: encoding))
+      #expect(throws: JSONSyntax.Violation.self) { try check(data) }
+    }
+  }
+
+  /// Any prefix ends too early, and nothing is read past the end.
+  @Test func refusesEveryPrefix() throws {
+    let text = Array(#" {"a":[-1.5e3,true,null],"\ud83d\ude00":"é€😀","b":{"c":"\n"}}"#.utf8)
+    _ = try check(text)
+    for length in text.indices { #expect(throws: JSONSyntax.Violation.self) { try check(text.prefix(length)) } }
+  }
+
+  @Test func tellsNumbersThatAreNotWrittenAsIntegers() throws {
+    let text = #"{"a":1.0,"b":1e0,"c":1,"d":"1.5","\u0065":2E1,"f":[1.5],"g":{"h":1.5},"i":-7,"j":true,"k":false}"#
+    #expect(try check(text.utf8).fractionalMembers == ["a", "b", "e"])
+  }
+
+  /// As many members as fit a body take a moment only.
+  @Test func manyMembersAreComparedByHash() throws {
+    let members = (0..<3000).map { #""\#($0)":1"# }
+    _ = try check("{\(members.joined(separator: ","))}".utf8)
+    #expect(throws: JSONSyntax.Violation.self) { try check("{\((members + ["\"7\":2"]).joined(separator: ","))}".utf8) }
+  }
+}

@@ -1,0 +1,56 @@
+import NIOCore
+import Testing
+
+@testable import API
+
+@Suite struct RequestBodiesTests {
+  private struct Body: Decodable {
+    let count: Int32
+
+    enum CodingKeys: CodingKey {
+      case count
+    }
+
+    init(from decoder: any Decoder) throws {
+      var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+      let count = members.positiveInteger(.count)
+      self.count = try members.require(count)
+    }
+  }
+
+  private func decode(_ text: String) throws -> Body {
+    try RequestBodies(maximumBytes: 1000).decode(from: ByteBuffer(string: text))
+  }
+
+  @Test func readsAnObjectWhateverElseIsInIt() throws {
+    #expect(try decode(#" {"more":[1.5e400,{}],"c\u006funt":7} "#).count == 7)
+  }
+
+  @Test(arguments: [
+    "1.0", "1e0", "1E0", "10e-1", "1.5", "0", "-1", "2147483648", "1e400", "\"1\"", "true", "null", "[1]", "{}",
+  ])
+  func takesForAnIntegerOnlyWhatIsWrittenAsOne(value: String) throws {
+    let problem = try #require(throws: Problem.self) { try decode(#"{"count":\#(value)}"#) }
+    #expect(problem.kind == .validation)
+    #expect(problem.invalidMembers?.map(\.pointer) == ["/count"])
+  }
+
+  @Test(arguments: ["", "[]", #"{"count":1,"count":1}"#, #"{"count":1,"x":"\ud800"}"#, #"{"count":1}}"#])
+  func refusesWhatIsNoObject(text: String) throws {
+    #expect(try #require(throws: Problem.self) { try decode(text) }.kind == .malformedRequest)
+  }
+
+  @Test func takesWhatMayBeJSON() {
+    for type in [
+      nil, "application/json", "application/json; charset=utf-8", "Application/JSON ;charset=\"utf-8\"",
+      "application/problem+json", "application/x-www-form-urlencoded",
+    ] {
+      #expect(RequestBodies.isJSON(type), "\(type ?? "none")")
+    }
+    for type in [
+      "", "text/plain", "application/xml", "json", "+json", "application/jsonx", "multipart/form-data; boundary=a",
+    ] {
+      #expect(!RequestBodies.isJSON(type), "\(type)")
+    }
+  }
+}

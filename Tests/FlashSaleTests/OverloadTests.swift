@@ -1,0 +1,62 @@
+import TestSupport
+import Testing
+
+extension FlashSaleTests {
+  @Suite struct OverloadTests {
+    @Test func moreRequestsThanMayWaitAreRefusedAtOnce() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url, settings: ["MAX_IN_FLIGHT": "8", "QUEUE_TIMEOUT_MS": "60000"]) { servers in
+          let api = servers[0].api
+          let product = try await api.createProduct(stock: 100)
+          try await withPool(on: url) { pool in
+            try await pool.holding("select from products for update") { commit in
+              try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
+                for _ in 0..<9 { group.addTask { try await api.reserve(1, of: product) } }
+                // Nothing else can be answered as long as the product is locked.
+                let refused = try #require(await group.next())
+                #expect(refused.status == 503 && refused.problem == "overloaded", "\(refused)")
+                #expect(refused.headers["retry-after"] == "1")
+                try await commit()
+                for try await answer in group { #expect(answer.status == 201, "\(answer)") }
+              }
+            }
+          }
+          #expect(try await api.product(product).availableStock == 92)
+          try await expectCleanAudit(url)
+        }
+      }
+    }
+
+    @Test func whoWaitsTooLongIsRefusedWhileTheDatabaseDoesNotAnswer() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url, settings: ["QUEUE_TIMEOUT_MS": "300"]) { servers in
+          let api = servers[0].api
+          let product = try await api.createProduct(stock: 100)
+          try await withPool(on: url) { pool in
+            try await pool.holding("select from products for update") { commit in
+              async let underWay = api.reserve(1, of: product)
+              try await pool.untilBlocked(1)
+              let start = ContinuousClock.now
+              try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
+                for _ in 0..<20 { group.addTask { try await api.reserve(1, of: product) } }
+                for try await answer in group {
+                  #expect(answer.status == 503 && answer.problem == "overloaded", "\(answer)")
+                  #expect(answer.headers["retry-after"] == "1")
+                }
+              }
+              let duration = start.duration(to: .now)
+              #expect(duration >= .milliseconds(300) && duration < .seconds(2), "\(duration)")
+              // The lock did not keep other questions from being answered.
+              #expect(try await api.product(product).availableStock == 100)
+              try await commit()
+              #expect(try await underWay.status == 201)
+            }
+          }
+          // Those who were refused hold nothing.
+          #expect(try await api.product(product).availableStock == 99)
+          try await expectCleanAudit(url)
+        }
+      }
+    }
+  }
+}

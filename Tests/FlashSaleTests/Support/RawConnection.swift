@@ -1,0 +1,87 @@
+import Foundation
+import NIOCore
+import NIOPosix
+import Testing
+
+/// A bare TCP connection to a server, for saying what no HTTP client would say.
+struct RawConnection: ~Copyable {
+  private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+  private var inbound: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
+  private var received = ByteBuffer()
+
+  /// Lends a connection, and closes it afterwards.
+  static func with<Result: Sendable>(
+    port: Int, _ body: (inout RawConnection) async throws -> Result
+  ) async throws -> Result {
+    let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+      .connect(host: "127.0.0.1", port: port) { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+        }
+      }
+    return try await channel.executeThenClose { inbound, outbound in
+      var connection = RawConnection(outbound: outbound, inbound: inbound.makeAsyncIterator())
+      return try await body(&connection)
+    }
+  }
+
+  /// - Throws: when the server has closed the connection.
+  func send(_ bytes: some Sequence<UInt8>) async throws {
+    try await outbound.write(ByteBuffer(bytes: bytes))
+  }
+
+  /// The next response.
+  ///
+  /// - Throws: when the connection ends before the response does.
+  mutating func answer() async throws -> APIClient.Answer {
+    let (status, headers) = try await head()
+    let length = headers["content-length"].flatMap { Int($0) } ?? 0
+    while received.readableBytes < length { try await readMoreOrThrow() }
+    return APIClient.Answer(status: status, headers: headers, body: received.readSlice(length: length)!)
+  }
+
+  /// The next response, up to its body.
+  mutating func head() async throws -> (status: UInt, headers: [String: String]) {
+    var end = headEnd
+    while end == nil {
+      try await readMoreOrThrow()
+      end = headEnd
+    }
+    let head = received.readString(length: end!)!
+    var lines = head.split(separator: "\r\n").makeIterator()
+    let status = try #require(lines.next()?.split(separator: " ").dropFirst().first.flatMap { UInt($0) }, "\(head)")
+    var headers: [String: String] = [:]
+    while let line = lines.next() {
+      let parts = line.split(separator: ":", maxSplits: 1)
+      headers[parts[0].lowercased()] = parts[1].trimmingCharacters(in: .whitespaces)
+    }
+    return (status, headers)
+  }
+
+  private var headEnd: Int? {
+    Data(received.readableBytesView).range(of: Data("\r\n\r\n".utf8))?.upperBound
+  }
+
+  private mutating func readMoreOrThrow() async throws {
+    guard await readMore() else { throw UnexpectedEnd(received: String(buffer: received)) }
+  }
+
+  struct UnexpectedEnd: Error {
+    let received: String
+  }
+
+  /// Waits for the server to close the connection.
+  ///
+  /// - Returns: whether nothing came before that.
+  mutating func isClosed() async -> Bool {
+    while await readMore() {}
+    return received.readableBytes == 0
+  }
+
+  /// False when the connection has ended, in whichever way.
+  private mutating func readMore() async -> Bool {
+    guard var bytes = try? await inbound.next() else { return false }
+    received.writeBuffer(&bytes)
+    return true
+  }
+}
