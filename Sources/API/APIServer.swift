@@ -3,6 +3,8 @@ import Hummingbird
 import Logging
 import NIOCore
 import ServiceLifecycle
+import Telemetry
+import Tracing
 
 /// The HTTP server in front of a checkout: HTTP in, JSON out, no rules of its own.
 public struct APIServer: Service {
@@ -19,6 +21,10 @@ public struct APIServer: Service {
     public var maximumBodyBytes: Int
     /// A connection without a request for this long is closed.
     public var idleTimeout: Duration
+    /// Where to record requests, and what `GET /metrics` shows. Nil does neither.
+    public var metrics: MetricsRegistry?
+    /// Records a span for each request. Nil records none.
+    public var tracer: (any Tracer)?
 
     public init(
       host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
@@ -44,6 +50,8 @@ public struct APIServer: Service {
     onListening: @escaping @Sendable (Int) async -> Void
   ) {
     let router = Router(context: AppContext.self)
+    if let metrics = configuration.metrics { router.add(middleware: MetricsMiddleware(metrics: metrics)) }
+    if let tracer = configuration.tracer { router.add(middleware: TracingMiddleware(tracer: tracer)) }
     router.add(middleware: RequestIDMiddleware())
     router.add(middleware: ProblemMiddleware())
     let api = router.group("api")
@@ -56,6 +64,7 @@ public struct APIServer: Service {
       .add(to: api.group("admin").add(middleware: AdminAuthentication(token: configuration.adminToken)))
     HealthRoutes(checkout: checkout).add(to: router)
     ProblemRoutes().add(to: router)
+    if let metrics = configuration.metrics { MetricsRoutes(checkout: checkout, metrics: metrics).add(to: router) }
 
     application = Application(
       responder: router.buildResponder(),

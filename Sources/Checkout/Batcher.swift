@@ -26,7 +26,10 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
   /// Bounds the time for which a batch holds its locks, and the size of its parameters.
   static var maximumBatchSize: Int { 512 }
 
-  private typealias Caller = (request: UseCase.Request, continuation: CheckedContinuation<UseCase.Outcome, any Error>)
+  private typealias Caller = (
+    request: UseCase.Request, arrival: BatchObserver.Arrival,
+    continuation: CheckedContinuation<UseCase.Outcome, any Error>
+  )
 
   private struct State {
     /// The callers who wait, by lane. A lane is present, if empty, while a task works it.
@@ -35,11 +38,13 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
   }
 
   private let useCase: UseCase
+  private let observer: BatchObserver
   private let state = Mutex(State())
   private let (busyLanes, busyLanesSink) = AsyncStream.makeStream(of: UseCase.Lane.self)
 
-  init(_ useCase: UseCase) {
+  init(_ useCase: UseCase, observer: BatchObserver = .none) {
     self.useCase = useCase
+    self.observer = observer
   }
 
   /// Waits for the outcome of the batch that takes up the request. The request is carried out even if the caller's task
@@ -48,6 +53,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
   /// - Throws: what `execute` throws for the whole batch; `CheckoutError.shuttingDown` after `run` was told to end.
   func callAsFunction(_ request: UseCase.Request) async throws -> UseCase.Outcome {
     let lane = useCase.lane(of: request)
+    let arrival = observer.arrival()
     return try await withCheckedThrowingContinuation { continuation in
       let isClosed = state.withLock { state in
         if state.isClosed { return true }
@@ -55,7 +61,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
           state.lanes[lane] = []
           busyLanesSink.yield(lane)
         }
-        state.lanes[lane]!.append((request, continuation))
+        state.lanes[lane]!.append((request, arrival, continuation))
         return false
       }
       if isClosed { continuation.resume(throwing: CheckoutError.shuttingDown) }
@@ -97,7 +103,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service {
   private func work(_ lane: UseCase.Lane) async {
     while let callers = takeBatch(lane) {
       do {
-        let outcomes = try await useCase.execute(callers.map(\.request), lane: lane)
+        let outcomes = try await observer.batch(of: callers.lazy.map(\.arrival)) {
+          try await useCase.execute(callers.map(\.request), lane: lane)
+        }
         precondition(outcomes.count == callers.count, "one outcome for each request")
         for (caller, outcome) in zip(callers, outcomes) { caller.continuation.resume(returning: outcome) }
       } catch {

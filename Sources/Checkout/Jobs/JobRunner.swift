@@ -1,3 +1,4 @@
+import Dispatch
 import Logging
 import Postgres
 import ServiceLifecycle
@@ -22,14 +23,18 @@ struct JobRunner: Service {
 
   private let database: Pool
   private let listener: ConnectionConfiguration
+  private let metrics: CheckoutMetrics?
   private let logger: Logger
   private let alarm = Alarm()
   /// Announcements not yet sent; one stands for all.
   private let announcements = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-  init(database: Pool, listener: ConnectionConfiguration, logger: Logger) {
+  init(
+    database: Pool, listener: ConnectionConfiguration, metrics: CheckoutMetrics? = nil, logger: Logger
+  ) {
     self.database = database
     self.listener = listener
+    self.metrics = metrics
     self.logger = logger
   }
 
@@ -51,9 +56,10 @@ struct JobRunner: Service {
 
   private func work() async {
     var isFailing = false
+    var lag = ExpiryLag(metrics: metrics)
     while !Task.isCancelled {
       do {
-        let untilNext = try await runDueJobs()
+        let untilNext = try await runDueJobs(measuring: &lag)
         isFailing = false
         await alarm.nap(atMost: min(untilNext ?? Self.pollInterval, Self.pollInterval))
       } catch {
@@ -66,9 +72,11 @@ struct JobRunner: Service {
   }
 
   /// - Returns: how long until the next job is due, nil when there is none.
-  private func runDueJobs() async throws -> Duration? {
+  private func runDueJobs(measuring lag: inout ExpiryLag) async throws -> Duration? {
     while true {
+      let start = DispatchTime.now().uptimeNanoseconds
       let run = try await database.transact(RunNextJob(batchSize: Self.batchSize))[0]
+      lag.record(wasJob: run.expired != nil, start: start, untilNext: run.untilNext)
       guard let expired = run.expired else { return run.untilNext }
       logger.debug("job done", metadata: ["expired": "\(expired)"])
       if Task.isCancelled { return nil }

@@ -117,7 +117,9 @@ func hexadecimalText(_ value: UInt64) -> String {
 extension Substring {
   fileprivate func trimmingSpaces() -> Substring {
     let isSpace = { (character: Character) in character == " " || character == "\t" }
-    guard let start = firstIndex(where: { !isSpace($0) }), let end = lastIndex(where: { !isSpace($0) }) else { return "" }
+    guard let start = firstIndex(where: { !isSpace($0) }), let end = lastIndex(where: { !isSpace($0) }) else {
+      return ""
+    }
     return self[start...end]
   }
 }

@@ -1,0 +1,50 @@
+/// An outcome of a use case by the word under which metrics count it.
+protocol CountedOutcome {
+  var word: String { get }
+  /// Every word there is, to be shown before it was counted once.
+  static var words: [String] { get }
+}
+
+/// The word for an error instead of an outcome.
+let failedOutcome = "failed"
+
+extension ReserveHold.Outcome: CountedOutcome {
+  var word: String {
+    switch self {
+    case .held: "held"
+    case .insufficientStock: "insufficient_stock"
+    case .productNotFound: "product_not_found"
+    }
+  }
+
+  static let words = ["held", "insufficient_stock", "product_not_found", failedOutcome]
+}
+
+extension PlaceOrder.Outcome: CountedOutcome {
+  var word: String {
+    switch self {
+    case .placed: "placed"
+    case .holdNotFound: "hold_not_found"
+    case .alreadyOrdered: "already_ordered"
+    case .holdExpired: "hold_expired"
+    case .holdReleased: "hold_released"
+    }
+  }
+
+  static let words = ["placed", "hold_not_found", "already_ordered", "hold_expired", "hold_released", failedOutcome]
+}
+
+extension ApplyPaymentEvent.Outcome: CountedOutcome {
+  var word: String {
+    switch self {
+    case .settled(_, _, isReplay: true): "replayed"
+    case .settled(let verdict, _, isReplay: false): verdict.rawValue
+    case .keyReused: "key_reused"
+    }
+  }
+
+  static let words = [
+    "applied", "parked", "reacquired", "refund_due", "amount_mismatch", "ignored", "replayed", "key_reused",
+    failedOutcome,
+  ]
+}
