@@ -70,7 +70,8 @@ let package = Package(
     .executableTarget(name: "echo", dependencies: [hummingbird], path: "Benchmarks/Echo", swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", logging], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", hummingbird, logging],
+      path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
@@ -79,7 +80,8 @@ let package = Package(
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(
-      name: "TelemetryTests", dependencies: ["Telemetry", asyncHTTPClient, coreMetrics, logging, nioCore, tracing],
+      name: "TelemetryTests",
+      dependencies: ["Telemetry", "TestSupport", coreMetrics, logging, nioCore, serviceLifecycle, tracing],
       swiftSettings: strict),
     .testTarget(
       name: "FlashSaleTests",
