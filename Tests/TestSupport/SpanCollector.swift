@@ -118,7 +118,7 @@ public final class SpanCollector: Sendable {
         status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: .init(string: "{}")))
     }
     var logger = Logger(label: "collector")
-    logger.logLevel = .error
+    logger.logLevel = .critical
     let application = Application(
       router: router, configuration: .init(address: .hostname("127.0.0.1", port: 0)),
       onServerRunning: { listening.yield($0.localAddress?.port ?? 0) }, logger: logger)

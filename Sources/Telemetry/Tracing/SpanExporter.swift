@@ -31,7 +31,10 @@ public struct SpanExporter: Service {
 
   /// Sends until graceful shutdown, and then what is left.
   public func run() async throws {
-    try await HTTPClient.withHTTPClient { client in
+    var configuration = HTTPClient.Configuration()
+    // The next batch is the next attempt.
+    configuration.connectionPool.retryConnectionEstablishment = false
+    try await HTTPClient.withHTTPClient(configuration: configuration) { client in
       await withDiscardingTaskGroup { group in
         group.addTask {
           while (try? await Task.sleep(for: Self.interval)) != nil { queue.wake.yield() }
