@@ -163,7 +163,7 @@ public struct Checkout: Service {
   }
 
   /// The longest time that whoever asks for gauges waits for the database: well below the time that monitors allow.
-  private static let gaugesTimeLimit: Duration = .seconds(3)
+  private static let gaugesTimeLimit: Duration = .seconds(2)
 
   /// Nil when the database does not answer. Whoever waits can go before a batch ends, so the answer races against time.
   private func readGaugesInTime() async -> [Gauge]? {

@@ -32,7 +32,7 @@ extension FlashSaleTests {
       for path in ["/nowhere/\(UUID())", "/api/holds/\(UUID())"] {
         #expect(try await api.send("GET", path).status == 404)
       }
-      _ = try await api.send("BREW", "/coffee")
+      #expect(try await api.send("PROPFIND", "/api/products").status == 404)
       return product
     }
 
@@ -51,8 +51,8 @@ extension FlashSaleTests {
           #expect(count("GET", "none", 404) == 1)
           let duration = "flashsale_http_request_duration_seconds_count"
           #expect(metrics[duration, ["method": "POST", "route": "/api/holds"]] == 3)
-          #expect(metrics.samples.allSatisfy { !$0.labels.values.contains("BREW") })
-          #expect(metrics.sum(requests, ["method": "other"]) == 1)
+          // A method that no client needs is not a label, or clients could make as many labels as there are words.
+          #expect(count("other", "none", 404) == 1)
 
           for (outcome, expected) in ["held": 1.0, "insufficient_stock": 1, "product_not_found": 1, "failed": 0] {
             #expect(metrics["flashsale_holds_total", ["outcome": outcome]] == expected)
@@ -109,21 +109,19 @@ extension FlashSaleTests {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           _ = try await Self.use(servers[0].api)
-          try await withPool(on: url) { database in
+          let name = try #require(url.split(separator: "/").last)
+          try await withPool(on: url.dropLast(name.count) + "postgres") { server in
             // The database lets nobody in any more, and those who are in go.
-            try await database.run("alter database current with allow_connections false".currentDatabase(url))
-            try await database.run(
-              """
-              select pg_terminate_backend(pid) from pg_stat_activity
-              where datname = current_database() and pid <> pg_backend_pid()
-              """)
+            try await server.run("alter database \(name) with allow_connections false")
+            try await server.run(
+              "select pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'")
             try await eventually("the database is seen to be away") {
               try await Self.metrics(servers[0])["flashsale_database_up"] == 0
             }
             let metrics = try await Self.metrics(servers[0])
             #expect(metrics["flashsale_holds_total", ["outcome": "held"]] == 1)
             #expect(metrics.types["flashsale_jobs_due"] == nil)
-            try await database.run("alter database current with allow_connections true".currentDatabase(url))
+            try await server.run("alter database \(name) with allow_connections true")
             try await eventually("the database is seen again") {
               try await Self.metrics(servers[0])["flashsale_database_up"] == 1
             }
@@ -209,12 +207,5 @@ extension FlashSaleTests {
         }
       }
     }
-  }
-}
-
-extension String {
-  /// The statement about `current`, for the database of a URI.
-  fileprivate func currentDatabase(_ url: String) -> String {
-    replacing("current", with: URL(string: url)?.lastPathComponent ?? "")
   }
 }
