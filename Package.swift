@@ -8,6 +8,7 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -20,6 +21,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 
 let package = Package(
   name: "flashsale",
@@ -30,8 +32,10 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
@@ -44,32 +48,38 @@ let package = Package(
     .executableTarget(
       name: "flashsale",
       dependencies: [
-        "API", "Checkout", "LocalPostgres", "Postgres",
-        argumentParser, asyncHTTPClient, configuration, logging, serviceLifecycle,
+        "API", "Checkout", "LocalPostgres", "Postgres", "Telemetry",
+        argumentParser, asyncHTTPClient, configuration, coreMetrics, logging, serviceLifecycle, tracing,
       ],
       swiftSettings: strict),
     .target(
       name: "API",
       dependencies: [
-        "Checkout", "Postgres", crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, nioHTTP1, nioHTTPTypes,
-        serviceLifecycle,
+        "Checkout", "Postgres", "Telemetry",
+        coreMetrics, crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, nioHTTP1, nioHTTPTypes,
+        serviceLifecycle, tracing,
       ],
       resources: [.embedInCode("OpenAPI/openapi.yaml")],
       swiftSettings: strict),
     .target(
       name: "Checkout",
-      dependencies: ["Postgres", crypto, deque, logging, serviceLifecycle],
+      dependencies: ["Postgres", "Telemetry", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing],
       swiftSettings: strict,
       plugins: ["EmbedSQLPlugin"]),
     .target(name: "Postgres", dependencies: ["CLibPQ", deque], swiftSettings: strict),
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .target(
+      name: "Telemetry",
+      dependencies: [asyncHTTPClient, coreMetrics, logging, nioCore, serviceLifecycle, tracing],
+      swiftSettings: strict),
     .target(name: "LocalPostgres", dependencies: [logging, subprocess], swiftSettings: strict),
 
     // What benchmarks compare with; see Benchmarks/run.
     .executableTarget(name: "echo", dependencies: [hummingbird], path: "Benchmarks/Echo", swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", logging], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", hummingbird, logging],
+      path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
@@ -80,9 +90,13 @@ let package = Package(
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(
+      name: "TelemetryTests",
+      dependencies: ["Telemetry", "TestSupport", coreMetrics, logging, nioCore, serviceLifecycle, tracing],
+      swiftSettings: strict),
+    .testTarget(
       name: "FlashSaleTests",
       dependencies: [
-        "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport",
+        "flashsale", "API", "Checkout", "LocalPostgres", "Postgres", "Telemetry", "TestSupport",
         asyncHTTPClient, logging, nioCore, nioFoundation, nioPosix, subprocess,
       ],
       swiftSettings: strict),

@@ -3,6 +3,8 @@ import Hummingbird
 import Logging
 import NIOCore
 import ServiceLifecycle
+import Telemetry
+import Tracing
 
 /// The HTTP server in front of a checkout: HTTP in, JSON out, no rules of its own.
 public struct APIServer: Service {
@@ -21,6 +23,10 @@ public struct APIServer: Service {
     public var requestTimeout: Duration
     /// A connection without a request for this long is closed.
     public var idleTimeout: Duration
+    /// Where to record requests, and what `GET /metrics` shows. Nil does neither.
+    public var metrics: MetricsRegistry?
+    /// Records a span for each request. Nil records none.
+    public var tracer: (any Tracer)?
 
     public init(
       host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
@@ -47,6 +53,8 @@ public struct APIServer: Service {
     onListening: @escaping @Sendable (Int) async -> Void
   ) {
     let router = Router(context: AppContext.self, options: .autoGenerateHeadEndpoints)
+    if let metrics = configuration.metrics { router.add(middleware: MetricsMiddleware(metrics: metrics)) }
+    if let tracer = configuration.tracer { router.add(middleware: TracingMiddleware(tracer: tracer)) }
     router.add(middleware: RequestIDMiddleware())
     router.add(middleware: ProblemMiddleware())
     let api = router.group("api")
@@ -60,6 +68,7 @@ public struct APIServer: Service {
     HealthRoutes(checkout: checkout).add(to: router)
     ProblemRoutes().add(to: router)
     OpenAPIRoute().add(to: router)
+    if let metrics = configuration.metrics { MetricsRoutes(checkout: checkout, metrics: metrics).add(to: router) }
     router.add(middleware: MethodNotAllowedMiddleware(routes: router.routes))
 
     let limits = RequestGate.Limits(

@@ -28,7 +28,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   private struct Caller {
     let request: UseCase.Request
-    let arrival: ContinuousClock.Instant
+    let arrival: BatchObserver.Arrival
     let continuation: CheckedContinuation<UseCase.Outcome, any Error>
   }
 
@@ -40,13 +40,15 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   private let useCase: UseCase
   private let admission: Admission
+  private let observer: BatchObserver
   private let state = Mutex(State())
   private let (busyLanes, busyLanesSink) = AsyncStream.makeStream(of: UseCase.Lane.self)
 
   /// - Parameter admission: bounds the callers of all batchers that share it.
-  init(_ useCase: UseCase, admission: Admission = Admission(limit: .max)) {
+  init(_ useCase: UseCase, admission: Admission = Admission(limit: .max), observer: BatchObserver = .none) {
     self.useCase = useCase
     self.admission = admission
+    self.observer = observer
   }
 
   /// Waits for the outcome of the batch that takes up the request. Once that has started, the request is carried out even
@@ -58,7 +60,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     guard admission.admit() else { throw CheckoutError.overloaded }
     defer { admission.leave() }
     let lane = useCase.lane(of: request)
-    let arrival = ContinuousClock.now
+    let arrival = observer.arrival()
     return try await withCheckedThrowingContinuation { continuation in
       let isClosed = state.withLock { state in
         if state.isClosed { return true }
@@ -102,12 +104,12 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       var expired: [Caller] = []
       for lane in state.lanes.keys {
         // In the order of arrival, so the expired are in front.
-        let count = state.lanes[lane]!.prefix { $0.arrival <= cutoff }.count
+        let count = state.lanes[lane]!.prefix { $0.arrival.time <= cutoff }.count
         guard count > 0 else { continue }
         expired += state.lanes[lane]!.prefix(count)
         state.lanes[lane]!.removeFirst(count)
       }
-      return (expired, state.lanes.values.compactMap(\.first?.arrival).min())
+      return (expired, state.lanes.values.compactMap(\.first?.arrival.time).min())
     }
     for caller in expired { caller.continuation.resume(throwing: CheckoutError.overloaded) }
     return oldest
@@ -124,7 +126,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private func work(_ lane: UseCase.Lane) async {
     while let callers = takeBatch(lane) {
       do {
-        let outcomes = try await useCase.execute(callers.map(\.request), lane: lane)
+        let outcomes = try await observer.batch(of: callers.lazy.map(\.arrival)) {
+          try await useCase.execute(callers.map(\.request), lane: lane)
+        }
         precondition(outcomes.count == callers.count, "one outcome for each request")
         for (caller, outcome) in zip(callers, outcomes) { caller.continuation.resume(returning: outcome) }
       } catch {

@@ -1,6 +1,8 @@
 import Logging
 import Postgres
 import ServiceLifecycle
+import Telemetry
+import Tracing
 
 /// The checkout of flash sales: everything that clients, payment providers and operators can ask of it.
 ///
@@ -19,6 +21,10 @@ public struct Checkout: Service {
     public var queueTimeout: Duration = .seconds(1)
     /// Where jobs listen to be woken. Differs from the pool's database behind a pooler that drops LISTEN.
     public var listener: ConnectionConfiguration
+    /// Where to record what happens; nil records nothing.
+    public var metrics: CheckoutMetrics?
+    /// Records a span for each batch; nil records none.
+    public var tracer: (any Tracer)?
 
     public init(listener: ConnectionConfiguration) {
       self.listener = listener
@@ -26,6 +32,7 @@ public struct Checkout: Service {
   }
 
   private let database: Pool
+  private let metrics: CheckoutMetrics?
   private let jobs: JobRunner
   private let readProducts: Batcher<ReadProducts>
   private let reserveHolds: Batcher<ReserveHold>
@@ -35,30 +42,40 @@ public struct Checkout: Service {
   private let readOrders: Batcher<ReadOrder>
   private let applyPaymentEvents: Batcher<ApplyPaymentEvent>
   private let queueTimeout: Duration
+  private let readGauges: Batcher<ReadGauges>
 
   /// - Parameter database: closed when `run` ends.
   public init(database: Pool, configuration: Configuration, logger: Logger) {
     self.database = database
-    let jobs = JobRunner(
-      database: database, listener: configuration.listener, retention: configuration.retention, logger: logger)
-    self.jobs = jobs
+    metrics = configuration.metrics
     queueTimeout = configuration.queueTimeout
+    let jobs = JobRunner(
+      database: database, listener: configuration.listener, retention: configuration.retention,
+      metrics: configuration.metrics, logger: logger)
+    self.jobs = jobs
     let admission = Admission(limit: configuration.maximumInFlight)
-    readProducts = Batcher(ReadProducts(database: database), admission: admission)
-    reserveHolds = Batcher(
-      ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive), admission: admission)
-    releaseHolds = Batcher(ReleaseHold(database: database), admission: admission)
-    readHolds = Batcher(ReadHold(database: database), admission: admission)
-    placeOrders = Batcher(
-      PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive), admission: admission)
-    readOrders = Batcher(ReadOrder(database: database), admission: admission)
-    applyPaymentEvents = Batcher(ApplyPaymentEvent(database: database), admission: admission)
+    func batcher<UseCase>(_ name: String, _ useCase: UseCase) -> Batcher<UseCase> {
+      let observer = BatchObserver(name, metrics: configuration.metrics, tracer: configuration.tracer)
+      return Batcher(useCase, admission: admission, observer: observer)
+    }
+    readProducts = batcher("read_products", ReadProducts(database: database))
+    reserveHolds = batcher(
+      "reserve_holds", ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive))
+    releaseHolds = batcher("release_holds", ReleaseHold(database: database))
+    readHolds = batcher("read_holds", ReadHold(database: database))
+    placeOrders = batcher(
+      "place_orders", PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive))
+    readOrders = batcher("read_orders", ReadOrder(database: database))
+    applyPaymentEvents = batcher("apply_payment_events", ApplyPaymentEvent(database: database))
+    // Whoever watches an overloaded server must get through.
+    readGauges = Batcher(ReadGauges(database: database))
   }
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
   public func run() async throws {
     let queues: [any Service & WaitingQueue] = [
       readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents,
+      readGauges,
     ]
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await QueueSweeper(queues: queues, timeout: queueTimeout).run() }
@@ -111,9 +128,9 @@ public struct Checkout: Service {
   public func reserveHold(
     productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil
   ) async throws -> ReserveHold.Outcome {
-    try await reserveHolds(
-      ReserveHold.Request(
-        productID: productID, quantity: quantity, customerID: customerID, idempotencyKey: idempotencyKey))
+    let request = ReserveHold.Request(
+      productID: productID, quantity: quantity, customerID: customerID, idempotencyKey: idempotencyKey)
+    return try await counting(metrics?.holds) { try await reserveHolds(request) }
   }
 
   /// Buyers of a product who wait for the batch under way to end.
@@ -137,7 +154,8 @@ public struct Checkout: Service {
   public func placeOrder(
     holdID: ReservationID, idempotencyKey: String? = nil
   ) async throws -> PlaceOrder.Outcome {
-    try await placeOrders(PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey))
+    let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey)
+    return try await counting(metrics?.orders) { try await placeOrders(request) }
   }
 
   /// Nil for an unknown order.
@@ -148,7 +166,7 @@ public struct Checkout: Service {
   // MARK: Payments
 
   public func applyPaymentEvent(_ event: PaymentEvent) async throws -> ApplyPaymentEvent.Outcome {
-    try await applyPaymentEvents(event)
+    try await counting(metrics?.paymentEvents) { try await applyPaymentEvents(event) }
   }
 
   /// Payment events, newest first.
@@ -178,5 +196,46 @@ public struct Checkout: Service {
   /// Whether the database answers and has the schema that this program needs.
   public func isReady() async -> Bool {
     (try? await SchemaStatus.read(from: database).isCurrent) ?? false
+  }
+
+  /// How things stand. When the database does not answer, what can be told without it.
+  public func gauges() async -> [Gauge] {
+    let pool = database.usage
+    let here = [
+      Gauge(.poolSize, Double(pool.size)), Gauge(.poolInUse, Double(pool.inUse)),
+      Gauge(.poolWaiting, Double(pool.waiting)),
+    ]
+    guard let read = await readGaugesInTime() else { return here + [Gauge(.databaseUp, 0)] }
+    return here + [Gauge(.databaseUp, 1)] + read
+  }
+
+  /// The longest time that whoever asks for gauges waits for the database: well below the time that monitors allow.
+  private static let gaugesTimeLimit: Duration = .seconds(2)
+
+  /// Nil when the database does not answer. Whoever waits can go before a batch ends, so the answer races against time.
+  private func readGaugesInTime() async -> [Gauge]? {
+    let (answers, answer) = AsyncStream.makeStream(of: [Gauge]?.self, bufferingPolicy: .bufferingOldest(1))
+    Task { answer.yield(try? await readGauges(.all)) }
+    let limit = Task {
+      try? await Task.sleep(for: Self.gaugesTimeLimit)
+      answer.yield(nil)
+    }
+    defer { limit.cancel() }
+    for await first in answers { return first }
+    return nil
+  }
+
+  private func counting<Outcome: CountedOutcome>(
+    _ counter: CounterByLabel?, _ body: () async throws -> Outcome
+  ) async throws -> Outcome {
+    guard let counter else { return try await body() }
+    do {
+      let outcome = try await body()
+      counter.increment(outcome.word)
+      return outcome
+    } catch {
+      counter.increment(failedOutcome)
+      throw error
+    }
   }
 }

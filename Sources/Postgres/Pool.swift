@@ -1,4 +1,5 @@
 import DequeModule
+import Dispatch
 import Synchronization
 
 /// A bounded set of connections to one database, lent by closure.
@@ -10,8 +11,13 @@ public final class Pool: Sendable {
   /// Enough for every kind of batch to have one under way, besides jobs and administration.
   public static let defaultSize = 8
 
+  /// Told of each statement that `execute` ran, well or not, and how long its round trip took without waiting for a
+  /// connection.
+  public typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
+
   private let configuration: ConnectionConfiguration
   private let size: Int
+  private let onStatement: StatementObserver?
   private let state = Mutex(State())
 
   private struct State {
@@ -41,17 +47,39 @@ public final class Pool: Sendable {
   }
 
   /// - Parameter size: connections at most, at least 1.
-  public init(_ configuration: ConnectionConfiguration, size: Int = defaultSize) {
+  public init(
+    _ configuration: ConnectionConfiguration, size: Int = defaultSize, onStatement: StatementObserver? = nil
+  ) {
     precondition(size >= 1)
     self.configuration = configuration
     self.size = size
+    self.onStatement = onStatement
   }
 
   /// Runs `statement` on a connection of the pool.
   ///
   /// - Throws: `PostgresError`, or `CancellationError`.
   public func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
-    try await withConnection { try await $0.execute(statement) }
+    guard let onStatement else { return try await withConnection { try await $0.execute(statement) } }
+    return try await withConnection { connection in
+      let start = DispatchTime.now().uptimeNanoseconds
+      defer { onStatement(Statement.name, Int64(DispatchTime.now().uptimeNanoseconds - start)) }
+      return try await connection.execute(statement)
+    }
+  }
+
+  /// How the connections are used at this moment.
+  public struct Usage: Sendable {
+    /// Connections at most.
+    public let size: Int
+    /// On loan, or being made for somebody.
+    public let inUse: Int
+    /// Callers in line for one.
+    public let waiting: Int
+  }
+
+  public var usage: Usage {
+    state.withLock { Usage(size: size, inUse: $0.count - $0.idle.count, waiting: $0.waiters.count) }
   }
 
   /// Lends a connection for the length of `body`. One that comes back broken or inside a transaction is discarded.

@@ -27,6 +27,7 @@ enum TypeID {
   static let int8: UInt32 = 20
   static let int4: UInt32 = 23
   static let text: UInt32 = 25
+  static let float8: UInt32 = 701
   static let json: UInt32 = 114
   static let varchar: UInt32 = 1043
   static let timestamptz: UInt32 = 1184
@@ -73,6 +74,13 @@ extension Int64: PostgresEncodable, PostgresDecodable {
   public static var readableTypes: [UInt32] { [TypeID.int8] }
   public func encode(into bytes: inout [UInt8]) { encodeBigEndian(into: &bytes) }
   public static func decode(_ bytes: UnsafeRawBufferPointer) -> Int64? { Int64(bigEndianBytes: bytes) }
+}
+
+extension Double: PostgresDecodable {
+  public static var readableTypes: [UInt32] { [TypeID.float8] }
+  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Double? {
+    UInt64(bigEndianBytes: bytes).map { Double(bitPattern: $0) }
+  }
 }
 
 extension String: PostgresEncodable, PostgresDecodable {

@@ -13,15 +13,25 @@ func runServer(
   _ settings: Settings, allowsUnsignedWebhooks: Bool, logger: Logger,
   onListening: @escaping @Sendable (_ host: String, _ port: Int) -> Void
 ) async throws {
-  let configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
-  let database = Pool(try settings.database(), size: try settings.databaseConnections())
-  let checkout = Checkout(database: database, configuration: try settings.checkout(), logger: logger)
-  let server = APIServer(checkout: checkout, configuration: configuration, logger: logger) { port in
-    onListening(configuration.host, port)
+  let observation = try Observation(settings, logger: logger)
+  var configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
+  configuration.metrics = observation.metrics
+  configuration.tracer = observation.tracer
+  var checkoutConfiguration = try settings.checkout()
+  checkoutConfiguration.metrics = observation.checkout
+  checkoutConfiguration.tracer = observation.tracer
+  let database = Pool(
+    try settings.database(), size: try settings.databaseConnections(), onStatement: observation.onStatement)
+  let checkout = Checkout(database: database, configuration: checkoutConfiguration, logger: logger)
+  let server = APIServer(checkout: checkout, configuration: configuration, logger: logger) {
+    [host = configuration.host] port in
+    onListening(host, port)
   }
-  // Shut down from the last to the first: the server answers what it accepted, for which it needs the checkout.
+  // Shut down from the last to the first: the server answers what it accepted, for which it needs the checkout; what
+  // both did is sent last.
+  let exporters: [any Service] = observation.exporter.map { [$0] } ?? []
   var group = ServiceGroupConfiguration(
-    services: [checkout, server], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    services: exporters + [checkout, server], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
   group.maximumGracefulShutdownDuration = try settings.shutdownTimeout()
   try await ServiceGroup(configuration: group).run()
 }

@@ -52,6 +52,16 @@ struct ServerOptions: ParsableArguments {
   var shutdownTimeoutSeconds: String?
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel: String?
+  @Option(help: "text, or json for one object a line.")
+  var logFormat: String?
+  @Option(help: "false leaves out /metrics and what it shows.")
+  var metrics: String?
+  @Option(
+    name: .customLong("otel-exporter-otlp-endpoint"),
+    help: "OpenTelemetry collector to send spans to, such as http://localhost:4318.")
+  var otelExporterOTLPEndpoint: String?
+  @Option(help: "Part of the traces to record, 0 to 1.")
+  var traceSampleRatio: String?
 
   var settings: Settings {
     Settings(flags: [
@@ -75,6 +85,10 @@ struct ServerOptions: ParsableArguments {
       "IDLE_TIMEOUT_SECONDS": idleTimeoutSeconds,
       "SHUTDOWN_TIMEOUT_SECONDS": shutdownTimeoutSeconds,
       "LOG_LEVEL": logLevel,
+      "LOG_FORMAT": logFormat,
+      "METRICS": metrics,
+      "OTEL_EXPORTER_OTLP_ENDPOINT": otelExporterOTLPEndpoint,
+      "TRACE_SAMPLE_RATIO": traceSampleRatio,
     ])
   }
 }

@@ -2,7 +2,9 @@ import API
 import Checkout
 import Configuration
 import Logging
+import Foundation
 import Postgres
+import Telemetry
 
 /// The settings of this program: flags first, then the environment, under the same names.
 ///
@@ -148,7 +150,36 @@ struct Settings {
     _ = try checkout()
     _ = try databaseConnections()
     _ = try shutdownTimeout()
+    _ = try metrics()
+    _ = try tracing()
     _ = try logger()
+  }
+
+  // MARK: Observation
+
+  func metrics() throws -> Bool {
+    try boolean("METRICS", default: true)
+  }
+
+  /// Where to send spans, and of which part of the traces; nil to send none.
+  func tracing() throws -> (endpoint: String, sampleRatio: Double)? {
+    let ratio = try fraction("TRACE_SAMPLE_RATIO", default: 1)
+    guard let endpoint = string("OTEL_EXPORTER_OTLP_ENDPOINT") else { return nil }
+    guard let url = URL(string: endpoint), ["http", "https"].contains(url.scheme), url.host?.isEmpty == false,
+      url.query == nil, url.fragment == nil
+    else {
+      throw Failure(
+        "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL such as http://localhost:4318, not '\(endpoint)'")
+    }
+    return (endpoint, ratio)
+  }
+
+  private func fraction(_ name: String, default fallback: Double) throws -> Double {
+    guard let text = string(name) else { return fallback }
+    guard let value = Double(text), 0...1 ~= value else {
+      throw Failure("\(name) must be a number from 0 to 1, not '\(text)'")
+    }
+    return value
   }
 
   func logger() throws -> Logger {
@@ -157,7 +188,13 @@ struct Settings {
     guard let level = Logger.Level(rawValue: text) else {
       throw Failure("LOG_LEVEL must be one of \(levels.joined(separator: ", ")), not '\(text)'")
     }
-    var logger = Logger(label: "flashsale") { StreamLogHandler.standardError(label: $0) }
+    let format = string("LOG_FORMAT") ?? "text"
+    guard ["text", "json"].contains(format) else { throw Failure("LOG_FORMAT must be text or json, not '\(format)'") }
+    var logger = Logger(label: "flashsale") { label -> any LogHandler in
+      format == "json"
+        ? JSONLogHandler(label: label, metadataProvider: .trace) as any LogHandler
+        : StreamLogHandler.standardError(label: label, metadataProvider: .trace)
+    }
     logger.logLevel = level
     return logger
   }

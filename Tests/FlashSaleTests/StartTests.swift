@@ -11,6 +11,9 @@ extension FlashSaleTests {
       "HOLD_TTL_SECONDS=nan", "HOLD_TTL_SECONDS=inf", "ORDER_TTL_SECONDS=1e9", "WEBHOOK_SECRETS=hunter2",
       "WEBHOOK_SECRETS=whsec_", "LOG_LEVEL=loud", "DB_CONNECTIONS=0", "DB_NAMED_STATEMENTS=maybe",
       "MAX_BODY_BYTES=many", "IDLE_TIMEOUT_SECONDS=0", "SHUTDOWN_TIMEOUT_SECONDS=never",
+      "LOG_FORMAT=xml", "METRICS=some", "OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318",
+      "OTEL_EXPORTER_OTLP_ENDPOINT=http://", "TRACE_SAMPLE_RATIO=2", "TRACE_SAMPLE_RATIO=nan",
+      "TRACE_SAMPLE_RATIO=most",
       "DATABASE_URL=mysql://localhost/shop", "LISTEN_DATABASE_URL=http://localhost/",
     ])
     func badSettingIsNamedBeforeAnythingIsDone(_ setting: String) async throws {

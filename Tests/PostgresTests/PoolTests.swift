@@ -57,6 +57,40 @@ import Testing
     }
   }
 
+  @Test func usageTellsWhoHasAConnectionAndWhoWaits() async throws {
+    try await withPool(size: 1) { pool, _ in
+      #expect((pool.usage.size, pool.usage.inUse, pool.usage.waiting) == (1, 0, 0))
+      try await withFullPool(pool) { line, release in
+        let callers = (0..<3).map { _ in line.start { try await pool.withConnection { _ in } } }
+        await line.settle()
+        #expect((pool.usage.inUse, pool.usage.waiting) == (1, 3))
+        release()
+        for caller in callers { try await caller.value }
+      }
+      #expect((pool.usage.inUse, pool.usage.waiting) == (0, 0))
+    }
+  }
+
+  @Test func roundTripIsTimedWithoutTheWaitForAConnection() async throws {
+    try await withConnection { _, configuration in
+      let told = Shared([(name: String, nanoseconds: Int64)]())
+      let pool = Pool(configuration, size: 1) { name, nanoseconds in told.withLock { $0.append((name, nanoseconds)) } }
+      let wait = Duration.milliseconds(500)
+      try await withFullPool(pool) { line, release in
+        let caller = line.start { _ = try await pool.execute(Sleep(milliseconds: 1)) }
+        await line.settle()
+        try await Task.sleep(for: wait)
+        release()
+        try await caller.value
+      }
+      // One that the server refuses took a round trip, too.
+      await #expect(throws: PostgresError.self) { try await pool.execute(Echo("a\0b")) }
+      await pool.close()
+      #expect(told.value.map(\.name) == [Sleep.name, Echo<String>.name])
+      #expect(.milliseconds(1)..<wait ~= .nanoseconds(told.value[0].nanoseconds))
+    }
+  }
+
   @Test func cancelledCallerLeavesTheLineAndNobodyIsLost() async throws {
     try await withPool(size: 1) { pool, _ in
       let served = Shared([Int]())

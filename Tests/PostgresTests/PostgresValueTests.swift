@@ -14,6 +14,12 @@ import Testing
     try await expectSame([0, 1, -1, Int64(Int32.max) + 1, Int64.min, Int64.max].map { ($0, "\($0)") })
   }
 
+  @Test func floatingPointColumns() async throws {
+    try await expectDecoded([
+      (0.1, "0.1::float8"), (-1e300, "-1e300::float8"), (.infinity, "'Infinity'::float8"),
+    ])
+  }
+
   @Test func strings() async throws {
     let letters = "äöü ß 漢字 👩‍👩‍👧‍👦 \u{10FFFF} e\u{301} \n\r\t\u{1} ' \" \\ $1 %s {null}"
     try await expectSame(["", "a", letters].map { ($0, $0) })

@@ -1,3 +1,4 @@
+import Dispatch
 import Logging
 import Postgres
 import ServiceLifecycle
@@ -23,15 +24,20 @@ struct JobRunner: Service {
   private let database: Pool
   private let listener: ConnectionConfiguration
   private let retention: Retention
+  private let metrics: CheckoutMetrics?
   private let logger: Logger
   private let alarm = Alarm()
   /// Announcements not yet sent; one stands for all.
   private let announcements = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-  init(database: Pool, listener: ConnectionConfiguration, retention: Retention, logger: Logger) {
+  init(
+    database: Pool, listener: ConnectionConfiguration, retention: Retention, metrics: CheckoutMetrics? = nil,
+    logger: Logger
+  ) {
     self.database = database
     self.listener = listener
     self.retention = retention
+    self.metrics = metrics
     self.logger = logger
   }
 
@@ -72,6 +78,8 @@ struct JobRunner: Service {
     while true {
       let run = try await database.transact(RunNextJob(batchSize: Self.batchSize, retention: retention))[0]
       guard let job = run.job else { return run.untilNext }
+      metrics?.jobs.increment()
+      metrics?.expiryLag.record(job.late)
       logger.debug("job done", metadata: ["kind": "\(job.kind)", "rows": "\(job.rowsDone)", "late": "\(job.late)"])
       if Task.isCancelled { return nil }
     }

@@ -113,12 +113,12 @@ struct APIClient: Sendable {
     try await send("GET", "/api/admin/invariants")
   }
 
-  /// - Parameter headers: besides those that every call has.
   func send(
-    _ method: String, _ path: String, _ body: String? = nil, headers: [(String, String)] = []
+    _ method: String, _ path: String, _ body: String? = nil, headers: [String: String] = [:]
   ) async throws -> Answer {
     var request = HTTPClientRequest(url: url + path)
     request.method = .init(rawValue: method)
+    for (name, value) in headers { request.headers.add(name: name, value: value) }
     if path.hasPrefix("/api/admin/") {
       request.headers.add(name: "authorization", value: "Bearer " + ServerProcess.adminToken)
     }

@@ -1,0 +1,26 @@
+import Checkout
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Telemetry
+
+/// `GET /metrics`, for Prometheus: what this server has recorded, and how things stand.
+struct MetricsRoutes {
+  let checkout: Checkout
+  let metrics: MetricsRegistry
+
+  func add(to router: Router<AppContext>) {
+    router.get("metrics") { _, _ in
+      var text = PrometheusText()
+      metrics.write(into: &text)
+      let gauges = Dictionary(grouping: await checkout.gauges()) { $0.metric.name }
+      for (name, values) in gauges.sorted(by: { $0.key < $1.key }) {
+        text.begin(name, kind: .gauge, help: values[0].metric.help)
+        for gauge in values { text.add(name, labels: PrometheusText.labels(gauge.labels), gauge.value) }
+      }
+      return Response(
+        status: .ok, headers: [.contentType: PrometheusText.contentType],
+        body: ResponseBody(byteBuffer: ByteBuffer(string: text.text)))
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import CoreMetrics
+import Tracing
+
+/// Measures the batches of one use case, and records a span for each that has a request of a recorded trace in it.
+struct BatchObserver: Sendable {
+  /// What is known of a request when it comes.
+  struct Arrival: Sendable {
+    let time: ContinuousClock.Instant
+    fileprivate let context: InstrumentationContext?
+  }
+
+  private let spanName: String
+  private let size: Recorder?
+  private let wait: Timer?
+  private let tracer: (any Tracer)?
+
+  /// Without metrics nothing is measured, without a tracer nothing is traced, and neither costs anything.
+  init(_ useCase: String, metrics: CheckoutMetrics?, tracer: (any Tracer)?) {
+    spanName = useCase + " batch"
+    size = metrics?.batchSize(of: useCase)
+    wait = metrics?.batchWait(of: useCase)
+    self.tracer = tracer
+  }
+
+  static let none = BatchObserver("", metrics: nil, tracer: nil)
+
+  /// To be taken when a request comes, in its task.
+  func arrival() -> Arrival {
+    Arrival(
+      time: .now, context: tracer == nil ? nil : InstrumentationContext.current)
+  }
+
+  /// Runs a batch. Its span is a child of the first request's, which waited the longest.
+  func batch<Result>(
+    of arrivals: some Collection<Arrival>, _ body: () async throws -> Result
+  ) async throws -> Result {
+    if let size, let wait {
+      let now = ContinuousClock.now
+      size.record(arrivals.count)
+      for arrival in arrivals { wait.record(now - arrival.time) }
+    }
+    guard let tracer, let context = arrivals.lazy.compactMap(\.context).first else { return try await body() }
+    let span = tracer.startAnySpan(spanName, context: context)
+    defer { span.end() }
+    if span.isRecording { span.attributes = ["flashsale.batch.size": .int(Int64(arrivals.count))] }
+    do {
+      return try await body()
+    } catch {
+      span.recordError(error)
+      span.setStatus(SpanStatus(code: .error))
+      throw error
+    }
+  }
+}
+
+extension Timer {
+  func record(_ duration: Duration) {
+    recordNanoseconds(Int64(duration / .nanoseconds(1)))
+  }
+}

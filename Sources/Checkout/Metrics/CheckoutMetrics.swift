@@ -1,0 +1,41 @@
+import CoreMetrics
+import Telemetry
+
+/// What the checkout records as it happens: handles that are made once.
+public struct CheckoutMetrics: Sendable {
+  let holds: CounterByLabel
+  let orders: CounterByLabel
+  let paymentEvents: CounterByLabel
+  let jobs: Counter
+  let expiryLag: Timer
+  private let statements: TimerByLabel
+  private let factory: any MetricsFactory
+
+  public init(in factory: any MetricsFactory) {
+    func outcomes<Outcome: CountedOutcome>(
+      _ description: MetricDescription, _ label: String, of type: Outcome.Type
+    ) -> CounterByLabel {
+      CounterByLabel(description, label: label, known: type.words, in: factory)
+    }
+    holds = outcomes(.holds, "outcome", of: ReserveHold.Outcome.self)
+    orders = outcomes(.orders, "outcome", of: PlaceOrder.Outcome.self)
+    paymentEvents = outcomes(.paymentEvents, "verdict", of: ApplyPaymentEvent.Outcome.self)
+    jobs = MetricDescription.jobs.counter(in: factory)
+    expiryLag = MetricDescription.expiryLag.timer(in: factory)
+    statements = TimerByLabel(.statementDuration, label: "statement", in: factory)
+    self.factory = factory
+  }
+
+  /// For the pool: takes note of a round trip to the database.
+  public func recordStatement(_ name: String, nanoseconds: Int64) {
+    statements.record(name, nanoseconds: nanoseconds)
+  }
+
+  func batchSize(of useCase: String) -> Recorder {
+    MetricDescription.batchSize.histogram([("use_case", useCase)], in: factory)
+  }
+
+  func batchWait(of useCase: String) -> Timer {
+    MetricDescription.batchWait.timer([("use_case", useCase)], in: factory)
+  }
+}

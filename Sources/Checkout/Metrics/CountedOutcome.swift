@@ -1,0 +1,65 @@
+/// An outcome of a use case by the word under which metrics count it.
+protocol CountedOutcome {
+  var word: String { get }
+  /// Every word there is, to be shown before it was counted once.
+  static var words: [String] { get }
+}
+
+/// The word for an error instead of an outcome.
+let failedOutcome = "failed"
+
+extension ReserveHold.Outcome: CountedOutcome {
+  var word: String {
+    switch self {
+    case .held(_, isReplay: true): "replayed"
+    case .held(_, isReplay: false): "held"
+    case .insufficientStock: "insufficient_stock"
+    case .saleNotStarted: "sale_not_started"
+    case .saleEnded: "sale_ended"
+    case .quantityAboveLimit: "quantity_above_limit"
+    case .customerRequired: "customer_required"
+    case .customerLimitReached: "customer_limit_reached"
+    case .keyReused: "key_reused"
+    case .productNotFound: "product_not_found"
+    }
+  }
+
+  static let words = [
+    "held", "replayed", "insufficient_stock", "sale_not_started", "sale_ended", "quantity_above_limit",
+    "customer_required", "customer_limit_reached", "key_reused", "product_not_found", failedOutcome,
+  ]
+}
+
+extension PlaceOrder.Outcome: CountedOutcome {
+  var word: String {
+    switch self {
+    case .placed(_, isReplay: true): "replayed"
+    case .placed(_, isReplay: false): "placed"
+    case .holdNotFound: "hold_not_found"
+    case .alreadyOrdered: "already_ordered"
+    case .holdExpired: "hold_expired"
+    case .holdReleased: "hold_released"
+    case .keyReused: "key_reused"
+    }
+  }
+
+  static let words = [
+    "placed", "replayed", "hold_not_found", "already_ordered", "hold_expired", "hold_released", "key_reused",
+    failedOutcome,
+  ]
+}
+
+extension ApplyPaymentEvent.Outcome: CountedOutcome {
+  var word: String {
+    switch self {
+    case .settled(_, _, isReplay: true): "replayed"
+    case .settled(let verdict, _, isReplay: false): verdict.rawValue
+    case .keyReused: "key_reused"
+    }
+  }
+
+  static let words = [
+    "applied", "parked", "reacquired", "refund_due", "amount_mismatch", "ignored", "replayed", "key_reused",
+    failedOutcome,
+  ]
+}

@@ -1,0 +1,49 @@
+import Postgres
+import Telemetry
+
+/// A value that is looked up when somebody asks for it, instead of being recorded as it changes.
+public struct Gauge: Sendable {
+  public let metric: MetricDescription
+  public let labels: [(String, String)]
+  public let value: Double
+
+  init(_ metric: MetricDescription, labels: [(String, String)] = [], _ value: Double) {
+    self.metric = metric
+    self.labels = labels
+    self.value = value
+  }
+}
+
+/// Reads the stock, the jobs and the money that waits, as they stand. One query answers everybody who asked since the
+/// last one started, so that anybody may ask.
+struct ReadGauges: BatchedUseCase {
+  let database: Pool
+
+  enum Request { case all }
+  func lane(of request: Request) -> Request { request }
+
+  func execute(_ requests: [Request], lane: Request) async throws -> [[Gauge]] {
+    let gauges = try await database.execute(Statement())
+    return requests.map { _ in gauges }
+  }
+
+  private struct Statement: PreparedStatement {
+    static let name = "read_gauges"
+    static let sql = "select * from read_gauges()"
+    static let isCancellable = true
+
+    func bind(to parameters: inout Parameters) {}
+
+    static func decode(_ row: inout Row) throws -> Gauge {
+      let name = try row.decode(String.self)
+      guard let metric = MetricDescription.readFromDatabase.first(where: { $0.name == name }) else {
+        throw UnknownValue(description: "\(name) is no metric")
+      }
+      var labels: [(String, String)] = []
+      if let productID = try row.decodeIfPresent(Int32.self) { labels.append(("product_id", "\(productID)")) }
+      if let verdict = try row.decodeIfPresent(String.self) { labels.append(("verdict", verdict)) }
+      if let currency = try row.decodeIfPresent(String.self) { labels.append(("currency", currency)) }
+      return Gauge(metric, labels: labels, try row.decode(Double.self))
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import Synchronization
+import Tracing
+
+/// A span that goes to the exporter when it ends, or to nobody if its trace is not recorded.
+public final class OTLPSpan: Tracing.Span {
+  public let context: InstrumentationContext
+  private let kind: SpanKind
+  private let parentID: UInt64?
+  private let start: UInt64
+  /// Nil when the trace is not recorded.
+  private let queue: SpanQueue?
+  private let state: Mutex<State>
+
+  private struct State {
+    var name: String
+    var attributes: SpanAttributes = [:]
+    var events: [SpanEvent] = []
+    var links: [SpanLink] = []
+    var status: SpanStatus?
+    var isEnded = false
+  }
+
+  /// Events and links of one span at most, so that a loop gone wrong does not fill the memory.
+  private static let maximumCount = 128
+
+  init(
+    _ name: String, kind: SpanKind, context: InstrumentationContext, parentID: UInt64?, start: UInt64, queue: SpanQueue?
+  ) {
+    self.context = context
+    self.kind = kind
+    self.parentID = parentID
+    self.start = start
+    self.queue = queue
+    state = Mutex(State(name: name))
+  }
+
+  public var isRecording: Bool { queue != nil }
+
+  public var operationName: String {
+    get { state.withLock { $0.name } }
+    set { state.withLock { $0.name = newValue } }
+  }
+
+  public var attributes: SpanAttributes {
+    get { state.withLock { $0.attributes } }
+    set { if isRecording { state.withLock { $0.attributes = newValue } } }
+  }
+
+  public func setStatus(_ status: SpanStatus) {
+    state.withLock { $0.status = status }
+  }
+
+  public func addEvent(_ event: SpanEvent) {
+    guard isRecording else { return }
+    state.withLock { if $0.events.count < Self.maximumCount { $0.events.append(event) } }
+  }
+
+  public func addLink(_ link: SpanLink) {
+    guard isRecording else { return }
+    state.withLock { if $0.links.count < Self.maximumCount { $0.links.append(link) } }
+  }
+
+  /// As OpenTelemetry wants errors recorded: an event `exception`.
+  public func recordError<Instant: TracerInstant>(
+    _ error: any Error, attributes: SpanAttributes, at instant: @autoclosure () -> Instant
+  ) {
+    guard isRecording else { return }
+    var attributes = attributes
+    attributes["exception.type"] = String(reflecting: type(of: error))
+    attributes["exception.message"] = String(describing: error)
+    addEvent(SpanEvent(name: "exception", at: instant(), attributes: attributes))
+  }
+
+  /// Later ends than the first have no effect.
+  public func end<Instant: TracerInstant>(at instant: @autoclosure () -> Instant) {
+    guard let queue, let trace = context.trace else { return }
+    let end = instant().nanosecondsSinceEpoch
+    let finished = state.withLock { state -> FinishedSpan? in
+      if state.isEnded { return nil }
+      state.isEnded = true
+      return FinishedSpan(
+        trace: trace, parentID: parentID, name: state.name, kind: kind, start: start, end: end,
+        attributes: state.attributes, events: state.events, links: state.links, status: state.status)
+    }
+    if let finished { queue.append(finished) }
+  }
+}
+
+/// What the exporter sends of a span.
+struct FinishedSpan: Sendable {
+  let trace: TraceContext
+  let parentID: UInt64?
+  let name: String
+  let kind: SpanKind
+  /// Nanoseconds since 1970.
+  let start: UInt64
+  let end: UInt64
+  let attributes: SpanAttributes
+  let events: [SpanEvent]
+  let links: [SpanLink]
+  let status: SpanStatus?
+}

@@ -1,0 +1,78 @@
+import CoreMetrics
+import Synchronization
+import Tracing
+
+/// Records spans for an OpenTelemetry collector. `SpanExporter` sends them.
+///
+/// A span belongs to the trace that its context tells of, and is recorded if that one is: the decision is made once a
+/// trace, where it begins, and not again along the way.
+public struct OTLPTracer: Tracer {
+  private let queue: SpanQueue
+  private let threshold: UInt64
+  private let numbers = NumberGenerator()
+
+  /// - Parameter sampleRatio: which part of the traces that begin here is recorded, 0 to 1.
+  public init(queue: SpanQueue, sampleRatio: Double) {
+    precondition(0...1 ~= sampleRatio)
+    self.queue = queue
+    threshold = sampleRatio == 1 ? .max : UInt64(sampleRatio * 0x1p64)
+  }
+
+  public func startSpan<Instant: TracerInstant>(
+    _ operationName: String, context: @autoclosure () -> InstrumentationContext, ofKind kind: SpanKind,
+    at instant: @autoclosure () -> Instant, function: String, file fileID: String, line: UInt
+  ) -> OTLPSpan {
+    var context = context()
+    let parent = context.trace
+    let traceID = parent?.traceID ?? TraceID(high: numbers.next(), low: numbers.next())
+    let isSampled = parent?.isSampled ?? (threshold == .max || numbers.next() < threshold)
+    context.trace = TraceContext(
+      traceID: traceID, spanID: numbers.next(), isSampled: isSampled, traceState: parent?.traceState)
+    return OTLPSpan(
+      operationName, kind: kind, context: context, parentID: parent?.spanID,
+      start: isSampled ? instant().nanosecondsSinceEpoch : 0, queue: isSampled ? queue : nil)
+  }
+
+  public func startAnySpan<Instant: TracerInstant>(
+    _ operationName: String, context: @autoclosure () -> InstrumentationContext, ofKind kind: SpanKind,
+    at instant: @autoclosure () -> Instant, function: String, file fileID: String, line: UInt
+  ) -> any Tracing.Span {
+    startSpan(
+      operationName, context: context(), ofKind: kind, at: instant(), function: function, file: fileID, line: line)
+  }
+
+  /// Sending is the exporter's, and it never waits long.
+  public func forceFlush() {}
+
+  public func extract<Carrier, Extract: Extractor>(
+    _ carrier: Carrier, into context: inout InstrumentationContext, using extractor: Extract
+  ) where Extract.Carrier == Carrier {
+    guard let traceParent = extractor.extract(key: "traceparent", from: carrier) else { return }
+    context.trace = TraceContext(
+      traceParent: traceParent, traceState: extractor.extract(key: "tracestate", from: carrier))
+  }
+
+  public func inject<Carrier, Inject: Injector>(
+    _ context: InstrumentationContext, into carrier: inout Carrier, using injector: Inject
+  ) where Inject.Carrier == Carrier {
+    guard let trace = context.trace else { return }
+    injector.inject(trace.traceParent, forKey: "traceparent", into: &carrier)
+    if let state = trace.traceState { injector.inject(state, forKey: "tracestate", into: &carrier) }
+  }
+}
+
+/// Numbers that no other process is likely to make: SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom
+/// Number Generators") from a random start. They need not be impossible to guess, and the kernel would take longer over
+/// one than all the rest of a span does.
+private final class NumberGenerator: Sendable {
+  private let state = Atomic(UInt64.random(in: .min ... .max))
+
+  /// Never zero, which stands for no number.
+  func next() -> UInt64 {
+    var mixed = state.wrappingAdd(0x9e37_79b9_7f4a_7c15, ordering: .relaxed).newValue
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    mixed ^= mixed >> 31
+    return mixed == 0 ? 1 : mixed
+  }
+}

@@ -1,0 +1,89 @@
+import AsyncHTTPClient
+import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// Sends finished spans to an OpenTelemetry collector by OTLP over HTTP, in JSON
+/// (https://opentelemetry.io/docs/specs/otlp/#otlphttp). What the collector does not take is dropped: a trace is not
+/// worth holding anything up for.
+public struct SpanExporter: Service {
+  /// The longest time that a span waits to be sent.
+  private static let interval: Duration = .seconds(1)
+
+  /// A collector that takes longer is taken to be away. Shorter than a shutdown may take.
+  private static let timeLimit: TimeAmount = .seconds(3)
+
+  /// The largest answer that is read, to have the connection free for the next request.
+  private static let maximumAnswerBytes = 1 << 20
+
+  private let queue: SpanQueue
+  private let url: String
+  private let serviceName: String
+  private let logger: Logger
+
+  /// - Parameter endpoint: the collector's base address, such as `http://localhost:4318`.
+  public init(queue: SpanQueue, endpoint: String, serviceName: String, logger: Logger) {
+    self.queue = queue
+    url = endpoint + (endpoint.hasSuffix("/") ? "" : "/") + "v1/traces"
+    self.serviceName = serviceName
+    self.logger = logger
+  }
+
+  /// Sends until graceful shutdown, and then what is left.
+  public func run() async throws {
+    var configuration = HTTPClient.Configuration()
+    // The next batch is the next attempt.
+    configuration.connectionPool.retryConnectionEstablishment = false
+    try await HTTPClient.withHTTPClient(configuration: configuration) { client in
+      await withDiscardingTaskGroup { group in
+        group.addTask {
+          while (try? await Task.sleep(for: Self.interval)) != nil { queue.wake.yield() }
+        }
+        await withGracefulShutdownHandler {
+          var isFailing = false
+          for await _ in queue.wakeups { await sendAll(with: client, isFailing: &isFailing) }
+          await sendAll(with: client, isFailing: &isFailing)
+        } onGracefulShutdown: {
+          queue.wake.finish()
+        }
+        group.cancelAll()
+      }
+    }
+  }
+
+  private func sendAll(with client: HTTPClient, isFailing: inout Bool) async {
+    let spans = queue.takeAll()
+    var start = 0
+    while start < spans.count {
+      let batch = spans[start..<min(start + SpanQueue.batchSize, spans.count)]
+      do {
+        try await send(batch, with: client)
+        queue.count(exported: batch.count)
+        isFailing = false
+      } catch {
+        // The rest would most likely wait for the same time limit.
+        queue.count(dropped: spans.count - start)
+        // Once for each time the collector goes away, not once a second.
+        if !isFailing, !Task.isCancelled { logger.warning("spans are lost", metadata: ["error": "\(error)"]) }
+        isFailing = true
+        return
+      }
+      start += batch.count
+    }
+  }
+
+  private func send(_ spans: ArraySlice<FinishedSpan>, with client: HTTPClient) async throws {
+    var request = HTTPClientRequest(url: url)
+    request.method = .POST
+    request.headers.add(name: "content-type", value: "application/json")
+    request.body = .bytes(OTLPJSON.request(spans, serviceName: serviceName))
+    let response = try await client.execute(request, timeout: Self.timeLimit)
+    _ = try await response.body.collect(upTo: Self.maximumAnswerBytes)
+    guard 200...299 ~= response.status.code else { throw Refusal(status: response.status.code) }
+  }
+
+  private struct Refusal: Error, CustomStringConvertible {
+    let status: UInt
+    var description: String { "the collector answered \(status)" }
+  }
+}

@@ -1,0 +1,125 @@
+/// The place of a span in a trace, as it travels between programs (W3C Trace Context, level 1,
+/// https://www.w3.org/TR/trace-context/).
+public struct TraceContext: Sendable, Equatable {
+  public let traceID: TraceID
+  /// The span's own number; to a receiver, that of the parent. Never zero.
+  public let spanID: UInt64
+  /// Whether the caller records the trace.
+  public let isSampled: Bool
+  /// What vendors along the way have added, passed on as it came.
+  public let traceState: String?
+
+  public init(traceID: TraceID, spanID: UInt64, isSampled: Bool, traceState: String? = nil) {
+    self.traceID = traceID
+    self.spanID = spanID
+    self.isSampled = isSampled
+    self.traceState = traceState
+  }
+
+  /// - Parameters:
+  ///   - traceParent: the header `traceparent`. Nil or invalid gives nil: then a new trace begins.
+  ///   - traceState: the header `tracestate`. One that is invalid is left out.
+  public init?(traceParent: String?, traceState: String? = nil) {
+    guard let bytes = traceParent.map({ Array($0.utf8) }), bytes.count >= Self.length else { return nil }
+    // "00-" trace id "-" parent id "-" flags. Later versions begin with the same, and may go on after another dash.
+    guard let version = Self.hexadecimal(bytes[0..<2]), version != 0xff, bytes[2] == Self.dash,
+      let high = Self.hexadecimal(bytes[3..<19]), let low = Self.hexadecimal(bytes[19..<35]), bytes[35] == Self.dash,
+      let spanID = Self.hexadecimal(bytes[36..<52]), bytes[52] == Self.dash,
+      let flags = Self.hexadecimal(bytes[53..<55]),
+      bytes.count == Self.length || (version > 0 && bytes[Self.length] == Self.dash)
+    else { return nil }
+    let traceID = TraceID(high: high, low: low)
+    guard !traceID.isZero, spanID != 0 else { return nil }
+    self.init(
+      traceID: traceID, spanID: spanID, isSampled: flags & 1 == 1,
+      traceState: traceState.flatMap { Self.isValid(traceState: $0) ? $0 : nil })
+  }
+
+  /// The header `traceparent`, in version 00, in which sampled is the only flag.
+  public var traceParent: String {
+    "00-\(traceID)-\(hexadecimalText(spanID))-\(isSampled ? "01" : "00")"
+  }
+
+  private static let length = 55
+  private static let dash = UInt8(ascii: "-")
+
+  /// Lower-case digits only, as the recommendation demands.
+  private static func hexadecimal(_ bytes: ArraySlice<UInt8>) -> UInt64? {
+    var value: UInt64 = 0
+    for byte in bytes {
+      switch byte {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(byte - UInt8(ascii: "0"))
+      case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(byte - UInt8(ascii: "a") + 10)
+      default: return nil
+      }
+    }
+    return value
+  }
+
+  /// What must be passed on at least; anything longer is left out.
+  private static let maximumTraceStateLength = 512
+  private static let maximumTraceStateMembers = 32
+
+  /// Whether it is a list of `key=value`, each key once (section 3.3.1 of the recommendation).
+  private static func isValid(traceState: String) -> Bool {
+    guard traceState.utf8.count <= maximumTraceStateLength else { return false }
+    var keys: Set<Substring> = []
+    for member in traceState.split(separator: ",", omittingEmptySubsequences: false) {
+      let member = member.trimmingSpaces()
+      if member.isEmpty { continue }
+      guard let equals = member.firstIndex(of: "=") else { return false }
+      let (key, value) = (member[..<equals], member[member.index(after: equals)...])
+      guard isValid(key: key), isValid(value: value), keys.insert(key).inserted else { return false }
+    }
+    return 1...maximumTraceStateMembers ~= keys.count
+  }
+
+  private static func isValid(key: Substring) -> Bool {
+    guard let first = key.utf8.first, key.utf8.count <= 256 else { return false }
+    let isLetter = { (byte: UInt8) in UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte }
+    let isDigit = { (byte: UInt8) in UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }
+    return (isLetter(first) || isDigit(first))
+      && key.utf8.allSatisfy { isLetter($0) || isDigit($0) || "_-*/@".utf8.contains($0) }
+  }
+
+  private static func isValid(value: Substring) -> Bool {
+    1...256 ~= value.utf8.count && value.utf8.allSatisfy { 0x20...0x7E ~= $0 && $0 != UInt8(ascii: "=") }
+  }
+}
+
+/// The number of a trace: 16 bytes, not all zero.
+public struct TraceID: Sendable, Hashable, CustomStringConvertible {
+  public let high: UInt64
+  public let low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  public var isZero: Bool { high == 0 && low == 0 }
+
+  /// 32 lower-case hexadecimal digits.
+  public var description: String { hexadecimalText(high) + hexadecimalText(low) }
+}
+
+/// 16 lower-case hexadecimal digits.
+func hexadecimalText(_ value: UInt64) -> String {
+  String(unsafeUninitializedCapacity: 16) { buffer in
+    for index in 0..<16 {
+      let digit = UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * index)) & 15
+      buffer[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+    }
+    return 16
+  }
+}
+
+extension Substring {
+  fileprivate func trimmingSpaces() -> Substring {
+    let isSpace = { (character: Character) in character == " " || character == "\t" }
+    guard let start = firstIndex(where: { !isSpace($0) }), let end = lastIndex(where: { !isSpace($0) }) else {
+      return ""
+    }
+    return self[start...end]
+  }
+}

@@ -1,0 +1,35 @@
+import API
+import Checkout
+import CoreMetrics
+import Logging
+import Postgres
+import Telemetry
+import Tracing
+
+/// How a server is observed, by its settings: nothing that is off costs anything.
+struct Observation {
+  /// Nil when METRICS is off.
+  let metrics: MetricsRegistry?
+  let checkout: CheckoutMetrics?
+  /// Both nil without a collector.
+  let tracer: (any Tracer)?
+  let exporter: SpanExporter?
+
+  init(_ settings: Settings, logger: Logger) throws {
+    metrics = try settings.metrics() ? MetricsRegistry(MetricDescription.server) : nil
+    checkout = metrics.map { CheckoutMetrics(in: $0) }
+    guard let tracing = try settings.tracing() else {
+      tracer = nil
+      exporter = nil
+      return
+    }
+    let queue = SpanQueue(metrics: metrics ?? NOOPMetricsHandler.instance)
+    tracer = OTLPTracer(queue: queue, sampleRatio: tracing.sampleRatio)
+    exporter = SpanExporter(queue: queue, endpoint: tracing.endpoint, serviceName: "flashsale", logger: logger)
+  }
+
+  var onStatement: Pool.StatementObserver? {
+    guard let checkout else { return nil }
+    return { checkout.recordStatement($0, nanoseconds: $1) }
+  }
+}

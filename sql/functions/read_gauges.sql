@@ -1,0 +1,66 @@
+-- What a monitor wants to know of the data at this moment: the stock, the jobs that are due, and the money that somebody
+-- has to look after. Each row is one value of a metric; what is null is no label of it.
+create or replace function read_gauges()
+returns table (metric text, product_id integer, verdict text, currency text, value double precision)
+language sql stable
+security definer set search_path = public, pg_temp
+as $$
+    with clock as materialized (select clock_timestamp() as now),
+
+    -- A bound on what is listed; a shop with more products watches the first ones.
+    stock as (
+        select p.id, p.total_stock, p.available_stock + lapsed_units(p.id, clock.now) as available_stock
+        from products p, clock
+        order by p.id
+        limit 1000
+    ),
+
+    late as (
+        select count(*) as jobs, coalesce(extract(epoch from max(clock.now - j.run_at)), 0) as seconds
+        from scheduled_jobs j, clock
+        where j.run_at <= clock.now
+    ),
+
+    -- Money that was taken and belongs to no order, or not to one of that price.
+    waiting as materialized (
+        select e.verdict, e.received_at, coalesce(e.amount, o.amount) as amount,
+               coalesce(e.currency, o.currency) as currency
+        from payment_events e
+        left join orders o on o.product_id = e.product_id and o.id = e.order_id
+        where e.verdict in ('refund_due', 'amount_mismatch', 'parked')
+          and e.status = 'success' and e.settled_at is null
+    ),
+
+    -- Also when none waits, so that an alert can tell nothing from none.
+    verdicts (verdict) as (values ('refund_due'), ('amount_mismatch'), ('parked'))
+
+    select 'flashsale_product_total_stock', s.id, null::text, null::text, s.total_stock::double precision
+    from stock s
+    union all
+    select 'flashsale_product_available_stock', s.id, null, null, s.available_stock
+    from stock s
+    union all
+    select 'flashsale_jobs_due', null, null, null, l.jobs
+    from late l
+    union all
+    select 'flashsale_jobs_oldest_lag_seconds', null, null, null, l.seconds
+    from late l
+    union all
+    select 'flashsale_money_waiting_events', null, v.verdict, null, count(w.verdict)
+    from verdicts v
+    left join waiting w on w.verdict = v.verdict
+    group by v.verdict
+    union all
+    select 'flashsale_money_waiting_oldest_seconds', null, v.verdict, null,
+           coalesce(extract(epoch from max(clock.now - w.received_at)), 0)
+    from verdicts v
+    cross join clock
+    left join waiting w on w.verdict = v.verdict
+    group by v.verdict
+    union all
+    -- Only currencies that something is sold in: what a sender writes there must not become a label.
+    select 'flashsale_money_waiting_amount', null, w.verdict, w.currency, sum(w.amount)
+    from waiting w
+    where w.amount is not null and w.currency in (select p.currency from products p)
+    group by w.verdict, w.currency
+$$;
