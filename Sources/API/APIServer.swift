@@ -19,10 +19,14 @@ public struct APIServer: Service {
     public var maximumBodyBytes: Int
     /// A connection without a request for this long is closed.
     public var idleTimeout: Duration
+    /// Streams of stock at the same time; others are refused.
+    public var maximumStreams: Int
+    var streamLimits = StockStream.Limits()
 
     public init(
       host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
-      maximumBodyBytes: Int = 16 * 1024, idleTimeout: Duration = .seconds(60)
+      maximumBodyBytes: Int = 16 * 1024, idleTimeout: Duration = .seconds(60),
+      maximumStreams: Int = 10_000
     ) {
       self.host = host
       self.port = port
@@ -30,12 +34,14 @@ public struct APIServer: Service {
       self.adminToken = adminToken
       self.maximumBodyBytes = maximumBodyBytes
       self.idleTimeout = idleTimeout
+      self.maximumStreams = maximumStreams
     }
   }
 
   /// Connections that wait to be accepted. A sale's buyers all connect in the same second.
   private static let backlog = 4096
 
+  private let streams: StockStreams
   private let application: Application<RouterResponder<AppContext>>
 
   /// - Parameter onListening: called with the port once connections are accepted.
@@ -48,7 +54,11 @@ public struct APIServer: Service {
     router.add(middleware: ProblemMiddleware())
     let api = router.group("api")
     let bodies = RequestBodies(maximumBytes: configuration.maximumBodyBytes)
+    let streams = StockStreams(
+      checkout: checkout, maximumCount: configuration.maximumStreams, limits: configuration.streamLimits)
+    self.streams = streams
     ProductRoutes(checkout: checkout).add(to: api)
+    StockStreamRoutes(checkout: checkout, streams: streams).add(to: api)
     HoldRoutes(checkout: checkout, bodies: bodies).add(to: api)
     OrderRoutes(checkout: checkout, bodies: bodies).add(to: api)
     WebhookRoutes(checkout: checkout, bodies: bodies, verifier: configuration.webhookVerifier).add(to: api)
@@ -62,14 +72,19 @@ public struct APIServer: Service {
       server: .http1(configuration: .init(idleTimeout: TimeAmount(configuration.idleTimeout))),
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
+      services: [streams],
       onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
       logger: logger)
   }
 
-  /// Serves until graceful shutdown, and then until the requests under way are answered.
+  /// Serves until graceful shutdown, and then until the requests under way are answered. Streams end at once.
   ///
   /// - Throws: when it cannot listen.
   public func run() async throws {
-    try await application.run()
+    try await withGracefulShutdownHandler {
+      try await application.run()
+    } onGracefulShutdown: {
+      streams.end()
+    }
   }
 }

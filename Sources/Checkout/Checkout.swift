@@ -22,34 +22,55 @@ public struct Checkout: Service {
 
   private let database: Pool
   private let jobs: JobRunner
+  private let stockFeed: StockFeed
   private let readProducts: Batcher<ReadProducts>
-  private let reserveHolds: Batcher<ReserveHold>
-  private let releaseHolds: Batcher<ReleaseHold>
+  private let reserveHolds: Batcher<AnnouncingStock<ReserveHold>>
+  private let releaseHolds: Batcher<AnnouncingStock<ReleaseHold>>
   private let readHolds: Batcher<ReadHold>
-  private let placeOrders: Batcher<PlaceOrder>
+  private let placeOrders: Batcher<AnnouncingStock<PlaceOrder>>
   private let readOrders: Batcher<ReadOrder>
-  private let applyPaymentEvents: Batcher<ApplyPaymentEvent>
+  private let applyPaymentEvents: Batcher<AnnouncingStock<ApplyPaymentEvent>>
 
   /// - Parameter database: closed when `run` ends.
   public init(database: Pool, configuration: Configuration, logger: Logger) {
     self.database = database
-    let jobs = JobRunner(database: database, listener: configuration.listener, logger: logger)
+    let stockFeed = StockFeed(database: database, listener: configuration.listener, logger: logger)
+    self.stockFeed = stockFeed
+    let jobs = JobRunner(database: database, listener: configuration.listener, logger: logger) {
+      stockFeed.announce(nil)
+    }
     self.jobs = jobs
     readProducts = Batcher(ReadProducts(database: database))
     reserveHolds = Batcher(
-      ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive))
-    releaseHolds = Batcher(ReleaseHold(database: database))
+      AnnouncingStock(
+        ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive), to: stockFeed
+      ) { if case .held = $0 { true } else { false } })
+    releaseHolds = Batcher(
+      AnnouncingStock(ReleaseHold(database: database), to: stockFeed) { $0?.status == .released })
     readHolds = Batcher(ReadHold(database: database))
     placeOrders = Batcher(
-      PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive))
+      AnnouncingStock(
+        PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive), to: stockFeed
+      ) { outcome in
+        // A failed payment was there before the order.
+        if case .placed(let order) = outcome { order.status == .cancelled } else { false }
+      })
     readOrders = Batcher(ReadOrder(database: database))
-    applyPaymentEvents = Batcher(ApplyPaymentEvent(database: database))
+    applyPaymentEvents = Batcher(
+      AnnouncingStock(ApplyPaymentEvent(database: database), to: stockFeed) { outcome in
+        switch outcome {
+        case .settled(.applied, orderStatus: .cancelled, isReplay: false), .settled(.reacquired, _, isReplay: false):
+          true
+        default: false
+        }
+      })
   }
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
   public func run() async throws {
     let services: [any Service] = [
       readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents, jobs,
+      stockFeed,
     ]
     try await withThrowingDiscardingTaskGroup { group in
       for service in services { group.addTask { try await service.run() } }
@@ -69,6 +90,11 @@ public struct Checkout: Service {
   /// Nil for an unknown product.
   public func product(_ id: Int32) async throws -> Product? {
     try await readProducts(.one(id)).first
+  }
+
+  /// Waits for changes of a product's stock, made by whichever server.
+  public func watchStock(of productID: Int32) -> StockWatch {
+    stockFeed.watch(productID)
   }
 
   public func createProduct(_ product: CreateProduct) async throws -> Product {

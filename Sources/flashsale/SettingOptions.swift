@@ -34,6 +34,8 @@ struct ServerOptions: ParsableArguments {
   var maxBodyBytes: String?
   @Option(help: "A connection without a request for this long is closed.")
   var idleTimeoutSeconds: String?
+  @Option(help: "Streams of stock at the same time.")
+  var maxStreams: String?
   @Option(help: "How long shutting down may take.")
   var shutdownTimeoutSeconds: String?
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
@@ -53,6 +55,7 @@ struct ServerOptions: ParsableArguments {
       "ADMIN_TOKEN": adminToken,
       "MAX_BODY_BYTES": maxBodyBytes,
       "IDLE_TIMEOUT_SECONDS": idleTimeoutSeconds,
+      "MAX_STREAMS": maxStreams,
       "SHUTDOWN_TIMEOUT_SECONDS": shutdownTimeoutSeconds,
       "LOG_LEVEL": logLevel,
     ])

@@ -30,6 +30,7 @@ struct Problem: Error {
     case malformedRequest = "malformed-request"
     case notFound = "not-found"
     case outcomeUnknown = "outcome-unknown"
+    case overloaded
     case payloadTooLarge = "payload-too-large"
     case shuttingDown = "shutting-down"
     case unauthorized
@@ -44,7 +45,7 @@ struct Problem: Error {
       case .payloadTooLarge: .contentTooLarge
       case .validation, .idempotencyKeyReused: .unprocessableContent
       case .internalError: .internalServerError
-      case .databaseUnavailable, .outcomeUnknown, .shuttingDown: .serviceUnavailable
+      case .databaseUnavailable, .outcomeUnknown, .overloaded, .shuttingDown: .serviceUnavailable
       }
     }
 
@@ -61,6 +62,7 @@ struct Problem: Error {
       case .malformedRequest: "The body is not a JSON object"
       case .notFound: "Not found"
       case .outcomeUnknown: "It is not known whether this took effect"
+      case .overloaded: "The server has more to do than it may"
       case .payloadTooLarge: "The body is too large"
       case .shuttingDown: "The server is shutting down"
       case .unauthorized: "Not authorized"

@@ -33,6 +33,7 @@ extension Problem.Kind {
     case .notFound: "There is nothing under this address, or the id is none of ours."
     case .outcomeUnknown:
       "The database's answer was lost on the way. Read the hold or the order to see whether the request took effect."
+    case .overloaded: "Nothing was done. Repeat the request after the time in Retry-After; other servers may have room."
     case .payloadTooLarge: "No call needs a body this large."
     case .shuttingDown: "Nothing was done. Repeat the request; another server will take it."
     case .unauthorized: "Admin calls need the server's admin token: Authorization: Bearer <token>."

@@ -23,14 +23,19 @@ struct JobRunner: Service {
   private let database: Pool
   private let listener: ConnectionConfiguration
   private let logger: Logger
+  private let onExpired: @Sendable () -> Void
   private let alarm = Alarm()
   /// Announcements not yet sent; one stands for all.
   private let announcements = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-  init(database: Pool, listener: ConnectionConfiguration, logger: Logger) {
+  /// - Parameter onExpired: called after a transaction that expired holds or orders.
+  init(
+    database: Pool, listener: ConnectionConfiguration, logger: Logger, onExpired: @escaping @Sendable () -> Void = {}
+  ) {
     self.database = database
     self.listener = listener
     self.logger = logger
+    self.onExpired = onExpired
   }
 
   /// Tells all servers that a job is due earlier than they may expect. Returns at once; to be called after the commit.
@@ -70,6 +75,7 @@ struct JobRunner: Service {
     while true {
       let run = try await database.transact(RunNextJob(batchSize: Self.batchSize))[0]
       guard let expired = run.expired else { return run.untilNext }
+      if expired > 0 { onExpired() }
       logger.debug("job done", metadata: ["expired": "\(expired)"])
       if Task.isCancelled { return nil }
     }
