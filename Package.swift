@@ -61,12 +61,17 @@ let package = Package(
     .executableTarget(name: "echo", dependencies: [hummingbird], path: "Benchmarks/Echo", swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", logging], path: "Tests/TestSupport",
+      name: "TestSupport",
+      dependencies: ["Checkout", "LocalPostgres", "Postgres", asyncHTTPClient, logging, nioCore, nioFoundation],
+      path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
-    .testTarget(name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "APITests", dependencies: ["API", "Checkout", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport", logging], swiftSettings: strict),
+    .testTarget(
+      name: "APITests", dependencies: ["API", "Checkout", "Postgres", "TestSupport", logging, serviceLifecycle],
+      swiftSettings: strict),
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(

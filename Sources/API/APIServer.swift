@@ -41,7 +41,7 @@ public struct APIServer: Service {
   /// Connections that wait to be accepted. A sale's buyers all connect in the same second.
   private static let backlog = 4096
 
-  private let streams: StockStreams
+  let streams: StockStreams
   private let application: Application<RouterResponder<AppContext>>
 
   /// - Parameter onListening: called with the port once connections are accepted.

@@ -14,6 +14,7 @@ func runServer(
   onListening: @escaping @Sendable (_ host: String, _ port: Int) -> Void
 ) async throws {
   let configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
+  raiseDescriptorLimit(to: configuration.maximumStreams + otherDescriptors)
   let database = Pool(try settings.database(), size: try settings.databaseConnections())
   let checkout = Checkout(database: database, configuration: try settings.checkout(), logger: logger)
   let server = APIServer(checkout: checkout, configuration: configuration, logger: logger) { port in
@@ -25,3 +26,6 @@ func runServer(
   group.maximumGracefulShutdownDuration = try settings.shutdownTimeout()
   try await ServiceGroup(configuration: group).run()
 }
+
+/// Open files and connections beside those of streams: buyers, most of all.
+private let otherDescriptors = 16_384

@@ -100,13 +100,17 @@ final class StockStream: Sendable {
   /// Sends what is due at this moment, or drops a reader who has been holding up a write for too long.
   func tick(now: ContinuousClock.Instant, isShuttingDown: Bool) {
     let timeout = isShuttingDown ? min(limits.writeTimeout, Self.timeoutInShutdown) : limits.writeTimeout
-    let isStuck = state.withLock { state in state.writingSince.map { $0 + timeout < now } ?? false }
-    if isStuck { return drop() }
+    if isWriting(for: timeout, at: now) { return drop() }
     update { state in
       guard state.nextHeartbeat <= now else { return }
       state.isHeartbeatDue = true
       state.nextHeartbeat = now + limits.heartbeatInterval
     }
+  }
+
+  /// Whether the last thing that was to be written has been held up for longer than this.
+  func isWriting(for duration: Duration, at now: ContinuousClock.Instant = .now) -> Bool {
+    state.withLock { state in state.writingSince.map { $0 + duration < now } ?? false }
   }
 
   /// Shutting down does not wait longer for a reader who does not read.

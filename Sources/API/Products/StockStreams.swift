@@ -70,6 +70,12 @@ final class StockStreams: Service {
     }
   }
 
+  /// Places taken, and whether a reader has been holding up a write for this long: for tests.
+  var openCount: Int { count.load(ordering: .relaxed) }
+  func isAnyWriting(for duration: Duration) -> Bool {
+    state.withLock { $0.streams }.contains { $0.isWriting(for: duration) }
+  }
+
   /// From here on the stream is offered what differs from `initial`.
   func join(_ stream: StockStream, initial: Product) {
     let isEnding = state.withLock { state in
