@@ -22,9 +22,7 @@ import Testing
   }
 
   @Test func readerWhoDoesNotReadIsDroppedWhileOthersGoOn() async throws {
-    // Every character takes six bytes, so that buffers are soon full.
-    let name = String(repeating: "\u{1}", count: 200)
-    try await withServer(name: name, writeTimeout: .milliseconds(500)) { server in
+    try await withServer(name: Self.largeName, writeTimeout: .milliseconds(500)) { server in
       let reader = try await EventReader.open(server.url)
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("both have streams") { server.streamCount == 2 }
@@ -83,8 +81,7 @@ import Testing
 
   /// The unread terminator of a stream must not keep a server from ending.
   @Test func readerWhoDoesNotReadDoesNotDelayTheEnd() async throws {
-    let name = String(repeating: "\u{1}", count: 200)
-    try await withServer(name: name) { server in
+    try await withServer(name: Self.largeName) { server in
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("it has a stream") { server.streamCount == 1 }
       try await until("its buffers are full") {
@@ -100,7 +97,33 @@ import Testing
     }
   }
 
+  @Test func readerWhoIsSlowSkipsEventsAndSeesTheFinalStock() async throws {
+    try await withServer(name: Self.largeName) { server in
+      let reader = try await EventReader.open(server.url)
+      let idler = try Idler(port: server.port, productID: server.productID)
+      try await until("both have streams") { server.streamCount == 2 }
+      var final: Int32 = 0
+      try await until("nothing more can be written") {
+        final = try await server.changeStock()
+        try await Task.sleep(for: .milliseconds(20))
+        return server.isAnyStuck
+      }
+      try await until("the other reader is up to date") { reader.availableStock == Int(final) }
+      var text = ""
+      try await until("the idler, who has begun to read, sees the final stock") {
+        text += idler.read()
+        return text.contains("\"available_stock\":\(final)}")
+      }
+      let count = text.split(separator: "event: stock").count - 1
+      #expect(count >= 2 && count < reader.events.count, "\(count) of \(reader.events.count)")
+      idler.hangUp()
+    }
+  }
+
   // MARK: Support
+
+  /// Each character takes six bytes of JSON, so that buffers are soon full.
+  private static let largeName = String(repeating: "\u{1}", count: 200)
 
   private struct Server: Sendable {
     let port: Int
@@ -160,7 +183,7 @@ import Testing
   }
 }
 
-/// A client that asks for a stream and never reads it.
+/// A client that asks for a stream and reads it only when told to, if ever.
 private struct Idler {
   private let descriptor: Int32
 
@@ -183,6 +206,13 @@ private struct Idler {
     guard send(descriptor, request, request.utf8.count, 0) == request.utf8.count else {
       throw Unexpected("cannot send: \(errno)")
     }
+  }
+
+  /// What has arrived.
+  func read() -> String {
+    var bytes = [UInt8](repeating: 0, count: 65536)
+    let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT.rawValue))
+    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
   }
 
   func hangUp() {

@@ -104,11 +104,13 @@ extension FlashSaleTests {
           let reader = try await servers[1].watch(product)
           try await withPool(on: url) { database in
             for round in 1...5 {
-              try await database.run(
-                """
-                select pg_terminate_backend(pid) from pg_stat_activity
-                where datname = current_database() and query like 'listen%'
-                """)
+              let listeners = "from pg_stat_activity where datname = current_database() and query like 'listen%stock%'"
+              try await eventually("both servers listen") {
+                try await database.integer("select count(*) \(listeners)") == 2
+              }
+              let ended = try await database.integer(
+                "select count(*) filter (where pg_terminate_backend(pid)) \(listeners)")
+              #expect(ended == 2)
               #expect(try await servers[0].api.reserve(1, of: product).status == 201)
               try await eventually("the change is seen", within: .milliseconds(1200)) {
                 reader.availableStock == 100 - round

@@ -130,22 +130,32 @@ final class StockStreams: Service {
   /// Rounds for one product, until nobody watches it.
   private func tell(_ productID: Int32, _ watch: StockWatch) async {
     var last: Product?
-    while !Task.isCancelled, let newcomers = admitNewcomers(to: productID) {
-      let interval = interval
+    while !Task.isCancelled {
       let end = ContinuousClock.now + interval
-      do {
-        if let product = try await checkout.product(productID) {
-          let readers = readers(of: product, newcomers: newcomers, isChanged: product != last)
-          last = product
-          await offer(StockEvent.encode(product), to: readers, over: interval / 2)
-        }
-      } catch {
-        // The database is away. What the newcomers had missed is told to everybody when it is back.
-        last = nil
-      }
+      guard await tellOnce(productID, &last) else { return }
       try? await Task.sleep(until: end)
       await watch.change()
     }
+  }
+
+  /// Reads the product and tells it to all to whom it is news. Refers to no stream while it is not called: that would
+  /// keep its place.
+  ///
+  /// - Parameter last: what the members were told; nil when that is not known.
+  /// - Returns: false when nobody watches.
+  private func tellOnce(_ productID: Int32, _ last: inout Product?) async -> Bool {
+    guard let newcomers = admitNewcomers(to: productID) else { return false }
+    do {
+      if let product = try await checkout.product(productID) {
+        let readers = readers(of: product, newcomers: newcomers, isChanged: product != last)
+        last = product
+        if !readers.isEmpty { await offer(StockEvent.encode(product), to: readers, over: interval / 2) }
+      }
+    } catch {
+      // The database is away. What the newcomers had missed is told to everybody when it is back.
+      last = nil
+    }
+    return true
   }
 
   private var interval: Duration {
