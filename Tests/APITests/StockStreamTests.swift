@@ -211,7 +211,7 @@ private struct Idler {
   /// What has arrived.
   func read() -> String {
     var bytes = [UInt8](repeating: 0, count: 65536)
-    let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT.rawValue))
+    let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
     return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
   }
 
