@@ -57,6 +57,7 @@ import Testing
         reader.close()
         try await until("the place is free") { server.streamCount == 0 }
         #expect(start.duration(to: .now) < .seconds(1))
+        #expect(server.api.streams.writingCount == 0)
       }
     }
   }

@@ -11,6 +11,16 @@ final class StockStream: Sendable {
     var writeTimeout: Duration = .seconds(10)
   }
 
+  /// How many streams are writing something, shared by all of a server.
+  final class Writes: Sendable {
+    private let number = Atomic(0)
+
+    var count: Int { number.load(ordering: .relaxed) }
+
+    fileprivate func begin() { number.wrappingAdd(1, ordering: .relaxed) }
+    fileprivate func end() { number.wrappingSubtract(1, ordering: .relaxed) }
+  }
+
   private struct State {
     /// What is to be written next.
     var event: ByteBuffer?
@@ -40,6 +50,7 @@ final class StockStream: Sendable {
   let productID: Int32
   private let channel: any Channel
   private let limits: Limits
+  private let writes: Writes
   private let onDeinit: @Sendable () -> Void
   private let state: Mutex<State>
 
@@ -52,29 +63,41 @@ final class StockStream: Sendable {
   private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 1, high: 2048)
 
   /// - Parameter channel: the reader's connection.
-  init(productID: Int32, channel: any Channel, limits: Limits, onDeinit: @escaping @Sendable () -> Void) {
+  init(
+    productID: Int32, channel: any Channel, limits: Limits, writes: Writes, onDeinit: @escaping @Sendable () -> Void
+  ) {
     self.productID = productID
     self.channel = channel
     self.limits = limits
+    self.writes = writes
     self.onDeinit = onDeinit
     let now = ContinuousClock.now
     // Streams that began together have their heartbeats apart.
     let first = now + limits.heartbeatInterval * Double.random(in: 0.5...1)
+    // The first event does not come from `next`.
     state = Mutex(State(nextHeartbeat: first, writingSince: now))
+    writes.begin()
     // Should it fail the connection is gone, which the first write finds out.
     channel.setOption(.socketOption(.so_sndbuf), value: Self.sendBufferBytes).whenFailure { _ in }
     channel.setOption(.writeBufferWaterMark, value: Self.waterMark).whenFailure { _ in }
   }
 
-  deinit { onDeinit() }
+  deinit {
+    if state.withLock({ $0.writingSince }) != nil { writes.end() }
+    onDeinit()
+  }
 
   /// Waits for what to write next, once the last has been written. Nil at the end. One task at a time.
   func next() async -> ByteBuffer? {
     await withCheckedContinuation { continuation in
       let ready = state.withLock { state in
-        let ready = state.take()
-        state.writingSince = ready == nil ? nil : .now
-        if ready == nil { state.writer = continuation }
+        if state.writingSince != nil { writes.end() }
+        state.writingSince = nil
+        guard let ready = state.take() else {
+          state.writer = continuation
+          return ByteBuffer??.none
+        }
+        begin(&state)
         return ready
       }
       if let ready { continuation.resume(returning: ready) }
@@ -116,12 +139,17 @@ final class StockStream: Sendable {
   /// Shutting down does not wait longer for a reader who does not read.
   private static let timeoutInShutdown: Duration = .seconds(1)
 
+  private func begin(_ state: inout State) {
+    state.writingSince = .now
+    writes.begin()
+  }
+
   private func update(_ change: (inout State) -> Void) {
     let resumed = state.withLock { state -> (CheckedContinuation<ByteBuffer?, Never>, ByteBuffer?)? in
       change(&state)
       guard let writer = state.writer, let ready = state.take() else { return nil }
       state.writer = nil
-      state.writingSince = .now
+      begin(&state)
       return (writer, ready)
     }
     if let (writer, event) = resumed { writer.resume(returning: event) }

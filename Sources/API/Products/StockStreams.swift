@@ -18,8 +18,13 @@ final class StockStreams: Service {
   private static let longestInterval: Duration = .milliseconds(500)
 
   /// A round to many readers is spread over half its interval, in steps of this, so that other requests get between.
-  private static let stepInterval: Duration = .milliseconds(10)
-  private static let smallestStep = 50
+  private static let stepInterval: Duration = .milliseconds(5)
+  private static let smallestStep = 20
+
+  /// While more than this many streams are writing, the next step of a round waits, at most for so many pauses: those
+  /// who buy must not queue behind those who watch, and those who watch not for ever behind one who does not read.
+  private static let writesAtOnce = 200
+  private static let pausesAtMost = 4
 
   private struct Newcomer {
     let stream: StockStream
@@ -47,6 +52,7 @@ final class StockStreams: Service {
   private let maximumCount: Int
   private let limits: StockStream.Limits
   private let count = Atomic(0)
+  private let writes = StockStream.Writes()
   private let state = Mutex(State())
   private let (rounds, roundsSink) = AsyncStream.makeStream(of: (productID: Int32, watch: StockWatch).self)
 
@@ -65,13 +71,14 @@ final class StockStreams: Service {
       count.wrappingSubtract(1, ordering: .relaxed)
       throw Problem(.overloaded, "This server has as many streams as it may.", retryAfterSeconds: 1)
     }
-    return StockStream(productID: productID, channel: channel, limits: limits) { [self] in
+    return StockStream(productID: productID, channel: channel, limits: limits, writes: writes) { [self] in
       count.wrappingSubtract(1, ordering: .relaxed)
     }
   }
 
-  /// Places taken, and whether a reader has been holding up a write for this long: for tests.
+  /// Places taken, streams that are writing, and whether a reader has been holding up a write for this long: for tests.
   var openCount: Int { count.load(ordering: .relaxed) }
+  var writingCount: Int { writes.count }
   func isAnyWriting(for duration: Duration) -> Bool {
     state.withLock { $0.streams }.contains { $0.isWriting(for: duration) }
   }
@@ -189,7 +196,10 @@ final class StockStreams: Service {
     let steps = max(1, Int(duration / Self.stepInterval))
     let step = max(Self.smallestStep, (readers.count + steps - 1) / steps)
     for start in stride(from: 0, to: readers.count, by: step) {
-      if start > 0 { try? await Task.sleep(for: Self.stepInterval) }
+      for pause in 0..<Self.pausesAtMost where start > 0 {
+        if pause > 0, writes.count <= Self.writesAtOnce { break }
+        try? await Task.sleep(for: Self.stepInterval)
+      }
       for reader in readers[start..<min(start + step, readers.count)] { reader.offer(event) }
     }
   }

@@ -120,13 +120,10 @@ final class StockFeed: Service {
   /// A notification for each product, or one without a product.
   private struct Notify: PreparedStatement {
     static let name = "announce_stock"
-    /// Nobody waits for the disk because of it: an announcement that a crash takes back does no harm.
     static let sql = """
       select 1 from pg_notify('\(StockFeed.channel)', '') where $1::integer[] is null
       union all
       select 1 from unnest($1::integer[]) as id, pg_notify('\(StockFeed.channel)', id::text)
-      union all
-      select 1 from set_config('synchronous_commit', 'off', true)
       """
     let productIDs: [Int32]?
 
