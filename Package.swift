@@ -78,14 +78,21 @@ let package = Package(
     .executableTarget(name: "echo", dependencies: [hummingbird], path: "Benchmarks/Echo", swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Checkout", "LocalPostgres", "Postgres", hummingbird, logging],
+      name: "TestSupport",
+      dependencies: [
+        "Checkout", "LocalPostgres", "Postgres", asyncHTTPClient, hummingbird, logging, nioCore, nioFoundation,
+      ],
       path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
-    .testTarget(name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "APITests", dependencies: ["API", "Checkout", "TestSupport", crypto, httpTypes, nioCore, yams],
+      name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport", logging], swiftSettings: strict),
+    .testTarget(
+      name: "APITests",
+      dependencies: [
+        "API", "Checkout", "Postgres", "TestSupport", crypto, httpTypes, logging, nioCore, serviceLifecycle, yams,
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),

@@ -28,9 +28,14 @@ public struct APIServer: Service {
     /// Records a span for each request. Nil records none.
     public var tracer: (any Tracer)?
 
+    /// Streams of stock at the same time; others are refused.
+    public var maximumStreams: Int
+    var streamLimits = StockStream.Limits()
+
     public init(
       host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
-      maximumBodyBytes: Int = 16 * 1024, requestTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60)
+      maximumBodyBytes: Int = 16 * 1024, requestTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60),
+      maximumStreams: Int = 10_000
     ) {
       self.host = host
       self.port = port
@@ -39,12 +44,14 @@ public struct APIServer: Service {
       self.maximumBodyBytes = maximumBodyBytes
       self.requestTimeout = requestTimeout
       self.idleTimeout = idleTimeout
+      self.maximumStreams = maximumStreams
     }
   }
 
   /// Connections that wait to be accepted. A sale's buyers all connect in the same second.
   private static let backlog = 4096
 
+  let streams: StockStreams
   private let application: Application<RouterResponder<AppContext>>
 
   /// - Parameter onListening: called with the port once connections are accepted.
@@ -59,7 +66,11 @@ public struct APIServer: Service {
     router.add(middleware: ProblemMiddleware())
     let api = router.group("api")
     let bodies = RequestBodies(maximumBytes: configuration.maximumBodyBytes)
+    let streams = StockStreams(
+      checkout: checkout, maximumCount: configuration.maximumStreams, limits: configuration.streamLimits)
+    self.streams = streams
     ProductRoutes(checkout: checkout).add(to: api)
+    StockStreamRoutes(checkout: checkout, streams: streams).add(to: api)
     HoldRoutes(checkout: checkout, bodies: bodies).add(to: api)
     OrderRoutes(checkout: checkout, bodies: bodies).add(to: api)
     WebhookRoutes(checkout: checkout, bodies: bodies, verifier: configuration.webhookVerifier).add(to: api)
@@ -83,14 +94,19 @@ public struct APIServer: Service {
             maxHeaderFieldSize: RequestGate.maximumHeaderBytes, maxHeaderListSize: RequestGate.maximumHeaderBytes))),
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
+      services: [streams],
       onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
       logger: logger)
   }
 
-  /// Serves until graceful shutdown, and then until the requests under way are answered.
+  /// Serves until graceful shutdown, and then until the requests under way are answered. Streams end at once.
   ///
   /// - Throws: when it cannot listen.
   public func run() async throws {
-    try await application.run()
+    try await withGracefulShutdownHandler {
+      try await application.run()
+    } onGracefulShutdown: {
+      streams.end()
+    }
   }
 }

@@ -34,13 +34,14 @@ public struct Checkout: Service {
   private let database: Pool
   private let metrics: CheckoutMetrics?
   private let jobs: JobRunner
+  private let stockFeed: StockFeed
   private let readProducts: Batcher<ReadProducts>
-  private let reserveHolds: Batcher<ReserveHold>
-  private let releaseHolds: Batcher<ReleaseHold>
+  private let reserveHolds: Batcher<AnnouncingStock<ReserveHold>>
+  private let releaseHolds: Batcher<AnnouncingStock<ReleaseHold>>
   private let readHolds: Batcher<ReadHold>
-  private let placeOrders: Batcher<PlaceOrder>
+  private let placeOrders: Batcher<AnnouncingStock<PlaceOrder>>
   private let readOrders: Batcher<ReadOrder>
-  private let applyPaymentEvents: Batcher<ApplyPaymentEvent>
+  private let applyPaymentEvents: Batcher<AnnouncingStock<ApplyPaymentEvent>>
   private let queueTimeout: Duration
   private let readGauges: Batcher<ReadGauges>
 
@@ -49,9 +50,11 @@ public struct Checkout: Service {
     self.database = database
     metrics = configuration.metrics
     queueTimeout = configuration.queueTimeout
+    let stockFeed = StockFeed(database: database, listener: configuration.listener, logger: logger)
+    self.stockFeed = stockFeed
     let jobs = JobRunner(
       database: database, listener: configuration.listener, retention: configuration.retention,
-      metrics: configuration.metrics, logger: logger)
+      metrics: configuration.metrics, logger: logger, onStockChange: stockFeed.announce)
     self.jobs = jobs
     let admission = Admission(limit: configuration.maximumInFlight)
     func batcher<UseCase>(_ name: String, _ useCase: UseCase) -> Batcher<UseCase> {
@@ -60,13 +63,30 @@ public struct Checkout: Service {
     }
     readProducts = batcher("read_products", ReadProducts(database: database))
     reserveHolds = batcher(
-      "reserve_holds", ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive))
-    releaseHolds = batcher("release_holds", ReleaseHold(database: database))
+      "reserve_holds",
+      AnnouncingStock(
+        ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive), to: stockFeed
+      ) { if case .held(_, isReplay: false) = $0 { true } else { false } })
+    releaseHolds = batcher(
+      "release_holds",
+      AnnouncingStock(ReleaseHold(database: database), to: stockFeed) { $0?.status == .released })
     readHolds = batcher("read_holds", ReadHold(database: database))
+    // An order takes no stock, but what is reserved out may be sold out then.
     placeOrders = batcher(
-      "place_orders", PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive))
+      "place_orders",
+      AnnouncingStock(
+        PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive), to: stockFeed
+      ) { if case .placed(_, isReplay: false) = $0 { true } else { false } })
     readOrders = batcher("read_orders", ReadOrder(database: database))
-    applyPaymentEvents = batcher("apply_payment_events", ApplyPaymentEvent(database: database))
+    applyPaymentEvents = batcher(
+      "apply_payment_events",
+      AnnouncingStock(ApplyPaymentEvent(database: database), to: stockFeed) { outcome in
+        switch outcome {
+        case .settled(.applied, orderStatus: .cancelled, isReplay: false), .settled(.reacquired, _, isReplay: false):
+          true
+        default: false
+        }
+      })
     // Whoever watches an overloaded server must get through.
     readGauges = Batcher(ReadGauges(database: database))
   }
@@ -82,6 +102,7 @@ public struct Checkout: Service {
       try await withThrowingDiscardingTaskGroup { group in
         for service in queues { group.addTask { try await service.run() } }
         group.addTask { await jobs.run() }
+        group.addTask { await stockFeed.run() }
       }
       // Somebody may wait until the last batch has started.
       group.cancelAll()
@@ -104,6 +125,11 @@ public struct Checkout: Service {
     try await readProducts(.one(id)).first
   }
 
+  /// Waits for changes of a product's stock, made by whichever server.
+  public func watchStock(of productID: Int32) -> StockWatch {
+    stockFeed.watch(productID)
+  }
+
   public func createProduct(_ product: CreateProduct) async throws -> Product {
     let id = try await database.transact(product)[0]
     return try await readProducts(.one(id))[0]
@@ -111,12 +137,14 @@ public struct Checkout: Service {
 
   /// Whether it was done; nil for an unknown product. See `UpdateProduct`.
   public func updateProduct(_ changes: UpdateProduct) async throws -> Bool? {
-    try await database.transact(changes).first
+    defer { stockFeed.announce(changes.productID) }
+    return try await database.transact(changes).first
   }
 
   /// Nil for an unknown product.
   public func restockProduct(_ change: RestockProduct) async throws -> RestockProduct.Outcome? {
-    try await database.transact(change).first
+    defer { stockFeed.announce(change.productID) }
+    return try await database.transact(change).first
   }
 
   // MARK: Holds

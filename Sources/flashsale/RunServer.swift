@@ -17,6 +17,7 @@ func runServer(
   var configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
   configuration.metrics = observation.metrics
   configuration.tracer = observation.tracer
+  raiseDescriptorLimit(to: configuration.maximumStreams + otherDescriptors)
   var checkoutConfiguration = try settings.checkout()
   checkoutConfiguration.metrics = observation.checkout
   checkoutConfiguration.tracer = observation.tracer
@@ -35,3 +36,6 @@ func runServer(
   group.maximumGracefulShutdownDuration = try settings.shutdownTimeout()
   try await ServiceGroup(configuration: group).run()
 }
+
+/// Open files and connections beside those of streams: buyers, most of all.
+private let otherDescriptors = 16_384

@@ -48,6 +48,8 @@ struct ServerOptions: ParsableArguments {
   var requestTimeoutSeconds: String?
   @Option(help: "A connection without a request for this long is closed.")
   var idleTimeoutSeconds: String?
+  @Option(help: "Streams of stock at the same time.")
+  var maxStreams: String?
   @Option(help: "How long shutting down may take.")
   var shutdownTimeoutSeconds: String?
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
@@ -83,6 +85,7 @@ struct ServerOptions: ParsableArguments {
       "QUEUE_TIMEOUT_MS": queueTimeoutMilliseconds,
       "REQUEST_TIMEOUT_SECONDS": requestTimeoutSeconds,
       "IDLE_TIMEOUT_SECONDS": idleTimeoutSeconds,
+      "MAX_STREAMS": maxStreams,
       "SHUTDOWN_TIMEOUT_SECONDS": shutdownTimeoutSeconds,
       "LOG_LEVEL": logLevel,
       "LOG_FORMAT": logFormat,

@@ -128,7 +128,8 @@ struct Settings {
       adminToken: string("ADMIN_TOKEN"),
       maximumBodyBytes: try integer("MAX_BODY_BYTES", in: 1024...(16 << 20), default: 16 * 1024),
       requestTimeout: try seconds("REQUEST_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 10),
-      idleTimeout: try seconds("IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 60))
+      idleTimeout: try seconds("IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 60),
+      maximumStreams: try integer("MAX_STREAMS", in: 1...1_000_000, default: 10_000))
   }
 
   func webhookSecrets() throws -> [WebhookSecret] {

@@ -87,7 +87,7 @@ struct Problem: Error {
       case .methodNotAllowed: "The method does not fit the address"
       case .notFound: "Not found"
       case .outcomeUnknown: "It is not known whether this took effect"
-      case .overloaded: "Too many requests are waiting"
+      case .overloaded: "The server has more to do than it may"
       case .payloadTooLarge: "The body is too large"
       case .refundNotDue: "There is no money to give back"
       case .saleEnded: "The sale is over"

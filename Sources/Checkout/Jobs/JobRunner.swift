@@ -26,19 +26,22 @@ struct JobRunner: Service {
   private let retention: Retention
   private let metrics: CheckoutMetrics?
   private let logger: Logger
+  private let onStockChange: @Sendable (Int32) -> Void
   private let alarm = Alarm()
   /// Announcements not yet sent; one stands for all.
   private let announcements = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
+  /// - Parameter onStockChange: called after a transaction that gave units back.
   init(
     database: Pool, listener: ConnectionConfiguration, retention: Retention, metrics: CheckoutMetrics? = nil,
-    logger: Logger
+    logger: Logger, onStockChange: @escaping @Sendable (_ productID: Int32) -> Void = { _ in }
   ) {
     self.database = database
     self.listener = listener
     self.retention = retention
     self.metrics = metrics
     self.logger = logger
+    self.onStockChange = onStockChange
   }
 
   /// Tells all servers that a job is due earlier than they may expect. Returns at once; to be called after the commit.
@@ -78,6 +81,7 @@ struct JobRunner: Service {
     while true {
       let run = try await database.transact(RunNextJob(batchSize: Self.batchSize, retention: retention))[0]
       guard let job = run.job else { return run.untilNext }
+      if job.isStockChanged { onStockChange(job.productID) }
       metrics?.jobs.increment()
       metrics?.expiryLag.record(job.late)
       logger.debug("job done", metadata: ["kind": "\(job.kind)", "rows": "\(job.rowsDone)", "late": "\(job.late)"])

@@ -15,7 +15,7 @@ public struct RestockProduct: PreparedStatement {
     case tooMany
   }
 
-  private let productID: Int32
+  let productID: Int32
   private let delta: Int32
 
   /// - Parameter delta: units to add, or to take away when negative.

@@ -1,0 +1,222 @@
+import Checkout
+import Foundation
+import Logging
+import Postgres
+import ServiceLifecycle
+import TestSupport
+import Testing
+
+@testable import API
+
+/// Readers of a server in this process, whose times are shorter than a real one's.
+@Suite(.timeLimit(.minutes(1))) struct StockStreamTests {
+  @Test func quietStreamHasHeartbeats() async throws {
+    try await withServer(heartbeat: .milliseconds(200)) { server in
+      let reader = try await EventReader.open(server.url)
+      let start = ContinuousClock.now
+      try await until("heartbeats came") { reader.heartbeats >= 5 }
+      let elapsed = start.duration(to: .now)
+      #expect(elapsed > .milliseconds(700) && elapsed < .seconds(3), "\(elapsed)")
+      #expect(reader.events.count == 1 && reader.end == nil)
+    }
+  }
+
+  @Test func readerWhoDoesNotReadIsDroppedWhileOthersGoOn() async throws {
+    try await withServer(name: Self.largeName, writeTimeout: .milliseconds(500)) { server in
+      let reader = try await EventReader.open(server.url)
+      let idler = try Idler(port: server.port, productID: server.productID)
+      try await until("both have streams") { server.streamCount == 2 }
+      let start = ContinuousClock.now
+      try await until("the idler is gone") {
+        _ = try await server.changeStock()
+        try await Task.sleep(for: .milliseconds(20))
+        return server.streamCount == 1
+      }
+      let elapsed = start.duration(to: .now)
+      #expect(elapsed > .milliseconds(500), "\(elapsed)")
+      idler.hangUp()
+
+      let final = try await server.changeStock()
+      try await until("the other reader sees the final stock") { reader.availableStock == Int(final) }
+      #expect(reader.end == nil)
+      // Nothing kept the other one waiting.
+      let gaps = zip(reader.events, reader.events.dropFirst()).map { $0.arrival.duration(to: $1.arrival) }
+      #expect(gaps.allSatisfy { $0 < .milliseconds(600) }, "\(gaps)")
+    }
+  }
+
+  @Test func readerWhoHangsUpGivesThePlaceBackAtOnce() async throws {
+    try await withServer(maximumStreams: 1) { server in
+      for _ in 0..<3 {
+        let reader = try await EventReader.open(server.url)
+        #expect(reader.status == 200)
+        let refused = try await EventReader.open(server.url)
+        #expect(refused.status == 503 && refused.headers["retry-after"] == "1", "\(refused.body)")
+        #expect(refused.body.contains("/problems/overloaded"))
+        let start = ContinuousClock.now
+        reader.close()
+        try await until("the place is free") { server.streamCount == 0 }
+        #expect(start.duration(to: .now) < .seconds(1))
+        #expect(server.api.streams.writingCount == 0)
+      }
+    }
+  }
+
+  @Test func everyReaderSeesTheFinalStockWhereverItJoined() async throws {
+    try await withServer { server in
+      var readers: [EventReader] = []
+      var final: Int32 = 0
+      for _ in 0..<40 {
+        async let opening = EventReader.open(server.url)
+        final = try await server.changeStock()
+        readers.append(try await opening)
+      }
+      try await until("all see the final stock") { readers.allSatisfy { $0.availableStock == Int(final) } }
+      // Each change is told once.
+      for reader in readers {
+        let stocks = reader.events.map(\.availableStock)
+        #expect(zip(stocks, stocks.dropFirst()).allSatisfy { $0 > $1 }, "\(stocks)")
+      }
+    }
+  }
+
+  /// The unread terminator of a stream must not keep a server from ending.
+  @Test func readerWhoDoesNotReadDoesNotDelayTheEnd() async throws {
+    try await withServer(name: Self.largeName) { server in
+      let idler = try Idler(port: server.port, productID: server.productID)
+      try await until("it has a stream") { server.streamCount == 1 }
+      try await until("its buffers are full") {
+        _ = try await server.changeStock()
+        try await Task.sleep(for: .milliseconds(20))
+        return server.isAnyStuck
+      }
+      let start = ContinuousClock.now
+      await server.shutDown()
+      let elapsed = start.duration(to: .now)
+      #expect(elapsed < .seconds(3), "\(elapsed)")
+      idler.hangUp()
+    }
+  }
+
+  @Test func readerWhoIsSlowSkipsEventsAndSeesTheFinalStock() async throws {
+    try await withServer(name: Self.largeName) { server in
+      let reader = try await EventReader.open(server.url)
+      let idler = try Idler(port: server.port, productID: server.productID)
+      try await until("both have streams") { server.streamCount == 2 }
+      var final: Int32 = 0
+      try await until("nothing more can be written") {
+        final = try await server.changeStock()
+        try await Task.sleep(for: .milliseconds(20))
+        return server.isAnyStuck
+      }
+      try await until("the other reader is up to date") { reader.availableStock == Int(final) }
+      var text = ""
+      try await until("the idler, who has begun to read, sees the final stock") {
+        text += idler.read()
+        return text.contains("\"available_stock\":\(final)}")
+      }
+      let count = text.split(separator: "event: stock").count - 1
+      #expect(count >= 2 && count < reader.events.count, "\(count) of \(reader.events.count)")
+      idler.hangUp()
+    }
+  }
+
+  // MARK: Support
+
+  /// Each character takes six bytes of JSON, so that buffers are soon full.
+  private static let largeName = String(repeating: "\u{1}", count: 200)
+
+  private struct Server: Sendable {
+    let port: Int
+    let productID: Int32
+    let checkout: Checkout
+    let api: APIServer
+    let services: ServiceGroup
+    let running: Task<Void, any Error>
+
+    var url: String { "http://127.0.0.1:\(port)/api/products/\(productID)/events" }
+    var streamCount: Int { api.streams.openCount }
+    var isAnyStuck: Bool { api.streams.isAnyWriting(for: .milliseconds(300)) }
+
+    /// Takes a unit.
+    ///
+    /// - Returns: how many are left.
+    func changeStock() async throws -> Int32 {
+      guard case .held = try await checkout.reserveHold(productID: productID, quantity: 1) else {
+        throw Unexpected("sold out")
+      }
+      return try await checkout.product(productID)!.availableStock
+    }
+
+    func shutDown() async {
+      await services.triggerGracefulShutdown()
+      _ = await running.result
+    }
+  }
+
+  /// Lends a server that has one product.
+  private func withServer(
+    name: String = "Cap", maximumStreams: Int = 100, heartbeat: Duration = .seconds(15),
+    writeTimeout: Duration = .seconds(10), _ body: @escaping @Sendable (Server) async throws -> Void
+  ) async throws {
+    try await TestDatabases.withDatabase { url in
+      var logger = Logger(label: "server")
+      logger.logLevel = .error
+      let connection = ConnectionConfiguration(url: url)
+      let checkout = Checkout(
+        database: Pool(connection), configuration: Checkout.Configuration(listener: connection), logger: logger)
+      var configuration = APIServer.Configuration(
+        port: 0, webhookVerifier: nil, adminToken: nil, maximumStreams: maximumStreams)
+      configuration.streamLimits = StockStream.Limits(heartbeatInterval: heartbeat, writeTimeout: writeTimeout)
+      let (ports, portsSink) = AsyncStream.makeStream(of: Int.self)
+      let api = APIServer(checkout: checkout, configuration: configuration, logger: logger) { portsSink.yield($0) }
+      let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [checkout, api], logger: logger))
+      let running = Task { try await services.run() }
+      let port = try #require(await ports.first { _ in true })
+      let product = try await checkout.createProduct(
+        CreateProduct(name: name, price: 100, currency: "USD", stock: 1_000_000))
+      let server = Server(
+        port: port, productID: product.id, checkout: checkout, api: api, services: services, running: running)
+      let result = await Task { try await body(server) }.result
+      await server.shutDown()
+      try result.get()
+    }
+  }
+}
+
+/// A client that asks for a stream and reads it only when told to, if ever.
+private struct Idler {
+  private let descriptor: Int32
+
+  init(port: Int, productID: Int32) throws {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    // Before connecting, so that the window is small from the start.
+    var size: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout.size(ofValue: size)))
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = UInt16(port).bigEndian
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    let result = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard result == 0 else { throw Unexpected("cannot connect: \(errno)") }
+    let request = "GET /api/products/\(productID)/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    guard send(descriptor, request, request.utf8.count, 0) == request.utf8.count else {
+      throw Unexpected("cannot send: \(errno)")
+    }
+  }
+
+  /// What has arrived.
+  func read() -> String {
+    var bytes = [UInt8](repeating: 0, count: 65536)
+    let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+  }
+
+  func hangUp() {
+    close(descriptor)
+  }
+}

@@ -1,0 +1,134 @@
+import Logging
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+@Suite struct StockFeedTests {
+  @Test func whatChangesStockIsAnnouncedAfterItsCommit() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url, orderTimeToLive: .milliseconds(300)) { checkout, pool in
+        var heard = try await Announcements(on: url)
+        let product = try await checkout.newProduct(stock: 10)
+        let id = String(product.id)
+
+        let released = try await checkout.hold(1, of: product)
+        #expect(try await heard.next() == id)
+        _ = try await checkout.releaseHold(released.id)
+        #expect(try await heard.next() == id)
+
+        // An order takes the units of its hold, so it changes nothing; a failed payment does.
+        let hold = try await checkout.hold(2, of: product)
+        #expect(try await heard.next() == id)
+        let order = try await checkout.order(hold)
+        _ = try await checkout.pay(order.id, .failed, key: "failure")
+        #expect(try await heard.next() == id)
+        #expect(try await checkout.availableStock(product) == 10)
+
+        // A success takes the units again.
+        _ = try await checkout.pay(order.id, key: "success")
+        #expect(try await heard.next() == id)
+        #expect(try await checkout.availableStock(product) == 8)
+
+        // A failure that was there before the order.
+        let early = try await checkout.hold(1, of: product)
+        #expect(try await heard.next() == id)
+        _ = try await checkout.pay(early.id, .failed, key: "early")
+        _ = try await checkout.placeOrder(holdID: early.id)
+        #expect(try await heard.next() == id)
+        #expect(try await checkout.availableStock(product) == 8)
+
+        // An order that nobody pays. The job that expires it does not say whose it was.
+        let unpaid = try await checkout.hold(1, of: product)
+        #expect(try await heard.next() == id)
+        _ = try await checkout.order(unpaid)
+        #expect(try await heard.next() == "")
+        #expect(try await checkout.availableStock(product) == 8)
+      }
+    }
+  }
+
+  @Test func refusalsAreNotAnnounced() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        var heard = try await Announcements(on: url)
+        let product = try await checkout.newProduct(stock: 1)
+        let other = try await checkout.newProduct(stock: 1)
+        #expect(try await checkout.reserveHold(productID: product.id, quantity: 2) == .insufficientStock)
+        _ = try await checkout.hold(1, of: other)
+        #expect(try await heard.next() == String(other.id))
+      }
+    }
+  }
+
+  @Test func changesOfAnInstantShareAnAnnouncement() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 2)
+      let feed = StockFeed(database: pool, listener: ConnectionConfiguration(url: url), logger: Logger(label: "feed"))
+      var heard = try await Announcements(on: url)
+      for _ in 0..<1000 { feed.announce(7) }
+      feed.announce(8)
+      let running = Task { await feed.run() }
+      #expect(try await Set([heard.next(), heard.next()]) == ["7", "8"])
+      feed.announce(9)
+      #expect(try await heard.next() == "9")
+      running.cancel()
+      await running.value
+      await pool.close()
+    }
+  }
+
+  @Test func changeAtAnotherServerEndsTheWait() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { one, _ in
+        try await withCheckout(on: url) { other, _ in
+          let product = try await one.newProduct(stock: 10)
+          let neighbour = try await one.newProduct(stock: 10)
+          let watch = other.watchStock(of: product.id)
+          // Until nothing is heard any more of what came before, such as the beginning of listening.
+          func wait() async -> Duration { await ContinuousClock().measure { await watch.change() } }
+          while await wait() < StockWatch.pollInterval {}
+
+          async let waited = wait()
+          try await Task.sleep(for: .milliseconds(50))
+          _ = try await one.hold(1, of: product)
+          let delay = await waited
+          #expect(delay < .milliseconds(500), "\(delay)")
+
+          while await wait() < StockWatch.pollInterval {}
+          _ = try await one.hold(1, of: neighbour)
+          let pause = await wait()
+          #expect(pause >= StockWatch.pollInterval, "\(pause)")
+        }
+      }
+    }
+  }
+
+  @Test func watchEndsWithItsLastReference() {
+    let nowhere = ConnectionConfiguration(url: "postgresql://")
+    let feed = StockFeed(database: Pool(nowhere), listener: nowhere, logger: Logger(label: "feed"))
+    var watches = [feed.watch(1), feed.watch(1), feed.watch(2)]
+    #expect(feed.watchCount == 3)
+    watches.removeFirst()
+    #expect(feed.watchCount == 2)
+    watches = []
+    #expect(feed.watchCount == 0)
+  }
+}
+
+/// What is announced to all servers.
+private struct Announcements {
+  private var listener: NotificationListener.Iterator
+
+  init(on url: String) async throws {
+    listener = NotificationListener(ConnectionConfiguration(url: url), channels: [StockFeed.channel])
+      .makeAsyncIterator()
+    guard case .listening? = await listener.next() else { throw Unexpected("not listening") }
+  }
+
+  mutating func next() async throws -> String {
+    guard case .notification(let notification)? = await listener.next() else { throw Unexpected("no announcement") }
+    return notification.payload
+  }
+}

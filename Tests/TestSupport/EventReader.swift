@@ -1,0 +1,116 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import Synchronization
+
+/// Reads a stream of a product's stock and remembers everything that came.
+public final class EventReader: Sendable {
+  /// One event of the stream.
+  public struct Event: Sendable {
+    /// The product's JSON, as it came.
+    public let data: String
+    public let availableStock: Int
+    public let arrival: ContinuousClock.Instant
+  }
+
+  public enum End: Sendable {
+    /// The server ended the stream.
+    case complete
+    /// The connection broke.
+    case broken
+  }
+
+  private struct State {
+    var events: [Event] = []
+    var heartbeats = 0
+    var end: End?
+  }
+
+  /// Never shut down: it belongs to the process.
+  private static let http: HTTPClient = {
+    var configuration = HTTPClient.Configuration()
+    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 400
+    configuration.connectionPool.retryConnectionEstablishment = false
+    configuration.timeout.read = nil
+    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }()
+
+  public let status: UInt
+  public let headers: [String: String]
+  /// Of an answer that is no stream.
+  public let body: String
+  private let state = Mutex(State())
+  private let reading = Mutex<Task<Void, Never>?>(nil)
+
+  private init(status: UInt, headers: [String: String], body: String) {
+    self.status = status
+    self.headers = headers
+    self.body = body
+  }
+
+  /// Asks for the stream, and returns with the head of the answer.
+  public static func open(_ url: String) async throws -> EventReader {
+    let (heads, headsSink) = AsyncThrowingStream.makeStream(of: EventReader.self)
+    let task = Task {
+      do {
+        let response = try await http.execute(HTTPClientRequest(url: url), timeout: .seconds(600))
+        let headers = Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }) { $1 }
+        guard headers["content-type"] == "text/event-stream" else {
+          let body = String(buffer: try await response.body.collect(upTo: 1 << 20))
+          headsSink.yield(EventReader(status: response.status.code, headers: headers, body: body))
+          return
+        }
+        let reader = EventReader(status: response.status.code, headers: headers, body: "")
+        headsSink.yield(reader)
+        await reader.read(response.body)
+      } catch {
+        headsSink.finish(throwing: error)
+      }
+    }
+    for try await reader in heads {
+      reader.reading.withLock { $0 = task }
+      return reader
+    }
+    throw Unexpected("no answer from \(url)")
+  }
+
+  public var events: [Event] { state.withLock { $0.events } }
+  public var heartbeats: Int { state.withLock { $0.heartbeats } }
+  public var end: End? { state.withLock { $0.end } }
+  public var availableStock: Int? { events.last?.availableStock }
+
+  /// Hangs up.
+  public func close() {
+    reading.withLock { $0?.cancel() }
+  }
+
+  private func read(_ body: HTTPClientResponse.Body) async {
+    do {
+      var text = ""
+      for try await chunk in body {
+        text += String(buffer: chunk)
+        while let end = text.range(of: "\n\n") {
+          receive(text[..<end.lowerBound])
+          text.removeSubrange(..<end.upperBound)
+        }
+      }
+      state.withLock { $0.end = .complete }
+    } catch {
+      state.withLock { $0.end = .broken }
+    }
+  }
+
+  private func receive(_ block: Substring) {
+    if block == ":" { return state.withLock { $0.heartbeats += 1 } }
+    let lines = block.split(separator: "\n")
+    guard let data = lines.first(where: { $0.hasPrefix("data: ") })?.dropFirst(6), lines.contains("event: stock"),
+      let product = try? JSONDecoder().decode(Product.self, from: Data(data.utf8))
+    else { return }
+    let event = Event(data: String(data), availableStock: product.available_stock, arrival: .now)
+    state.withLock { $0.events.append(event) }
+  }
+
+  private struct Product: Decodable {
+    let available_stock: Int
+  }
+}
