@@ -33,6 +33,7 @@ public struct Checkout: Service {
   private let placeOrders: Batcher<PlaceOrder>
   private let readOrders: Batcher<ReadOrder>
   private let applyPaymentEvents: Batcher<ApplyPaymentEvent>
+  private let admission: Admission
   private let queueTimeout: Duration
 
   /// - Parameter database: closed when `run` ends.
@@ -41,7 +42,7 @@ public struct Checkout: Service {
     let jobs = JobRunner(database: database, listener: configuration.listener, logger: logger)
     self.jobs = jobs
     queueTimeout = configuration.queueTimeout
-    let admission = Admission(limit: configuration.maximumInFlight)
+    admission = Admission(limit: configuration.maximumInFlight)
     readProducts = Batcher(ReadProducts(database: database), admission: admission)
     reserveHolds = Batcher(
       ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive), admission: admission)
@@ -140,8 +141,11 @@ public struct Checkout: Service {
     try await Audit.run(on: database)
   }
 
-  /// Whether the database answers and has the schema that this program needs.
+  /// Whether the database answers and has the schema that this program needs. Not while too many wait for it already:
+  /// anybody may ask this, and each one who does needs a connection.
   public func isReady() async -> Bool {
-    (try? await SchemaStatus.read(from: database).isCurrent) ?? false
+    guard admission.admit() else { return false }
+    defer { admission.leave() }
+    return (try? await SchemaStatus.read(from: database).isCurrent) ?? false
   }
 }
