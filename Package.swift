@@ -13,6 +13,7 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -91,7 +92,8 @@ let package = Package(
     .testTarget(
       name: "APITests",
       dependencies: [
-        "API", "Checkout", "Postgres", "TestSupport", crypto, httpTypes, logging, nioCore, serviceLifecycle, yams,
+        "API", "Checkout", "Postgres", "TestSupport",
+        crypto, httpTypes, logging, nioCore, nioEmbedded, nioHTTP1, nioHTTPTypes, serviceLifecycle, yams,
       ],
       swiftSettings: strict),
     .testTarget(

@@ -44,6 +44,7 @@ public struct Checkout: Service {
   private let applyPaymentEvents: Batcher<AnnouncingStock<ApplyPaymentEvent>>
   private let queueTimeout: Duration
   private let readGauges: Batcher<ReadGauges>
+  private let readSchemaStatus: Batcher<ReadSchemaStatus>
 
   /// - Parameter database: closed when `run` ends.
   public init(database: Pool, configuration: Configuration, logger: Logger) {
@@ -89,13 +90,14 @@ public struct Checkout: Service {
       })
     // Whoever watches an overloaded server must get through.
     readGauges = Batcher(ReadGauges(database: database))
+    readSchemaStatus = Batcher(ReadSchemaStatus(database: database))
   }
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
   public func run() async throws {
     let queues: [any Service & WaitingQueue] = [
       readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents,
-      readGauges,
+      readGauges, readSchemaStatus,
     ]
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await QueueSweeper(queues: queues, timeout: queueTimeout).run() }
@@ -223,7 +225,7 @@ public struct Checkout: Service {
 
   /// Whether the database answers and has the schema that this program needs.
   public func isReady() async -> Bool {
-    (try? await SchemaStatus.read(from: database).isCurrent) ?? false
+    (try? await readSchemaStatus(.whole).isCurrent) ?? false
   }
 
   /// How things stand. When the database does not answer, what can be told without it.

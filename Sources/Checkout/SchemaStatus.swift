@@ -53,6 +53,20 @@ public struct SchemaStatus: Sendable {
   }
 }
 
+/// Reads the status for whoever asks whether the server is ready. One connection serves them all: anybody may ask.
+struct ReadSchemaStatus: BatchedUseCase {
+  enum Request { case whole }
+
+  let database: Pool
+
+  func lane(of request: Request) -> Request { request }
+
+  func execute(_ requests: [Request], lane: Request) async throws -> [SchemaStatus] {
+    let status = try await SchemaStatus.read(from: database)
+    return requests.map { _ in status }
+  }
+}
+
 /// A file of the `sql` folder, as it travels in this program.
 struct SQLFile: Sendable {
   enum Kind: String, Sendable {

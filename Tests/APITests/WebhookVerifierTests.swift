@@ -130,20 +130,22 @@ import Testing
   /// A million changes of an event that is authentic, and none of them is.
   @Test func noRandomChangeIsAuthentic() async {
     let accepted = await withTaskGroup(of: [String].self) { group in
-      for seed in [1, 2] as [UInt64] { group.addTask { Self.acceptedChanges(count: 500_000, seed: seed) } }
+      for seed in [1, 2] as [UInt64] { group.addTask { await Self.acceptedChanges(count: 500_000, seed: seed) } }
       return await group.reduce(into: []) { $0 += $1 }
     }
     #expect(accepted == [])
   }
 
   /// Changes a few bytes of one of an event's parts, again and again, and returns what the verifier accepted of that.
-  private static func acceptedChanges(count: Int, seed: UInt64) -> [String] {
+  private static func acceptedChanges(count: Int, seed: UInt64) async -> [String] {
     let verifier = WebhookVerifier(secrets: [secret])
     let (id, timestamp, good, body, now) = (id, String(sentAt), good, body, sentAt)
     let parts = [Array(id.utf8), Array(timestamp.utf8), Array(good.utf8), body]
     var random = SplitMix64(state: seed)
     var accepted: [String] = []
-    for _ in 0..<count {
+    for round in 0..<count {
+      // Other tests run beside this one, on the same few threads.
+      if round % 100 == 0 { await Task.yield() }
       let word = random.next()
       let part = Int(word % 4)
       var changed = parts[part]

@@ -260,6 +260,53 @@ extension FlashSaleTests {
       }
     }
 
+    @Test func everyProblemIsExplainedUnderItsAddress() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          for problem in Set(BadInput.all.map(\.problem)) {
+            let answer = try await servers[0].api.send("GET", "/problems/" + problem)
+            #expect(answer.status == 200 && answer.headers["content-type"] == "text/plain; charset=utf-8")
+            #expect(String(buffer: answer.body).contains(problem))
+          }
+        }
+      }
+    }
+
+    /// The decoder would not read on after a request for another protocol.
+    @Test func connectionEndsWithTheAnswerToARequestForAnotherProtocol() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          try await RawConnection.with(port: servers[0].port) { connection in
+            try await connection.send(
+              BadInput.request("GET", "/health/live", nil, "Connection: Upgrade", "Upgrade: h2c") + Self.healthCheck)
+            #expect(try await connection.answer().status == 200)
+            #expect(await connection.isClosed())
+          }
+        }
+      }
+    }
+
+    @Test func requestThatHasBegunWhenTheServerIsStoppedIsAnswered() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          let port = servers[0].port
+          try await RawConnection.with(port: port) { connection in
+            // The first answer tells that the server has read what followed the question.
+            try await connection.send(
+              Self.healthCheck + BadInput.request("POST", "/api/holds", nil, "Content-Length: 2"))
+            #expect(try await connection.answer().status == 200)
+            servers[0].send(.terminate)
+            try await eventually("no new connections") {
+              (try? await RawConnection.with(port: port) { _ in }) == nil
+            }
+            try await connection.send("{}".utf8)
+            #expect(try await connection.answer().status == 422)
+            #expect(await connection.isClosed())
+          }
+        }
+      }
+    }
+
     @Test func clientThatAsksFirstIsToldToGoOn() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in

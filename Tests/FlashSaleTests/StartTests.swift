@@ -10,10 +10,12 @@ extension FlashSaleTests {
       "PORT=http", "PORT=-1", "PORT=65536", "HOLD_TTL_SECONDS=0", "HOLD_TTL_SECONDS=-1", "HOLD_TTL_SECONDS=soon",
       "HOLD_TTL_SECONDS=nan", "HOLD_TTL_SECONDS=inf", "ORDER_TTL_SECONDS=1e9", "WEBHOOK_SECRETS=hunter2",
       "WEBHOOK_SECRETS=whsec_", "LOG_LEVEL=loud", "DB_CONNECTIONS=0", "DB_NAMED_STATEMENTS=maybe",
-      "MAX_BODY_BYTES=many", "IDLE_TIMEOUT_SECONDS=0", "SHUTDOWN_TIMEOUT_SECONDS=never",
       "LOG_FORMAT=xml", "METRICS=some", "OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318",
       "OTEL_EXPORTER_OTLP_ENDPOINT=http://", "TRACE_SAMPLE_RATIO=2", "TRACE_SAMPLE_RATIO=nan",
       "TRACE_SAMPLE_RATIO=most",
+      "MAX_BODY_BYTES=many", "IDLE_TIMEOUT_SECONDS=0", "REQUEST_TIMEOUT_SECONDS=-1", "MAX_IN_FLIGHT=0",
+      "QUEUE_TIMEOUT_MS=1.5", "MAX_STREAMS=0", "HOLD_RETENTION_SECONDS=0", "IDEMPOTENCY_KEY_TTL_SECONDS=x",
+      "SHUTDOWN_TIMEOUT_SECONDS=never",
       "DATABASE_URL=mysql://localhost/shop", "LISTEN_DATABASE_URL=http://localhost/",
     ])
     func badSettingIsNamedBeforeAnythingIsDone(_ setting: String) async throws {

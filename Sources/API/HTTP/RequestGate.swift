@@ -56,7 +56,8 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private var refusal: HTTPResponseParts?
   /// The server is shutting down, which those behind are told when the request that is arriving has passed.
   private var isQuiescing = false
-  private var lastAnswer = NIODeadline.now()
+  /// When the connection was made, or the last answer written after which none was outstanding.
+  private var lastAnswer = NIODeadline.uptimeNanoseconds(0)
   private var arrivalTimer: Scheduled<Void>?
   private var idleTimer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
@@ -70,12 +71,17 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   // MARK: Life
 
   func handlerAdded(context: ChannelHandlerContext) {
-    if context.channel.isActive { scheduleIdleTimer(context, in: limits.idleTimeout) }
+    if context.channel.isActive { begin(context) }
   }
 
   func channelActive(context: ChannelHandlerContext) {
-    scheduleIdleTimer(context, in: limits.idleTimeout)
+    begin(context)
     context.fireChannelActive()
+  }
+
+  private func begin(_ context: ChannelHandlerContext) {
+    lastAnswer = context.eventLoop.now
+    scheduleIdleTimer(context, in: limits.idleTimeout)
   }
 
   func channelInactive(context: ChannelHandlerContext) {
@@ -226,7 +232,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     guard case .end = unwrapOutboundIn(data) else { return }
     unanswered -= 1
     guard unanswered == 0 else { return }
-    lastAnswer = .now()
+    lastAnswer = context.eventLoop.now
     if refusal != nil {
       writeRefusal(context)
     } else if idleTimer == nil {
@@ -250,7 +256,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
       gate.idleTimer = nil
       // Otherwise the next answer schedules it again.
       guard gate.unanswered == 0, case .idle = gate.input else { return }
-      let rest = gate.lastAnswer + gate.limits.idleTimeout - .now()
+      let rest = gate.lastAnswer + gate.limits.idleTimeout - context.eventLoop.now
       if rest <= .zero {
         context.close(promise: nil)
       } else {

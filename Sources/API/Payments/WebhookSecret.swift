@@ -4,21 +4,22 @@ import FoundationEssentials
 /// Signs and checks messages by the Standard Webhooks scheme (standardwebhooks.com, specification 1.0.0): HMAC-SHA256
 /// with a shared secret over `id.timestamp.body`, the raw bytes as they travel.
 public struct WebhookSecret: Sendable {
-  private let key: SymmetricKey
+  /// Has taken in the key, which need not be done again for each message.
+  private let keyed: HMAC<SHA256>
 
   /// - Parameter text: `whsec_` and the key in Base64. Nil when it is not that, or the key is empty.
   public init?(_ text: String) {
     guard text.hasPrefix("whsec_"), let bytes = Data(base64Encoded: String(text.dropFirst("whsec_".count))),
       !bytes.isEmpty
     else { return nil }
-    key = SymmetricKey(data: bytes)
+    keyed = HMAC<SHA256>(key: SymmetricKey(data: bytes))
   }
 
   /// The value of `webhook-signature`.
   ///
   /// - Parameter timestamp: Unix seconds, as in `webhook-timestamp`.
   public func signature(id: String, timestamp: Int64, body: some DataProtocol) -> String {
-    var hmac = HMAC<SHA256>(key: key)
+    var hmac = keyed
     Self.update(&hmac, id: id, timestamp: String(timestamp), body: body)
     return "v1," + Data(hmac.finalize()).base64EncodedString()
   }
@@ -28,7 +29,7 @@ public struct WebhookSecret: Sendable {
 
   /// Compares in a time that does not depend on where two codes differ.
   func signs(anyOf codes: [Data], id: String, timestamp: String, body: some DataProtocol) -> Bool {
-    var hmac = HMAC<SHA256>(key: key)
+    var hmac = keyed
     Self.update(&hmac, id: id, timestamp: timestamp, body: body)
     let expected = hmac.finalize()
     return codes.contains { expected == $0 }

@@ -1,0 +1,216 @@
+import HTTPTypes
+import NIOCore
+import NIOEmbedded
+import NIOHTTP1
+import NIOHTTPTypes
+import Testing
+
+@testable import API
+
+/// The gate by itself, in a time of its own. What it does on real connections is in FlashSaleTests.
+@Suite struct RequestGateTests {
+  private static let limits = RequestGate.Limits(
+    maximumBodyBytes: 10, requestTimeout: .seconds(10), idleTimeout: .seconds(60))
+
+  /// Embedded channels have no half to close.
+  private final class HalfClosing: ChannelOutboundHandler {
+    typealias OutboundIn = HTTPResponsePart
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+      if mode == .output { promise?.succeed() } else { context.close(mode: mode, promise: promise) }
+    }
+  }
+
+  private struct Connection {
+    let channel: EmbeddedChannel
+
+    init() throws {
+      channel = EmbeddedChannel(handlers: [HalfClosing(), RequestGate(limits: RequestGateTests.limits)])
+      try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
+    }
+
+    /// Parts that come with one read.
+    func read(_ parts: HTTPRequestPart...) throws {
+      for part in parts { channel.pipeline.fireChannelRead(part) }
+      channel.pipeline.fireChannelReadComplete()
+      try channel.throwIfErrorCaught()
+    }
+
+    func answer() throws {
+      try channel.writeOutbound(HTTPResponsePart.head(.init(status: .ok)))
+      try channel.writeOutbound(HTTPResponsePart.end(nil))
+    }
+
+    /// How many parts have passed since the last call.
+    func passed() throws -> Int {
+      var count = 0
+      while try channel.readInbound(as: HTTPRequestPart.self) != nil { count += 1 }
+      return count
+    }
+
+    /// The statuses of what was written since the last call.
+    func written() throws -> [Int] {
+      var statuses: [Int] = []
+      while let part = try channel.readOutbound(as: HTTPResponsePart.self) {
+        if case .head(let head) = part { statuses.append(head.status.code) }
+      }
+      return statuses
+    }
+
+    func advance(_ time: TimeAmount) { channel.embeddedEventLoop.advanceTime(by: time) }
+  }
+
+  private static func head(_ method: HTTPRequest.Method = .post, _ fields: HTTPFields = [:]) -> HTTPRequestPart {
+    .head(HTTPRequest(method: method, scheme: "http", authority: "sale", path: "/", headerFields: fields))
+  }
+
+  private static func body(_ text: String) -> HTTPRequestPart { .body(ByteBuffer(string: text)) }
+
+  @Test func requestPassesWhenItIsWhole() throws {
+    let connection = try Connection()
+    try connection.read(Self.head())
+    try connection.read(Self.body("12345"))
+    try connection.read(Self.body("67890"))
+    #expect(try connection.passed() == 0)
+    try connection.read(.end(nil))
+    #expect(try connection.channel.readInbound(as: HTTPRequestPart.self) == Self.head())
+    #expect(try connection.channel.readInbound(as: HTTPRequestPart.self) == Self.body("1234567890"))
+    #expect(try connection.channel.readInbound(as: HTTPRequestPart.self) == .end(nil))
+    #expect(try connection.passed() == 0)
+  }
+
+  @Test func nothingPassesAfterARefusal() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(), Self.body("1234567890"), Self.body("1"))
+    #expect(try connection.written() == [413])
+    try connection.read(.end(nil), Self.head(), .end(nil))
+    #expect(try connection.passed() == 0)
+    #expect(try connection.written() == [])
+    #expect(connection.channel.isActive)
+    connection.advance(.seconds(1))
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test func connectionEndsWithTheClientsSideAfterARefusal() throws {
+    let connection = try Connection()
+    connection.channel.pipeline.fireErrorCaught(HTTPParserError.headerOverflow)
+    #expect(try connection.written() == [431])
+    #expect(connection.channel.isActive)
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test func whatIsDroppedAfterARefusalIsBounded() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(.post, [.contentLength: "1000000000"]))
+    #expect(try connection.written() == [413])
+    for _ in 0..<16 { try connection.read(Self.body(String(repeating: "x", count: 1 << 16))) }
+    #expect(connection.channel.isActive)
+    try connection.read(Self.body("x"))
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test func refusalWaitsForTheAnswersBeforeIt() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(), .end(nil), Self.head(), .end(nil))
+    connection.channel.pipeline.fireErrorCaught(HTTPParserError.invalidMethod)
+    #expect(try connection.written() == [])
+    try connection.answer()
+    #expect(try connection.written() == [200])
+    try connection.answer()
+    #expect(try connection.written() == [200, 400])
+  }
+
+  @Test func arrivalHasATotalDeadline() throws {
+    let connection = try Connection()
+    // A head that has not come to its end shows only as a read that brings nothing.
+    try connection.read()
+    connection.advance(.seconds(6))
+    try connection.read(Self.head())
+    connection.advance(.seconds(3))
+    try connection.read(Self.body("1"))
+    #expect(try connection.written() == [])
+    connection.advance(.seconds(1))
+    #expect(try connection.written() == [408])
+  }
+
+  @Test func deadlineEndsWithTheArrivalAndBeginsAnewWithTheNextOne() throws {
+    let connection = try Connection()
+    for _ in 0..<3 {
+      try connection.read(Self.head())
+      connection.advance(.seconds(9))
+      try connection.read(.end(nil))
+      connection.advance(.hours(1))
+      try connection.answer()
+    }
+    #expect(try connection.written() == [200, 200, 200])
+    #expect(connection.channel.isActive)
+  }
+
+  @Test func idleConnectionIsClosedAfterTheTimeSinceTheLastAnswer() throws {
+    let connection = try Connection()
+    connection.advance(.seconds(59))
+    try connection.read(Self.head(), .end(nil))
+    connection.advance(.hours(1))
+    try connection.answer()
+    connection.advance(.seconds(59))
+    #expect(connection.channel.isActive)
+    connection.advance(.seconds(1))
+    #expect(!connection.channel.isActive)
+    #expect(try connection.written() == [200])
+  }
+
+  @Test func oftenUsedConnectionStaysOpen() throws {
+    let connection = try Connection()
+    for _ in 0..<10 {
+      connection.advance(.seconds(50))
+      try connection.read(Self.head(), .end(nil))
+      try connection.answer()
+    }
+    #expect(connection.channel.isActive)
+  }
+
+  @Test func longAnswerIsNotCutWhenTheClientHasClosedItsSide() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(.get), .end(nil))
+    // The end of a connection also shows as a read.
+    try connection.read()
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    connection.advance(.hours(1))
+    try connection.answer()
+    #expect(try connection.written() == [200])
+  }
+
+  @Test func longAnswerIsNotCutByWhatTheClientSaysMeanwhile() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(.get), .end(nil))
+    try connection.read()
+    connection.advance(.hours(1))
+    #expect(connection.channel.isActive)
+    #expect(try connection.written() == [])
+    try connection.answer()
+    #expect(try connection.written() == [200, 408])
+  }
+
+  @Test func clientThatTakesNothingIsGivenUp() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(.get), .end(nil))
+    for isWritable in [false, true, false] {
+      connection.channel.isWritable = isWritable
+      connection.channel.pipeline.fireChannelWritabilityChanged()
+      connection.advance(.seconds(59))
+    }
+    #expect(connection.channel.isActive)
+    connection.advance(.seconds(1))
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test func onlyOneExpectationIsMet() throws {
+    var connection = try Connection()
+    try connection.read(Self.head(.post, [.expect: "100-Continue"]))
+    #expect(try connection.written() == [100])
+    connection = try Connection()
+    try connection.read(Self.head(.post, [.expect: "x"]))
+    #expect(try connection.written() == [417])
+  }
+}
