@@ -1,33 +1,59 @@
-import NIOCore
-
 /// JSON (RFC 8259) as it is written, piece by piece: spans come by the thousand, and log lines keep their order.
 struct JSONText {
-  private(set) var buffer: ByteBuffer
+  /// UTF-8.
+  private(set) var bytes: [UInt8] = []
 
   init(capacity: Int) {
-    buffer = ByteBufferAllocator().buffer(capacity: capacity)
+    bytes.reserveCapacity(capacity)
   }
 
   /// Appends what is JSON already.
-  mutating func raw(_ text: String) {
-    buffer.writeString(text)
+  mutating func raw(_ text: StaticString) {
+    bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
   mutating func string(_ text: String) {
-    buffer.writeInteger(UInt8(ascii: "\""))
-    if text.utf8.allSatisfy(Self.isPlain) {
-      buffer.writeString(text)
-    } else {
-      for byte in text.utf8 { escape(byte) }
+    var text = text
+    bytes.append(UInt8(ascii: "\""))
+    text.withUTF8 { utf8 in
+      if utf8.allSatisfy(Self.isPlain) {
+        bytes.append(contentsOf: utf8)
+      } else {
+        for byte in utf8 { escape(byte) }
+      }
     }
-    buffer.writeInteger(UInt8(ascii: "\""))
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  mutating func number(_ value: some FixedWidthInteger) {
+    if value < 0 { bytes.append(UInt8(ascii: "-")) }
+    var rest = value.magnitude
+    let start = bytes.count
+    repeat {
+      let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+      bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit))
+      rest = quotient
+    } while rest > 0
+    bytes[start...].reverse()
+  }
+
+  /// - Parameter value: finite.
+  mutating func number(_ value: Double) {
+    bytes.append(contentsOf: value.description.utf8)
+  }
+
+  /// 16 lower-case digits, without quotes around them.
+  mutating func hexadecimal(_ value: UInt64) {
+    for shift in stride(from: 60, through: 0, by: -4) {
+      bytes.append(hexadecimalDigit(UInt8(truncatingIfNeeded: value >> UInt64(shift)) & 15))
+    }
   }
 
   /// The elements, with commas between them.
   mutating func list<Element>(_ elements: some Sequence<Element>, _ write: (Element, inout JSONText) -> Void) {
     var isFirst = true
     for element in elements {
-      if !isFirst { buffer.writeInteger(UInt8(ascii: ",")) }
+      if !isFirst { bytes.append(UInt8(ascii: ",")) }
       isFirst = false
       write(element, &self)
     }
@@ -35,11 +61,12 @@ struct JSONText {
 
   private mutating func escape(_ byte: UInt8) {
     if byte < 0x20 {
-      buffer.writeString(byte < 0x10 ? "\\u000" : "\\u00")
-      buffer.writeString(String(byte, radix: 16))
+      raw("\\u00")
+      bytes.append(hexadecimalDigit(byte >> 4))
+      bytes.append(hexadecimalDigit(byte & 15))
     } else {
-      if !Self.isPlain(byte) { buffer.writeInteger(UInt8(ascii: "\\")) }
-      buffer.writeInteger(byte)
+      if !Self.isPlain(byte) { bytes.append(UInt8(ascii: "\\")) }
+      bytes.append(byte)
     }
   }
 
@@ -47,4 +74,9 @@ struct JSONText {
   private static func isPlain(_ byte: UInt8) -> Bool {
     byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
   }
+}
+
+/// - Parameter value: 0 to 15.
+func hexadecimalDigit(_ value: UInt8) -> UInt8 {
+  value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
 }

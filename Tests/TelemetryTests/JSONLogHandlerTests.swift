@@ -1,7 +1,6 @@
 import CoreMetrics
 import Foundation
 import Logging
-import NIOCore
 import Synchronization
 import Testing
 import Tracing
@@ -11,7 +10,7 @@ import Tracing
 @Suite struct JSONLogHandlerTests {
   private final class Lines: Sendable {
     private let text = Mutex("")
-    func append(_ line: ByteBuffer) { text.withLock { $0 += String(buffer: line) } }
+    func append(_ line: [UInt8]) { text.withLock { $0 += String(decoding: line, as: UTF8.self) } }
     var contents: String { text.withLock { $0 } }
   }
 

@@ -1,7 +1,6 @@
 import FoundationEssentials
 import Glibc
 import Logging
-import NIOCore
 import Synchronization
 
 /// Writes one JSON object a line: `time` (RFC 3339), `level`, `label`, `message`, then the metadata, sorted by name.
@@ -11,12 +10,12 @@ public struct JSONLogHandler: LogHandler {
   public var metadataProvider: Logger.MetadataProvider?
 
   private let label: String
-  private let write: @Sendable (ByteBuffer) -> Void
+  private let write: @Sendable ([UInt8]) -> Void
 
   /// - Parameter write: receives each line, with its end.
   public init(
     label: String, metadataProvider: Logger.MetadataProvider? = nil,
-    write: @escaping @Sendable (ByteBuffer) -> Void = JSONLogHandler.writeToStandardError
+    write: @escaping @Sendable ([UInt8]) -> Void = JSONLogHandler.writeToStandardError
   ) {
     self.label = label
     self.metadataProvider = metadataProvider
@@ -52,7 +51,7 @@ public struct JSONLogHandler: LogHandler {
       Self.add(value, to: &json)
     }
     json.raw("}\n")
-    write(json.buffer)
+    write(json.bytes)
   }
 
   private static let typicalLineBytes = 512
@@ -81,9 +80,9 @@ public struct JSONLogHandler: LogHandler {
   private static let standardErrorLock = Mutex(())
 
   /// Whole lines, whoever else logs at the same time. What cannot be written is lost.
-  public static func writeToStandardError(_ line: ByteBuffer) {
+  public static func writeToStandardError(_ line: [UInt8]) {
     standardErrorLock.withLock { _ in
-      line.withUnsafeReadableBytes { bytes in
+      line.withUnsafeBytes { bytes in
         var rest = bytes[...]
         while !rest.isEmpty {
           let written = Glibc.write(STDERR_FILENO, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)

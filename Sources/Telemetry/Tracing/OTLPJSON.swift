@@ -1,4 +1,3 @@
-import NIOCore
 import Tracing
 
 /// Spans as OTLP's `ExportTraceServiceRequest` in JSON (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding):
@@ -7,7 +6,7 @@ enum OTLPJSON {
   /// A span with a few attributes.
   private static let typicalSpanBytes = 512
 
-  static func request(_ spans: ArraySlice<FinishedSpan>, serviceName: String) -> ByteBuffer {
+  static func request(_ spans: ArraySlice<FinishedSpan>, serviceName: String) -> [UInt8] {
     var json = JSONText(capacity: spans.count * typicalSpanBytes)
     json.raw(#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"#)
     json.string(serviceName)
@@ -16,17 +15,18 @@ enum OTLPJSON {
     json.raw(#"},"spans":["#)
     json.list(spans) { add($0, to: &$1) }
     json.raw("]}]}]}")
-    return json.buffer
+    return json.bytes
   }
 
   private static func add(_ span: FinishedSpan, to json: inout JSONText) {
     json.raw(#"{"traceId":""#)
-    json.raw(span.trace.traceID.description)
+    json.hexadecimal(span.trace.traceID.high)
+    json.hexadecimal(span.trace.traceID.low)
     json.raw(#"","spanId":""#)
-    json.raw(hexadecimalText(span.trace.spanID))
+    json.hexadecimal(span.trace.spanID)
     if let parentID = span.parentID {
       json.raw(#"","parentSpanId":""#)
-      json.raw(hexadecimalText(parentID))
+      json.hexadecimal(parentID)
     }
     if let state = span.trace.traceState {
       json.raw(#"","traceState":"#)
@@ -37,18 +37,18 @@ enum OTLPJSON {
     }
     json.string(span.name)
     json.raw(#","kind":"#)
-    json.raw(number(of: span.kind))
+    json.number(number(of: span.kind))
     json.raw(#","startTimeUnixNano":""#)
-    json.raw(String(span.start))
+    json.number(span.start)
     json.raw(#"","endTimeUnixNano":""#)
-    json.raw(String(span.end))
+    json.number(span.end)
     json.raw("\"")
     add(span.attributes, to: &json)
     if !span.events.isEmpty {
       json.raw(#","events":["#)
       json.list(span.events) { event, json in
         json.raw(#"{"timeUnixNano":""#)
-        json.raw(String(event.nanosecondsSinceEpoch))
+        json.number(event.nanosecondsSinceEpoch)
         json.raw(#"","name":"#)
         json.string(event.name)
         add(event.attributes, to: &json)
@@ -61,9 +61,10 @@ enum OTLPJSON {
       json.raw(#","links":["#)
       json.list(links) { link, json in
         json.raw(#"{"traceId":""#)
-        json.raw(link.0.traceID.description)
+        json.hexadecimal(link.0.traceID.high)
+        json.hexadecimal(link.0.traceID.low)
         json.raw(#"","spanId":""#)
-        json.raw(hexadecimalText(link.0.spanID))
+        json.hexadecimal(link.0.spanID)
         json.raw("\"")
         add(link.1, to: &json)
         json.raw("}")
@@ -72,7 +73,7 @@ enum OTLPJSON {
     }
     if let status = span.status {
       json.raw(#","status":{"code":"#)
-      json.raw(status.code == .error ? "2" : "1")
+      json.number(status.code == .error ? 2 : 1)
       if let message = status.message {
         json.raw(#","message":"#)
         json.string(message)
@@ -82,13 +83,13 @@ enum OTLPJSON {
     json.raw("}")
   }
 
-  private static func number(of kind: SpanKind) -> String {
+  private static func number(of kind: SpanKind) -> Int {
     switch kind {
-    case .internal: "1"
-    case .server: "2"
-    case .client: "3"
-    case .producer: "4"
-    case .consumer: "5"
+    case .internal: 1
+    case .server: 2
+    case .client: 3
+    case .producer: 4
+    case .consumer: 5
     }
   }
 
@@ -114,14 +115,24 @@ enum OTLPJSON {
       json.list(values) { add(wrap($0), to: &$1) }
       json.raw("]}}")
     }
+    func integer(_ value: Int64) {
+      json.raw(#"{"intValue":""#)
+      json.number(value)
+      json.raw(#""}"#)
+    }
     switch value {
-    case .int32(let value): json.raw(#"{"intValue":"\#(value)"}"#)
-    case .int64(let value): json.raw(#"{"intValue":"\#(value)"}"#)
-    case .double(let value) where value.isFinite: json.raw(#"{"doubleValue":\#(value)}"#)
+    case .int32(let value): integer(Int64(value))
+    case .int64(let value): integer(value)
+    case .double(let value) where value.isFinite:
+      json.raw(#"{"doubleValue":"#)
+      json.number(value)
+      json.raw("}")
     // As protocol buffers write what JSON has no number for.
-    case .double(let value):
-      json.raw(#"{"doubleValue":"\#(value.isNaN ? "NaN" : value > 0 ? "Infinity" : "-Infinity")"}"#)
-    case .bool(let value): json.raw(#"{"boolValue":\#(value)}"#)
+    case .double(let value) where value.isNaN: json.raw(#"{"doubleValue":"NaN"}"#)
+    case .double(let value) where value > 0: json.raw(#"{"doubleValue":"Infinity"}"#)
+    case .double: json.raw(#"{"doubleValue":"-Infinity"}"#)
+    case .bool(true): json.raw(#"{"boolValue":true}"#)
+    case .bool(false): json.raw(#"{"boolValue":false}"#)
     case .int32Array(let values): array(values) { .int32($0) }
     case .int64Array(let values): array(values) { .int64($0) }
     case .doubleArray(let values): array(values) { .double($0) }

@@ -107,8 +107,7 @@ public struct TraceID: Sendable, Hashable, CustomStringConvertible {
 func hexadecimalText(_ value: UInt64) -> String {
   String(unsafeUninitializedCapacity: 16) { buffer in
     for index in 0..<16 {
-      let digit = UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * index)) & 15
-      buffer[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+      buffer[index] = hexadecimalDigit(UInt8(truncatingIfNeeded: value >> UInt64(60 - 4 * index)) & 15)
     }
     return 16
   }
