@@ -29,6 +29,7 @@ final class StockStream: Sendable {
     /// Since when the last thing that `next` gave out is being written.
     var writingSince: ContinuousClock.Instant?
     var isEnded = false
+    var isGivenBack = false
     /// Waits in `next`.
     var writer: CheckedContinuation<ByteBuffer?, Never>?
 
@@ -51,7 +52,7 @@ final class StockStream: Sendable {
   private let channel: any Channel
   private let limits: Limits
   private let writes: Writes
-  private let onDeinit: @Sendable () -> Void
+  private let onEnd: @Sendable () -> Void
   private let state: Mutex<State>
 
   /// A comment (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
@@ -62,15 +63,17 @@ final class StockStream: Sendable {
   private static let sendBufferBytes = 8192
   private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 1, high: 2048)
 
-  /// - Parameter channel: the reader's connection.
+  /// - Parameters:
+  ///   - channel: the reader's connection.
+  ///   - onEnd: called once, when the stream is given back or nobody refers to it any more.
   init(
-    productID: Int32, channel: any Channel, limits: Limits, writes: Writes, onDeinit: @escaping @Sendable () -> Void
+    productID: Int32, channel: any Channel, limits: Limits, writes: Writes, onEnd: @escaping @Sendable () -> Void
   ) {
     self.productID = productID
     self.channel = channel
     self.limits = limits
     self.writes = writes
-    self.onDeinit = onDeinit
+    self.onEnd = onEnd
     let now = ContinuousClock.now
     // Streams that began together have their heartbeats apart.
     let first = now + limits.heartbeatInterval * Double.random(in: 0.5...1)
@@ -82,9 +85,21 @@ final class StockStream: Sendable {
     channel.setOption(.writeBufferWaterMark, value: Self.waterMark).whenFailure { _ in }
   }
 
-  deinit {
-    if state.withLock({ $0.writingSince }) != nil { writes.end() }
-    onDeinit()
+  /// Does the reader's writes.
+  var eventLoop: any EventLoop { channel.eventLoop }
+
+  deinit { giveBack() }
+
+  /// Nothing is written any more. Others may refer to the stream for a while yet; its place is free.
+  func giveBack() {
+    let isFirst = state.withLock { state in
+      if state.isGivenBack { return false }
+      state.isGivenBack = true
+      if state.writingSince != nil { writes.end() }
+      state.writingSince = nil
+      return true
+    }
+    if isFirst { onEnd() }
   }
 
   /// Waits for what to write next, once the last has been written. Nil at the end. One task at a time.

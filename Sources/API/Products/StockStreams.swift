@@ -21,10 +21,11 @@ final class StockStreams: Service {
   private static let stepInterval: Duration = .milliseconds(5)
   private static let smallestStep = 20
 
-  /// While more than this many streams are writing, the next step of a round waits, at most for so many pauses: those
-  /// who buy must not queue behind those who watch, and those who watch not for ever behind one who does not read.
-  private static let writesAtOnce = 200
-  private static let pausesAtMost = 4
+  /// A step is over when all but so many streams have passed on what they write, or after so many pauses. Readers who
+  /// have not let anything be written for a while do not count, or a few of them could keep the others waiting.
+  private static let writesLeft = 10
+  private static let pausesAtMost = 20
+  private static let stuckAfter: Duration = .seconds(1)
 
   private struct Newcomer {
     let stream: StockStream
@@ -53,6 +54,8 @@ final class StockStreams: Service {
   private let limits: StockStream.Limits
   private let count = Atomic(0)
   private let writes = StockStream.Writes()
+  /// Of those writing, the stuck ones.
+  private let stuckCount = Atomic(0)
   private let state = Mutex(State())
   private let (rounds, roundsSink) = AsyncStream.makeStream(of: (productID: Int32, watch: StockWatch).self)
 
@@ -62,7 +65,7 @@ final class StockStreams: Service {
     self.limits = limits
   }
 
-  /// Takes one of the places for streams, which is given back when nobody refers to the stream any more.
+  /// Takes one of the places for streams, which is free again when the stream leaves, or is forgotten before it joined.
   ///
   /// - Throws: an `overloaded` problem when all are taken, `CheckoutError.shuttingDown`.
   func open(_ productID: Int32, on channel: any Channel) throws -> StockStream {
@@ -105,6 +108,7 @@ final class StockStreams: Service {
   }
 
   func leave(_ stream: StockStream) {
+    stream.giveBack()
     state.withLock { state in
       _ = state.audiences[stream.productID]?.newcomers.removeValue(forKey: ObjectIdentifier(stream))
       _ = state.audiences[stream.productID]?.members.removeValue(forKey: ObjectIdentifier(stream))
@@ -145,8 +149,7 @@ final class StockStreams: Service {
     }
   }
 
-  /// Reads the product and tells it to all to whom it is news. Refers to no stream while it is not called: that would
-  /// keep its place.
+  /// Reads the product and tells it to all to whom it is news.
   ///
   /// - Parameter last: what the members were told; nil when that is not known.
   /// - Returns: false when nobody watches.
@@ -196,24 +199,44 @@ final class StockStreams: Service {
     let steps = max(1, Int(duration / Self.stepInterval))
     let step = max(Self.smallestStep, (readers.count + steps - 1) / steps)
     for start in stride(from: 0, to: readers.count, by: step) {
-      for pause in 0..<Self.pausesAtMost where start > 0 {
-        if pause > 0, writes.count <= Self.writesAtOnce { break }
-        try? await Task.sleep(for: Self.stepInterval)
-      }
-      for reader in readers[start..<min(start + step, readers.count)] { reader.offer(event) }
+      let some = readers[start..<min(start + step, readers.count)]
+      for reader in some { reader.offer(event) }
+      if some.endIndex < readers.endIndex { await pause(after: some) }
     }
+  }
+
+  /// Lets others have a turn. An event loop looks for requests only when it has nothing left to write, so a round that
+  /// kept it busy all the time would keep out those who buy.
+  private func pause(after step: ArraySlice<StockStream>) async {
+    for _ in 0..<Self.pausesAtMost {
+      try? await Task.sleep(for: Self.stepInterval)
+      if writes.count - stuckCount.load(ordering: .relaxed) <= Self.writesLeft { break }
+    }
+    let loops = Dictionary(step.map { (ObjectIdentifier($0.eventLoop), $0.eventLoop) }) { first, _ in first }
+    for loop in loops.values { try? await loop.submit {}.get() }
   }
 
   // MARK: Time
 
-  /// Sends heartbeats and drops readers who do not read.
+  /// Sends heartbeats and drops readers who do not read. Looks at all streams in about the time of a pass, some at a
+  /// time.
   private func tick() async {
-    let pause = min(.seconds(1), limits.heartbeatInterval / 4, limits.writeTimeout / 4)
+    let pass = min(.seconds(1), limits.heartbeatInterval / 4, limits.writeTimeout / 4)
     while !Task.isCancelled {
-      try? await Task.sleep(for: pause)
-      let now = ContinuousClock.now
       let (streams, isEnding) = state.withLock { ($0.streams, $0.isEnding) }
-      for stream in streams { stream.tick(now: now, isShuttingDown: isEnding) }
+      let step = streams.count / Self.stepsOfPass + 1
+      var stuck = 0
+      for start in stride(from: 0, to: max(1, streams.count), by: step) {
+        let now = ContinuousClock.now
+        for stream in streams[start..<min(start + step, streams.count)] {
+          if stream.isWriting(for: Self.stuckAfter, at: now) { stuck += 1 }
+          stream.tick(now: now, isShuttingDown: isEnding)
+        }
+        try? await Task.sleep(for: pass / (streams.count / step + 1))
+      }
+      stuckCount.store(stuck, ordering: .relaxed)
     }
   }
+
+  private static let stepsOfPass = 50
 }
