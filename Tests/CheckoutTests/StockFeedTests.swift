@@ -55,7 +55,7 @@ import Testing
         var heard = try await Announcements(on: url)
         let product = try await checkout.newProduct(stock: 1)
         let other = try await checkout.newProduct(stock: 1)
-        #expect(try await checkout.reserveHold(productID: product.id, quantity: 2) == .insufficientStock)
+        #expect(try await checkout.reserveHold(productID: product.id, quantity: 2).isInsufficientStock)
         _ = try await checkout.hold(1, of: other)
         #expect(try await heard.next() == String(other.id))
       }
