@@ -92,8 +92,8 @@ let package = Package(
     .testTarget(
       name: "APITests",
       dependencies: [
-        "API", "Checkout", "Postgres", "TestSupport",
-        crypto, httpTypes, logging, nioCore, nioEmbedded, nioHTTP1, nioHTTPTypes, serviceLifecycle, yams,
+        "API", "Checkout", "Postgres", "Telemetry", "TestSupport",
+        crypto, httpTypes, hummingbird, logging, nioCore, nioEmbedded, nioHTTP1, nioHTTPTypes, serviceLifecycle, yams,
       ],
       swiftSettings: strict),
     .testTarget(
@@ -106,7 +106,7 @@ let package = Package(
       name: "FlashSaleTests",
       dependencies: [
         "flashsale", "API", "Checkout", "LocalPostgres", "Postgres", "Telemetry", "TestSupport",
-        asyncHTTPClient, logging, nioCore, nioFoundation, nioPosix, subprocess,
+        asyncHTTPClient, logging, nioCore, nioFoundation, nioPosix, subprocess, yams,
       ],
       swiftSettings: strict),
 

@@ -59,29 +59,10 @@ public struct APIServer: Service {
     checkout: Checkout, configuration: Configuration, logger: Logger,
     onListening: @escaping @Sendable (Int) async -> Void
   ) {
-    let router = Router(context: AppContext.self, options: .autoGenerateHeadEndpoints)
-    if let metrics = configuration.metrics { router.add(middleware: MetricsMiddleware(metrics: metrics)) }
-    if let tracer = configuration.tracer { router.add(middleware: TracingMiddleware(tracer: tracer)) }
-    router.add(middleware: RequestIDMiddleware())
-    router.add(middleware: ProblemMiddleware())
-    let api = router.group("api")
-    let bodies = RequestBodies(maximumBytes: configuration.maximumBodyBytes)
     let streams = StockStreams(
       checkout: checkout, maximumCount: configuration.maximumStreams, limits: configuration.streamLimits)
     self.streams = streams
-    ProductRoutes(checkout: checkout).add(to: api)
-    StockStreamRoutes(checkout: checkout, streams: streams).add(to: api)
-    HoldRoutes(checkout: checkout, bodies: bodies).add(to: api)
-    OrderRoutes(checkout: checkout, bodies: bodies).add(to: api)
-    WebhookRoutes(checkout: checkout, bodies: bodies, verifier: configuration.webhookVerifier).add(to: api)
-    AdminRoutes(checkout: checkout, bodies: bodies)
-      .add(to: api.group("admin").add(middleware: AdminAuthentication(token: configuration.adminToken)))
-    HealthRoutes(checkout: checkout).add(to: router)
-    ProblemRoutes().add(to: router)
-    OpenAPIRoute().add(to: router)
-    if let metrics = configuration.metrics { MetricsRoutes(checkout: checkout, metrics: metrics).add(to: router) }
-    router.add(middleware: MethodNotAllowedMiddleware(routes: router.routes))
-
+    let router = Self.makeRouter(checkout: checkout, configuration: configuration, streams: streams)
     let limits = RequestGate.Limits(
       maximumBodyBytes: configuration.maximumBodyBytes, requestTimeout: TimeAmount(configuration.requestTimeout),
       idleTimeout: TimeAmount(configuration.idleTimeout))

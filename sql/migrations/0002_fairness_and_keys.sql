@@ -67,6 +67,10 @@ drop index payment_events_by_arrival;
 create index payment_events_by_arrival on payment_events (received_at desc, idempotency_key desc);
 create index payment_events_by_verdict on payment_events (verdict, received_at desc, idempotency_key desc);
 
+-- Money that somebody has to look after: what monitors ask for every few seconds.
+create index payment_events_waiting on payment_events (received_at)
+    where status = 'success' and verdict in ('refund_due', 'amount_mismatch', 'parked') and settled_at is null;
+
 alter table scheduled_jobs
     drop constraint scheduled_jobs_kind_known,
     add constraint scheduled_jobs_kind_known check (kind in ('expire_holds', 'expire_orders', 'remove_old'));

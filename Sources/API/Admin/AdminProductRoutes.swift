@@ -45,10 +45,10 @@ struct AdminProductRoutes {
   }
 }
 
-private struct CreateBody: Decodable {
+struct CreateBody: Decodable {
   let product: CreateProduct
 
-  private enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case name, price, currency
     case totalStock = "total_stock"
     case startsAt = "starts_at"
@@ -78,7 +78,7 @@ private struct CreateBody: Decodable {
 }
 
 /// A merge patch (RFC 7396) of what can be changed.
-private struct UpdateBody: Decodable {
+struct UpdateBody: Decodable {
   private let name: String?
   private let price: Int32?
   private let startsAt: UpdateProduct.Change<Timestamp>
@@ -86,7 +86,7 @@ private struct UpdateBody: Decodable {
   private let maximumQuantityPerHold: UpdateProduct.Change<Int32>
   private let maximumPerCustomer: UpdateProduct.Change<Int32>
 
-  enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case name, price
     case startsAt = "starts_at"
     case endsAt = "ends_at"
@@ -118,10 +118,10 @@ private struct UpdateBody: Decodable {
   }
 }
 
-private struct RestockBody: Decodable {
+struct RestockBody: Decodable {
   let delta: Int32
 
-  private enum CodingKeys: CodingKey {
+  enum CodingKeys: CodingKey, CaseIterable {
     case delta
   }
 

@@ -61,12 +61,12 @@ extension AppContext {
   }
 }
 
-private struct ReserveBody: Decodable {
+struct ReserveBody: Decodable {
   let productID: Int32
   let quantity: Int32
   let customerID: String?
 
-  private enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case productID = "product_id"
     case customerID = "customer_id"
     case quantity

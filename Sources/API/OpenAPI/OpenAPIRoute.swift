@@ -4,7 +4,8 @@ import NIOCore
 
 /// `GET /openapi.yaml`: the description of this API (OpenAPI 3.1), as it travels in the program.
 struct OpenAPIRoute {
-  private static let document = ByteBuffer(bytes: PackageResources.openapi_yaml)
+  static let bytes = PackageResources.openapi_yaml
+  private static let document = ByteBuffer(bytes: bytes)
 
   func add(to router: Router<AppContext>) {
     router.get("openapi.yaml") { _, _ in

@@ -39,13 +39,13 @@ struct OrderRoutes {
   }
 }
 
-private struct PlaceBody: Decodable {
+struct PlaceBody: Decodable {
   /// Longer ones cannot be ours; the bound only keeps the error message honest.
   private static let maximumIDLength = 255
 
   let holdID: String
 
-  private enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case holdID = "hold_id"
   }
 

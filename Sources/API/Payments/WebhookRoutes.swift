@@ -48,14 +48,14 @@ extension HTTPField.Name {
   static let webhookSignature = Self("webhook-signature")!
 }
 
-private struct EventBody: Decodable {
+struct EventBody: Decodable {
   let idempotencyKey: String
   let orderID: String
   let status: PaymentEvent.Status
   let amount: Int64?
   let currency: String?
 
-  private enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case idempotencyKey = "idempotency_key"
     case orderID = "order_id"
     case status, amount, currency
