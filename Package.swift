@@ -81,7 +81,7 @@ let package = Package(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests",
-      dependencies: ["Telemetry", "TestSupport", coreMetrics, logging, serviceLifecycle, tracing],
+      dependencies: ["Telemetry", "TestSupport", coreMetrics, logging, nioCore, serviceLifecycle, tracing],
       swiftSettings: strict),
     .testTarget(
       name: "FlashSaleTests",
