@@ -86,7 +86,7 @@ let package = Package(
     .testTarget(
       name: "FlashSaleTests",
       dependencies: [
-        "flashsale", "API", "Checkout", "LocalPostgres", "Postgres", "Telemetry", "TestSupport",
+        "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport",
         asyncHTTPClient, logging, nioCore, nioFoundation, subprocess,
       ],
       swiftSettings: strict),
