@@ -100,12 +100,12 @@ let package = Package(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests",
-      dependencies: ["Telemetry", "TestSupport", coreMetrics, logging, serviceLifecycle, tracing],
+      dependencies: ["Telemetry", "TestSupport", coreMetrics, logging, nioCore, serviceLifecycle, tracing],
       swiftSettings: strict),
     .testTarget(
       name: "FlashSaleTests",
       dependencies: [
-        "flashsale", "API", "Checkout", "LocalPostgres", "Postgres", "Telemetry", "TestSupport",
+        "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport",
         asyncHTTPClient, logging, nioCore, nioFoundation, nioPosix, subprocess, yams,
       ],
       swiftSettings: strict),

@@ -19,7 +19,7 @@ import Yams
     let checkout = Checkout(
       database: Pool(connection, size: 1), configuration: .init(listener: connection), logger: Logger(label: "test"))
     var configuration = APIServer.Configuration(webhookVerifier: nil, adminToken: nil)
-    configuration.metrics = MetricsRegistry()
+    configuration.metrics = MetricsRegistry([])
     let router = APIServer.makeRouter(
       checkout: checkout, configuration: configuration,
       streams: StockStreams(checkout: checkout, maximumCount: 1, limits: .init()))

@@ -1,5 +1,6 @@
 import CoreMetrics
 import Logging
+import NIOCore
 import ServiceLifecycle
 import TestSupport
 import Testing
@@ -120,6 +121,23 @@ import Tracing
     #expect(exported == Double(1 + SpanQueue.batchSize * 3))
   }
 
+  /// Else a collector under load could hold up a server that shuts down, batch after batch.
+  @Test func slowCollectorIsNotWaitedFor() async throws {
+    let registry = MetricsRegistry([])
+    let count = SpanQueue.batchSize * 6
+    try await SpanCollector.withCollector(delay: .milliseconds(200)) { collector in
+      let queue = SpanQueue(metrics: registry)
+      let tracer = OTLPTracer(queue: queue, sampleRatio: 1)
+      for _ in 0..<count { tracer.startSpan("call", context: .topLevel).end() }
+      try await Self.withExporter(queue, endpoint: collector.url, timeLimit: .milliseconds(500)) {}
+    }
+    var text = PrometheusText()
+    registry.write(into: &text)
+    let spans = try PrometheusSamples(parsing: text.text)
+    #expect(try #require(spans["trace_spans_total", ["outcome": "dropped"]]) >= Double(count / 2))
+    #expect(spans.sum("trace_spans_total") == Double(count))
+  }
+
   @Test func collectorThatIsAwayCostsTheSpansOnly() async throws {
     let registry = MetricsRegistry([])
     let queue = SpanQueue(metrics: registry)
@@ -134,13 +152,19 @@ import Tracing
 
   /// Runs an exporter until `body` returns and it has sent what is left.
   private static func withExporter(
-    _ queue: SpanQueue, endpoint: String, _ body: @escaping @Sendable () async throws -> Void
+    _ queue: SpanQueue, endpoint: String, timeLimit: TimeAmount = .seconds(10),
+    _ body: @escaping @Sendable () async throws -> Void
   ) async throws {
     let quiet = Logger(label: "exporter") { _ in SwiftLogNoOpLogHandler() }
-    let exporter = SpanExporter(queue: queue, endpoint: endpoint, serviceName: "test", logger: quiet)
-    let group = ServiceGroup(configuration: .init(services: [exporter], logger: quiet))
+    let exporter = SpanExporter(
+      queue: queue, endpoint: endpoint, serviceName: "test", timeLimit: timeLimit, logger: quiet)
+    // A group that has not begun to run cannot be shut down.
+    let (started, start) = AsyncStream.makeStream(of: Void.self)
+    let group = ServiceGroup(
+      configuration: .init(services: [exporter, Announcer(start: start)], logger: quiet))
     try await withThrowingTaskGroup { tasks in
       tasks.addTask { try await group.run() }
+      for await _ in started { break }
       do {
         try await body()
       } catch {
@@ -150,6 +174,15 @@ import Tracing
       await group.triggerGracefulShutdown()
       try await tasks.waitForAll()
     }
+  }
+}
+
+private struct Announcer: Service {
+  let start: AsyncStream<Void>.Continuation
+
+  func run() async throws {
+    start.yield()
+    try await gracefulShutdown()
   }
 }
 

@@ -106,12 +106,17 @@ public final class SpanCollector: Sendable {
   }
 
   /// Lends a collector that listens on a port of its own.
-  public static func withCollector(_ body: @escaping @Sendable (SpanCollector) async throws -> Void) async throws {
+  ///
+  /// - Parameter delay: how long it takes over each request.
+  public static func withCollector(
+    delay: Duration = .zero, _ body: @escaping @Sendable (SpanCollector) async throws -> Void
+  ) async throws {
     let (ports, listening) = AsyncStream.makeStream(of: Int.self)
     let collector = Mutex<SpanCollector?>(nil)
     let router = Router()
     router.post("v1/traces") { request, _ in
       let bytes = try await request.body.collect(upTo: 1 << 24)
+      try await Task.sleep(for: delay)
       guard request.headers[.contentType] == "application/json" else { throw HTTPError(.unsupportedMediaType) }
       try collector.withLock { $0 }?.take(Data(bytes.readableBytesView))
       return Response(

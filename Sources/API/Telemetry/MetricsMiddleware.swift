@@ -64,7 +64,8 @@ struct MetricsMiddleware: RouterMiddleware {
 extension AppContext {
   /// The template of the route that takes the request, such as `/api/products/{id}`; nil when there is none.
   var route: String? {
+    let path = endpointPath
     // What the router calls a request that no route takes.
-    endpointPath == "NotFound" ? nil : endpointPath
+    return path == "NotFound" ? nil : path
   }
 }

@@ -45,7 +45,15 @@ struct TracingMiddleware: RouterMiddleware {
 
   private struct HeaderExtractor: Extractor {
     func extract(key: String, from headers: HTTPFields) -> String? {
-      HTTPField.Name(key).flatMap { headers[$0] }
+      switch key {
+      // Made once: checking a name takes longer than looking it up.
+      case "traceparent": headers[Self.traceParent]
+      case "tracestate": headers[Self.traceState]
+      default: HTTPField.Name(key).flatMap { headers[$0] }
+      }
     }
+
+    private static let traceParent = HTTPField.Name("traceparent")!
+    private static let traceState = HTTPField.Name("tracestate")!
   }
 }

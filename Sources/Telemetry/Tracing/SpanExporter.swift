@@ -10,7 +10,8 @@ public struct SpanExporter: Service {
   /// The longest time that a span waits to be sent.
   private static let interval: Duration = .seconds(1)
 
-  /// A collector that takes longer is taken to be away. Shorter than a shutdown may take.
+  /// What the collector has not taken by then is dropped. Twice this is shorter than a shutdown may take: one sending may
+  /// be under way when it begins, and the last one follows.
   private static let timeLimit: TimeAmount = .seconds(3)
 
   /// The largest answer that is read, to have the connection free for the next request.
@@ -19,11 +20,18 @@ public struct SpanExporter: Service {
   private let queue: SpanQueue
   private let url: String
   private let serviceName: String
+  private let timeLimit: TimeAmount
   private let logger: Logger
 
   /// - Parameter endpoint: the collector's base address, such as `http://localhost:4318`.
   public init(queue: SpanQueue, endpoint: String, serviceName: String, logger: Logger) {
+    self.init(
+      queue: queue, endpoint: endpoint, serviceName: serviceName, timeLimit: Self.timeLimit, logger: logger)
+  }
+
+  init(queue: SpanQueue, endpoint: String, serviceName: String, timeLimit: TimeAmount, logger: Logger) {
     self.queue = queue
+    self.timeLimit = timeLimit
     url = endpoint + (endpoint.hasSuffix("/") ? "" : "/") + "v1/traces"
     self.serviceName = serviceName
     self.logger = logger
@@ -53,15 +61,16 @@ public struct SpanExporter: Service {
 
   private func sendAll(with client: HTTPClient, isFailing: inout Bool) async {
     let spans = queue.takeAll()
+    let deadline = NIODeadline.now() + timeLimit
     var start = 0
     while start < spans.count {
       let batch = spans[start..<min(start + SpanQueue.batchSize, spans.count)]
       do {
-        try await send(batch, with: client)
+        try await send(batch, with: client, deadline: deadline)
         queue.count(exported: batch.count)
         isFailing = false
       } catch {
-        // The rest would most likely wait for the same time limit.
+        // The rest would be in vain, too: the collector refuses, or is away, or time is up.
         queue.count(dropped: spans.count - start)
         // Once for each time the collector goes away, not once a second.
         if !isFailing, !Task.isCancelled { logger.warning("spans are lost", metadata: ["error": "\(error)"]) }
@@ -72,12 +81,14 @@ public struct SpanExporter: Service {
     }
   }
 
-  private func send(_ spans: ArraySlice<FinishedSpan>, with client: HTTPClient) async throws {
+  private func send(
+    _ spans: ArraySlice<FinishedSpan>, with client: HTTPClient, deadline: NIODeadline
+  ) async throws {
     var request = HTTPClientRequest(url: url)
     request.method = .POST
     request.headers.add(name: "content-type", value: "application/json")
     request.body = .bytes(OTLPJSON.request(spans, serviceName: serviceName))
-    let response = try await client.execute(request, timeout: Self.timeLimit)
+    let response = try await client.execute(request, deadline: deadline)
     _ = try await response.body.collect(upTo: Self.maximumAnswerBytes)
     guard 200...299 ~= response.status.code else { throw Refusal(status: response.status.code) }
   }
