@@ -224,6 +224,8 @@ extension FlashSaleTests {
             }
             for caller in 0..<callsPerKey {
               group.addTask {
+                // Also when this caller fails: nobody is to wait for ever.
+                defer { isTimeToKill.signal() }
                 var answers: [(Int, String)] = []
                 for key in 0..<keys {
                   if key == keys / 2 { isTimeToKill.signal() }

@@ -118,7 +118,6 @@ struct APIClient: Sendable {
   ) async throws -> Answer {
     var request = HTTPClientRequest(url: url + path)
     request.method = .init(rawValue: method)
-    for (name, value) in headers { request.headers.add(name: name, value: value) }
     if path.hasPrefix("/api/admin/") {
       request.headers.add(name: "authorization", value: "Bearer " + ServerProcess.adminToken)
     }
