@@ -13,6 +13,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -70,7 +71,8 @@ let package = Package(
     .testTarget(
       name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport", logging], swiftSettings: strict),
     .testTarget(
-      name: "APITests", dependencies: ["API", "Checkout", "Postgres", "TestSupport", logging, serviceLifecycle],
+      name: "APITests",
+      dependencies: ["API", "Checkout", "Postgres", "TestSupport", logging, nioCore, nioEmbedded, serviceLifecycle],
       swiftSettings: strict),
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
