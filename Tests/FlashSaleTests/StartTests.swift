@@ -10,7 +10,7 @@ extension FlashSaleTests {
       "PORT=http", "PORT=-1", "PORT=65536", "HOLD_TTL_SECONDS=0", "HOLD_TTL_SECONDS=-1", "HOLD_TTL_SECONDS=soon",
       "HOLD_TTL_SECONDS=nan", "HOLD_TTL_SECONDS=inf", "ORDER_TTL_SECONDS=1e9", "WEBHOOK_SECRETS=hunter2",
       "WEBHOOK_SECRETS=whsec_", "LOG_LEVEL=loud", "DB_CONNECTIONS=0", "DB_NAMED_STATEMENTS=maybe",
-      "MAX_BODY_BYTES=many", "IDLE_TIMEOUT_SECONDS=0", "SHUTDOWN_TIMEOUT_SECONDS=never",
+      "MAX_BODY_BYTES=many", "IDLE_TIMEOUT_SECONDS=0", "SHUTDOWN_TIMEOUT_SECONDS=never", "MAX_STREAMS=0",
       "DATABASE_URL=mysql://localhost/shop", "LISTEN_DATABASE_URL=http://localhost/",
     ])
     func badSettingIsNamedBeforeAnythingIsDone(_ setting: String) async throws {
