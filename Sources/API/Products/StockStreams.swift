@@ -6,7 +6,7 @@ import Synchronization
 /// All streams of a server. For each product that is watched, one task reads it when it may have changed, and gives what
 /// it finds to all who watch.
 final class StockStreams: Service {
-  /// What a server may spend on events, over all streams: a tenth of a core or so.
+  /// What a server may spend on events, over all streams, as far as `longestInterval` allows.
   private static let eventsPerSecond = 4000.0
 
   /// Events of one product come at least this far apart. Together with the first one, which comes at once, that makes at
