@@ -13,8 +13,8 @@ import Testing
 
     init(from decoder: any Decoder) throws {
       var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
-      let count = members.positiveInteger(.count)
-      self.count = try members.require(count)
+      // In one line, so that the reading changes what it is an argument of.
+      count = try members.require(members.positiveInteger(.count))
     }
   }
 

@@ -41,13 +41,15 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private enum Input {
     case idle
     /// The head is nil until it is complete.
-    case arriving(head: HTTPRequest?, body: ByteBuffer?)
+    case arriving(head: HTTPRequest?)
     /// - Parameter dropped: bytes that came afterwards.
     case refused(dropped: Int)
   }
 
   private let limits: Limits
   private var input = Input.idle
+  /// What has come of the body of the request that is arriving.
+  private var body: ByteBuffer?
   /// Whether the read under way has completed any part of a request.
   private var hasReadPart = false
   /// Requests that passed and whose answers are not written yet.
@@ -114,9 +116,9 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     hasReadPart = true
     switch (unwrapInboundIn(data), input) {
-    case (.head(let head), .idle), (.head(let head), .arriving(head: nil, _)): receive(head, context)
-    case (.body(let bytes), .arriving(let head?, let body)): receive(bytes, after: body, of: head, context)
-    case (.end(let trailers), .arriving(let head?, let body)): pass(head, body, trailers, context)
+    case (.head(let head), .idle), (.head(let head), .arriving(head: nil)): receive(head, context)
+    case (.body(let bytes), .arriving(let head?)): receive(bytes, of: head, context)
+    case (.end(let trailers), .arriving(let head?)): pass(head, trailers, context)
     case (.body(let bytes), .refused): drop(bytes.readableBytes, context)
     default: break
     }
@@ -124,11 +126,11 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
   /// Where a head has not come to its end, the decoder passes nothing on, but this.
   func channelReadComplete(context: ChannelHandlerContext) {
-    if !hasReadPart, case .idle = input { input = .arriving(head: nil, body: nil) }
+    if !hasReadPart, case .idle = input { input = .arriving(head: nil) }
     hasReadPart = false
     if case .arriving = input, arrivalTimer == nil {
       arrivalTimer = schedule(context, in: limits.requestTimeout) { gate, context in
-        guard case .arriving(let head, _) = gate.input else { return }
+        guard case .arriving(let head) = gate.input else { return }
         gate.refuse(.requestTimeout, head, context)
       }
     }
@@ -150,34 +152,24 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     var head = head
     // The decoder stops after a request that asks for another protocol, which none here speaks.
     if fields.contains(.upgrade) || head.method == .connect { head.headerFields[.connection] = "close" }
-    input = .arriving(head: head, body: nil)
+    input = .arriving(head: head)
   }
 
-  private func receive(
-    _ bytes: ByteBuffer, after body: ByteBuffer?, of head: HTTPRequest, _ context: ChannelHandlerContext
-  ) {
+  private func receive(_ bytes: ByteBuffer, of head: HTTPRequest, _ context: ChannelHandlerContext) {
     guard (body?.readableBytes ?? 0) + bytes.readableBytes <= limits.maximumBodyBytes else {
       return refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
     }
-    guard var body else {
-      input = .arriving(head: head, body: bytes)
-      return
-    }
-    // Not copied by the append: nobody else has it meanwhile.
-    input = .idle
-    body.writeImmutableBuffer(bytes)
-    input = .arriving(head: head, body: body)
+    // Most bodies come in one piece, which is kept as it is.
+    if body?.writeImmutableBuffer(bytes) == nil { body = bytes }
   }
 
-  private func pass(
-    _ head: HTTPRequest, _ body: ByteBuffer?, _ trailers: HTTPFields?, _ context: ChannelHandlerContext
-  ) {
+  private func pass(_ head: HTTPRequest, _ trailers: HTTPFields?, _ context: ChannelHandlerContext) {
     arrivalTimer?.cancel()
     arrivalTimer = nil
     input = .idle
     unanswered += 1
     context.fireChannelRead(wrapInboundOut(.head(head)))
-    if let body { context.fireChannelRead(wrapInboundOut(.body(body))) }
+    if let body = body.take() { context.fireChannelRead(wrapInboundOut(.body(body))) }
     context.fireChannelRead(wrapInboundOut(.end(trailers)))
     if isQuiescing {
       isQuiescing = false
@@ -191,7 +183,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
       drop(bytes.readableBytes, context)
     case (_ as HTTPParserError, .refused): break
     case (let error as HTTPParserError, _):
-      guard case .arriving(let head, _) = input else { return refuse(.init(error), nil, context) }
+      guard case .arriving(let head) = input else { return refuse(.init(error), nil, context) }
       refuse(.init(error), head, context)
     default: context.fireErrorCaught(error)
     }
@@ -202,6 +194,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private func refuse(_ problem: Problem, _ head: HTTPRequest?, _ context: ChannelHandlerContext) {
     arrivalTimer?.cancel()
     input = .refused(dropped: 0)
+    body = nil
     var (headers, body) = problem.content
     headers[.connection] = "close"
     headers[.xRequestID] = RequestID.ofRequest(with: head?.headerFields ?? [:])
