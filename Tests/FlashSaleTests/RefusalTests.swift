@@ -60,7 +60,7 @@ private struct BadInput: Sendable {
         name: "\(path) \(body)", bytes: request("POST", path, Array(body.utf8)), status: 422, problem: "validation",
         pointers: pointers)
     }
-    let numbers = [#""1""#, "1.5", "1.0", "1e0", "true", "0", "-1", "2147483648", "1e400", "null", "[1]", "{}"]
+    let numbers = [#""1""#, "1.5", "1e-1", "true", "0", "-1", "2147483648", "1e400", "null", "[1]", "{}"]
     let long = String(repeating: "x", count: 256)
     return numbers.map { row("/api/holds", #"{"product_id":1,"quantity":\#($0)}"#, "/quantity") }
       + numbers.map { row("/api/holds", #"{"product_id":\#($0),"qty":\#($0)}"#, "/product_id", "/qty") } + [

@@ -4,7 +4,7 @@ import FoundationEssentials
 /// that lack their other half, without a member that occurs twice, and not nested too deeply.
 ///
 /// Foundation's decoder looks only at what it is asked for. It takes `{"quantity":1,}`, `{"quantity":1,"x":--1}`, texts in
-/// UTF-16, and 1e0 for an integer; of two members with one name it takes the first, where others on the way take the last.
+/// UTF-16; of two members with one name it takes the first, where others on the way take the last.
 struct JSONSyntax {
   /// Containers within each other, the object itself included.
   static let maximumDepth = 32
@@ -16,18 +16,22 @@ struct JSONSyntax {
     let offset: Int
   }
 
-  /// The object's own members whose values are numbers with a fraction or an exponent, which are not integers even when
-  /// their value is whole.
-  private(set) var fractionalMembers: Set<String> = []
-
   private let bytes: UnsafeRawBufferPointer
   private var position = 0
   /// Where the names of the object's own members are, quotes included.
   private var names: [Range<Int>] = []
 
   /// - Throws: `Violation`.
-  init(checking bytes: UnsafeRawBufferPointer) throws {
+  static func check(_ bytes: UnsafeRawBufferPointer) throws {
+    var syntax = JSONSyntax(bytes: bytes)
+    try syntax.scanText()
+  }
+
+  private init(bytes: UnsafeRawBufferPointer) {
     self.bytes = bytes
+  }
+
+  private mutating func scanText() throws {
     skipSpace()
     guard next == UInt8(ascii: "{") else { throw violation("it is not an object") }
     try scanObject(depth: 1)
@@ -61,14 +65,11 @@ struct JSONSyntax {
       guard next == UInt8(ascii: "\"") else { throw violation("a member's name is missing") }
       let start = position
       try scanString()
-      let name = start..<position
-      if depth == 1 { names.append(name) }
+      if depth == 1 { names.append(start..<position) }
       skipSpace()
       guard take(UInt8(ascii: ":")) else { throw violation("a colon is missing") }
       skipSpace()
-      let value = position
       try scanValue(depth: depth)
-      if depth == 1, isFractionalNumber(value..<position) { try fractionalMembers.insert(text(of: name)) }
       skipSpace()
     } while take(UInt8(ascii: ","))
     guard take(UInt8(ascii: "}")) else { throw violation("a comma or closing brace is missing") }
@@ -107,12 +108,6 @@ struct JSONSyntax {
     let start = position
     while let byte = next, UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte { position += 1 }
     guard position > start else { throw violation("a value is wrong") }
-  }
-
-  private func isFractionalNumber(_ value: Range<Int>) -> Bool {
-    let first = bytes[value.lowerBound]
-    guard first == UInt8(ascii: "-") || UInt8(ascii: "0")...UInt8(ascii: "9") ~= first else { return false }
-    return bytes[value].contains { $0 == UInt8(ascii: ".") || $0 | 0x20 == UInt8(ascii: "e") }
   }
 
   // MARK: Strings

@@ -5,14 +5,11 @@ import Postgres
 /// it at once.
 struct MemberReader<Key: CodingKey> {
   private let container: KeyedDecodingContainer<Key>
-  /// Numbers that Foundation would take for integers, such as 1.0 and 1e0.
-  private let fractionalMembers: Set<String>
   private var errors: [Problem.InvalidMember] = []
 
   /// - Throws: `DecodingError` when the value is not an object.
   init(_ decoder: any Decoder, keyedBy: Key.Type) throws {
     container = try decoder.container(keyedBy: Key.self)
-    fractionalMembers = decoder.userInfo[.fractionalMembers] as? Set<String> ?? []
   }
 
   func contains(_ key: Key) -> Bool { container.contains(key) }
@@ -20,7 +17,7 @@ struct MemberReader<Key: CodingKey> {
   /// An integer between 1 and 2^31 - 1.
   mutating func positiveInteger(_ key: Key) -> Int32? {
     guard isPresent(key) else { return invalid(key, "is required") }
-    guard let value = integer(key, Int32.self), value >= 1 else {
+    guard let value = try? container.decode(Int32.self, forKey: key), value >= 1 else {
       return invalid(key, "must be an integer from 1 to \(Int32.max)")
     }
     return value
@@ -62,7 +59,7 @@ struct MemberReader<Key: CodingKey> {
   /// An integer of 32 bits that is not 0.
   mutating func difference(_ key: Key) -> Int32? {
     guard isPresent(key) else { return invalid(key, "is required") }
-    guard let value = integer(key, Int32.self), value != 0, value != .min else {
+    guard let value = try? container.decode(Int32.self, forKey: key), value != 0, value != .min else {
       return invalid(key, "must be an integer from \(-Int32.max) to \(Int32.max), not 0")
     }
     return value
@@ -93,7 +90,7 @@ struct MemberReader<Key: CodingKey> {
 
   /// An integer that is not negative.
   mutating func amount(_ key: Key) -> Int64? {
-    guard let value = integer(key, Int64.self), value >= 0 else {
+    guard let value = try? container.decode(Int64.self, forKey: key), value >= 0 else {
       return invalid(key, "must be an integer, at least 0")
     }
     return value
@@ -119,11 +116,6 @@ struct MemberReader<Key: CodingKey> {
     guard errors.isEmpty else { throw Problem.validation(errors) }
   }
 
-  /// Nil for what is not written as an integer.
-  private func integer<Value: FixedWidthInteger & Decodable>(_ key: Key, _ type: Value.Type) -> Value? {
-    fractionalMembers.contains(key.stringValue) ? nil : try? container.decode(type, forKey: key)
-  }
-
   private func isPresent(_ key: Key) -> Bool {
     container.contains(key) && (try? container.decodeNil(forKey: key)) != true
   }
@@ -132,9 +124,4 @@ struct MemberReader<Key: CodingKey> {
     refuse(key, detail)
     return nil
   }
-}
-
-extension CodingUserInfoKey {
-  /// See `JSONSyntax.fractionalMembers`.
-  static let fractionalMembers = CodingUserInfoKey(rawValue: "fractionalMembers")!
 }

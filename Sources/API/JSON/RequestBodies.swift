@@ -30,11 +30,8 @@ struct RequestBodies: Sendable {
   /// - Throws: `Problem.malformedRequest`, `Problem.validation`.
   func decode<Body: Decodable>(_ type: Body.Type = Body.self, from bytes: ByteBuffer) throws -> Body {
     do {
-      let syntax = try bytes.withUnsafeReadableBytes { try JSONSyntax(checking: $0) }
-      guard !syntax.fractionalMembers.isEmpty else { return try Self.decoder.decode(type, from: bytes) }
-      let decoder = JSONDecoder()
-      decoder.userInfo[.fractionalMembers] = syntax.fractionalMembers
-      return try decoder.decode(type, from: bytes)
+      try bytes.withUnsafeReadableBytes { try JSONSyntax.check($0) }
+      return try Self.decoder.decode(type, from: bytes)
     } catch let violation as JSONSyntax.Violation {
       throw Problem.malformedRequest("\(violation.reason), at byte \(violation.offset)")
     } catch is DecodingError {
