@@ -114,7 +114,7 @@ import Testing
       var text = ""
       try await until("the idler, who has begun to read, sees the final stock") {
         text += idler.read()
-        return text.contains("\"available_stock\":\(final)}")
+        return text.contains("\"available_stock\":\(final),")
       }
       let count = text.split(separator: "event: stock").count - 1
       #expect(count >= 2 && count < reader.events.count, "\(count) of \(reader.events.count)")

@@ -32,7 +32,7 @@ extension FlashSaleTests {
       for path in ["/nowhere/\(UUID())", "/api/holds/\(UUID())"] {
         #expect(try await api.send("GET", path).status == 404)
       }
-      #expect(try await api.send("PROPFIND", "/api/products").status == 404)
+      #expect(try await api.send("PROPFIND", "/api/products").status == 405)
       return product
     }
 
@@ -52,7 +52,7 @@ extension FlashSaleTests {
           let duration = "flashsale_http_request_duration_seconds_count"
           #expect(metrics[duration, ["method": "POST", "route": "/api/holds"]] == 3)
           // A method that no client needs is not a label, or clients could make as many labels as there are words.
-          #expect(count("other", "none", 404) == 1)
+          #expect(count("other", "none", 405) == 1)
 
           for (outcome, expected) in ["held": 1.0, "insufficient_stock": 1, "product_not_found": 1, "failed": 0] {
             #expect(metrics["flashsale_holds_total", ["outcome": outcome]] == expected)
