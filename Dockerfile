@@ -18,6 +18,7 @@ RUN set -e; mkdir -p sql/migrations sql/functions; \
     | sed -E 's|^name: "(.*)"|Sources/\1 Tests/\1|; s|^path: "(.*)"|\1|'); do \
     [ -e "$target" ] || { mkdir -p "$target"; touch "$target/Empty.swift"; }; \
   done; \
+  mkdir -p Sources/API/OpenAPI; touch Sources/API/OpenAPI/openapi.yaml; \
   swift build -c release --static-swift-stdlib --product flashsale; \
   tar --format=posix -cf /build.tar .build; \
   rm -r .build Sources sql
