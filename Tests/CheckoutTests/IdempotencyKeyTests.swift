@@ -69,6 +69,21 @@ import Testing
     }
   }
 
+  @Test func ofABatchOnlyWhatWasGrantedIsRemembered() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 1, null, null, null, null);
+        select reserve_holds(
+          1, array[gen_random_uuid(), gen_random_uuid()], '{2,1}', 60000000, '{refused,granted}', null, null);
+        """)
+      #expect(try await pool.integer("select count(*) from idempotency_keys where key = 'granted'") == 1)
+      #expect(try await pool.integer("select count(*) from idempotency_keys") == 1)
+      await pool.close()
+    }
+  }
+
   /// The other server's transaction is under way: to look for the key before it has committed would find nothing and hold
   /// units a second time.
   @Test func theSameKeyOnTwoServersAtOnceIsOneHold() async throws {
