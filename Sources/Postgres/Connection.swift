@@ -4,6 +4,9 @@ import Synchronization
 
 /// One connection to PostgreSQL, driven by libpq's asynchronous calls (PostgreSQL documentation, chapter 34.4).
 ///
+/// Its executor has a thread of its own, which may wait for the server. So a statement is straight-line code, from the
+/// first byte sent to the last result.
+///
 /// It runs one statement at a time; a pool lends it by closure so that nobody else is in between. Whatever fails on it
 /// beyond a plain SQL error makes it unusable for good: it is closed and replaced, never mended.
 public actor Connection {
@@ -23,24 +26,27 @@ public actor Connection {
   private let configuration: ConnectionConfiguration
   private let condition = Atomic(Condition.busy)
 
+  /// What `PQsocket` says, for those who are not on the executor.
+  private let socket = Atomic<Int32>(-1)
+
   /// Nil before `open` and after `close`.
   private var handle: OpaquePointer?
   private var cancelHandle: CancelHandle?
-  private var readSource: (any DispatchSourceRead)?
   private var preparedNames: Set<String> = []
 
-  /// The statement under way: who waits for it and what has come back so far.
-  private var exchange: Exchange?
-  private var watchdog: (any DispatchSourceTimer)?
-
   private let notificationSink: AsyncStream<Notification>.Continuation?
+  private var notificationSource: (any DispatchSourceRead)?
 
   private init(_ configuration: ConnectionConfiguration, notifications: AsyncStream<Notification>.Continuation?) {
     self.configuration = configuration
     self.notificationSink = notifications
   }
 
-  nonisolated var isReusable: Bool { condition.load(ordering: .acquiring) == .reusable }
+  /// Whether a statement may be sent. Nobody watches an idle connection, and the server has nothing to say on it but that
+  /// it hangs up; so one with something to read is not used again.
+  nonisolated var isReusable: Bool {
+    condition.load(ordering: .acquiring) == .reusable && !isReadableNow(socket.load(ordering: .relaxed))
+  }
   nonisolated var isBroken: Bool { condition.load(ordering: .acquiring) == .broken }
 
   /// Connects, which includes TLS and authentication.
@@ -68,15 +74,31 @@ public actor Connection {
   ///
   /// - Throws: `PostgresError`, or `CancellationError` for a cancellable statement whose task was cancelled.
   public func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+    guard Statement.isCancellable, let cancelHandle else { return try run(statement) }
+    try Task.checkCancellation()
+    let outcome = await withTaskCancellationHandler {
+      Result { try run(statement) }
+    } onCancel: {
+      cancelHandle.requestInBackground()
+    }
+    if Task.isCancelled {
+      // The request may still be on its way and would hit whatever runs on this connection next.
+      breakDown()
+      throw CancellationError()
+    }
+    return try outcome.get()
+  }
+
+  private func run<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
     var parameters = Parameters()
     statement.bind(to: &parameters)
     let name = Statement.name
-    if configuration.usesNamedStatements, !preparedNames.contains(name) {
-      try await exchange(name) { PQsendPrepare($0, name, Statement.sql, 0, nil) }
+    let usesName = configuration.usesNamedStatements
+    if usesName, !preparedNames.contains(name) {
+      try exchange(name) { PQsendPrepare($0, name, Statement.sql, 0, nil) }
       preparedNames.insert(name)
     }
-    let usesName = configuration.usesNamedStatements
-    let results = try await exchange(name, isCancellable: Statement.isCancellable) { handle in
+    let results = try exchange(name) { handle in
       parameters.withLibPQArrays { count, values, lengths, formats in
         usesName
           ? PQsendQueryPrepared(handle, name, count, values, lengths, formats, Format.binary)
@@ -98,185 +120,126 @@ public actor Connection {
   ///
   /// - Throws: `PostgresError`.
   public func executeScript(_ sql: String) async throws {
-    try await exchange(String(sql.prefix(60))) { PQsendQuery($0, sql) }
+    let beginning = sql.prefix(60).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    try exchange(beginning) { PQsendQuery($0, sql) }
   }
 
   // MARK: One exchange with the server
-
-  /// What is under way: libpq hands out the results of an exchange one by one, then nil.
-  private struct Exchange {
-    let name: String
-    let deadline: DispatchTime
-    var results: [QueryResult] = []
-    var continuation: CheckedContinuation<Void, Never>?
-    var isComplete = false
-  }
 
   /// Sends with `send` and waits for everything the server answers.
   ///
   /// libpq hands out nil only after the server's ReadyForQuery, and the server commits before that message. So a result
   /// alone is no proof of a commit; the nil behind it is, and any error among the results undoes them all.
   @discardableResult
-  private func exchange(
-    _ name: String, isCancellable: Bool = false, _ send: (OpaquePointer) -> Int32
-  ) async throws -> [QueryResult] {
-    if isCancellable { try Task.checkCancellation() }
-    guard let handle, condition.load(ordering: .acquiring) != .broken else {
-      throw PostgresError.connectionLost(statement: name, message: "the connection is closed")
-    }
-    precondition(exchange == nil, "a connection runs one statement at a time; it is lent to one caller")
+  private func exchange(_ name: String, _ send: (OpaquePointer) -> Int32) throws -> [QueryResult] {
+    guard let handle, !isBroken else { throw lost("the connection is closed", during: name) }
     condition.store(.busy, ordering: .releasing)
-    exchange = Exchange(name: name, deadline: .now() + responseTimeLimit)
-    guard send(handle) == 1 else { return try finishExchange(lost: errorMessage(handle)) }
-    guard await flush(handle) else { return try finishExchange(lost: errorMessage(handle)) }
-    if isCancellable, let cancelHandle {
-      await withTaskCancellationHandler {
-        await exchangeCompletion()
-      } onCancel: {
-        cancelHandle.requestInBackground()
-      }
-      if Task.isCancelled {
-        // The request may still be on its way and would hit whatever runs on this connection next.
-        breakDown()
-        _ = try? finishExchange()
-        throw CancellationError()
-      }
-    } else {
-      await exchangeCompletion()
-    }
-    return try finishExchange()
-  }
-
-  private var responseTimeLimit: DispatchTimeInterval {
-    let limit = configuration.statementTimeout + configuration.responseGrace
-    return .milliseconds(Int(limit / .milliseconds(1)))
-  }
-
-  /// Hands libpq's buffer to the socket. While it does not all fit, the read source goes on taking in what the server
-  /// sends, or both sides could wait for ever for the other to read.
-  private func flush(_ handle: OpaquePointer) async -> Bool {
-    while true {
-      switch PQflush(handle) {
-      case 0: return true
-      case 1:
-        let deadline = exchange?.deadline ?? .now()
-        let isWritable = await waitUntilReady(
-          .writable, descriptor: PQsocket(handle), deadline: deadline, queue: executor.queue)
-        guard isWritable, !isBroken else { return false }
-      default: return false
-      }
-    }
-  }
-
-  private func exchangeCompletion() async {
-    collectResults()
-    if exchange?.isComplete == true { return }
-    await withCheckedContinuation { exchange?.continuation = $0 }
-  }
-
-  /// Takes over every result that libpq has complete in its buffer.
-  private func collectResults() {
-    guard let handle, exchange != nil, exchange?.isComplete == false else { return }
-    while isBroken || PQisBusy(handle) == 0 {
-      guard let pointer = PQgetResult(handle) else {
-        exchange?.isComplete = true
-        exchange?.continuation?.resume()
-        exchange?.continuation = nil
-        return
-      }
-      exchange?.results.append(QueryResult(pointer))
-      if [PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH].contains(PQresultStatus(pointer)) {
-        // libpq would hand it out for ever. Nothing here speaks COPY, and the connection cannot leave it.
-        breakDown()
-        exchange?.isComplete = true
-        exchange?.continuation?.resume()
-        exchange?.continuation = nil
-        return
-      }
-    }
-  }
-
-  /// Ends the exchange and turns what came back into results or an error.
-  private func finishExchange(lost message: String? = nil) throws -> [QueryResult] {
-    guard let exchange, let handle else { preconditionFailure("no exchange is under way") }
-    self.exchange = nil
-    let silence = exchange.deadline <= .now() ? "no answer in time" : "closed by the server"
-    if let message {
-      breakDown()
-      throw PostgresError.connectionLost(statement: exchange.name, message: message.isEmpty ? silence : message)
-    }
-    let isIdle = PQtransactionStatus(handle) == PQTRANS_IDLE
-    if !isBroken { condition.store(isIdle ? .reusable : .busy, ordering: .releasing) }
-    for result in exchange.results {
+    let deadline = ContinuousClock.now + configuration.statementTimeout + configuration.responseGrace
+    guard send(handle) == 1 else { throw lost(errorMessage(handle), during: name) }
+    let results = try collectResults(of: name, handle, until: deadline)
+    // What was read here makes the socket readable no longer, so dispatch may never tell of it.
+    deliverNotifications(handle)
+    condition.store(PQtransactionStatus(handle) == PQTRANS_IDLE ? .reusable : .busy, ordering: .releasing)
+    for result in results {
       switch PQresultStatus(result.pointer) {
       case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY: continue
       case PGRES_FATAL_ERROR:
-        guard let error = result.serverError(statement: exchange.name) else {
-          // Made by libpq itself: the connection broke.
-          breakDown()
-          throw PostgresError.connectionLost(statement: exchange.name, message: result.errorMessage)
-        }
-        if isBroken || PQstatus(handle) == CONNECTION_BAD {
-          breakDown()
-          throw PostgresError.connectionLost(statement: exchange.name, message: error.message)
-        }
+        // One without the server's fields was made by libpq itself: the connection broke.
+        guard let error = result.serverError(statement: name) else { throw lost(result.errorMessage, during: name) }
+        if PQstatus(handle) == CONNECTION_BAD { throw lost(error.message, during: name) }
         // Its plan is outdated (a migration changed what it returns), or the server has forgotten it: only a new
         // connection prepares it anew.
-        if ["0A000", "26000"].contains(error.sqlState), preparedNames.contains(exchange.name) { breakDown() }
+        if ["0A000", "26000"].contains(error.sqlState), preparedNames.contains(name) { breakDown() }
         throw PostgresError.server(error)
       default:
         // COPY or single-row mode, which nothing here asks for and this connection could not leave.
         breakDown()
-        throw PostgresError.unexpectedRow(statement: exchange.name, message: "unsupported result status")
+        throw PostgresError.unexpectedRow(statement: name, message: "unsupported result status")
       }
     }
-    if isBroken { throw PostgresError.connectionLost(statement: exchange.name, message: silence) }
-    return exchange.results
+    if PQstatus(handle) == CONNECTION_BAD { throw lost("closed by the server", during: name) }
+    return results
   }
 
-  // MARK: The socket
-
-  private func socketIsReadable() {
-    guard let handle, !isBroken else { return }
-    var isOpen = true
-    // All that is there, and not only what fits into libpq's buffer: of a hang-up that comes together with the server's
-    // last words, dispatch tells once and never again.
-    repeat {
-      isOpen = PQconsumeInput(handle) == 1
-      if !isOpen { condition.store(.broken, ordering: .releasing) }
-      // Before the notifications: parsing the results is what finds those that stand behind them.
-      collectResults()
-    } while !isBroken && isReadableNow(PQsocket(handle))
-    while let notify = PQnotifies(handle) {
-      notificationSink?.yield(
-        Notification(channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)))
-      PQfreemem(notify)
+  /// Hands libpq's buffer to the socket and takes every result, up to the nil behind the last.
+  ///
+  /// While not all of the buffer fits, it goes on taking in what the server sends, or both sides could wait for ever for
+  /// the other to read.
+  ///
+  /// - Parameter deadline: a network that drops packets in silence never makes the socket readable. Whoever waits gets an
+  ///   answer nonetheless.
+  private func collectResults(
+    of name: String, _ handle: OpaquePointer, until deadline: ContinuousClock.Instant
+  ) throws -> [QueryResult] {
+    var results: [QueryResult] = []
+    while true {
+      let unsent = PQflush(handle)
+      while PQstatus(handle) == CONNECTION_BAD || PQisBusy(handle) == 0 {
+        guard let pointer = PQgetResult(handle) else { return results }
+        results.append(QueryResult(pointer))
+        // libpq would hand it out for ever. Nothing here speaks COPY.
+        if [PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH].contains(PQresultStatus(pointer)) { return results }
+      }
+      guard unsent >= 0 else { throw lost(errorMessage(handle), during: name) }
+      let ready = waitUntilReady(
+        PQsocket(handle), for: unsent == 0 ? .readable : [.readable, .writable], deadline: deadline)
+      if ready.isEmpty { throw lost("no answer in time", during: name) }
+      // That the server has hung up will be among the results.
+      if ready.contains(.readable), PQconsumeInput(handle) == 0, PQstatus(handle) != CONNECTION_BAD {
+        throw lost(errorMessage(handle), during: name)
+      }
     }
-    if !isOpen { breakDown() }
+  }
+
+  private func lost(_ message: String, during statement: String) -> PostgresError {
+    breakDown()
+    return .connectionLost(statement: statement, message: message)
   }
 
   /// Gives up on the connection: nothing more is sent, the watching of its socket ends, waiters learn of it.
   private func breakDown() {
     condition.store(.broken, ordering: .releasing)
     // Of a socket at its end, dispatch would tell over and over.
-    readSource?.cancel()
-    readSource = nil
+    notificationSource?.cancel()
+    notificationSource = nil
     notificationSink?.finish()
   }
 
-  /// A network that drops packets in silence never makes the socket readable. Whoever waits gets an answer nonetheless.
-  private func checkDeadline() {
-    guard let exchange, let continuation = exchange.continuation, exchange.deadline <= .now() else { return }
-    breakDown()
-    self.exchange?.isComplete = true
-    self.exchange?.continuation = nil
-    continuation.resume()
+  // MARK: Notifications
+
+  /// Has the server's notifications taken in while no statement is under way.
+  ///
+  /// - Parameter descriptor: a duplicate, closed when the watching ends.
+  private func watchForNotifications(_ descriptor: Int32) {
+    let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: executor.queue)
+    source.setEventHandler { [weak self] in self?.assumeIsolated { $0.socketIsReadable() } }
+    source.setCancelHandler { closeDescriptor(descriptor) }
+    source.activate()
+    notificationSource = source
+  }
+
+  private func socketIsReadable() {
+    guard let handle, !isBroken else { return }
+    var isOpen = true
+    // All that is there, and not only what fits into libpq's buffer: of a hang-up that comes together with the server's
+    // last words, dispatch tells once and never again.
+    repeat { isOpen = PQconsumeInput(handle) == 1 } while isOpen && isReadableNow(PQsocket(handle))
+    deliverNotifications(handle)
+    if !isOpen { breakDown() }
+  }
+
+  private func deliverNotifications(_ handle: OpaquePointer) {
+    while let notify = PQnotifies(handle) {
+      notificationSink?.yield(
+        Notification(channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)))
+      PQfreemem(notify)
+    }
   }
 
   // MARK: Opening and closing
 
-  private func open() async throws {
-    let deadline = DispatchTime.now() + .milliseconds(Int(configuration.connectTimeout / .milliseconds(1)))
+  private func open() throws {
+    let deadline = ContinuousClock.now + configuration.connectTimeout
     guard let handle = startConnecting() else { throw PostgresError.cannotConnect("out of memory") }
     self.handle = handle
     PQsetNoticeProcessor(handle, { _, _ in }, nil)
@@ -284,20 +247,21 @@ public actor Connection {
     var status = PQstatus(handle) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING
     while status != PGRES_POLLING_OK {
       guard status != PGRES_POLLING_FAILED else { throw PostgresError.cannotConnect(errorMessage(handle)) }
-      let isReady = await waitUntilReady(
-        status == PGRES_POLLING_READING ? .readable : .writable,
-        descriptor: PQsocket(handle), deadline: deadline, queue: executor.queue)
-      guard isReady else {
+      let direction: SocketReadiness = status == PGRES_POLLING_READING ? .readable : .writable
+      if waitUntilReady(PQsocket(handle), for: direction, deadline: deadline).isEmpty {
         throw PostgresError.cannotConnect("no answer within \(configuration.connectTimeout)")
       }
       status = PQconnectPoll(handle)
     }
     PQsetnonblocking(handle, 1)
+    socket.store(PQsocket(handle), ordering: .relaxed)
     cancelHandle = CancelHandle(handle)
-    guard let descriptor = duplicateForWatching(PQsocket(handle)) else {
-      throw PostgresError.cannotConnect("out of file descriptors")
+    if notificationSink != nil {
+      guard let descriptor = duplicateForWatching(PQsocket(handle)) else {
+        throw PostgresError.cannotConnect("out of file descriptors")
+      }
+      watchForNotifications(descriptor)
     }
-    watchSocket(descriptor)
     condition.store(.reusable, ordering: .releasing)
   }
 
@@ -322,25 +286,9 @@ public actor Connection {
     }
   }
 
-  /// - Parameter descriptor: a duplicate, closed when the watching ends.
-  private func watchSocket(_ descriptor: Int32) {
-    let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: executor.queue)
-    source.setEventHandler { [weak self] in self?.assumeIsolated { $0.socketIsReadable() } }
-    source.setCancelHandler { closeDescriptor(descriptor) }
-    source.activate()
-    readSource = source
-    let timer = DispatchSource.makeTimerSource(queue: executor.queue)
-    timer.schedule(deadline: .now() + 1, repeating: 1, leeway: .milliseconds(100))
-    timer.setEventHandler { [weak self] in self?.assumeIsolated { $0.checkDeadline() } }
-    timer.activate()
-    watchdog = timer
-  }
-
   /// Closes the connection. Needed once for every connection; harmless when repeated.
   func close() async {
     breakDown()
-    watchdog?.cancel()
-    watchdog = nil
     cancelHandle = nil
     if let handle {
       self.handle = nil

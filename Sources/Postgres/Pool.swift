@@ -11,6 +11,10 @@ public final class Pool: Sendable {
   /// Enough for every kind of batch to have one under way, besides jobs and administration.
   public static let defaultSize = 8
 
+  /// Each statement under way occupies a thread of dispatch, which has 255; when all are taken, not even its timers go on.
+  /// Requests to cancel take one each, too.
+  public static let maximumSize = 100
+
   /// Told of each statement that `execute` ran, well or not, and how long its round trip took without waiting for a
   /// connection.
   public typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
@@ -46,11 +50,11 @@ public final class Pool: Sendable {
     case connect(replacing: Connection?)
   }
 
-  /// - Parameter size: connections at most, at least 1.
+  /// - Parameter size: connections at most, 1 to `maximumSize`.
   public init(
     _ configuration: ConnectionConfiguration, size: Int = defaultSize, onStatement: StatementObserver? = nil
   ) {
-    precondition(size >= 1)
+    precondition(1...Self.maximumSize ~= size)
     self.configuration = configuration
     self.size = size
     self.onStatement = onStatement

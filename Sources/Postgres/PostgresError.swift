@@ -22,7 +22,7 @@ public enum PostgresError: Error, Sendable {
     public let message: String
     public let detail: String?
     public let hint: String?
-    /// The name of the prepared statement, or the start of the script's text.
+    /// The name of the prepared statement, or the start of the script's text, on one line.
     public let statement: String
   }
 

@@ -2,9 +2,9 @@ import Dispatch
 
 /// Runs an actor's jobs on a dispatch queue of its own.
 ///
-/// libpq's calls may take a while (a DNS look-up, a large result) and its socket is watched by dispatch sources. On
-/// this executor a connection's work and its socket events share one serial queue, so neither needs a lock and
-/// neither ever occupies one of Swift's cooperative threads, of which there are only as many as cores.
+/// A job may wait on it, for a host name as for the server's answer: a serial queue gets a thread of its own and never
+/// occupies one of Swift's cooperative threads, of which there are only as many as cores. (A thread started for each
+/// connection wakes no faster.) Dispatch sources can call back on the same queue, so they need no lock.
 final class QueueExecutor: SerialExecutor {
   let queue: DispatchQueue
 

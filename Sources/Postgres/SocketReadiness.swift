@@ -1,5 +1,3 @@
-import Dispatch
-
 #if canImport(Glibc)
   import Glibc
 #else
@@ -23,44 +21,34 @@ func closeDescriptor(_ descriptor: Int32) {
   close(descriptor)
 }
 
+/// What a socket is ready for.
+struct SocketReadiness: OptionSet {
+  let rawValue: Int16
+
+  /// There are bytes, or the end, or an error, of which reading tells.
+  static let readable = SocketReadiness(rawValue: Int16(POLLIN))
+  static let writable = SocketReadiness(rawValue: Int16(POLLOUT))
+}
+
 /// Whether reading from a descriptor would give something at once: bytes, or its end.
 func isReadableNow(_ descriptor: Int32) -> Bool {
   var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
   return poll(&request, 1, 0) == 1
 }
 
-enum SocketDirection {
-  case readable, writable
-}
-
-/// Waits once until a descriptor is readable or writable, or the deadline has passed.
+/// Blocks the thread until a descriptor is ready for any of `wanted`, or the deadline has passed.
 ///
-/// - Returns: false when the deadline passed first, or the process has no descriptor left.
+/// - Returns: what it is ready for: nothing when the deadline passed first, `readable` for an error, wanted or not.
 func waitUntilReady(
-  _ direction: SocketDirection, descriptor: Int32, deadline: DispatchTime, queue: DispatchQueue
-) async -> Bool {
-  guard let descriptor = duplicateForWatching(descriptor) else { return false }
-  return await withCheckedContinuation { continuation in
-    let source: any DispatchSourceProtocol =
-      switch direction {
-      case .readable: DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
-      case .writable: DispatchSource.makeWriteSource(fileDescriptor: descriptor, queue: queue)
-      }
-    let timer = DispatchSource.makeTimerSource(queue: queue)
-    // All three handlers run on one serial queue, so this needs no lock.
-    nonisolated(unsafe) var isReady = false
-    source.setEventHandler {
-      isReady = true
-      source.cancel()
-    }
-    timer.setEventHandler { source.cancel() }
-    source.setCancelHandler {
-      timer.cancel()
-      closeDescriptor(descriptor)
-      continuation.resume(returning: isReady)
-    }
-    timer.schedule(deadline: deadline)
-    timer.activate()
-    source.activate()
+  _ descriptor: Int32, for wanted: SocketReadiness, deadline: ContinuousClock.Instant
+) -> SocketReadiness {
+  var request = pollfd(fd: descriptor, events: wanted.rawValue, revents: 0)
+  while true {
+    let milliseconds = ((deadline - .now) / .milliseconds(1)).rounded(.up)
+    let count = poll(&request, 1, Int32(min(max(milliseconds, 0), Double(Int32.max))))
+    if count < 0, errno == EINTR { continue }
+    guard count > 0 else { return [] }
+    let ready = SocketReadiness(rawValue: request.revents)
+    return ready == .writable ? ready : ready.intersection(.writable).union(.readable)
   }
 }

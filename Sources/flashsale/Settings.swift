@@ -88,7 +88,7 @@ struct Settings {
   }
 
   func databaseConnections() throws -> Int {
-    try integer("DB_CONNECTIONS", in: 1...1000, default: Pool.defaultSize)
+    try integer("DB_CONNECTIONS", in: 1...Pool.maximumSize, default: Pool.defaultSize)
   }
 
   func checkout() throws -> Checkout.Configuration {

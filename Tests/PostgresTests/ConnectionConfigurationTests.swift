@@ -47,10 +47,14 @@ import Testing
   @Test func silentTransactionIsEndedByTheServer() async throws {
     try await withConnection {
       $0.idleInTransactionTimeout = .milliseconds(50)
-    } _: { connection, _ in
+    } _: { connection, configuration in
       try await connection.executeScript("begin")
-      try await eventually("the connection is seen to be broken") { connection.isBroken }
-      #expect(try await postgresError { try await connection.executeScript("commit") }.isConnectionLost)
+      try await withConnection(configuration) { observer in
+        try await eventually("the server has ended it") { try await observer.neighbours() == 0 }
+      }
+      let error = try await postgresError { try await connection.executeScript("commit") }
+      #expect("\(error)" == "connection lost during commit: terminating connection due to idle-in-transaction timeout")
+      #expect(connection.isBroken)
     }
   }
 

@@ -201,18 +201,19 @@ import Testing
       let processID = try await connection.processID()
       #expect(connection.isReusable)
       try await withConnection(configuration) { try await $0.terminate(processID) }
-      try await eventually("the loss is noticed") { connection.isBroken }
+      try await eventually("the loss is noticed") { !connection.isReusable }
     }
   }
 
-  /// Each loss frees a number that the next connection gets, while the lost one is still there, as it is in a pool. Over
-  /// TCP, where the server's end is no hang-up, of which dispatch would take note by itself.
+  /// Each loss frees a number that the next connection gets, while the lost one is still there. Over TCP, where the
+  /// server's end is no hang-up, of which dispatch would take note by itself.
   @Test func numbersOfLostSocketsCanBeUsedAgain() async throws {
     let server = try SilentServer()
     var lost: [Connection] = []
     var ends: [Int32] = []
     for _ in 0..<20 {
-      async let connecting = Connection.connect(ConnectionConfiguration(url: server.url))
+      let (stream, sink) = AsyncStream.makeStream(of: Postgres.Notification.self)
+      async let connecting = Connection.connect(ConnectionConfiguration(url: server.url), notifications: sink)
       try await eventually("we are called") {
         guard let end = server.letIn() else { return false }
         ends.append(end)
@@ -222,6 +223,7 @@ import Testing
       #expect(connection.isReusable)
       shutdown(ends.last!, Int32(SHUT_WR))
       try await eventually("the loss is noticed") { connection.isBroken }
+      for await _ in stream { Issue.record("nobody has announced anything") }
       lost.append(connection)
     }
     for connection in lost { await connection.close() }

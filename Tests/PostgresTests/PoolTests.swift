@@ -165,7 +165,7 @@ import Testing
         try await pool.withConnection { connection in
           let processID = try await connection.processID()
           try await observer.terminate(processID)
-          try await eventually("it is broken") { connection.isBroken }
+          try await eventually("it is broken") { !connection.isReusable }
           try await connection.executeScript("select 1")
         }
       }
@@ -180,7 +180,7 @@ import Testing
       for number in 0..<Int32(5) {
         let connection = try await pool.withConnection { $0 }
         try await observer.terminate(try await connection.processID())
-        try await eventually("it is broken") { connection.isBroken }
+        try await eventually("it is broken") { !connection.isReusable }
         let answer = try await pool.execute(Echo(number))
         #expect(answer == [number])
       }

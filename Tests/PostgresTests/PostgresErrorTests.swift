@@ -22,12 +22,13 @@ import Testing
     }
   }
 
-  @Test func errorOfAScriptNamesItsBeginning() async throws {
+  @Test func errorOfAScriptNamesItsBeginningOnOneLine() async throws {
     try await withConnection { connection, _ in
-      let sql = "select 1; select nonsense from " + String(repeating: "nowhere ", count: 100)
+      let sql = "select 1;\n  select nonsense from " + String(repeating: "nowhere ", count: 100)
       let error = try await serverError { try await connection.executeScript(sql) }
       #expect(error.sqlState == "42601")
-      #expect(sql.hasPrefix(error.statement) && error.statement.count == 60)
+      #expect(error.statement.hasPrefix("select 1; select nonsense from nowhere"))
+      #expect(error.statement.count <= 60)
       #expect(error.detail == nil && error.hint == nil)
     }
   }
