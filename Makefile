@@ -24,7 +24,15 @@ else
 	swift test --disable-xctest $(ARGS)
 endif
 
-bench: packages ## measure it against the HTTP package alone and PostgreSQL alone
+# What it measures with; redis-tools has all of Redis but a service. --peers are Python programs.
+bench: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; \
+  command -v wrk >/dev/null || echo wrk; \
+  command -v pgbench >/dev/null || echo postgresql-contrib; \
+  command -v redis-benchmark >/dev/null || echo redis-tools) \
+  $(if $(filter --peers --all,$(ARGS)),$(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv))
+bench: build ## measure it beside HTTP, PostgreSQL and Redis alone, for 6 minutes (Benchmarks/run --help for more)
+	swift build -c release --product echo
 	Benchmarks/run $(ARGS)
 
 build: packages ## the release binary, .build/release/flashsale

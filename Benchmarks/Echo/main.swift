@@ -1,6 +1,6 @@
 import Hummingbird
 
-// The ceiling that benchmarks measure against: the HTTP package doing nothing but decode and encode a small JSON object.
+// The ceiling that benchmarks measure against: the HTTP package doing nothing but decode and encode small JSON objects.
 // Usage: echo PORT
 struct Hold: ResponseCodable {
   let productID: Int
@@ -12,9 +12,39 @@ struct Hold: ResponseCodable {
   }
 }
 
+/// As long as the server's answer about a product; four digits stand where a product without a window and limits has
+/// `null`.
+struct Product: ResponseEncodable {
+  let id: Int
+  let name: String
+  let price: Int
+  let currency: String
+  let totalStock: Int
+  let availableStock: Int
+  let status: String
+  let startsAt: Int
+  let endsAt: Int
+  let maximumQuantityPerHold: Int
+  let maximumPerCustomer: Int
+
+  enum CodingKeys: String, CodingKey {
+    case id, name, price, currency, status
+    case totalStock = "total_stock"
+    case availableStock = "available_stock"
+    case startsAt = "starts_at"
+    case endsAt = "ends_at"
+    case maximumQuantityPerHold = "max_quantity_per_hold"
+    case maximumPerCustomer = "max_per_customer"
+  }
+}
+
+let product = Product(
+  id: 1, name: "Bench", price: 100, currency: "USD", totalStock: 2_000_000_000, availableStock: 2_000_000_000,
+  status: "on_sale", startsAt: 1111, endsAt: 2222, maximumQuantityPerHold: 3333, maximumPerCustomer: 4444)
+
 let port = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 8090
 let router = Router()
 router.post("echo") { request, context in try await request.decode(as: Hold.self, context: context) }
-router.get("echo") { _, _ in Hold(productID: 1, quantity: 1) }
+router.get("echo") { _, _ in product }
 let configuration = ApplicationConfiguration(address: .hostname("127.0.0.1", port: port))
 try await Application(router: router, configuration: configuration).runService()

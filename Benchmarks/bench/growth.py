@@ -1,0 +1,50 @@
+"""`--growth`: whether holds that were made before slow down those that are made now."""
+
+import time
+
+from .plot import lines
+from .report import contestants_table, ratios_table
+from .rounds import Contestant, measure, tell
+from .sale import hold_at
+from .seed import add_past_holds, create_product, remove_holds_since
+from .session import Session
+from .wrk import Sample
+
+
+def run(session: Session) -> list[str]:
+    """Measures, writes the page, prints it; returns what was wrong."""
+    sizes = [0, session.rows // 100, session.rows // 10, session.rows]
+    contestants = [contestant(session, size) for size in sizes]
+    report = session.report("growth", "With many holds in the database")
+    tell("warming up")
+    for one in contestants:
+        one.measure(1)
+    results = measure(contestants, session.rounds, session.seconds)
+    names = [contestant.name for contestant in contestants]
+
+    report.add(
+        session.method + " Each size has a database and a server of its own; all holds are of the product on sale, "
+        "and what a round added is removed before the next.")
+    report.add(contestants_table(contestants, results))
+    report.add(ratios_table(results, [(name, names[0]) for name in names[1:]]))
+    lines(
+        report.chart("rows"), "Throughput against rows already in holds", "rows", "holds per second",
+        [f"{size:,}" for size in sizes], {"holds": [results.rate(name).median for name in names]})
+    return report.finish(results, session.services.audits())
+
+
+def contestant(session: Session, size: int) -> Contestant:
+    tell(f"filling a database with {size:,} holds")
+    url = session.services.database(f"rows_{size}")
+    product = create_product(url)
+    add_past_holds(url, product, size)
+    server = session.services.server(url)
+    hold = hold_at(f"{server.url}/api/holds", product)
+    filled = int(time.time())
+
+    def measure_at_this_size(seconds: float) -> Sample:
+        remove_holds_since(url, product, filled)
+        return hold(seconds)
+
+    return Contestant(
+        f"{size:,} rows", "half active, half lapsed and released" if size else "as a baseline", measure_at_this_size)

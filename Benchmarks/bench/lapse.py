@@ -1,0 +1,124 @@
+"""`--lapse`: very many holds lapse in the same second, while the sale goes on."""
+
+import statistics
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+
+from .children import BenchError
+from .plot import lines
+from .report import spread_cells, table
+from .rounds import Results, Spread, tell
+from .seed import Reservations, create_product
+from .services import TIME_TO_LIVE, Server, sql
+from .session import Session
+from .wrk import Sample, wrk
+
+LAPSING = 100_000
+BEFORE, AFTER = 5, 7  # seconds of the sale around the one in which they lapse
+STEP = 0.25  # seconds, on the chart
+
+
+@dataclass(frozen=True)
+class Round:
+    seconds_to_last: float  # from the moment of lapsing until none of the holds was active
+    rate_before: float
+    rate_meanwhile: float
+    timeline: list[float]  # holds per second, for each step
+    sample: Sample
+
+
+def run(session: Session) -> list[str]:
+    """Measures, writes the page, prints it; returns what was wrong."""
+    url = session.services.database("lapse")
+    server = session.services.server(url)
+    report = session.report("lapse", f"{LAPSING:,} holds lapse in the same second")
+    wrk(f"{server.url}/api/holds", 2, "holds.lua", PRODUCT=create_product(url))
+    rounds = []
+    for number in range(1, session.rounds + 1):
+        tell(f"round {number} of {session.rounds}")
+        rounds.append(one_round(server))
+
+    report.add(
+        f"Medians of {session.rounds} rounds. One product, whose holds are sold at 64 connections all the time; a hold "
+        "that has lapsed counts as available at once, so what is measured is how long the counter takes to follow.")
+    report.add(table(["", "median", "lowest to highest"], [
+        [name, *spread_cells(Spread.of(values))] for name, values in (
+            ("seconds until the last one was released", [one.seconds_to_last for one in rounds]),
+            ("holds per second before", [one.rate_before for one in rounds]),
+            ("holds per second meanwhile", [one.rate_meanwhile for one in rounds]),
+            ("meanwhile ÷ before", [one.rate_meanwhile / one.rate_before for one in rounds]),
+            ("p99.9 of all of it, ms", [one.sample.latencies["p99.9"] for one in rounds]),
+        )]))
+    steps = [f"{-BEFORE + index * STEP:g}" for index in range(len(rounds[0].timeline))]
+    lines(
+        report.chart("timeline"), f"{LAPSING:,} holds lapse at second 0", "seconds", "holds per second", steps,
+        {"holds": [statistics.median(step) for step in zip(*(one.timeline for one in rounds), strict=True)]})
+    return report.finish(Results({"holds": [one.sample for one in rounds]}), session.services.audits())
+
+
+def one_round(server: Server) -> Round:
+    url = server.database_url
+    product = create_product(url)
+    lapsing = Reservations(url, product, ordered=False)
+    lapsing.add(LAPSING)
+    # They lapse together at a moment to come, far enough away for the sale to be in full swing by then.
+    lead = BEFORE + 8
+    lapse_at = float(sql(url, f"""
+        begin;
+        update holds set expires_at = date_trunc('second', clock_timestamp()) + interval '{lead} s'
+        where product_id = {product};
+        update scheduled_jobs set run_at = (select max(expires_at) from holds where product_id = {product})
+        where product_id = {product} and kind = 'expire_holds';
+        commit;
+        select extract(epoch from max(expires_at)) from holds where product_id = {product}"""))
+    sql(url, "vacuum analyze holds")
+    time.sleep(max(0, lapse_at - BEFORE - 1 - time.time()))
+
+    samples: list[Sample] = []
+    sale = threading.Thread(target=lambda: samples.append(
+        wrk(f"{server.url}/api/holds", BEFORE + AFTER + 2, "holds.lua", PRODUCT=product)))
+    sale.start()
+    try:
+        to_last = wait_until_released(url, product, lapse_at)
+    finally:
+        sale.join()
+    # When a hold was made is known by when it lapses.
+    made = f"extract(epoch from expires_at) - {TIME_TO_LIVE} - {lapse_at}"
+    rows = sql(url, f"""
+        select floor(({made}) / {STEP}), count(*) from holds
+        where product_id = {product} and expires_at > to_timestamp({lapse_at}) group by 1""").splitlines()
+    counts = {int(bucket): int(count) for bucket, count in (row.split("|") for row in rows)}
+    timeline = [counts.get(bucket, 0) / STEP for bucket in range(round(-BEFORE / STEP), round(AFTER / STEP))]
+    observed = min(to_last, AFTER)
+    meanwhile = int(sql(url, f"""
+        select count(*) from holds
+        where product_id = {product} and expires_at > to_timestamp({lapse_at}) and {made} between 0 and {observed}"""))
+    if not samples:
+        raise BenchError("the sale could not be measured")
+    return Round(
+        to_last, statistics.mean(timeline[:round(BEFORE / STEP)]), meanwhile / observed, timeline, samples[0])
+
+
+def wait_until_released(url: str, product: int, lapse_at: float) -> float:
+    """Seconds from the moment of lapsing, by the database's clock."""
+    question = f"""
+        select exists (select from holds
+                       where product_id = {product} and status = 'active' and expires_at <= to_timestamp({lapse_at})),
+               extract(epoch from clock_timestamp()) - {lapse_at};\n"""
+    psql = subprocess.Popen(
+        ["psql", "-qXAt", "-d", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert psql.stdin and psql.stdout
+    try:
+        while True:
+            time.sleep(max(0.05, lapse_at - time.time()))
+            psql.stdin.write(question)
+            is_left, seconds = psql.stdout.readline().split("|")
+            if is_left == "f":
+                return float(seconds)
+            if float(seconds) > 60:
+                raise BenchError("holds were not released within a minute")
+    finally:
+        psql.stdin.close()
+        psql.wait()

@@ -1,0 +1,78 @@
+"""What came out, as Markdown that is also readable in a terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .plot import number
+from .rounds import Contestant, Results, Spread
+
+PERCENTILES = ("p50", "p99", "p99.9")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A table, its first columns of words, the others of numbers."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(header))]
+
+    def row(cells: Sequence[str]) -> str:
+        padded = (cell.ljust(width) if column < words else cell.rjust(width)
+                  for column, (cell, width) in enumerate(zip(cells, widths, strict=True)))
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * width if column < words else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    return "\n".join([row(lines[0]), row(rule), *map(row, lines[1:])])
+
+
+def spread_cells(spread: Spread) -> list[str]:
+    return [number(spread.median), f"{number(spread.lowest)} to {number(spread.highest)}"]
+
+
+def contestants_table(contestants: Sequence[Contestant], results: Results) -> str:
+    def milliseconds(name: str, percentile: str) -> str:
+        value = results.latency(name, percentile)
+        return "" if value is None else f"{value:.2f}"
+
+    return table(
+        ["what", "", "per second", "lowest to highest", *(f"{percentile} ms" for percentile in PERCENTILES)],
+        [[contestant.name, contestant.does, *spread_cells(results.rate(contestant.name)),
+          *(milliseconds(contestant.name, percentile) for percentile in PERCENTILES)] for contestant in contestants],
+        words=2)
+
+
+def ratios_table(results: Results, pairs: Sequence[tuple[str, str]]) -> str:
+    """The pairs of which both were measured."""
+    return table(
+        ["ratio", "median", "lowest to highest"],
+        [[f"{name} ÷ {to}", *spread_cells(results.ratio(name, to))] for name, to in pairs
+         if name in results and to in results])
+
+
+class Report:
+    """A page in the results folder, part by part."""
+
+    def __init__(self, folder: Path, name: str, title: str, machine: Sequence[str]) -> None:
+        self.folder = folder
+        self.name = name
+        self.problems: list[str] = []
+        self._parts = [f"# {title}", "\n".join(f"- {line}" for line in machine)]
+
+    def add(self, part: str) -> None:
+        self._parts.append(part)
+
+    def chart(self, name: str) -> Path:
+        """Where to write a chart, which is shown at this place of the page."""
+        self.add(f"![{name}]({self.name}-{name}.svg)")
+        return self.folder / f"{self.name}-{name}.svg"
+
+    def finish(self, results: Results, audits: dict[str, str]) -> list[str]:
+        """Writes and prints the page; returns what was wrong, which is nothing if the figures mean something."""
+        self.problems += [f"{name}: {count:,} unexpected answers, or none within 10 s" for name, count in results.faults().items()]
+        self.problems += [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+        for problem in self.problems:
+            self.add(f"**PROBLEM: {problem}**")
+        if not self.problems:
+            self.add(f"Checks: every answer was the expected one; `flashsale audit` is clean ({', '.join(audits)}).")
+        page = "\n\n".join(self._parts) + "\n"
+        (self.folder / f"{self.name}.md").write_text(page)
+        print(page)
+        return self.problems

@@ -1,0 +1,81 @@
+"""`--resources`: memory, with buyers and with very many idle connections; and how soon a server is of use."""
+
+import resource
+import socket
+import time
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+from .children import running, wait_until
+from .report import spread_cells, table
+from .rounds import Results, Spread, tell
+from .seed import create_product
+from .services import FLASHSALE, NOTHING_LAPSES, Server, answers, free_port
+from .session import Session
+from .wrk import wrk
+
+IDLE = 10_000
+
+
+def run(session: Session) -> list[str]:
+    """Measures, writes the page, prints it; returns what was wrong."""
+    url = session.services.database("resources")
+    product = create_product(url)
+    report = session.report("resources", "Memory, and time to start")
+    fresh, busy, idle, opened, starts, samples = [], [], [], [], [], []
+    for index in range(session.rounds):
+        tell(f"round {index + 1} of {session.rounds}")
+        starts.append(time_to_first_answer(session, url, product) * 1000)
+        with session.services.serving(url) as server:
+            fresh.append(server.memory_mb()[0])
+            samples.append(wrk(f"{server.url}/api/holds", session.seconds, "holds.lua", PRODUCT=product))
+            busy.append(server.memory_mb()[1])
+        with session.services.serving(url) as server:
+            count, memory = memory_with_idle_connections(server, product)
+            opened.append(count)
+            idle.append(memory)
+
+    report.add(f"Medians of {session.rounds} rounds, each with new servers.")
+    report.add(table(["", "median", "lowest to highest"], [
+        [name, *spread_cells(Spread.of(values))] for name, values in (
+            ("resident memory after the start, MB", fresh),
+            (f"resident memory at most, after {session.seconds:g} s of holds at 64 connections, MB", busy),
+            (f"resident memory with {min(opened):,} idle connections, each of which has had an answer, MB", idle),
+            ("from the start of `flashsale serve` to its first answer about a product, ms", starts),
+        )]))
+    if min(opened) < IDLE:
+        report.problems.append(f"only {min(opened):,} of {IDLE:,} connections could be opened: see `ulimit -Hn`")
+    return report.finish(Results({"holds": samples}), session.services.audits())
+
+
+def time_to_first_answer(session: Session, database_url: str, product: int) -> float:
+    """Seconds, asking every millisecond."""
+    port = free_port()
+    log = session.work / "start.log"
+    started = time.monotonic()
+    with running(
+        FLASHSALE, "serve", "--unsigned-webhooks", "--port", str(port), log=log,
+        env={**NOTHING_LAPSES, "DATABASE_URL": database_url},
+    ) as process:
+        wait_until(lambda: answers(port, f"/api/products/{product}"), process, log, pause=0.001)
+        return time.monotonic() - started
+
+
+def memory_with_idle_connections(server: Server, product: int) -> tuple[int, float]:
+    """Opens connections, asks once on each, and leaves them open; returns how many there are, and the memory in MB."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    address = urlsplit(server.url)
+    request = f"GET /api/products/{product} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        count = 0
+        for _ in range(IDLE):
+            try:
+                connection = stack.enter_context(socket.create_connection((address.hostname, address.port), 10))
+                connection.sendall(request)
+                if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
+                    break
+            except OSError:
+                break
+            count += 1
+        return count, server.memory_mb()[0]

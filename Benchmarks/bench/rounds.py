@@ -1,0 +1,68 @@
+"""Contestants, measured in rounds: a machine that is disturbed for a while disturbs all of them alike."""
+
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .wrk import Sample
+
+
+@dataclass(frozen=True)
+class Contestant:
+    name: str
+    does: str
+    measure: Callable[[float], Sample]  # for so many seconds
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What came out of several rounds."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> "Spread":
+        return Spread(statistics.median(values), min(values), max(values))
+
+
+class Results:
+    def __init__(self, samples: dict[str, list[Sample]]) -> None:
+        self.samples = samples
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.samples
+
+    def rate(self, name: str) -> Spread:
+        return Spread.of([sample.rate for sample in self.samples[name]])
+
+    def latency(self, name: str, percentile: str) -> float | None:
+        """Milliseconds, the median of the rounds; None if it was not measured."""
+        values = [sample.latencies[percentile] for sample in self.samples[name] if percentile in sample.latencies]
+        return statistics.median(values) if values else None
+
+    def ratio(self, name: str, to: str) -> Spread:
+        """Of rates. Each round is compared with itself, so that what disturbed all of it cancels out."""
+        return Spread.of([
+            mine.rate / other.rate for mine, other in zip(self.samples[name], self.samples[to], strict=True)])
+
+    def faults(self) -> dict[str, int]:
+        """Answers that should not have been, by contestant."""
+        counts = {name: sum(sample.faults for sample in samples) for name, samples in self.samples.items()}
+        return {name: count for name, count in counts.items() if count > 0}
+
+
+def measure(contestants: Sequence[Contestant], rounds: int, seconds: float) -> Results:
+    samples: dict[str, list[Sample]] = {contestant.name: [] for contestant in contestants}
+    for number in range(1, rounds + 1):
+        for contestant in contestants:
+            tell(f"round {number} of {rounds}: {contestant.name}")
+            samples[contestant.name].append(contestant.measure(seconds))
+    return Results(samples)
+
+
+def tell(text: str) -> None:
+    """What goes on, on standard error."""
+    print(f"  {text}", file=sys.stderr, flush=True)

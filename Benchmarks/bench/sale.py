@@ -1,0 +1,157 @@
+"""The default: every call of a sale, beside the ceiling of the HTTP package, PostgreSQL alone and Redis alone."""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from . import pgbench
+from .plot import bars, lines
+from .redis import Redis
+from .report import contestants_table, ratios_table
+from .rounds import Contestant, Results, measure, tell
+from .seed import Reservations, create_product, create_products
+from .services import Server, find_redis, sql
+from .session import Session
+from .wrk import PERCENTILES, Sample, wrk
+
+CONNECTIONS = (1, 8, 64, 256, 1000)
+CURVE_SECONDS = 3
+
+RATIOS = (
+    ("holds", "echo"), ("holds", "pgbench"), ("holds", "pgbench, for update"), ("holds", "Redis"),
+    ("holds, 1,000 products", "holds"), ("orders", "echo"), ("payment events", "echo"), ("refusals", "echo"),
+    ("reads", "echo, reading"), ("checkouts", "holds"), ("checkouts", "pgbench"),
+)
+
+
+def run(session: Session) -> list[str]:
+    """Measures, writes the page, prints it; returns what was wrong."""
+    services = session.services
+    database, plain = services.database("sale"), services.database("plain")
+    pgbench.prepare(plain)
+    server, echo = services.server(database), services.echo()
+    report = session.report("sale", "A flash sale")
+    contestants = [*of_server(server, echo), *alone(session, plain)]
+
+    tell("warming up, and seeing how fast it is")
+    for contestant in contestants:
+        contestant.measure(1)
+        if isinstance(contestant.measure, Seeded):
+            contestant.measure.prepare(session.rounds, session.seconds)
+    sql(database, "vacuum analyze")
+    results = measure(contestants, session.rounds, session.seconds)
+    curves = over_connections(server, echo, results)
+    memory, peak = server.memory_mb()
+
+    report.add(session.method + " Latencies are of single answers, so a checkout takes three of them.")
+    report.add(contestants_table(contestants, results))
+    report.add(ratios_table(results, RATIOS))
+    report.add(f"Resident memory of the server after all that: {memory:.0f} MB, at most {peak:.0f} MB.")
+    bars(report.chart("throughput"), "Throughput", {c.name: results.rate(c.name) for c in contestants}, "per second")
+    lines(
+        report.chart("latency"), "Latency at 64 connections", "part of the answers", "ms",
+        PERCENTILES, {name: [results.latency(name, p) for p in PERCENTILES] for name in ("echo", "holds", "checkouts")})
+    lines(
+        report.chart("connections"), "Throughput against connections", "connections", "per second",
+        [f"{count:,}" for count in CONNECTIONS], {name: [s.rate for s in samples] for name, samples in curves.items()})
+    few, many = (curves["holds"][CONNECTIONS.index(count)].rate / results.rate("echo").median for count in (8, 1000))
+    report.add(
+        f"One round of {CURVE_SECONDS} s. Holds at 8 connections ÷ echo at 64: {few:.2f}; holds at 1,000 connections ÷ "
+        f"echo at 64: {many:.2f}.")
+    by_connections = {f"{name}, by connections": samples for name, samples in curves.items()}
+    return report.finish(Results(results.samples | by_connections), services.audits())
+
+
+def of_server(server: Server, echo: str) -> list[Contestant]:
+    url = server.database_url
+    api, product = f"{server.url}/api", partial(create_product, url)
+    on_sale, for_checkouts, quiet, thousand = product(), product(), product(), create_products(url, 1000)
+    return [
+        Contestant("echo", "HTTP package alone, POST", hold_at(echo, 1)),
+        Contestant("holds", "POST /api/holds, one product", hold_at(f"{api}/holds", on_sale)),
+        Contestant("holds, 1,000 products", "the same, all in turn",
+                   lambda s: wrk(f"{api}/holds", s, "holds.lua", PRODUCT=thousand, PRODUCTS=1000)),
+        Contestant("orders", "POST /api/orders", Seeded(server, Reservations(url, product(), ordered=False))),
+        Contestant("payment events", "POST /api/payments/webhook",
+                   Seeded(server, Reservations(url, product(), ordered=True))),
+        Contestant("checkouts", "hold, then order, then payment",
+                   lambda s: wrk(api, s, "checkouts.lua", PRODUCT=for_checkouts, counts_finished=True)),
+        Contestant("refusals", "POST /api/holds, sold out",
+                   partial(hold_at(f"{api}/holds", sell_out(server)), expects_refusals=True)),
+        Contestant("echo, reading", "HTTP package alone, GET", lambda s: wrk(echo, s)),
+        Contestant("reads", "GET /api/products/{id}", lambda s: wrk(f"{api}/products/{quiet}", s)),
+    ]
+
+
+def hold_at(url: str, product: int) -> Callable[..., Sample]:
+    return lambda seconds, **options: wrk(url, seconds, "holds.lua", PRODUCT=product, **options)
+
+
+def alone(session: Session, plain: str) -> list[Contestant]:
+    contestants = [
+        Contestant("pgbench", "PostgreSQL alone, one statement a hold",
+                   lambda s: pgbench.pgbench(plain, "one-statement.sql", s, session.work)),
+        Contestant("pgbench, for update", "PostgreSQL alone, select … for update",
+                   lambda s: pgbench.pgbench(plain, "select-for-update.sql", s, session.work)),
+    ]
+    if find_redis():
+        redis = Redis(session.services.redis())
+        contestants.append(Contestant("Redis", "Redis alone, script, appendfsync always", redis.hold))
+    else:
+        tell("Redis is left out: apt-get install redis-tools adds it")
+    return contestants
+
+
+class Seeded:
+    """Orders, or pays for, reservations of which each can be used once, so there have to be enough."""
+
+    def __init__(self, server: Server, reservations: Reservations) -> None:
+        self._server = server
+        self._reservations = reservations
+        self._highest_rate = 0.0
+
+    def prepare(self, rounds: int, seconds: float) -> None:
+        """Adds what all rounds are likely to need, once it is known how fast this goes."""
+        self._reservations.ensure(round(self._highest_rate * seconds * (rounds + 1)))
+
+    def __call__(self, seconds: float) -> Sample:
+        self._reservations.ensure(round((2 * self._highest_rate or 50_000) * seconds))
+        script = "payments.lua" if self._reservations.ordered else "orders.lua"
+        sample = wrk(
+            self._server.url, seconds, script, DIGITS=self._reservations.digits, FIRST=self._reservations.next)
+        self._reservations.next += round(sample.rate * (seconds + 1))  # generously
+        self._highest_rate = max(self._highest_rate, sample.rate)
+        return sample
+
+
+def sell_out(server: Server) -> int:
+    """A product whose one unit is sold."""
+    product = create_product(server.database_url, stock=1)
+    hold = post(f"{server.url}/api/holds", {"product_id": product, "quantity": 1})
+    order = post(f"{server.url}/api/orders", {"hold_id": hold["hold_id"]})
+    post(f"{server.url}/api/payments/webhook",
+         {"idempotency_key": "sold-out", "order_id": order["order_id"], "status": "success"})
+    return product
+
+
+def post(url: str, body: dict[str, object]) -> Any:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+def over_connections(server: Server, echo: str, results: Results) -> dict[str, list[Sample]]:
+    """Measured once, where the rounds have not measured it."""
+    product = create_product(server.database_url)
+    curves: dict[str, list[Sample]] = {"holds": [], "echo": []}
+    for connections in CONNECTIONS:
+        for name, url in (("holds", f"{server.url}/api/holds"), ("echo", echo)):
+            if connections == 64:
+                samples = sorted(results.samples[name], key=lambda sample: sample.rate)
+                curves[name].append(samples[len(samples) // 2])
+                continue
+            tell(f"{name} at {connections} connections")
+            curves[name].append(wrk(url, CURVE_SECONDS, "holds.lua", connections, PRODUCT=product))
+    return curves

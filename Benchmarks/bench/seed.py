@@ -1,0 +1,106 @@
+"""Rows that are in the database before a measurement begins, put there by SQL: the way over HTTP would take as long as
+the measurement. They keep every invariant, as `flashsale audit` confirms."""
+
+import time
+from dataclasses import dataclass
+
+from .children import output_of
+from .services import FLASHSALE, sql
+
+STOCK = 2_000_000_000
+
+# Ids of one second are random. These follow from a number: multiplied by an odd constant, all are different, and they
+# are as scattered over the index. wrk/seeded.lua does the same.
+SCATTERED = "lpad(to_hex(n::bigint * 10368889 % 4294967296), 8, '0')"
+
+
+def create_product(url: str, name: str = "Bench", stock: int = STOCK) -> int:
+    return int(output_of(
+        FLASHSALE, "product", "create", "--name", name, "--price", "100", "--stock", str(stock),
+        env={"DATABASE_URL": url}))
+
+
+def create_products(url: str, count: int) -> int:
+    """Creates products with consecutive ids; returns the first."""
+    return int(sql(url, f"""
+        select min(id) from generate_series(1, {count}),
+        lateral create_product(null, 'Bench ' || generate_series, 100, 'USD', 1000000, null, null, null, null)"""))
+
+
+def id_digits(product: int, unix_second: int) -> str:
+    """The first 24 of the 32 digits of ids of a product: see `ReservationID`."""
+    second = unix_second - unix_second % 16
+    return f"{product:08x}{second >> 16:04x}8{second >> 4 & 0xFFF:03x}80000000"
+
+
+@dataclass
+class Reservations:
+    """Reservations of one product that wait to be ordered, or paid for."""
+
+    url: str
+    product: int
+    ordered: bool  # whether they are orders already
+    next: int = 0  # the number of the first that has not been used
+    count: int = 0  # as many have been added
+
+    def __post_init__(self) -> None:
+        self.digits = id_digits(self.product, int(time.time()))
+
+    def add(self, count: int) -> None:
+        numbers = f"generate_series({self.count}, {self.count + count - 1}) as n"
+        id, product = f"('{self.digits}' || {SCATTERED})::uuid", self.product
+        status, job = ("ordered", "expire_orders") if self.ordered else ("active", "expire_holds")
+        later = "clock_timestamp() + interval '1 day'"
+        statements = f"""
+            begin;
+            insert into holds (product_id, id, quantity, status, expires_at)
+            select {product}, {id}, 1, '{status}', {later} from {numbers};
+            update products set available_stock = available_stock - {count} where id = {product};
+            insert into scheduled_jobs (product_id, kind, run_at)
+            values ({product}, '{job}', {later}) on conflict do nothing;"""
+        if self.ordered:
+            statements += f"""
+            insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
+            select {product}, {id}, 1, 100, 'USD', {later}, clock_timestamp() from {numbers};
+            update ordered_stock set units = units + {count} where product_id = {product};"""
+        sql(self.url, statements + "commit")
+        self.count += count
+
+    def ensure(self, count: int) -> None:
+        """Adds as many as it takes for so many to be left."""
+        if self.next + count > self.count:
+            self.add(self.next + count - self.count)
+
+
+def add_past_holds(url: str, product: int, count: int) -> None:
+    """Holds of the last six days: half of them lapsed and released, half still active, for hours to come."""
+    chunk = 1_000_000
+    for start in range(0, count, chunk):
+        size = min(chunk, count - start)
+        day_ago = int(time.time()) - 86_400 * (1 + start // chunk % 5)
+        digits = id_digits(product, day_ago - start // chunk * 16)
+        sql(url, f"""
+            begin;
+            insert into holds (product_id, id, quantity, status, expires_at)
+            select {product}, ('{digits}' || {SCATTERED})::uuid, 1,
+                   case when n % 2 = 0 then 'active' else 'expired' end,
+                   clock_timestamp() + case when n % 2 = 0 then n * interval '10 ms' + interval '3 hours'
+                                            else n * interval '-0.5 s' end
+            from generate_series(0, {size - 1}) as n;
+            update products set available_stock = available_stock - {(size + 1) // 2} where id = {product};
+            insert into scheduled_jobs (product_id, kind, run_at)
+            values ({product}, 'expire_holds', clock_timestamp() + interval '3 hours') on conflict do nothing;
+            commit""")
+    sql(url, "vacuum analyze")
+
+
+def remove_holds_since(url: str, product: int, unix_second: int) -> None:
+    """As if they had never been made. None of them may have been ordered."""
+    sql(url, f"""
+        with removed as (
+            delete from holds
+            where product_id = {product} and id >= rpad('{id_digits(product, unix_second)}', 32, '0')::uuid
+            returning quantity)
+        update products set available_stock = available_stock + (select coalesce(sum(quantity), 0) from removed)
+        where id = {product}""")
+    sql(url, "vacuum analyze holds, products")

@@ -1,0 +1,19 @@
+-- For orders.lua and payments.lua: goes once through reservations that were put into the database beforehand (see
+-- bench/seed.py), beginning with number FIRST.
+dofile("report.lua")
+dofile("post.lua")
+local digits = os.getenv("DIGITS") -- the first 24 of each id
+local number = tonumber(os.getenv("FIRST"))
+local make
+
+function send(path, body)
+   function init()
+      make = template(path, body)
+   end
+end
+
+function request()
+   local id = digits .. string.format("%08x", number * 0x9E3779 % 0x100000000)
+   number = number + 1
+   return make(id)
+end
