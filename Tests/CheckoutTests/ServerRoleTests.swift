@@ -32,7 +32,7 @@ import Testing
         """
         select count(*) from pg_proc
         where pronamespace = 'public'::regnamespace and prosecdef
-          and proconfig is distinct from array['search_path=public, pg_temp']
+          and (proconfig @> array['search_path=public, pg_temp']) is not true
         """)
       #expect(unfixed == 0)
       await pool.close()

@@ -6,6 +6,9 @@ create or replace function apply_payment_events(
 returns table (outcome text, verdict text, order_status text)
 language plpgsql
 security definer set search_path = public, pg_temp
+-- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
+-- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
+set enable_seqscan = off
 as $$
 declare
     v_missing uuid[];
@@ -18,33 +21,49 @@ begin
     perform pg_advisory_xact_lock(key_hash)
     from (select distinct hashtextextended(k, 0) as key_hash from unnest(p_keys) as k order by 1) as sorted;
 
-    perform from orders o
-    where o.product_id = p_product_id and o.id = any (p_order_ids)
-    order by o.payment_due_at, o.id
-    for update;
+    perform from (
+        select o.id
+        from unnest(p_order_ids) as asked (id)
+        cross join lateral (
+            select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o
+        order by o.payment_due_at, o.id) sorted
+    cross join lateral (
+        select from orders o where o.product_id = p_product_id and o.id = sorted.id for update) locked;
 
     -- An order may be placed at this very moment, by a transaction that looks for parked events before this one has
     -- parked its own. Both lock the hold's row first, so one of them sees what the other did.
     v_missing := array(
         select id from unnest(p_order_ids) as id
         except
-        select o.id from orders o where o.product_id = p_product_id and o.id = any (p_order_ids));
+        select o.id
+        from unnest(p_order_ids) as asked (id)
+        cross join lateral (
+            select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o);
     if cardinality(v_missing) > 0 then
-        perform from holds h
-        where h.product_id = p_product_id and h.id = any (v_missing)
-        order by h.expires_at, h.id
-        for update;
-        perform from orders o
-        where o.product_id = p_product_id and o.id = any (v_missing)
-        order by o.payment_due_at, o.id
-        for update;
+        perform from (
+            select h.id
+            from unnest(v_missing) as asked (id)
+            cross join lateral (
+                select * from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h
+            order by h.expires_at, h.id) sorted
+        cross join lateral (
+            select from holds h where h.product_id = p_product_id and h.id = sorted.id for update) locked;
+        perform from (
+            select o.id
+            from unnest(v_missing) as asked (id)
+            cross join lateral (
+                select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o
+            order by o.payment_due_at, o.id) sorted
+        cross join lateral (
+            select from orders o where o.product_id = p_product_id and o.id = sorted.id for update) locked;
     end if;
 
     -- A late success takes its units again. Lapsed holds count as available, so reclaim as many as may be wanted.
     select sum(o.quantity) into v_units
-    from orders o
-    join unnest(p_order_ids, p_statuses) as e (order_id, status) on e.order_id = o.id and e.status = 'success'
-    where o.product_id = p_product_id and o.id = any (p_order_ids) and o.status in ('cancelled', 'expired');
+    from unnest(p_order_ids, p_statuses) as e (order_id, status)
+    cross join lateral (
+        select * from orders o where o.product_id = p_product_id and o.id = e.order_id offset 0) o
+    where e.status = 'success' and o.status in ('cancelled', 'expired');
     if v_units > 0 then
         perform from ordered_stock s where s.product_id = p_product_id for update;  -- comes before the product's row
         select e.units into v_units from expire_holds(p_product_id, v_units) e;

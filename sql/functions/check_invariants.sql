@@ -5,14 +5,18 @@ returns table (name text, description text, violations bigint)
 language sql stable
 security definer set search_path = public, pg_temp
 as $$
+    with held as (
+        select product_id, sum(quantity) as units from holds where status = 'active' group by product_id
+    ), ordered as (
+        select product_id, sum(quantity) as units from orders where status in ('pending_payment', 'paid')
+        group by product_id
+    )
     select 'stock_is_conserved',
            'total stock = available + units in active holds + units in live orders', count(*)
     from products p
-    where p.total_stock <> p.available_stock
-        + (select coalesce(sum(h.quantity), 0) from holds h
-           where h.product_id = p.id and h.status = 'active')
-        + (select coalesce(sum(o.quantity), 0) from orders o
-           where o.product_id = p.id and o.status in ('pending_payment', 'paid'))
+    left join held on held.product_id = p.id
+    left join ordered on ordered.product_id = p.id
+    where p.total_stock <> p.available_stock + coalesce(held.units, 0) + coalesce(ordered.units, 0)
     union all
     select 'stock_is_in_range', '0 <= available stock <= total stock', count(*)
     from products p
@@ -21,9 +25,8 @@ as $$
     select 'ordered_stock_is_counted', 'ordered stock = units in live orders', count(*)
     from products p
     left join ordered_stock s on s.product_id = p.id
-    where s.units is distinct from (
-        select coalesce(sum(o.quantity), 0) from orders o
-        where o.product_id = p.id and o.status in ('pending_payment', 'paid'))
+    left join ordered on ordered.product_id = p.id
+    where s.units is distinct from coalesce(ordered.units, 0)
     union all
     select 'ordered_holds_have_their_order', 'a hold is ordered if and only if its order exists, for as many units',
            count(*)
@@ -45,9 +48,13 @@ as $$
     union all
     select 'cancelled_orders_have_their_failure', 'a cancelled order has exactly one failure that took effect', count(*)
     from orders o
-    where o.status = 'cancelled' and 1 <> (
-        select count(*) from payment_events e
-        where e.product_id = o.product_id and e.order_id = o.id and e.status = 'failed' and e.verdict = 'applied')
+    left join (
+        select product_id, order_id, count(*) as failures
+        from payment_events
+        where status = 'failed' and verdict = 'applied'
+        group by product_id, order_id
+    ) e on e.product_id = o.product_id and e.order_id = o.id
+    where o.status = 'cancelled' and e.failures is distinct from 1
     union all
     select 'no_event_waits_for_an_order_that_exists', 'parked events have no order', count(*)
     from payment_events e

@@ -8,6 +8,8 @@
 create or replace function expire_holds(p_product_id integer, p_limit bigint)
 returns table (expired integer, units integer)
 language plpgsql
+-- Plans are made while tables are small, and kept.
+set enable_seqscan = off
 as $$
 declare
     v_now timestamptz := clock_timestamp();
@@ -23,7 +25,8 @@ begin
     ), done as (
         update holds h
         set status = 'expired'
-        where h.product_id = p_product_id and h.id = any (array(select id from lapsed))
+        from lapsed
+        where h.product_id = p_product_id and h.id = lapsed.id
         returning h.quantity
     )
     select count(*)::integer, coalesce(sum(done.quantity), 0)::integer from done;

@@ -6,6 +6,8 @@
 create or replace function expire_orders(p_product_id integer, p_limit bigint)
 returns table (expired integer, units integer)
 language plpgsql
+-- Plans are made while tables are small, and kept.
+set enable_seqscan = off
 as $$
 declare
     v_now timestamptz := clock_timestamp();
@@ -21,7 +23,8 @@ begin
     ), done as (
         update orders o
         set status = 'expired'
-        where o.product_id = p_product_id and o.id = any (array(select id from overdue))
+        from overdue
+        where o.product_id = p_product_id and o.id = overdue.id
         returning o.quantity
     )
     select count(*)::integer, coalesce(sum(done.quantity), 0)::integer from done;

@@ -14,6 +14,9 @@ returns table (
     payment_due_at timestamptz, created_at timestamptz, paid_at timestamptz)
 language plpgsql
 security definer set search_path = public, pg_temp
+-- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
+-- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
+set enable_seqscan = off
 as $$
 declare
     v_now    timestamptz;
@@ -21,6 +24,7 @@ declare
     v_known  text[];  -- for each request what its key says
     v_wanted uuid[] := p_hold_ids;
     v_placed uuid[];
+    v_id     uuid;
     v_units  integer;
     v_event  payment_events;
     v_is_rescheduled boolean := false;
@@ -40,37 +44,44 @@ begin
                 else 'key_reused'
             end
             from unnest(p_keys, p_hold_ids) with ordinality as asked (key, hold_id, n)
-            left join idempotency_keys k on k.product_id = p_product_id and k.key = asked.key
+            left join lateral (
+                select * from idempotency_keys k where k.product_id = p_product_id and k.key = asked.key offset 0) k on true
             order by asked.n);
         v_wanted := array(
             select asked.hold_id from unnest(p_hold_ids, v_known) as asked (hold_id, known) where asked.known is null);
     end if;
 
-    perform from holds h
-    where h.product_id = p_product_id and h.id = any (v_wanted)
-    order by h.expires_at, h.id
-    for update;
+    perform from (
+        select h.id
+        from unnest(v_wanted) as asked (id)
+        cross join lateral (
+            select * from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h
+        order by h.expires_at, h.id) sorted
+    cross join lateral (
+        select from holds h where h.product_id = p_product_id and h.id = sorted.id for update) locked;
     v_now := clock_timestamp();  -- after the wait for the lock: a buyer must not get an order for a lapsed hold
 
-    -- Conditions on the status stay out of the where clause, here and below: they could lead the planner to the index of
-    -- all active holds. The rows are locked, so what is read here is still so when they are updated.
+    -- The rows are locked, so what is read here is still so when they are updated.
     select array_agg(h.id) filter (where h.status = 'active' and h.expires_at > v_now),
            sum(h.quantity) filter (where h.status = 'active' and h.expires_at > v_now)
     into v_placed, v_units
-    from holds h
-    where h.product_id = p_product_id and h.id = any (v_wanted);
+    from (select distinct w.id from unnest(v_wanted) as w (id)) wanted
+    cross join lateral (
+        select * from holds h where h.product_id = p_product_id and h.id = wanted.id offset 0) h;
 
     if v_placed is not null then
         v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
         insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
         select h.product_id, h.id, h.quantity, h.quantity::bigint * p.price, p.currency, v_due, v_now
-        from holds h
-        join products p on p.id = h.product_id
-        where h.product_id = p_product_id and h.id = any (v_placed);
+        from unnest(v_placed) as placed (id)
+        cross join lateral (
+            select * from holds h where h.product_id = p_product_id and h.id = placed.id offset 0) h
+        cross join products p
+        where p.id = p_product_id;
 
-        update holds h
-        set status = 'ordered'
-        where h.product_id = p_product_id and h.id = any (v_placed);
+        foreach v_id in array v_placed loop
+            update holds h set status = 'ordered' where h.product_id = p_product_id and h.id = v_id;
+        end loop;
 
         if p_keys is not null then
             insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
@@ -89,10 +100,13 @@ begin
         -- it now: every event that found no order has been committed and is seen by this statement. Locked, so that
         -- none is applied while retention removes it.
         for v_event in
-            select * from payment_events e
-            where e.product_id = p_product_id and e.order_id = any (v_placed) and e.verdict = 'parked'
+            select e.*
+            from unnest(v_placed) as placed (id)
+            cross join lateral (
+                select * from payment_events e
+                where e.product_id = p_product_id and e.order_id = placed.id and e.verdict = 'parked'
+                for update) e
             order by e.received_at, e.idempotency_key
-            for update
         loop
             update payment_events e
             set (verdict, order_status) = (
@@ -117,8 +131,10 @@ begin
     from (
         select u.*, row_number() over (partition by u.hold_id, u.known is null order by u.n) as place
         from unnest(p_hold_ids, v_known) with ordinality as u (hold_id, known, n)) asked
-    left join holds h on h.product_id = p_product_id and h.id = asked.hold_id
-    left join orders o on o.product_id = p_product_id and o.id = asked.hold_id
+    left join lateral (
+        select * from holds h where h.product_id = p_product_id and h.id = asked.hold_id offset 0) h on true
+    left join lateral (
+        select * from orders o where o.product_id = p_product_id and o.id = asked.hold_id offset 0) o on true
     order by asked.n;
 end
 $$;

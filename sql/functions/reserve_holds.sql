@@ -26,6 +26,9 @@ returns table (
     max_quantity_per_hold integer, max_per_customer integer)
 language plpgsql
 security definer set search_path = public, pg_temp
+-- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
+-- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
+set enable_seqscan = off
 as $$
 declare
     v_count     constant integer := cardinality(p_hold_ids);
@@ -82,8 +85,10 @@ begin
                        k.operation = 'reserve_hold' and h.quantity = p_quantities[asked.n]
                        and h.customer_id is not distinct from p_customers[p_customer_of[asked.n]] as is_same
                 from unnest(p_keys) with ordinality as asked (key, n)
-                join idempotency_keys k on k.product_id = p_product_id and k.key = asked.key
-                join holds h on h.product_id = p_product_id and h.id = k.reservation_id
+                cross join lateral (
+                    select * from idempotency_keys k where k.product_id = p_product_id and k.key = asked.key offset 0) k
+                cross join lateral (
+                    select * from holds h where h.product_id = p_product_id and h.id = k.reservation_id offset 0) h
             loop
                 outcomes[v_known.n] := case when v_known.is_same then 'replayed' else 'key_reused' end;
                 hold_ids[v_known.n] := v_known.reservation_id;

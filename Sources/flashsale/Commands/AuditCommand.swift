@@ -12,7 +12,10 @@ struct AuditCommand: AsyncParsableCommand {
   @OptionGroup var database: DatabaseOptions
 
   func run() async throws {
-    let audit = try await withPool(try database.settings.database()) { try await Audit.run(on: $0) }
+    var configuration = try database.settings.database()
+    // It reads whole tables, and nobody waits for it but its caller: a shop with millions of holds needs its audit too.
+    configuration.statementTimeout = .seconds(600)
+    let audit = try await withPool(configuration) { try await Audit.run(on: $0) }
     if json {
       print(audit.json)
     } else {

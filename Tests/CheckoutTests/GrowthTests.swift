@@ -1,0 +1,108 @@
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+/// What a batch reads must not grow with what is there; least of all in the first minute of a sale, when tables have grown
+/// from nothing and have not been analyzed, so that the planner takes them for small.
+@Suite struct GrowthTests {
+  /// As many rows are there when a plan is first made, and when the function is called.
+  private static let first = 300
+  private static let grown = 10_000
+
+  private static let tables = """
+    alter table holds set (autovacuum_enabled = off);
+    alter table orders set (autovacuum_enabled = off);
+    alter table payment_events set (autovacuum_enabled = off);
+    alter table idempotency_keys set (autovacuum_enabled = off);
+    insert into products (id, name, price, currency, total_stock, available_stock, max_per_customer)
+    values (1, 'Cap', 100, 'USD', 1000000, 900000, 5);
+    insert into ordered_stock (product_id, units) values (1, \(grown));
+    create table made (id uuid, n integer);
+    create table rows_read (count bigint);
+    """
+
+  /// A sale of one product: its holds, most of them ordered, and the events and keys of these.
+  private static func sale(_ numbers: ClosedRange<Int>) -> String {
+    """
+    with new as (
+        insert into made
+        select gen_random_uuid(), n from generate_series(\(numbers.lowerBound), \(numbers.upperBound)) n
+        returning *
+    ), new_holds as (
+        insert into holds (product_id, id, quantity, status, expires_at, customer_id)
+        select 1, id, 1, case when n > 100 then 'ordered' else 'active' end, now() + interval '1 hour', 'customer ' || n
+        from new
+    ), new_keys as (
+        insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
+        select 1, 'key ' || n, 'reserve_hold', id, now() from new
+    ), new_events as (
+        insert into payment_events (idempotency_key, product_id, order_id, status, verdict, order_status, received_at)
+        select 'event ' || n, 1, id, 'failed', 'ignored', 'pending_payment', now() from new where n > 200
+    )
+    insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
+    select 1, id, 1, 100, 'USD', now() + interval '1 hour', now() from new where n > 100;
+    """
+  }
+
+  /// A hundred requests each; `ids` are those of holds, or of orders where these are asked for.
+  private static let batches = [
+    ("reserve_holds", "reserve_holds(1, new_ids, ones, 1000000, null, null, null)", ""),
+    ("reserve_holds with keys", "reserve_holds(1, new_ids, ones, 1000000, keys, customers, positions)", ""),
+    ("place_orders", "place_orders(1, ids, null, 1000000)", "n <= 100"),
+    ("place_orders with keys", "place_orders(1, ids, new_keys, 1000000)", "n <= 100"),
+    ("apply_payment_events", "apply_payment_events(1, new_keys, ids, successes, nulls, null_texts)", "n > 100"),
+    ("apply_payment_events again", "apply_payment_events(1, events, ids, failures, nulls, null_texts)", "n > 200"),
+    ("read_holds", "read_holds(1, ids)", ""),
+    ("read_orders", "read_orders(1, ids)", "n > 100"),
+    ("release_holds", "release_holds(1, ids)", "n <= 100"),
+  ]
+
+  /// Calls a function and notes how many rows it read, in tables and through indexes.
+  private static func call(_ function: String, _ condition: String) -> String {
+    """
+    do $$
+    declare
+        ids uuid[] := array(select id from made where \(condition.isEmpty ? "true" : condition) order by n limit 100);
+        new_ids uuid[] := array(select gen_random_uuid() from generate_series(1, 100));
+        ones integer[] := array_fill(1, array[100]);
+        keys text[] := array(select 'key ' || n from generate_series(1, 100) n);
+        new_keys text[] := array(select 'new ' || gen_random_uuid() from generate_series(1, 100) n);
+        events text[] := array(select 'event ' || n from made where n > 200 order by n limit 100);
+        customers text[] := array(select 'customer ' || n from generate_series(1, 100) n);
+        positions integer[] := array(select n from generate_series(1, 100) n);
+        successes text[] := array_fill('success'::text, array[100]);
+        failures text[] := array_fill('failed'::text, array[100]);
+        nulls bigint[] := array_fill(null::bigint, array[100]);
+        null_texts text[] := array_fill(null::text, array[100]);
+        total constant text := 'select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_xact_user_tables
+            where relname <> all (''{made,rows_read}'')';
+        before bigint;
+        after bigint;
+    begin
+        execute total into before;
+        perform \(function);
+        execute total into after;
+        insert into rows_read values (after - before);
+    end
+    $$
+    """
+  }
+
+  @Test(arguments: batches)
+  func aBatchReadsWhatItIsAbout(name: String, function: String, condition: String) async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await pool.run(Self.tables)
+      try await pool.run(Self.sale(1...Self.first))
+      // PL/pgSQL keeps to a general plan from the sixth call on.
+      for _ in 1...6 { try await pool.run("begin; \(Self.call(function, condition)); rollback") }
+      try await pool.run(Self.sale(Self.first + 1...Self.grown))
+      try await pool.run(Self.call(function, condition))
+      let count = try await pool.integer("select count from rows_read")
+      #expect(1..<2000 ~= count)
+      await pool.close()
+    }
+  }
+}
