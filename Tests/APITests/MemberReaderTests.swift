@@ -1,19 +1,18 @@
-import Foundation
+import NIOCore
 import Testing
 
 @testable import API
 
 @Suite struct MemberReaderTests {
-  private struct Body: Decodable {
+  private struct Body: RequestBody {
     let count: Int32
     let name: String
 
-    enum CodingKeys: CodingKey {
+    enum Member: String, CaseIterable {
       case count, name
     }
 
-    init(from decoder: any Decoder) throws {
-      var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+    init(from members: inout MemberReader<Member>) throws {
       let count = members.positiveInteger(.count)
       let name = members.string(.name, maximumLength: 3)
       (self.count, self.name) = try members.require(count, name)
@@ -21,7 +20,8 @@ import Testing
   }
 
   @Test func readsWhatFits() throws {
-    let body = try JSONDecoder().decode(Body.self, from: Data(#"{"count":2147483647,"name":"äöü","more":1}"#.utf8))
+    let body = try RequestBodies.decode(
+      Body.self, from: ByteBuffer(string: #"{"count":2147483647,"name":"äöü","more":1}"#))
     #expect(body.count == .max)
     #expect(body.name == "äöü")
   }
@@ -32,7 +32,9 @@ import Testing
     #"{"count":true,"name":{}}"#,
   ])
   func namesEveryMemberThatDoesNotFit(text: String) throws {
-    let error = try #require(throws: Problem.self) { try JSONDecoder().decode(Body.self, from: Data(text.utf8)) }
+    let error = try #require(throws: Problem.self) {
+      try RequestBodies.decode(Body.self, from: ByteBuffer(string: text))
+    }
     #expect(error.kind == .validation)
     #expect(error.pointers == ["/count", "/name"])
   }

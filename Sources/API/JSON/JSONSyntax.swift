@@ -1,10 +1,11 @@
 import FoundationEssentials
 
-/// Checks, in one pass over the bytes, that a text is one JSON object (RFC 8259) in UTF-8 (RFC 3629), without surrogates
-/// that lack their other half, without a member that occurs twice, and not nested too deeply.
+/// Finds the members of a text that has to be one JSON object (RFC 8259) in UTF-8 (RFC 3629), without surrogates that
+/// lack their other half, without a member that occurs twice, and not nested too deeply. One pass over the bytes.
 ///
 /// Foundation's decoder looks only at what it is asked for. It takes `{"quantity":1,}`, `{"quantity":1,"x":--1}`, texts in
-/// UTF-16; of two members with one name it takes the first, where others on the way take the last.
+/// UTF-16; of two members with one name it takes the first, where others on the way take the last. It also takes ten times
+/// as long.
 struct JSONSyntax {
   /// Containers within each other, the object itself included.
   static let maximumDepth = 32
@@ -16,15 +17,23 @@ struct JSONSyntax {
     let offset: Int
   }
 
+  struct Member {
+    /// As it is meant; different spellings, such as `qty` and `\u0071ty`, are one.
+    let name: String
+    /// Where its value is, without white space around it.
+    let value: Range<Int>
+  }
+
   private let bytes: UnsafeRawBufferPointer
   private var position = 0
-  /// Where the names of the object's own members are, quotes included.
-  private var names: [Range<Int>] = []
+  /// The object's own.
+  private var members: [Member] = []
 
   /// - Throws: `Violation`.
-  static func check(_ bytes: UnsafeRawBufferPointer) throws {
+  static func members(of bytes: UnsafeRawBufferPointer) throws -> [Member] {
     var syntax = JSONSyntax(bytes: bytes)
     try syntax.scanText()
+    return syntax.members
   }
 
   private init(bytes: UnsafeRawBufferPointer) {
@@ -63,13 +72,17 @@ struct JSONSyntax {
     repeat {
       skipSpace()
       guard next == UInt8(ascii: "\"") else { throw violation("a member's name is missing") }
-      let start = position
+      let nameStart = position
       try scanString()
-      if depth == 1 { names.append(start..<position) }
+      let name = nameStart..<position
       skipSpace()
       guard take(UInt8(ascii: ":")) else { throw violation("a colon is missing") }
       skipSpace()
+      let valueStart = position
       try scanValue(depth: depth)
+      if depth == 1 {
+        members.append(Member(name: Self.text(ofString: bytes[name]), value: valueStart..<position))
+      }
       skipSpace()
     } while take(UInt8(ascii: ","))
     guard take(UInt8(ascii: "}")) else { throw violation("a comma or closing brace is missing") }
@@ -185,22 +198,21 @@ struct JSONSyntax {
 
   private func checkNames() throws {
     let isUnique =
-      if names.count <= Self.comparedNames, !names.contains(where: { bytes[$0].contains(UInt8(ascii: "\\")) }) {
-        !names.indices.contains { index in
-          names[..<index].contains { bytes[$0].elementsEqual(bytes[names[index]]) }
-        }
-      } else {
-        try Set(names.map(text(of:))).count == names.count
-      }
-    guard isUnique else { throw Violation(reason: "a member occurs twice", offset: names[0].lowerBound) }
+      members.count <= Self.comparedNames
+      ? !members.indices.contains { index in members[..<index].contains { $0.name == members[index].name } }
+      : Set(members.map(\.name)).count == members.count
+    guard isUnique else { throw Violation(reason: "a member occurs twice", offset: 0) }
   }
 
-  /// The name as it is meant; different spellings, such as `qty` and `\u0071ty`, are one.
-  private func text(of name: Range<Int>) throws -> String {
-    guard bytes[name].contains(UInt8(ascii: "\\")) else {
-      return String(decoding: bytes[name].dropFirst().dropLast(), as: UTF8.self)
+  /// - Parameter string: what was found to be a JSON string, quotes included.
+  static func text(ofString string: Slice<UnsafeRawBufferPointer>) -> String {
+    guard string.contains(UInt8(ascii: "\\")) else {
+      return String(decoding: string.dropFirst().dropLast(), as: UTF8.self)
     }
-    return try JSONDecoder().decode(String.self, from: Data(bytes[name]))
+    guard let text = try? JSONDecoder().decode(String.self, from: Data(string)) else {
+      preconditionFailure("a string that was checked")
+    }
+    return text
   }
 
   // MARK: Bytes

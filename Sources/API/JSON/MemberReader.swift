@@ -1,97 +1,100 @@
 import Checkout
+import NIOCore
 import Postgres
 
 /// Reads the members of a JSON object and remembers everything that is wrong with them, so that a client learns all of
 /// it at once.
-struct MemberReader<Key: CodingKey> {
-  private let container: KeyedDecodingContainer<Key>
+struct MemberReader<Name: RawRepresentable<String>> {
+  private let object: ByteBuffer
+  private let members: [JSONSyntax.Member]
   private var errors: [Problem.InvalidMember] = []
 
-  /// - Throws: `DecodingError` when the value is not an object.
-  init(_ decoder: any Decoder, keyedBy: Key.Type) throws {
-    container = try decoder.container(keyedBy: Key.self)
+  /// - Throws: `JSONSyntax.Violation` when it is not one object.
+  init(_ object: ByteBuffer, _: Name.Type = Name.self) throws {
+    self.object = object
+    members = try object.withUnsafeReadableBytes { try JSONSyntax.members(of: $0) }
   }
 
-  func contains(_ key: Key) -> Bool { container.contains(key) }
+  func contains(_ name: Name) -> Bool { find(name) != nil }
 
   /// An integer between 1 and 2^31 - 1.
-  mutating func positiveInteger(_ key: Key) -> Int32? {
-    guard isPresent(key) else { return invalid(key, "is required") }
-    guard let value = try? container.decode(Int32.self, forKey: key), value >= 1 else {
-      return invalid(key, "must be an integer from 1 to \(Int32.max)")
+  mutating func positiveInteger(_ name: Name) -> Int32? {
+    guard isPresent(name) else { return invalid(name, "is required") }
+    guard let value = integer(name).flatMap(Int32.init(exactly:)), value >= 1 else {
+      return invalid(name, "must be an integer from 1 to \(Int32.max)")
     }
     return value
   }
 
   /// A string of 1 to `maximumLength` Unicode scalars, none of them U+0000, which PostgreSQL cannot keep.
-  mutating func string(_ key: Key, maximumLength: Int) -> String? {
-    guard isPresent(key) else { return invalid(key, "is required") }
-    guard let value = try? container.decode(String.self, forKey: key) else { return invalid(key, "must be a string") }
+  mutating func string(_ name: Name, maximumLength: Int) -> String? {
+    guard isPresent(name) else { return invalid(name, "is required") }
+    guard let value = text(name) else { return invalid(name, "must be a string") }
     guard 1...maximumLength ~= value.unicodeScalars.count else {
-      return invalid(key, "must have 1 to \(maximumLength) characters")
+      return invalid(name, "must have 1 to \(maximumLength) characters")
     }
-    guard !value.unicodeScalars.contains("\0") else { return invalid(key, "must not contain U+0000") }
+    guard !value.unicodeScalars.contains("\0") else { return invalid(name, "must not contain U+0000") }
     return value
   }
 
   /// One of the words of an enumeration.
   mutating func word<Value: RawRepresentable<String> & CaseIterable>(
-    _ key: Key, _ type: Value.Type = Value.self
+    _ name: Name, _ type: Value.Type = Value.self
   ) -> Value? {
-    guard isPresent(key) else { return invalid(key, "is required") }
-    guard let text = try? container.decode(String.self, forKey: key), let value = Value(rawValue: text) else {
-      return invalid(key, "must be one of: \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
+    guard isPresent(name) else { return invalid(name, "is required") }
+    guard let text = text(name), let value = Value(rawValue: text) else {
+      return invalid(name, "must be one of: \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return value
   }
 
   /// An ISO 4217 code: three capital letters.
-  mutating func currency(_ key: Key) -> String? {
-    guard isPresent(key) else { return invalid(key, "is required") }
-    guard let value = try? container.decode(String.self, forKey: key), value.utf8.count == 3,
+  mutating func currency(_ name: Name) -> String? {
+    guard isPresent(name) else { return invalid(name, "is required") }
+    guard let value = text(name), value.utf8.count == 3,
       value.utf8.allSatisfy({ UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 })
     else {
-      return invalid(key, "must be three capital letters (ISO 4217)")
+      return invalid(name, "must be three capital letters (ISO 4217)")
     }
     return value
   }
 
   /// An integer of 32 bits that is not 0.
-  mutating func difference(_ key: Key) -> Int32? {
-    guard isPresent(key) else { return invalid(key, "is required") }
-    guard let value = try? container.decode(Int32.self, forKey: key), value != 0, value != .min else {
-      return invalid(key, "must be an integer from \(-Int32.max) to \(Int32.max), not 0")
+  mutating func difference(_ name: Name) -> Int32? {
+    guard isPresent(name) else { return invalid(name, "is required") }
+    guard let value = integer(name).flatMap(Int32.init(exactly:)), value != 0, value != .min else {
+      return invalid(name, "must be an integer from \(-Int32.max) to \(Int32.max), not 0")
     }
     return value
   }
 
   /// A moment (RFC 3339).
-  mutating func timestamp(_ key: Key) -> Timestamp? {
-    guard let text = try? container.decode(String.self, forKey: key), let value = Timestamp(rfc3339: text) else {
-      return invalid(key, "must be a time such as 2026-11-27T09:00:00Z (RFC 3339)")
+  mutating func timestamp(_ name: Name) -> Timestamp? {
+    guard let text = text(name), let value = Timestamp(rfc3339: text) else {
+      return invalid(name, "must be a time such as 2026-11-27T09:00:00Z (RFC 3339)")
     }
     return value
   }
 
   /// What a merge patch (RFC 7396) says of a member: absent leaves it, null takes it away.
-  mutating func change<Value>(_ key: Key, _ read: (inout Self, Key) -> Value?) -> UpdateProduct.Change<Value> {
-    container.contains(key) ? .set(ifPresent(key, read)) : .unchanged
+  mutating func change<Value>(_ name: Name, _ read: (inout Self, Name) -> Value?) -> UpdateProduct.Change<Value> {
+    contains(name) ? .set(ifPresent(name, read)) : .unchanged
   }
 
   /// Adds an error that no single member shows.
-  mutating func refuse(_ key: Key, _ detail: String) {
-    errors.append(Problem.InvalidMember(pointer: "/" + key.stringValue, detail: detail))
+  mutating func refuse(_ name: Name, _ detail: String) {
+    errors.append(Problem.InvalidMember(pointer: "/" + name.rawValue, detail: detail))
   }
 
   /// The value that `read` finds, or nil when the member is absent or null.
-  mutating func ifPresent<Value>(_ key: Key, _ read: (inout Self, Key) -> Value?) -> Value? {
-    isPresent(key) ? read(&self, key) : nil
+  mutating func ifPresent<Value>(_ name: Name, _ read: (inout Self, Name) -> Value?) -> Value? {
+    isPresent(name) ? read(&self, name) : nil
   }
 
   /// An integer that is not negative.
-  mutating func amount(_ key: Key) -> Int64? {
-    guard let value = try? container.decode(Int64.self, forKey: key), value >= 0 else {
-      return invalid(key, "must be an integer, at least 0")
+  mutating func amount(_ name: Name) -> Int64? {
+    guard let value = integer(name), value >= 0 else {
+      return invalid(name, "must be an integer, at least 0")
     }
     return value
   }
@@ -116,12 +119,38 @@ struct MemberReader<Key: CodingKey> {
     guard errors.isEmpty else { throw Problem.validation(errors) }
   }
 
-  private func isPresent(_ key: Key) -> Bool {
-    container.contains(key) && (try? container.decodeNil(forKey: key)) != true
+  // MARK: Values as they stand
+
+  private func find(_ name: Name) -> Range<Int>? {
+    members.first { $0.name == name.rawValue }?.value
   }
 
-  private mutating func invalid<Value>(_ key: Key, _ detail: String) -> Value? {
-    refuse(key, detail)
+  private func isPresent(_ name: Name) -> Bool {
+    read(name) { $0.first != UInt8(ascii: "n") } ?? false
+  }
+
+  /// Nil when it is no string.
+  private func text(_ name: Name) -> String? {
+    read(name) { $0.first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: $0) : nil } ?? nil
+  }
+
+  /// Nil when it is no integer of 64 bits.
+  private func integer(_ name: Name) -> Int64? {
+    read(name) { value in
+      switch value[value.startIndex] {
+      case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): Int64(jsonNumber: value)
+      default: nil
+      }
+    } ?? nil
+  }
+
+  /// What `body` makes of the bytes of a value. Nil when there is none.
+  private func read<Value>(_ name: Name, _ body: (Slice<UnsafeRawBufferPointer>) -> Value) -> Value? {
+    find(name).map { range in object.withUnsafeReadableBytes { body($0[range]) } }
+  }
+
+  private mutating func invalid<Value>(_ name: Name, _ detail: String) -> Value? {
+    refuse(name, detail)
     return nil
   }
 }

@@ -1,20 +1,22 @@
-import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import NIOFoundationCompat
+
+/// What a request says, as a JSON object with members of these names.
+protocol RequestBody {
+  associatedtype Member: RawRepresentable<String> & CaseIterable
+  /// - Throws: `Problem.validation`.
+  init(from members: inout MemberReader<Member>) throws
+}
 
 /// Reads the JSON bodies of requests.
 struct RequestBodies: Sendable {
   let maximumBytes: Int
 
-  private static let decoder = JSONDecoder()
-
   /// The raw bytes.
   ///
-  /// - Throws: `Problem.unsupportedMediaType`, `Problem.payloadTooLarge`.
+  /// - Throws: `Problem.payloadTooLarge`.
   func bytes(of request: Request) async throws -> ByteBuffer {
-    guard Self.isJSON(request.headers[.contentType]) else { throw Problem.unsupportedMediaType }
     do {
       return try await request.body.collect(upTo: maximumBytes)
     } catch is NIOTooManyBytesError {
@@ -23,19 +25,29 @@ struct RequestBodies: Sendable {
   }
 
   /// - Throws: `Problem.malformedRequest`, `Problem.validation`, `Problem.unsupportedMediaType`, `Problem.payloadTooLarge`.
-  func decode<Body: Decodable>(_ type: Body.Type = Body.self, from request: Request) async throws -> Body {
-    try decode(type, from: await bytes(of: request))
+  func decode<Body: RequestBody>(_ type: Body.Type = Body.self, from request: Request) async throws -> Body {
+    guard Self.isJSON(request.headers[.contentType]) else { throw Problem.unsupportedMediaType }
+    return try Self.decode(type, from: await bytes(of: request))
+  }
+
+  /// - Throws: `Problem.malformedRequest`, `Problem.validation`, `Problem.unsupportedMediaType`.
+  static func decode<Body: RequestBody>(_ type: Body.Type = Body.self, from request: FastRoute.Request) throws -> Body {
+    try checkType(of: request)
+    return try decode(type, from: request.body)
+  }
+
+  /// - Throws: `Problem.unsupportedMediaType`.
+  static func checkType(of request: FastRoute.Request) throws {
+    guard isJSON(request[.contentType]) else { throw Problem.unsupportedMediaType }
   }
 
   /// - Throws: `Problem.malformedRequest`, `Problem.validation`.
-  func decode<Body: Decodable>(_ type: Body.Type = Body.self, from bytes: ByteBuffer) throws -> Body {
+  static func decode<Body: RequestBody>(_ type: Body.Type = Body.self, from bytes: ByteBuffer) throws -> Body {
     do {
-      try bytes.withUnsafeReadableBytes { try JSONSyntax.check($0) }
-      return try Self.decoder.decode(type, from: bytes)
+      var members = try MemberReader<Body.Member>(bytes)
+      return try Body(from: &members)
     } catch let violation as JSONSyntax.Violation {
       throw Problem.malformedRequest("\(violation.reason), at byte \(violation.offset)")
-    } catch is DecodingError {
-      throw Problem.malformedRequest("it cannot be read")
     }
   }
 
