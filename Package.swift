@@ -18,6 +18,7 @@ let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift
 let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -57,8 +58,8 @@ let package = Package(
       name: "API",
       dependencies: [
         "Checkout", "Postgres", "Telemetry",
-        coreMetrics, crypto, httpTypes, hummingbird, logging, nioCore, nioFoundation, nioHTTP1, nioHTTPTypes,
-        serviceLifecycle, tracing,
+        coreMetrics, crypto, deque, httpTypes, hummingbird, logging, nioCore, nioFoundation, nioHTTP1, nioHTTPTypes,
+        nioHTTPTypesHTTP1, serviceLifecycle, tracing,
       ],
       resources: [.embedInCode("OpenAPI/openapi.yaml")],
       swiftSettings: strict),

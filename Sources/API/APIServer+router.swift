@@ -2,23 +2,33 @@ import Checkout
 import Hummingbird
 
 extension APIServer {
+  /// The routes that a crowd comes to.
+  static func fastRoutes(checkout: Checkout, configuration: Configuration) -> [FastRoute] {
+    [
+      HoldRoutes(checkout: checkout).reserve,
+      ProductRoutes(checkout: checkout).show,
+      OrderRoutes(checkout: checkout).place,
+      WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier).receive,
+    ]
+  }
+
   /// Every address and what stands before it, from the outside in.
   static func makeRouter(
-    checkout: Checkout, configuration: Configuration, streams: StockStreams
+    checkout: Checkout, configuration: Configuration, streams: StockStreams, fastRoutes: FastRoutes
   ) -> Router<AppContext> {
     let router = Router(context: AppContext.self, options: .autoGenerateHeadEndpoints)
-    if let metrics = configuration.metrics { router.add(middleware: MetricsMiddleware(metrics: metrics)) }
-    if let tracer = configuration.tracer { router.add(middleware: TracingMiddleware(tracer: tracer)) }
+    if let metrics = fastRoutes.metrics { router.add(middleware: MetricsMiddleware(metrics: metrics)) }
+    if let spans = fastRoutes.spans { router.add(middleware: TracingMiddleware(spans: spans)) }
     router.add(middleware: RequestIDMiddleware())
     router.add(middleware: ProblemMiddleware())
 
-    let api = router.group("api")
     let bodies = RequestBodies(maximumBytes: configuration.maximumBodyBytes)
+    for route in fastRoutes.routes { route.add(to: router, bodies: bodies) }
+    let api = router.group("api")
     ProductRoutes(checkout: checkout).add(to: api)
     StockStreamRoutes(checkout: checkout, streams: streams).add(to: api)
-    HoldRoutes(checkout: checkout, bodies: bodies).add(to: api)
-    OrderRoutes(checkout: checkout, bodies: bodies).add(to: api)
-    WebhookRoutes(checkout: checkout, bodies: bodies, verifier: configuration.webhookVerifier).add(to: api)
+    HoldRoutes(checkout: checkout).add(to: api)
+    OrderRoutes(checkout: checkout).add(to: api)
     AdminRoutes(checkout: checkout, bodies: bodies)
       .add(to: api.group("admin").add(middleware: AdminAuthentication(token: configuration.adminToken)))
 

@@ -1,5 +1,6 @@
 import Checkout
 import Hummingbird
+import HummingbirdCore
 import Logging
 import NIOCore
 import ServiceLifecycle
@@ -62,17 +63,20 @@ public struct APIServer: Service {
     let streams = StockStreams(
       checkout: checkout, maximumCount: configuration.maximumStreams, limits: configuration.streamLimits)
     self.streams = streams
-    let router = Self.makeRouter(checkout: checkout, configuration: configuration, streams: streams)
+    let fastRoutes = FastRoutes(
+      routes: Self.fastRoutes(checkout: checkout, configuration: configuration),
+      metrics: configuration.metrics.map { RequestMetrics(in: $0) },
+      spans: configuration.tracer.map { RequestSpans(tracer: $0) }, logger: logger)
+    let router = Self.makeRouter(
+      checkout: checkout, configuration: configuration, streams: streams, fastRoutes: fastRoutes)
     let limits = RequestGate.Limits(
       maximumBodyBytes: configuration.maximumBodyBytes, requestTimeout: TimeAmount(configuration.requestTimeout),
       idleTimeout: TimeAmount(configuration.idleTimeout))
     application = Application(
       responder: router.buildResponder(),
-      server: .http1(
-        configuration: .init(
-          additionalChannelHandlers: [RequestGate(limits: limits)],
-          httpDecoderConfiguration: .init(
-            maxHeaderFieldSize: RequestGate.maximumHeaderBytes, maxHeaderListSize: RequestGate.maximumHeaderBytes))),
+      server: HTTPServerBuilder { responder in
+        HTTPConnections(limits: limits, routes: fastRoutes, responder: responder)
+      },
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
       services: [streams],

@@ -29,7 +29,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private struct Caller {
     let request: UseCase.Request
     let arrival: BatchObserver.Arrival
-    let continuation: CheckedContinuation<UseCase.Outcome, any Error>
+    let completion: Completion<UseCase.Outcome>
   }
 
   private struct State {
@@ -51,28 +51,33 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     self.observer = observer
   }
 
-  /// Waits for the outcome of the batch that takes up the request. Once that has started, the request is carried out even
-  /// if the caller's task is cancelled meanwhile.
-  ///
-  /// - Throws: what `execute` throws for the whole batch; `CheckoutError.shuttingDown` after `run` was told to end;
-  ///   `CheckoutError.overloaded` when admission is refused or the wait is ended by `expire`.
+  /// Waits for the outcome of the batch that takes up the request; see `submit`.
   func callAsFunction(_ request: UseCase.Request) async throws -> UseCase.Outcome {
-    guard admission.admit() else { throw CheckoutError.overloaded }
-    defer { admission.leave() }
+    try await awaitCompletion { submit(request, completion: $0) }
+  }
+
+  /// Has a request carried out by the next batch.
+  ///
+  /// - Parameter completion: may be called before this returns. Gets what `execute` throws for the whole batch;
+  ///   `CheckoutError.shuttingDown` after `run` was told to end; `CheckoutError.overloaded` when admission is refused or
+  ///   the wait is ended by `expire`.
+  func submit(_ request: UseCase.Request, completion: @escaping Completion<UseCase.Outcome>) {
+    guard admission.admit() else { return completion(.failure(CheckoutError.overloaded)) }
     let lane = useCase.lane(of: request)
-    let arrival = observer.arrival()
-    return try await withCheckedThrowingContinuation { continuation in
-      let isClosed = state.withLock { state in
-        if state.isClosed { return true }
-        if state.lanes[lane] == nil {
-          state.lanes[lane] = []
-          busyLanesSink.yield(lane)
-        }
-        state.lanes[lane]!.append(Caller(request: request, arrival: arrival, continuation: continuation))
-        return false
-      }
-      if isClosed { continuation.resume(throwing: CheckoutError.shuttingDown) }
+    let caller = Caller(request: request, arrival: observer.arrival()) { [admission] outcome in
+      admission.leave()
+      completion(outcome)
     }
+    let isClosed = state.withLock { state in
+      if state.isClosed { return true }
+      if state.lanes[lane] == nil {
+        state.lanes[lane] = []
+        busyLanesSink.yield(lane)
+      }
+      state.lanes[lane]!.append(caller)
+      return false
+    }
+    if isClosed { caller.completion(.failure(CheckoutError.shuttingDown)) }
   }
 
   /// Callers in a lane whose batch has not started, and whether new ones are refused: for tests.
@@ -96,7 +101,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       defer { state.lanes = [:] }
       return state.lanes.values.joined()
     }
-    for caller in forgotten { caller.continuation.resume(throwing: CheckoutError.shuttingDown) }
+    for caller in forgotten { caller.completion(.failure(CheckoutError.shuttingDown)) }
   }
 
   func expire(arrivedBefore cutoff: ContinuousClock.Instant) -> ContinuousClock.Instant? {
@@ -111,7 +116,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       }
       return (expired, state.lanes.values.compactMap(\.first?.arrival.time).min())
     }
-    for caller in expired { caller.continuation.resume(throwing: CheckoutError.overloaded) }
+    for caller in expired { caller.completion(.failure(CheckoutError.overloaded)) }
     return oldest
   }
 
@@ -130,9 +135,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
           try await useCase.execute(callers.map(\.request), lane: lane)
         }
         precondition(outcomes.count == callers.count, "one outcome for each request")
-        for (caller, outcome) in zip(callers, outcomes) { caller.continuation.resume(returning: outcome) }
+        for (caller, outcome) in zip(callers, outcomes) { caller.completion(.success(outcome)) }
       } catch {
-        for caller in callers { caller.continuation.resume(throwing: error) }
+        for caller in callers { caller.completion(.failure(error)) }
       }
     }
   }

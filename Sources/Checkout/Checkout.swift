@@ -112,8 +112,8 @@ public struct Checkout: Service {
     await database.close()
   }
 
-  // All calls below throw `PostgresError` when the database fails them and `CheckoutError` during
-  // shutdown and under too much load.
+  // All calls below fail with `PostgresError` when the database fails them and with `CheckoutError` during shutdown and
+  // under too much load. Those that a crowd makes can be had with a completion too, which spares them a task.
 
   // MARK: Products
 
@@ -124,7 +124,12 @@ public struct Checkout: Service {
 
   /// Nil for an unknown product.
   public func product(_ id: Int32) async throws -> Product? {
-    try await readProducts(.one(id)).first
+    try await awaitCompletion { product(id, completion: $0) }
+  }
+
+  /// Nil for an unknown product.
+  public func product(_ id: Int32, completion: @escaping Completion<Product?>) {
+    readProducts.submit(.one(id)) { completion($0.map(\.first)) }
   }
 
   /// Waits for changes of a product's stock, made by whichever server.
@@ -151,16 +156,28 @@ public struct Checkout: Service {
 
   // MARK: Holds
 
+  /// See the call with a completion.
+  public func reserveHold(
+    productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil
+  ) async throws -> ReserveHold.Outcome {
+    try await awaitCompletion { completion in
+      reserveHold(
+        productID: productID, quantity: quantity, customerID: customerID, idempotencyKey: idempotencyKey,
+        completion: completion)
+    }
+  }
+
   /// - Parameters:
   ///   - quantity: at least 1.
   ///   - customerID: 1 to 255 characters; what `max_per_customer` goes by.
   ///   - idempotencyKey: 1 to 255 characters; the same request under the same key has one effect.
   public func reserveHold(
-    productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil
-  ) async throws -> ReserveHold.Outcome {
+    productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil,
+    completion: @escaping Completion<ReserveHold.Outcome>
+  ) {
     let request = ReserveHold.Request(
       productID: productID, quantity: quantity, customerID: customerID, idempotencyKey: idempotencyKey)
-    return try await counting(metrics?.holds) { try await reserveHolds(request) }
+    reserveHolds.submit(request, completion: counting(metrics?.holds, completion))
   }
 
   /// Buyers of a product who wait for the batch under way to end.
@@ -184,8 +201,15 @@ public struct Checkout: Service {
   public func placeOrder(
     holdID: ReservationID, idempotencyKey: String? = nil
   ) async throws -> PlaceOrder.Outcome {
+    try await awaitCompletion { placeOrder(holdID: holdID, idempotencyKey: idempotencyKey, completion: $0) }
+  }
+
+  /// - Parameter idempotencyKey: as for holds.
+  public func placeOrder(
+    holdID: ReservationID, idempotencyKey: String? = nil, completion: @escaping Completion<PlaceOrder.Outcome>
+  ) {
     let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey)
-    return try await counting(metrics?.orders) { try await placeOrders(request) }
+    placeOrders.submit(request, completion: counting(metrics?.orders, completion))
   }
 
   /// Nil for an unknown order.
@@ -196,7 +220,11 @@ public struct Checkout: Service {
   // MARK: Payments
 
   public func applyPaymentEvent(_ event: PaymentEvent) async throws -> ApplyPaymentEvent.Outcome {
-    try await counting(metrics?.paymentEvents) { try await applyPaymentEvents(event) }
+    try await awaitCompletion { applyPaymentEvent(event, completion: $0) }
+  }
+
+  public func applyPaymentEvent(_ event: PaymentEvent, completion: @escaping Completion<ApplyPaymentEvent.Outcome>) {
+    applyPaymentEvents.submit(event, completion: counting(metrics?.paymentEvents, completion))
   }
 
   /// Payment events, newest first.
@@ -256,16 +284,12 @@ public struct Checkout: Service {
   }
 
   private func counting<Outcome: CountedOutcome>(
-    _ counter: CounterByLabel?, _ body: () async throws -> Outcome
-  ) async throws -> Outcome {
-    guard let counter else { return try await body() }
-    do {
-      let outcome = try await body()
-      counter.increment(outcome.word)
-      return outcome
-    } catch {
-      counter.increment(failedOutcome)
-      throw error
+    _ counter: CounterByLabel?, _ completion: @escaping Completion<Outcome>
+  ) -> Completion<Outcome> {
+    guard let counter else { return completion }
+    return { result in
+      counter.increment((try? result.get().word) ?? failedOutcome)
+      completion(result)
     }
   }
 }

@@ -24,7 +24,7 @@ struct AdminProductRoutes {
     let body = try await bodies.decode(UpdateBody.self, from: request)
     guard let id = context.productID else { throw Problem.notFound("product") }
     guard let isDone = try await checkout.updateProduct(body.changes(of: id)) else { throw Problem.notFound("product") }
-    guard isDone else { throw Problem.validation("/ends_at", MemberReader<UpdateBody.CodingKeys>.endsBeforeStart) }
+    guard isDone else { throw Problem.validation("/ends_at", MemberReader<UpdateBody.Member>.endsBeforeStart) }
     return try await show(id)
   }
 
@@ -45,10 +45,10 @@ struct AdminProductRoutes {
   }
 }
 
-struct CreateBody: Decodable {
+struct CreateBody: RequestBody {
   let product: CreateProduct
 
-  enum CodingKeys: String, CodingKey, CaseIterable {
+  enum Member: String, CaseIterable {
     case name, price, currency
     case totalStock = "total_stock"
     case startsAt = "starts_at"
@@ -57,8 +57,7 @@ struct CreateBody: Decodable {
     case maximumPerCustomer = "max_per_customer"
   }
 
-  init(from decoder: any Decoder) throws {
-    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+  init(from members: inout MemberReader<Member>) throws {
     let name = members.string(.name, maximumLength: CreateProduct.maximumNameLength)
     let price = members.positiveInteger(.price)
     let currency = members.currency(.currency)
@@ -66,7 +65,7 @@ struct CreateBody: Decodable {
     let startsAt = members.ifPresent(.startsAt) { $0.timestamp($1) }
     let endsAt = members.ifPresent(.endsAt) { $0.timestamp($1) }
     if let startsAt, let endsAt, startsAt >= endsAt {
-      members.refuse(.endsAt, MemberReader<CodingKeys>.endsBeforeStart)
+      members.refuse(.endsAt, MemberReader<Member>.endsBeforeStart)
     }
     let maximumQuantityPerHold = members.ifPresent(.maximumQuantityPerHold) { $0.positiveInteger($1) }
     let maximumPerCustomer = members.ifPresent(.maximumPerCustomer) { $0.positiveInteger($1) }
@@ -78,7 +77,7 @@ struct CreateBody: Decodable {
 }
 
 /// A merge patch (RFC 7396) of what can be changed.
-struct UpdateBody: Decodable {
+struct UpdateBody: RequestBody {
   private let name: String?
   private let price: Int32?
   private let startsAt: UpdateProduct.Change<Timestamp>
@@ -86,7 +85,7 @@ struct UpdateBody: Decodable {
   private let maximumQuantityPerHold: UpdateProduct.Change<Int32>
   private let maximumPerCustomer: UpdateProduct.Change<Int32>
 
-  enum CodingKeys: String, CodingKey, CaseIterable {
+  enum Member: String, CaseIterable {
     case name, price
     case startsAt = "starts_at"
     case endsAt = "ends_at"
@@ -94,8 +93,7 @@ struct UpdateBody: Decodable {
     case maximumPerCustomer = "max_per_customer"
   }
 
-  init(from decoder: any Decoder) throws {
-    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+  init(from members: inout MemberReader<Member>) throws {
     // What every product has cannot be taken away: null is a wrong value here.
     name = members.contains(.name) ? members.string(.name, maximumLength: CreateProduct.maximumNameLength) : nil
     price = members.contains(.price) ? members.positiveInteger(.price) : nil
@@ -118,15 +116,14 @@ struct UpdateBody: Decodable {
   }
 }
 
-struct RestockBody: Decodable {
+struct RestockBody: RequestBody {
   let delta: Int32
 
-  enum CodingKeys: CodingKey, CaseIterable {
+  enum Member: String, CaseIterable {
     case delta
   }
 
-  init(from decoder: any Decoder) throws {
-    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+  init(from members: inout MemberReader<Member>) throws {
     delta = try members.require(members.difference(.delta))
   }
 }

@@ -1,7 +1,5 @@
 import Checkout
 import HTTPTypes
-import Hummingbird
-import NIOCore
 import Postgres
 
 /// A refusal or a fault as clients see it: `application/problem+json` (RFC 9457).
@@ -199,26 +197,17 @@ extension Problem {
 extension Problem {
   static let contentType = "application/problem+json"
 
-  var response: Response {
-    let (headers, body) = content
-    return Response(status: kind.status, headers: headers, body: ResponseBody(byteBuffer: body))
-  }
-
-  /// The header fields and the body of the response.
-  var content: (headers: HTTPFields, body: ByteBuffer) {
+  var answer: Answer {
     var json = JSONObject()
     json.add("type", "/problems/" + kind.rawValue)
     json.add("title", kind.title)
     json.add("status", kind.status.code)
     json.add("detail", detail)
     addMembers(&json)
-    let body = json.finished()
-    var headers: HTTPFields = [
-      .contentType: Self.contentType, .contentLength: String(body.readableBytes),
-    ]
-    if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
-    if let allowedMethods { headers[.allow] = allowedMethods.map(\.rawValue).joined(separator: ", ") }
-    if kind == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-    return (headers, body)
+    var headers: Answer.Headers = []
+    if let retryAfterSeconds { headers.append((.retryAfter, String(retryAfterSeconds))) }
+    if let allowedMethods { headers.append((.allow, allowedMethods.map(\.rawValue).joined(separator: ", "))) }
+    if kind == .unauthorized { headers.append((.wwwAuthenticate, "Bearer")) }
+    return Answer(status: kind.status, contentType: Self.contentType, headers: headers, body: json.finished())
   }
 }

@@ -1,9 +1,8 @@
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
-import NIOHTTPTypes
 
-/// Stands between a connection and the router, and lets only whole requests pass, within bounds of size and time.
+/// Stands between a connection and those who answer, and lets only whole requests pass, within bounds of size and time.
 ///
 /// ```
 ///            bytes of a request                        its end
@@ -17,10 +16,10 @@ import NIOHTTPTypes
 /// The time for a request to arrive is counted in total, so that a byte now and then does not extend it. Nothing counts
 /// while requests are answered, however long that takes; only a client that takes nothing of an answer is given up.
 final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
-  typealias InboundIn = HTTPRequestPart
-  typealias InboundOut = HTTPRequestPart
-  typealias OutboundIn = HTTPResponsePart
-  typealias OutboundOut = HTTPResponsePart
+  typealias InboundIn = HTTPServerRequestPart
+  typealias InboundOut = WholeRequest
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
 
   struct Limits {
     var maximumBodyBytes: Int
@@ -41,7 +40,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private enum Input {
     case idle
     /// The head is nil until it is complete.
-    case arriving(head: HTTPRequest?)
+    case arriving(head: HTTPRequestHead?)
     /// - Parameter dropped: bytes that came afterwards.
     case refused(dropped: Int)
   }
@@ -55,7 +54,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   /// Requests that passed and whose answers are not written yet.
   private var unanswered = 0
   /// A refusal that waits for the answers to earlier requests.
-  private var refusal: HTTPResponseParts?
+  private var refusal: (answer: Answer, requestID: String)?
   /// The server is shutting down, which those behind are told when the request that is arriving has passed.
   private var isQuiescing = false
   /// When the connection was made, or the last answer written after which none was outstanding.
@@ -63,8 +62,6 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private var arrivalTimer: Scheduled<Void>?
   private var idleTimer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
-
-  private typealias HTTPResponseParts = (head: HTTPResponse, body: ByteBuffer)
 
   init(limits: Limits) {
     self.limits = limits
@@ -137,25 +134,30 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     context.fireChannelReadComplete()
   }
 
-  private func receive(_ head: HTTPRequest, _ context: ChannelHandlerContext) {
-    let fields = head.headerFields
-    // The first one is the request's authority; others may only be a smuggler's (RFC 9112, section 3.2).
-    if fields.contains(.host) { return refuse(.malformedHTTP("it has several Host headers"), head, context) }
-    if let length = fields[.contentLength].flatMap({ Int($0) }), length > limits.maximumBodyBytes {
+  private func receive(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+    let fields = FramingFields(head.headers)
+    // Others may only be a smuggler's (RFC 9112, section 3.2).
+    if fields.hostCount > 1 { return refuse(.malformedHTTP("it has several Host headers"), head, context) }
+    if let length = fields.contentLength, length > limits.maximumBodyBytes {
       return refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
     }
-    if let expectation = fields[.expect] {
+    if let expectation = fields.expectation {
       guard expectation.lowercased() == "100-continue" else { return refuse(.expectationFailed, head, context) }
       // It would have to wait for the answers before it; the client goes on without it after a moment.
-      if unanswered == 0 { context.writeAndFlush(wrapOutboundOut(.head(.init(status: .continue))), promise: nil) }
+      if unanswered == 0 {
+        let head = HTTPResponseHead(version: .http1_1, status: .continue)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+      }
     }
     var head = head
     // The decoder stops after a request that asks for another protocol, which none here speaks.
-    if fields.contains(.upgrade) || head.method == .connect { head.headerFields[.connection] = "close" }
+    if fields.asksForUpgrade || head.method == .CONNECT {
+      head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: "close")
+    }
     input = .arriving(head: head)
   }
 
-  private func receive(_ bytes: ByteBuffer, of head: HTTPRequest, _ context: ChannelHandlerContext) {
+  private func receive(_ bytes: ByteBuffer, of head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     guard (body?.readableBytes ?? 0) + bytes.readableBytes <= limits.maximumBodyBytes else {
       return refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
     }
@@ -163,14 +165,12 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     if body?.writeImmutableBuffer(bytes) == nil { body = bytes }
   }
 
-  private func pass(_ head: HTTPRequest, _ trailers: HTTPFields?, _ context: ChannelHandlerContext) {
+  private func pass(_ head: HTTPRequestHead, _ trailers: HTTPHeaders?, _ context: ChannelHandlerContext) {
     arrivalTimer?.cancel()
     arrivalTimer = nil
     input = .idle
     unanswered += 1
-    context.fireChannelRead(wrapInboundOut(.head(head)))
-    if let body = body.take() { context.fireChannelRead(wrapInboundOut(.body(body))) }
-    context.fireChannelRead(wrapInboundOut(.end(trailers)))
+    context.fireChannelRead(wrapInboundOut(WholeRequest(head: head, body: body.take(), trailers: trailers)))
     if isQuiescing {
       isQuiescing = false
       context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
@@ -191,22 +191,22 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
   // MARK: Refusals
 
-  private func refuse(_ problem: Problem, _ head: HTTPRequest?, _ context: ChannelHandlerContext) {
+  private func refuse(_ problem: Problem, _ head: HTTPRequestHead?, _ context: ChannelHandlerContext) {
     arrivalTimer?.cancel()
     input = .refused(dropped: 0)
     body = nil
-    var (headers, body) = problem.content
-    headers[.connection] = "close"
-    headers[.xRequestID] = RequestID.ofRequest(with: head?.headerFields ?? [:])
-    refusal = (HTTPResponse(status: problem.kind.status, headerFields: headers), body)
+    var answer = problem.answer
+    answer.headers.append((.connection, "close"))
+    refusal = (answer, RequestID.ofRequest(with: head?.headers.first(name: HTTPField.Name.xRequestID.rawName)))
     if unanswered == 0 { writeRefusal(context) }
   }
 
   private func writeRefusal(_ context: ChannelHandlerContext) {
     guard let refusal else { return }
     self.refusal = nil
-    context.write(wrapOutboundOut(.head(refusal.head)), promise: nil)
-    context.write(wrapOutboundOut(.body(refusal.body)), promise: nil)
+    let head = HTTPResponseHead(refusal.answer, requestID: refusal.requestID)
+    context.write(wrapOutboundOut(.head(head)), promise: nil)
+    context.write(wrapOutboundOut(.body(.byteBuffer(refusal.answer.body))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     context.close(mode: .output, promise: nil)
     _ = schedule(context, in: Self.lingerTime) { _, context in context.close(promise: nil) }
@@ -274,8 +274,24 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 @available(*, unavailable)
 extension RequestGate: Sendable {}
 
-extension HTTPField.Name {
-  fileprivate static let host = Self("Host")!
+/// The header fields that the gate looks at, found in one pass.
+private struct FramingFields {
+  var hostCount = 0
+  var contentLength: Int?
+  var expectation: String?
+  var asksForUpgrade = false
+
+  init(_ headers: HTTPHeaders) {
+    for (name, value) in headers {
+      switch name.utf8.count {
+      case 4 where name.lowercased() == "host": hostCount += 1
+      case 6 where name.lowercased() == "expect": expectation = expectation.map { $0 + ", " + value } ?? value
+      case 7 where name.lowercased() == "upgrade": asksForUpgrade = true
+      case 14 where name.lowercased() == "content-length": contentLength = Int(value)
+      default: break
+      }
+    }
+  }
 }
 
 extension Problem {

@@ -7,8 +7,9 @@ enum RequestID {
   /// Long enough for a UUID or a trace id with a prefix.
   private static let maximumLength = 128
 
-  static func ofRequest(with headers: HTTPFields) -> String {
-    if let given = headers[.xRequestID], isSane(given) { given } else { random() }
+  /// - Parameter given: the client's `X-Request-Id`.
+  static func ofRequest(with given: String?) -> String {
+    if let given, isSane(given) { given } else { random() }
   }
 
   private static func isSane(_ id: String) -> Bool {

@@ -6,7 +6,7 @@ struct RequestIDMiddleware: RouterMiddleware {
   func handle(
     _ request: Request, context: AppContext, next: (Request, AppContext) async throws -> Response
   ) async throws -> Response {
-    let id = RequestID.ofRequest(with: request.headers)
+    let id = RequestID.ofRequest(with: request.headers[.xRequestID])
     var context = context
     context.logger[metadataKey: "hb.request.id"] = .string(id)
     var response = try await next(request, context)

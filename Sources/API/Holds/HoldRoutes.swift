@@ -5,25 +5,30 @@ import Hummingbird
 /// `POST /api/holds`, `GET` and `DELETE /api/holds/{id}`.
 struct HoldRoutes {
   let checkout: Checkout
-  let bodies: RequestBodies
 
   func add(to router: RouterGroup<AppContext>) {
     router.group("holds")
-      .post(use: reserve)
       .get(":id", use: show)
       .delete(":id", use: release)
   }
 
-  @Sendable private func reserve(_ request: Request, context: AppContext) async throws -> Response {
-    let key = try request.idempotencyKey
-    let body = try await bodies.decode(ReserveBody.self, from: request)
-    let outcome = try await checkout.reserveHold(
-      productID: body.productID, quantity: body.quantity, customerID: body.customerID, idempotencyKey: key)
+  /// A buyer's first call.
+  var reserve: FastRoute {
+    FastRoute(.post, "/api/holds") { [checkout] request, reply in
+      let key = try request.idempotencyKey
+      let body = try RequestBodies.decode(ReserveBody.self, from: request)
+      checkout.reserveHold(
+        productID: body.productID, quantity: body.quantity, customerID: body.customerID, idempotencyKey: key
+      ) { outcome in
+        reply(outcome.tryMap(Self.answer))
+      }
+    }
+  }
+
+  private static func answer(_ outcome: ReserveHold.Outcome) throws -> Answer {
     switch outcome {
     case .held(let hold, let isReplay):
-      return .json(
-        status: .created, headers: .made("/api/holds/" + hold.id.holdText, isReplay: isReplay)
-      ) { $0.add(hold) }
+      .json(status: .created, headers: .made("/api/holds/" + hold.id.holdText, isReplay: isReplay)) { $0.add(hold) }
     case .insufficientStock(let left): throw Problem.insufficientStock(left)
     case .saleNotStarted(let startsAt, let wait): throw Problem.saleNotStarted(startsAt: startsAt, in: wait)
     case .saleEnded(let endsAt): throw Problem.saleEnded(endsAt: endsAt)
@@ -61,12 +66,12 @@ extension AppContext {
   }
 }
 
-struct ReserveBody: Decodable {
+struct ReserveBody: RequestBody {
   let productID: Int32
   let quantity: Int32
   let customerID: String?
 
-  enum CodingKeys: String, CodingKey, CaseIterable {
+  enum Member: String, CaseIterable {
     case productID = "product_id"
     case customerID = "customer_id"
     case quantity
@@ -74,8 +79,7 @@ struct ReserveBody: Decodable {
     case qty
   }
 
-  init(from decoder: any Decoder) throws {
-    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+  init(from members: inout MemberReader<Member>) throws {
     let productID = members.positiveInteger(.productID)
     let quantity = members.positiveInteger(members.contains(.qty) && !members.contains(.quantity) ? .qty : .quantity)
     customerID = members.ifPresent(.customerID) { $0.string($1, maximumLength: 255) }

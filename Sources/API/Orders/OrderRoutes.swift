@@ -6,23 +6,27 @@ import Postgres
 /// `POST /api/orders` and `GET /api/orders/{id}`.
 struct OrderRoutes {
   let checkout: Checkout
-  let bodies: RequestBodies
 
   func add(to router: RouterGroup<AppContext>) {
-    router.group("orders")
-      .post(use: place)
-      .get(":id", use: show)
+    router.get("orders/:id", use: show)
   }
 
-  @Sendable private func place(_ request: Request, context: AppContext) async throws -> Response {
-    let key = try request.idempotencyKey
-    let body = try await bodies.decode(PlaceBody.self, from: request)
-    guard let holdID = ReservationID(holdText: body.holdID) else { throw Problem.notFound("hold") }
-    switch try await checkout.placeOrder(holdID: holdID, idempotencyKey: key) {
+  /// A buyer's second call.
+  var place: FastRoute {
+    FastRoute(.post, "/api/orders") { [checkout] request, reply in
+      let key = try request.idempotencyKey
+      let body = try RequestBodies.decode(PlaceBody.self, from: request)
+      guard let holdID = ReservationID(holdText: body.holdID) else { throw Problem.notFound("hold") }
+      checkout.placeOrder(holdID: holdID, idempotencyKey: key) { outcome in
+        reply(outcome.tryMap { try Self.answer($0, holdID) })
+      }
+    }
+  }
+
+  private static func answer(_ outcome: PlaceOrder.Outcome, _ holdID: ReservationID) throws -> Answer {
+    switch outcome {
     case .placed(let order, let isReplay):
-      return .json(
-        status: .created, headers: .made("/api/orders/" + order.id.orderText, isReplay: isReplay)
-      ) { $0.add(order) }
+      .json(status: .created, headers: .made("/api/orders/" + order.id.orderText, isReplay: isReplay)) { $0.add(order) }
     case .holdNotFound: throw Problem.notFound("hold")
     case .alreadyOrdered: throw Problem.holdAlreadyOrdered(holdID)
     case .holdExpired: throw Problem.holdExpired
@@ -39,18 +43,17 @@ struct OrderRoutes {
   }
 }
 
-struct PlaceBody: Decodable {
+struct PlaceBody: RequestBody {
   /// Longer ones cannot be ours; the bound only keeps the error message honest.
   private static let maximumIDLength = 255
 
   let holdID: String
 
-  enum CodingKeys: String, CodingKey, CaseIterable {
+  enum Member: String, CaseIterable {
     case holdID = "hold_id"
   }
 
-  init(from decoder: any Decoder) throws {
-    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+  init(from members: inout MemberReader<Member>) throws {
     let holdID = members.string(.holdID, maximumLength: Self.maximumIDLength)
     self.holdID = try members.require(holdID)
   }

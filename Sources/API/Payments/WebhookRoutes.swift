@@ -1,37 +1,38 @@
 import Checkout
 import FoundationEssentials
 import HTTPTypes
-import Hummingbird
 
 /// `POST /api/payments/webhook`.
 struct WebhookRoutes {
   let checkout: Checkout
-  let bodies: RequestBodies
   /// Nil takes unsigned events.
   let verifier: WebhookVerifier?
 
-  func add(to router: RouterGroup<AppContext>) {
-    router.post("payments/webhook", use: receive)
+  var receive: FastRoute {
+    FastRoute(.post, "/api/payments/webhook") { [checkout, verifier] request, reply in
+      try RequestBodies.checkType(of: request)
+      if let verifier {
+        let isAuthentic = verifier.isAuthentic(
+          id: request[.webhookID], timestamp: request[.webhookTimestamp], signatures: request[.webhookSignature],
+          body: Array(request.body.readableBytesView), now: Int64(Date().timeIntervalSince1970))
+        guard isAuthentic else { throw Problem.invalidSignature }
+      }
+      let body = try RequestBodies.decode(EventBody.self, from: request)
+      guard let orderID = ReservationID(orderText: body.orderID) else { throw Problem.notFound("order") }
+      let event = PaymentEvent(
+        idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status, amount: body.amount,
+        currency: body.currency)
+      checkout.applyPaymentEvent(event) { outcome in
+        reply(outcome.tryMap { try Self.answer($0, orderID) })
+      }
+    }
   }
 
-  @Sendable private func receive(_ request: Request, context: AppContext) async throws -> Response {
-    let bytes = try await bodies.bytes(of: request)
-    if let verifier {
-      let isAuthentic = verifier.isAuthentic(
-        id: request.headers[.webhookID], timestamp: request.headers[.webhookTimestamp],
-        signatures: request.headers[.webhookSignature], body: Array(bytes.readableBytesView),
-        now: Int64(Date().timeIntervalSince1970))
-      guard isAuthentic else { throw Problem.invalidSignature }
-    }
-    let body = try bodies.decode(EventBody.self, from: bytes)
-    guard let orderID = ReservationID(orderText: body.orderID) else { throw Problem.notFound("order") }
-    let event = PaymentEvent(
-      idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status, amount: body.amount,
-      currency: body.currency)
-    switch try await checkout.applyPaymentEvent(event) {
+  private static func answer(_ outcome: ApplyPaymentEvent.Outcome, _ orderID: ReservationID) throws -> Answer {
+    switch outcome {
     case .settled(let verdict, let orderStatus, let isReplay):
-      return .json(
-        status: verdict == .parked ? .accepted : .ok, headers: isReplay ? [.idempotentReplayed: "true"] : [:]
+      .json(
+        status: verdict == .parked ? .accepted : .ok, headers: isReplay ? [(.idempotentReplayed, "true")] : []
       ) { json in
         json.add("order_id", orderID.orderText)
         json.add("order_status", orderStatus?.rawValue)
@@ -48,21 +49,20 @@ extension HTTPField.Name {
   static let webhookSignature = Self("webhook-signature")!
 }
 
-struct EventBody: Decodable {
+struct EventBody: RequestBody {
   let idempotencyKey: String
   let orderID: String
   let status: PaymentEvent.Status
   let amount: Int64?
   let currency: String?
 
-  enum CodingKeys: String, CodingKey, CaseIterable {
+  enum Member: String, CaseIterable {
     case idempotencyKey = "idempotency_key"
     case orderID = "order_id"
     case status, amount, currency
   }
 
-  init(from decoder: any Decoder) throws {
-    var members = try MemberReader(decoder, keyedBy: CodingKeys.self)
+  init(from members: inout MemberReader<Member>) throws {
     let key = members.string(.idempotencyKey, maximumLength: 255)
     let order = members.string(.orderID, maximumLength: 255)
     let status = members.word(.status, PaymentEvent.Status.self)

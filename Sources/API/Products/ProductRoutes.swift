@@ -8,34 +8,41 @@ struct ProductRoutes {
   let checkout: Checkout
 
   func add(to router: RouterGroup<AppContext>) {
-    router.group("products")
-      .get(use: list)
-      .get(":id", use: show)
+    router.get("products", use: list)
+  }
+
+  /// What buyers look at until the sale begins, and while it goes on.
+  var show: FastRoute {
+    FastRoute(.get, "/api/products/{id}") { [checkout] request, reply in
+      guard let id = Int32(productID: request.parameter) else { throw Problem.notFound("product") }
+      checkout.product(id) { product in
+        reply(
+          product.tryMap { product in
+            guard let product else { throw Problem.notFound("product") }
+            return .json(headers: .noStore) { $0.add(product) }
+          })
+      }
+    }
   }
 
   @Sendable private func list(_ request: Request, context: AppContext) async throws -> Response {
     let products = try await checkout.products()
-    return .json(headers: Self.noStore) { $0.add("products", products) { $1.add($0) } }
+    return .json(headers: .noStore) { $0.add("products", products) { $1.add($0) } }
   }
+}
 
-  @Sendable private func show(_ request: Request, context: AppContext) async throws -> Response {
-    guard let id = context.productID, let product = try await checkout.product(id) else {
-      throw Problem.notFound("product")
-    }
-    return .json(headers: Self.noStore) { $0.add(product) }
+extension Int32 {
+  /// A product's id in an address, nil when it cannot be one.
+  fileprivate init?(productID text: Substring) {
+    // Also refuses other ways of writing a number, such as +1 and 01: a resource has one address.
+    guard let id = Int32(text), id > 0, String(id) == text else { return nil }
+    self = id
   }
-
-  /// Stock changes by the millisecond; nobody between here and the buyer may keep it.
-  private static let noStore: HTTPFields = [.cacheControl: "no-store"]
 }
 
 extension AppContext {
   /// The product's id in the path, nil when it cannot be one.
-  var productID: Int32? {
-    // Also refuses other ways of writing a number, such as +1 and 01: a resource has one address.
-    guard let text = parameters.get("id"), let id = Int32(text), id > 0, String(id) == text else { return nil }
-    return id
-  }
+  var productID: Int32? { parameters.get("id").flatMap { Int32(productID: $0[...]) } }
 }
 
 extension JSONObject {

@@ -1,5 +1,5 @@
 /// An outcome of a use case by the word under which metrics count it.
-protocol CountedOutcome {
+protocol CountedOutcome: Sendable {
   var word: String { get }
   /// Every word there is, to be shown before it was counted once.
   static var words: [String] { get }

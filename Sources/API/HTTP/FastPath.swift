@@ -1,0 +1,118 @@
+import DequeModule
+import HTTPTypes
+import Logging
+import NIOCore
+import NIOHTTP1
+import Tracing
+
+/// Answers the requests of fast routes on their connection's event loop, and passes all others on.
+///
+/// A connection has one request under way at a time here, so that its answers are in order (RFC 9112, section 9.3.2):
+/// ```
+///                fast route                          its answer
+///     free ──────────────────────▶ answering ─────────────────────────▶ free, takes up what was held back
+///      │                               │ whatever comes meanwhile is held back
+///      │ another request, passed on
+///      ▼           last answer from behind
+///   passing ──────────────────────────────────▶ free
+///      │ whatever comes meanwhile is passed on: those behind keep the order, and know the fast routes too
+/// ```
+/// A client that sends many requests without waiting for answers is read from again when the first were answered.
+final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = WholeRequest
+  typealias InboundOut = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private enum Inbound {
+    case request(WholeRequest)
+    case event(Any)
+  }
+
+  private let routes: FastRoutes
+  private var isAnswering = false
+  /// Requests that were passed on and whose answers have not come back.
+  private var passedOn = 0
+  private var heldBack: Deque<Inbound> = []
+  private var isReadHeldBack = false
+
+  init(routes: FastRoutes) {
+    self.routes = routes
+  }
+
+  // MARK: In
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let request = unwrapInboundIn(data)
+    if isAnswering { heldBack.append(.request(request)) } else { take(request, context) }
+  }
+
+  /// Those behind take the end of the input, or of the server, as the end of the connection when nothing is under way.
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if isAnswering { heldBack.append(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
+  }
+
+  func read(context: ChannelHandlerContext) {
+    if heldBack.isEmpty { context.read() } else { isReadHeldBack = true }
+  }
+
+  private func take(_ request: WholeRequest, _ context: ChannelHandlerContext) {
+    if passedOn == 0, let (route, parameter) = routes.route(for: request.head) {
+      isAnswering = true
+      answer(request, route, parameter, context)
+    } else {
+      passedOn += 1
+      context.fireChannelRead(wrapInboundOut(.head(request.head)))
+      if let body = request.body { context.fireChannelRead(wrapInboundOut(.body(body))) }
+      context.fireChannelRead(wrapInboundOut(.end(request.trailers)))
+    }
+  }
+
+  private func answer(
+    _ request: WholeRequest, _ route: FastRoute, _ parameter: Substring, _ context: ChannelHandlerContext
+  ) {
+    let loop = context.eventLoop
+    let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
+    routes.answer(request, route, parameter) { answer, requestID in
+      loop.execute { bound.value.handler.write(answer, requestID, bound.value.context) }
+    }
+  }
+
+  // MARK: Out
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    if case .end = unwrapOutboundIn(data) { passedOn -= 1 }
+    context.write(data, promise: promise)
+  }
+
+  private func write(_ answer: Answer, _ requestID: String, _ context: ChannelHandlerContext) {
+    context.write(wrapOutboundOut(.head(HTTPResponseHead(answer, requestID: requestID))), promise: nil)
+    context.write(wrapOutboundOut(.body(.byteBuffer(answer.body))), promise: nil)
+    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    isAnswering = false
+    while !isAnswering, let next = heldBack.popFirst() {
+      switch next {
+      case .request(let request): take(request, context)
+      case .event(let event): context.fireUserInboundEventTriggered(event)
+      }
+    }
+    if isReadHeldBack, heldBack.isEmpty {
+      isReadHeldBack = false
+      context.read()
+    }
+  }
+}
+
+@available(*, unavailable)
+extension FastPath: Sendable {}
+
+extension HTTPResponseHead {
+  init(_ answer: Answer, requestID: String) {
+    var headers = HTTPHeaders()
+    headers.reserveCapacity(answer.headers.count + 2)
+    for (name, value) in answer.headers { headers.add(name: name.rawName, value: value) }
+    headers.add(name: "Date", value: DateHeader.now())
+    headers.add(name: HTTPField.Name.xRequestID.rawName, value: requestID)
+    self.init(version: .http1_1, status: HTTPResponseStatus(statusCode: answer.status.code), headers: headers)
+  }
+}

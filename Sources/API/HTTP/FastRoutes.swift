@@ -1,0 +1,61 @@
+import Dispatch
+import HTTPTypes
+import Logging
+import NIOHTTP1
+import Tracing
+
+/// The fast routes of a server, and what happens around their handlers: what middlewares do for the router's.
+struct FastRoutes: Sendable {
+  let routes: [FastRoute]
+  let metrics: RequestMetrics?
+  let spans: RequestSpans?
+  let logger: Logger
+
+  /// The route that takes a request, and its parameter. Nil when none does, or the request needs more than is done here.
+  func route(for head: HTTPRequestHead) -> (FastRoute, Substring)? {
+    guard head.version == .http1_1, head.isKeepAlive else { return nil }
+    for route in routes {
+      if let parameter = route.parameter(in: head) { return (route, parameter) }
+    }
+    return nil
+  }
+
+  /// - Parameter reply: gets the answer and the request's id, once, on any thread.
+  func answer(
+    _ request: WholeRequest, _ route: FastRoute, _ parameter: Substring,
+    reply: @escaping @Sendable (Answer, String) -> Void
+  ) {
+    let headers = request.head.headers
+    let id = RequestID.ofRequest(with: headers.first(name: HTTPField.Name.xRequestID.rawName))
+    let start = metrics == nil ? 0 : DispatchTime.now().uptimeNanoseconds
+    let span = spans?.start(route.method) { headers.first(name: $0) }
+    let finish: FastRoute.Reply = { result in
+      let answer: Answer
+      switch result {
+      case .success(let success): answer = success
+      case .failure(let error):
+        var logger = logger
+        logger[metadataKey: "hb.request.id"] = .string(id)
+        answer = Self.inContext(of: span) {
+          Problem(error, of: route.method, path: request.head.uri, logger: logger).answer
+        }
+      }
+      metrics?.record(route.method, route.path, answer.status, since: start)
+      if let span { RequestSpans.end(span, route.method, route.path, answer.status) }
+      reply(answer, id)
+    }
+    do {
+      let whole = FastRoute.Request(headers: headers, parameter: parameter, body: request.body ?? .init())
+      try Self.inContext(of: span) { try route.handle(whole, finish) }
+    } catch {
+      finish(.failure(error))
+    }
+  }
+
+  private static func inContext<Result>(
+    of span: (any Tracing.Span)?, _ body: () throws -> Result
+  ) rethrows -> Result {
+    guard let span else { return try body() }
+    return try InstrumentationContext.$current.withValue(span.context, operation: body)
+  }
+}

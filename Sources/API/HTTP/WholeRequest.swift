@@ -1,0 +1,10 @@
+import NIOCore
+import NIOHTTP1
+
+/// A request that has arrived to its end.
+struct WholeRequest {
+  var head: HTTPRequestHead
+  /// Nil when it has none.
+  var body: ByteBuffer?
+  var trailers: HTTPHeaders?
+}
