@@ -32,7 +32,8 @@ import Testing
         returning *
     ), new_holds as (
         insert into holds (product_id, id, quantity, status, expires_at, customer_id)
-        select 1, id, 1, case when n > 100 then 'ordered' else 'active' end, now() + interval '1 hour', 'customer ' || n
+        select 1, id, 1, case when n > 200 then 'ordered' else 'active' end,
+               now() + case when n between 101 and 200 then -1 else 1 end * interval '1 hour', 'customer ' || n
         from new
     ), new_keys as (
         insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
@@ -42,7 +43,8 @@ import Testing
         select 'event ' || n, 1, id, 'failed', 'ignored', 'pending_payment', now() from new where n > 200
     )
     insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
-    select 1, id, 1, 100, 'USD', now() + interval '1 hour', now() from new where n > 100;
+    select 1, id, 1, 100, 'USD', now() + case when n <= 300 then -1 else 1 end * interval '1 hour', now()
+    from new where n > 200;
     """
   }
 
@@ -52,11 +54,15 @@ import Testing
     ("reserve_holds with keys", "reserve_holds(1, new_ids, ones, 1000000, keys, customers, positions)", ""),
     ("place_orders", "place_orders(1, ids, null, 1000000)", "n <= 100"),
     ("place_orders with keys", "place_orders(1, ids, new_keys, 1000000)", "n <= 100"),
-    ("apply_payment_events", "apply_payment_events(1, new_keys, ids, successes, nulls, null_texts)", "n > 100"),
+    ("apply_payment_events", "apply_payment_events(1, new_keys, ids, successes, nulls, null_texts)", "n > 200"),
     ("apply_payment_events again", "apply_payment_events(1, events, ids, failures, nulls, null_texts)", "n > 200"),
     ("read_holds", "read_holds(1, ids)", ""),
-    ("read_orders", "read_orders(1, ids)", "n > 100"),
+    ("read_orders", "read_orders(1, ids)", "n > 200"),
     ("release_holds", "release_holds(1, ids)", "n <= 100"),
+    ("expire_holds", "expire_holds(1, 100)", ""),
+    ("expire_orders", "expire_orders(1, 100)", ""),
+    ("remove_old", "remove_old(1, 100, 3600000000, 3600000000, 3600000000)", ""),
+    ("read_products", "read_products(array[1])", ""),
   ]
 
   /// Calls a function and notes how many rows it read, in tables and through indexes.

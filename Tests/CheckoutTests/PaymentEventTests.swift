@@ -1,7 +1,8 @@
-import Checkout
 import Postgres
 import TestSupport
 import Testing
+
+@testable import Checkout
 
 @Suite struct PaymentEventTests {
   @Test func aSuccessPaysAndAFailureCancels() async throws {
@@ -171,6 +172,55 @@ import Testing
           return try await outcome
         }
         #expect(outcome == .settled(.applied, orderStatus: .paid, isReplay: false))
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// An event finds no order, and waits for another one's lock. Meanwhile its order is placed, and another server takes a
+  /// failure of it. The event must see that order as missing and lock it, not take it as it stood before the failure:
+  ///
+  ///     event:   locks the orders it finds, waits for the first
+  ///     buyer:   places the second order
+  ///     failure: locks the second order, cancels it, gives its units back
+  ///     event:   finds the second order, still pending, waits for its row, pays it
+  ///     failure: commits
+  @Test func anOrderPlacedWhileAnEventWaitsForAnotherIsLockedToo() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let first = try await checkout.order(1, of: product)
+        let hold = try await checkout.hold(1, of: product)
+        func events(_ keys: String, _ ids: [ReservationID], _ status: String) -> String {
+          let ids = ids.map { "'\($0.uuid)'::uuid" }.joined(separator: ", ")
+          return """
+            select apply_payment_events(
+              \(product.id), '{\(keys)}', array[\(ids)], array_fill('\(status)'::text, array[cardinality(array[\(ids)])]),
+              array_fill(null::bigint, array[cardinality(array[\(ids)])]),
+              array_fill(null::text, array[cardinality(array[\(ids)])]))
+            """
+        }
+        let success = events("a,b", [first.id, hold.id], "success")
+        let failure = events("c", [hold.id], "failed")
+        try await pool.holding("select from orders for update") { unlock in
+          async let event: Void = pool.run(success)
+          try await pool.untilBlocked(1)
+          _ = try await checkout.order(hold)
+          try await pool.holding(failure) { commit in
+            try await unlock()
+            try await until("the event waits for the failure") {
+              try await pool.integer(
+                """
+                select count(*) from pg_stat_activity a
+                join pg_stat_activity b on b.pid = any (pg_blocking_pids(a.pid))
+                where b.query like '%''failed''%' and a.query like '%''success''%'
+                """) == 1
+            }
+            try await commit()
+          }
+          try await event
+        }
+        #expect(try await pool.integer("select count(*) from payment_events where verdict = 'reacquired'") == 1)
         try await checkout.expectCleanAudit()
       }
     }

@@ -11,6 +11,7 @@ security definer set search_path = public, pg_temp
 set enable_seqscan = off
 as $$
 declare
+    v_locked  uuid[];
     v_missing uuid[];
     v_units   bigint;
     v_event   payment_events;
@@ -21,24 +22,22 @@ begin
     perform pg_advisory_xact_lock(key_hash)
     from (select distinct hashtextextended(k, 0) as key_hash from unnest(p_keys) as k order by 1) as sorted;
 
-    perform from (
-        select o.id
-        from unnest(p_order_ids) as asked (id)
+    v_locked := array(
+        select locked.id
+        from (
+            select o.id
+            from unnest(p_order_ids) as asked (id)
+            cross join lateral (
+                select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o
+            order by o.payment_due_at, o.id) sorted
         cross join lateral (
-            select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o
-        order by o.payment_due_at, o.id) sorted
-    cross join lateral (
-        select from orders o where o.product_id = p_product_id and o.id = sorted.id for update) locked;
+            select o.id from orders o where o.product_id = p_product_id and o.id = sorted.id for update) locked);
 
     -- An order may be placed at this very moment, by a transaction that looks for parked events before this one has
     -- parked its own. Both lock the hold's row first, so one of them sees what the other did.
-    v_missing := array(
-        select id from unnest(p_order_ids) as id
-        except
-        select o.id
-        from unnest(p_order_ids) as asked (id)
-        cross join lateral (
-            select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o);
+    -- Missing is what was not locked: to look for the orders again could find one that was placed since, and that
+    -- nobody has locked.
+    v_missing := array(select id from unnest(p_order_ids) as id except select id from unnest(v_locked) as id);
     if cardinality(v_missing) > 0 then
         perform from (
             select h.id
@@ -65,8 +64,8 @@ begin
         select * from orders o where o.product_id = p_product_id and o.id = e.order_id offset 0) o
     where e.status = 'success' and o.status in ('cancelled', 'expired');
     if v_units > 0 then
-        perform from ordered_stock s where s.product_id = p_product_id for update;  -- comes before the product's row
         select e.units into v_units from expire_holds(p_product_id, v_units) e;
+        perform from ordered_stock s where s.product_id = p_product_id for update;  -- comes before the product's row
         update products p set available_stock = p.available_stock + v_units where p.id = p_product_id and v_units > 0;
     end if;
 

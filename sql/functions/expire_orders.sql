@@ -10,23 +10,23 @@ language plpgsql
 set enable_seqscan = off
 as $$
 declare
-    v_now timestamptz := clock_timestamp();
+    v_now   timestamptz := clock_timestamp();
+    v_order record;
 begin
-    return query
-    with overdue as (
-        select id
-        from orders
-        where product_id = p_product_id and status = 'pending_payment' and payment_due_at <= v_now
-        order by payment_due_at, id
+    expired := 0;
+    units := 0;
+    for v_order in
+        select o.id, o.quantity
+        from orders o
+        where o.product_id = p_product_id and o.status = 'pending_payment' and o.payment_due_at <= v_now
+        order by o.payment_due_at, o.id
         limit p_limit
         for update
-    ), done as (
-        update orders o
-        set status = 'expired'
-        from overdue
-        where o.product_id = p_product_id and o.id = overdue.id
-        returning o.quantity
-    )
-    select count(*)::integer, coalesce(sum(done.quantity), 0)::integer from done;
+    loop
+        update orders o set status = 'expired' where o.product_id = p_product_id and o.id = v_order.id;
+        expired := expired + 1;
+        units := units + v_order.quantity;
+    end loop;
+    return next;
 end
 $$;

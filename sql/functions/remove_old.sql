@@ -7,6 +7,8 @@ create or replace function remove_old(
     p_product_id integer, p_limit integer, p_key_ttl_us bigint, p_hold_retention_us bigint, p_parked_ttl_us bigint)
 returns table (removed integer, next_at timestamptz)
 language plpgsql
+-- Plans are made while tables are small, and kept.
+set enable_seqscan = off
 as $$
 declare
     c_soonest constant interval := interval '1 second';
@@ -15,38 +17,51 @@ declare
     v_key_ttl interval := p_key_ttl_us * interval '1 microsecond';
     v_hold_retention interval := greatest(p_hold_retention_us, p_key_ttl_us) * interval '1 microsecond';
     v_parked_ttl interval := p_parked_ttl_us * interval '1 microsecond';
-    v_keys   integer;
-    v_holds  integer;
-    v_events integer;
+    v_keys   integer := 0;
+    v_holds  integer := 0;
+    v_events integer := 0;
+    v_old    record;
 begin
-    delete from idempotency_keys k
-    where k.product_id = p_product_id and k.key = any (array(
-        select old.key from idempotency_keys old
+    for v_old in
+        select old.key
+        from idempotency_keys old
         where old.product_id = p_product_id and old.created_at <= v_now - v_key_ttl
         order by old.created_at
         limit p_limit
-        for update skip locked));
-    get diagnostics v_keys = row_count;
+        for update skip locked
+    loop
+        delete from idempotency_keys k where k.product_id = p_product_id and k.key = v_old.key;
+        v_keys := v_keys + 1;
+    end loop;
 
-    delete from holds h
-    where h.product_id = p_product_id and h.id = any (array(
-        select old.id from holds old
+    for v_old in
+        select old.id
+        from holds old
         where old.product_id = p_product_id and old.status in ('released', 'expired')
           and old.expires_at <= v_now - v_hold_retention
           and not exists (
-              select from idempotency_keys k where k.product_id = p_product_id and k.reservation_id = old.id)
+              select from idempotency_keys k
+              where k.product_id = p_product_id and k.reservation_id = old.id
+              offset 0)
         order by old.expires_at
         limit p_limit
-        for update skip locked));
-    get diagnostics v_holds = row_count;
+        for update skip locked
+    loop
+        delete from holds h where h.product_id = p_product_id and h.id = v_old.id;
+        v_holds := v_holds + 1;
+    end loop;
 
-    delete from payment_events e
-    where e.product_id = p_product_id and e.idempotency_key = any (array(
-        select old.idempotency_key from payment_events old
+    for v_old in
+        select old.idempotency_key
+        from payment_events old
         where old.product_id = p_product_id and old.verdict = 'parked' and old.received_at <= v_now - v_parked_ttl
         limit p_limit
-        for update skip locked));
-    get diagnostics v_events = row_count;
+        for update skip locked
+    loop
+        delete from payment_events e
+        where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id;
+        v_events := v_events + 1;
+    end loop;
 
     removed := v_keys + v_holds + v_events;
     if p_limit in (v_keys, v_holds, v_events) then
