@@ -200,6 +200,45 @@ import Testing
     #expect(before() == 2)
   }
 
+  @Test func stopsReadingWhileAnswersAreNotTaken() throws {
+    final class Reads: ChannelOutboundHandler, Sendable {
+      typealias OutboundIn = HTTPServerResponsePart
+      let count = Mutex(0)
+      func read(context: ChannelHandlerContext) { count.withLock { $0 += 1 } }
+    }
+    let connection = try Connection()
+    let reads = Reads()
+    try connection.channel.pipeline.syncOperations.addHandler(reads, position: .first)
+    connection.channel.isWritable = false
+    connection.channel.read()
+    #expect(reads.count.withLock { $0 } == 0)
+    connection.channel.isWritable = true
+    connection.channel.pipeline.fireChannelWritabilityChanged()
+    #expect(reads.count.withLock { $0 } == 1)
+  }
+
+  @Test func nothingHeldBackIsCarriedOutOnceTheConnectionIsGone() throws {
+    let connection = try Connection()
+    try connection.send(.POST, "/fast")
+    try connection.send(.POST, "/fast")
+    _ = try connection.channel.finish(acceptAlreadyClosed: true)
+    connection.asked.answer("a")
+    connection.channel.embeddedEventLoop.run()
+    #expect(connection.asked.count == 0)
+  }
+
+  /// White space around a value is no part of it, and several fields of a name are one (RFC 9110, sections 5.2 and 5.5).
+  @Test func headersAreReadAsTheyAreMeant() throws {
+    let connection = try Connection()
+    try connection.send(
+      .POST, "/fast", headers: ["x-request-id": "\ta \t", "Idempotency-Key": "b ", "idempotency-key": "c"])
+    let request = try #require(connection.asked.last)
+    #expect(request[.xRequestID] == "a")
+    #expect(throws: Problem.self) { try request.idempotencyKey }
+    #expect(request.headers.value(ofLowercased: "idempotency-key") == "b, c")
+    #expect(request[.location] == nil)
+  }
+
   @Test func dateIsInTheFormOfHTTP() {
     #expect(DateHeader.format(784_111_777) == "Sun, 06 Nov 1994 08:49:37 GMT")
   }

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
+import Synchronization
 import Testing
 
 @testable import API
@@ -210,5 +211,34 @@ import Testing
     connection = try Connection()
     try connection.read(Self.head(.POST, ["Expect": "x"]))
     #expect(try connection.written() == [417])
+  }
+
+  /// Behind it the decoder takes in nothing, so that what is read would pile up.
+  @Test func nothingIsReadBehindARequestForAnotherProtocol() throws {
+    final class Reads: ChannelOutboundHandler, Sendable {
+      typealias OutboundIn = HTTPServerResponsePart
+      let count = Mutex(0)
+      func read(context: ChannelHandlerContext) { count.withLock { $0 += 1 } }
+    }
+    let connection = try Connection()
+    let reads = Reads()
+    try connection.channel.pipeline.syncOperations.addHandler(reads, position: .first)
+    try connection.read(Self.head(.GET, ["Upgrade": "x"]))
+    connection.channel.read()
+    #expect(reads.count.withLock { $0 } == 1)
+    try connection.read(.end(nil))
+    connection.channel.read()
+    #expect(reads.count.withLock { $0 } == 1)
+  }
+
+  /// Those behind know one way of saying that a connection ends.
+  @Test(arguments: [(HTTPVersion.http1_0, "x"), (.http1_1, "Close"), (.http1_1, "close, TE")])
+  func connectionThatIsNotKeptIsToBeClosed(version: HTTPVersion, connection value: String) throws {
+    let headers: HTTPHeaders = ["Connection": value]
+    let connection = try Connection()
+    try connection.read(
+      .head(HTTPRequestHead(version: version, method: .GET, uri: "/", headers: headers)), .end(nil))
+    let request = try #require(try connection.channel.readInbound(as: WholeRequest.self))
+    #expect(request.head.headers["Connection"] == ["close"])
   }
 }

@@ -17,7 +17,7 @@ import Tracing
 ///   passing ──────────────────────────────────▶ free
 ///      │ whatever comes meanwhile is passed on: those behind keep the order, and know the fast routes too
 /// ```
-/// A client that sends many requests without waiting for answers is read from again when the first were answered.
+/// A client that sends many requests without waiting for answers is read from again when the first were answered, and taken.
 final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = WholeRequest
   typealias InboundOut = HTTPServerRequestPart
@@ -52,8 +52,26 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
     if isAnswering { heldBack.append(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
   }
 
+  /// A client that sends on without taking answers waits: what it has not taken is bounded by what it was read.
   func read(context: ChannelHandlerContext) {
-    if heldBack.isEmpty { context.read() } else { isReadHeldBack = true }
+    if heldBack.isEmpty && context.channel.isWritable { context.read() } else { isReadHeldBack = true }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    readOn(context)
+    context.fireChannelWritabilityChanged()
+  }
+
+  /// Nobody is left for whom to carry out what was held back.
+  func channelInactive(context: ChannelHandlerContext) {
+    heldBack = []
+    context.fireChannelInactive()
+  }
+
+  private func readOn(_ context: ChannelHandlerContext) {
+    guard isReadHeldBack, heldBack.isEmpty, context.channel.isWritable else { return }
+    isReadHeldBack = false
+    context.read()
   }
 
   private func take(_ request: WholeRequest, _ context: ChannelHandlerContext) {
@@ -90,16 +108,13 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
     context.write(wrapOutboundOut(.body(.byteBuffer(answer.body))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     isAnswering = false
-    while !isAnswering, let next = heldBack.popFirst() {
+    while !isAnswering, context.channel.isActive, let next = heldBack.popFirst() {
       switch next {
       case .request(let request): take(request, context)
       case .event(let event): context.fireUserInboundEventTriggered(event)
       }
     }
-    if isReadHeldBack, heldBack.isEmpty {
-      isReadHeldBack = false
-      context.read()
-    }
+    readOn(context)
   }
 }
 

@@ -15,8 +15,7 @@ struct FastRoute: Sendable {
     let parameter: Substring
     let body: ByteBuffer
 
-    /// The value of a header; of several, the first. Nil when there is none.
-    subscript(name: HTTPField.Name) -> String? { headers.first(name: name.rawName) }
+    subscript(name: HTTPField.Name) -> String? { headers[name] }
   }
 
   /// Called once, on any thread.

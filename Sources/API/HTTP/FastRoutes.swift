@@ -26,9 +26,9 @@ struct FastRoutes: Sendable {
     reply: @escaping @Sendable (Answer, String) -> Void
   ) {
     let headers = request.head.headers
-    let id = RequestID.ofRequest(with: headers.first(name: HTTPField.Name.xRequestID.rawName))
+    let id = RequestID.ofRequest(with: headers[.xRequestID])
     let start = metrics == nil ? 0 : DispatchTime.now().uptimeNanoseconds
-    let span = spans?.start(route.method) { headers.first(name: $0) }
+    let span = spans?.start(route.method) { headers.value(ofLowercased: $0) }
     let finish: FastRoute.Reply = { result in
       let answer: Answer
       switch result {

@@ -55,6 +55,8 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private var unanswered = 0
   /// A refusal that waits for the answers to earlier requests.
   private var refusal: (answer: Answer, requestID: String)?
+  /// The decoder takes in nothing behind the request that is arriving, or has arrived.
+  private var isLastRequest = false
   /// The server is shutting down, which those behind are told when the request that is arriving has passed.
   private var isQuiescing = false
   /// When the connection was made, or the last answer written after which none was outstanding.
@@ -141,7 +143,8 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     if let length = fields.contentLength, length > limits.maximumBodyBytes {
       return refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
     }
-    if let expectation = fields.expectation {
+    // Of an older protocol it means nothing (RFC 9110, section 10.1.1).
+    if fields.hasExpectation, head.version != .http1_0, let expectation = head.headers[.expect] {
       guard expectation.lowercased() == "100-continue" else { return refuse(.expectationFailed, head, context) }
       // It would have to wait for the answers before it; the client goes on without it after a moment.
       if unanswered == 0 {
@@ -151,10 +154,21 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     }
     var head = head
     // The decoder stops after a request that asks for another protocol, which none here speaks.
-    if fields.asksForUpgrade || head.method == .CONNECT {
+    isLastRequest = fields.asksForUpgrade || head.method == .CONNECT
+    if isLastRequest || !head.isKeepAlive {
+      // In the one way that those behind know.
       head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: "close")
     }
     input = .arriving(head: head)
+  }
+
+  /// What the decoder does not take in would pile up in front of it. That the client goes is noticed without reading.
+  func read(context: ChannelHandlerContext) {
+    if !isLastRequest || isArriving { context.read() }
+  }
+
+  private var isArriving: Bool {
+    if case .arriving = input { true } else { false }
   }
 
   private func receive(_ bytes: ByteBuffer, of head: HTTPRequestHead, _ context: ChannelHandlerContext) {
@@ -197,7 +211,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     body = nil
     var answer = problem.answer
     answer.headers.append((.connection, "close"))
-    refusal = (answer, RequestID.ofRequest(with: head?.headers.first(name: HTTPField.Name.xRequestID.rawName)))
+    refusal = (answer, RequestID.ofRequest(with: head?.headers[.xRequestID]))
     if unanswered == 0 { writeRefusal(context) }
   }
 
@@ -278,14 +292,14 @@ extension RequestGate: Sendable {}
 private struct FramingFields {
   var hostCount = 0
   var contentLength: Int?
-  var expectation: String?
+  var hasExpectation = false
   var asksForUpgrade = false
 
   init(_ headers: HTTPHeaders) {
     for (name, value) in headers {
       switch name.utf8.count {
       case 4 where name.lowercased() == "host": hostCount += 1
-      case 6 where name.lowercased() == "expect": expectation = expectation.map { $0 + ", " + value } ?? value
+      case 6 where name.lowercased() == "expect": hasExpectation = true
       case 7 where name.lowercased() == "upgrade": asksForUpgrade = true
       case 14 where name.lowercased() == "content-length": contentLength = Int(value)
       default: break

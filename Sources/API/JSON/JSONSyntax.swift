@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// Finds the members of a text that has to be one JSON object (RFC 8259) in UTF-8 (RFC 3629), without surrogates that
 /// lack their other half, without a member that occurs twice, and not nested too deeply. One pass over the bytes.
 ///
@@ -209,10 +207,35 @@ struct JSONSyntax {
     guard string.contains(UInt8(ascii: "\\")) else {
       return String(decoding: string.dropFirst().dropLast(), as: UTF8.self)
     }
-    guard let text = try? JSONDecoder().decode(String.self, from: Data(string)) else {
-      preconditionFailure("a string that was checked")
+    var units: [UInt16] = []
+    var bytes: [UInt8] = []
+    var rest = string.dropFirst().dropLast()
+    func flush() {
+      bytes += String(decoding: units, as: UTF16.self).utf8
+      units = []
     }
-    return text
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "\\"), let escape = rest.popFirst() else {
+        flush()
+        bytes.append(byte)
+        continue
+      }
+      switch escape {
+      case UInt8(ascii: "u"):
+        // Kept until what follows, which may be the other half of a pair.
+        units.append(rest.prefix(4).reduce(0) { $0 << 4 | UInt16(Character(Unicode.Scalar($1)).hexDigitValue ?? 0) })
+        rest = rest.dropFirst(4)
+        continue
+      case UInt8(ascii: "b"): flush(); bytes.append(0x08)
+      case UInt8(ascii: "f"): flush(); bytes.append(0x0C)
+      case UInt8(ascii: "n"): flush(); bytes.append(0x0A)
+      case UInt8(ascii: "r"): flush(); bytes.append(0x0D)
+      case UInt8(ascii: "t"): flush(); bytes.append(0x09)
+      default: flush(); bytes.append(escape)
+      }
+    }
+    flush()
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   // MARK: Bytes

@@ -6,7 +6,7 @@ import Tracing
 struct RequestSpans: Sendable {
   let tracer: any Tracer
 
-  /// - Parameter header: the value of a header of the request.
+  /// - Parameter header: the value of a header of the request, by its name in lower case.
   func start(_ method: HTTPRequest.Method, header: @escaping @Sendable (String) -> String?) -> any Tracing.Span {
     var parent = InstrumentationContext.topLevel
     tracer.extract(header, into: &parent, using: HeaderExtractor())
