@@ -28,7 +28,7 @@ struct FastRoutes: Sendable {
     let headers = request.head.headers
     let id = RequestID.ofRequest(with: headers[.xRequestID])
     let start = metrics == nil ? 0 : DispatchTime.now().uptimeNanoseconds
-    let span = spans?.start(route.method) { headers.value(ofLowercased: $0) }
+    let span = spans?.startIfWanted(route.method) { headers.value(ofLowercased: $0) }
     let finish: FastRoute.Reply = { result in
       let answer: Answer
       switch result {

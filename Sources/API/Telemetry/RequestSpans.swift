@@ -13,6 +13,15 @@ struct RequestSpans: Sendable {
     return tracer.startAnySpan(method.rawValue, context: parent, ofKind: .server)
   }
 
+  /// As `start`, but nil when the trace begins here and is not recorded: then nobody will ever look for it, and most
+  /// requests of a crowd are such.
+  func startIfWanted(
+    _ method: HTTPRequest.Method, header: @escaping @Sendable (String) -> String?
+  ) -> (any Tracing.Span)? {
+    let span = start(method, header: header)
+    return span.isRecording || header("traceparent") != nil ? span : nil
+  }
+
   /// - Parameter route: its path's template; nil when no route took the request.
   static func end(
     _ span: any Tracing.Span, _ method: HTTPRequest.Method, _ route: String?, _ status: HTTPResponse.Status
