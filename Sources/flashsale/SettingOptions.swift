@@ -62,7 +62,7 @@ struct ServerOptions: ParsableArguments {
     name: .customLong("otel-exporter-otlp-endpoint"),
     help: "OpenTelemetry collector to send spans to, such as http://localhost:4318.")
   var otelExporterOTLPEndpoint: String?
-  @Option(help: "Part of the traces to record, 0 to 1.")
+  @Option(help: "Part of the traces that begin here which is recorded, 0 to 1.")
   var traceSampleRatio: String?
 
   var settings: Settings {

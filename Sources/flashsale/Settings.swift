@@ -164,7 +164,8 @@ struct Settings {
 
   /// Where to send spans, and of which part of the traces; nil to send none.
   func tracing() throws -> (endpoint: String, sampleRatio: Double)? {
-    let ratio = try fraction("TRACE_SAMPLE_RATIO", default: 1)
+    // Recording all of them would cost a tenth of the rate, and a sale has thousands of a kind.
+    let ratio = try fraction("TRACE_SAMPLE_RATIO", default: 0.01)
     guard let endpoint = string("OTEL_EXPORTER_OTLP_ENDPOINT") else { return nil }
     guard let url = URL(string: endpoint), ["http", "https"].contains(url.scheme), url.host?.isEmpty == false,
       url.query == nil, url.fragment == nil

@@ -75,7 +75,9 @@ extension FlashSaleTests {
     @Test func nothingIsCountedTwiceOrLeftOutInACrowd() async throws {
       try await SpanCollector.withCollector { collector in
         try await TestDatabases.withDatabase { url in
-          try await withServers(1, on: url, settings: ["OTEL_EXPORTER_OTLP_ENDPOINT": collector.url]) { servers in
+          try await withServers(
+            1, on: url, settings: ["OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1"]
+          ) { servers in
             let (buyers, stock) = (300, 200)
             let product = try await servers[0].api.createProduct(stock: stock)
             try await withThrowingDiscardingTaskGroup { group in
@@ -127,7 +129,9 @@ extension FlashSaleTests {
     @Test func everyMetricIsDocumentedAndEveryDocumentedOneExists() async throws {
       try await SpanCollector.withCollector { collector in
         try await TestDatabases.withDatabase { url in
-          try await withServers(1, on: url, settings: ["OTEL_EXPORTER_OTLP_ENDPOINT": collector.url]) { servers in
+          try await withServers(
+            1, on: url, settings: ["OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1"]
+          ) { servers in
             _ = try await Self.use(servers[0].api)
             let metrics = try await Self.metrics(servers[0])
             let documented = try Self.documentedNames()
@@ -219,6 +223,7 @@ extension FlashSaleTests {
         try await TestDatabases.withDatabase { url in
           let settings = [
             "LOG_FORMAT": "json", "LOG_LEVEL": "trace", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "TRACE_SAMPLE_RATIO": "1",
           ]
           try await withServers(1, on: url, settings: settings) { servers in
             try await withPool(on: url) { try await $0.run("drop function read_products(integer[])") }
