@@ -49,6 +49,14 @@ import Testing
     #expect(throws: JSONSyntax.Violation.self) { try check(#"{"a":""#.utf8 + bytes) }
   }
 
+  @Test(arguments: [2, 16, 17, 40])
+  func tellsWhichMemberOccursTwice(count: Int) throws {
+    let names = (1..<count).map { #""m\#($0)":1,"# }.joined()
+    let text = "{" + names + #""m1":"#
+    let violation = try #require(throws: JSONSyntax.Violation.self) { try check((text + "2}").utf8) }
+    #expect(violation.offset == text.utf8.count)
+  }
+
   @Test func refusesOtherEncodings() throws {
     for encoding in [String.Encoding.utf16, .utf16LittleEndian, .utf32BigEndian] {
       let data = try #require(#"{"a":"b"}"#.data(using: encoding))

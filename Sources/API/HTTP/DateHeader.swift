@@ -1,7 +1,8 @@
 import Glibc
 import Synchronization
 
-/// The value of `Date` (RFC 9110, section 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// The value of `Date` (RFC 9110, section 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`. Hummingbird's cache of it is not
+/// public, and Foundation has no format for it.
 enum DateHeader {
   private static let last = Mutex((second: time_t(-1), text: ""))
 

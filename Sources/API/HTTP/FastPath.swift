@@ -1,9 +1,7 @@
 import DequeModule
 import HTTPTypes
-import Logging
 import NIOCore
 import NIOHTTP1
-import Tracing
 
 /// Answers the requests of fast routes on their connection's event loop, and passes all others on.
 ///
@@ -17,7 +15,7 @@ import Tracing
 ///   passing ──────────────────────────────────▶ free
 ///      │ whatever comes meanwhile is passed on: those behind keep the order, and know the fast routes too
 /// ```
-/// A client that sends many requests without waiting for answers is read from again when the first were answered, and taken.
+/// A client that sends on without waiting for answers, or without taking them, is not read from meanwhile.
 final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = WholeRequest
   typealias InboundOut = HTTPServerRequestPart
@@ -52,7 +50,7 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
     if isAnswering { heldBack.append(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
   }
 
-  /// A client that sends on without taking answers waits: what it has not taken is bounded by what it was read.
+  /// So what a client has sent ahead, and what it has not taken, is bounded by what one read brings.
   func read(context: ChannelHandlerContext) {
     if heldBack.isEmpty && context.channel.isWritable { context.read() } else { isReadHeldBack = true }
   }

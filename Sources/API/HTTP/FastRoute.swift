@@ -29,7 +29,7 @@ struct FastRoute: Sendable {
 
   /// The path up to its parameter.
   private let prefix: String
-  private let oldMethod: HTTPMethod
+  private let http1Method: HTTPMethod
 
   init(
     _ method: HTTPRequest.Method, _ path: String,
@@ -39,14 +39,14 @@ struct FastRoute: Sendable {
     self.path = path
     self.handle = handle
     prefix = path.hasSuffix(Self.parameter) ? String(path.dropLast(Self.parameter.count)) : path
-    oldMethod = HTTPMethod(method)
+    http1Method = HTTPMethod(method)
   }
 
   private static let parameter = "{id}"
 
   /// The parameter, if the address is put the usual way: nothing escaped, and nothing behind the path.
   func parameter(in head: HTTPRequestHead) -> Substring? {
-    guard head.method == oldMethod, head.uri.hasPrefix(prefix) else { return nil }
+    guard head.method == http1Method, head.uri.hasPrefix(prefix) else { return nil }
     let rest = head.uri.dropFirst(prefix.utf8.count)
     guard prefix.utf8.count < path.utf8.count else { return rest.isEmpty ? rest : nil }
     return !rest.isEmpty && rest.utf8.allSatisfy(Self.isPlain) ? rest : nil

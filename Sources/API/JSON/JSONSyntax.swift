@@ -195,11 +195,13 @@ struct JSONSyntax {
   private static let comparedNames = 16
 
   private func checkNames() throws {
-    let isUnique =
+    var seen: Set<String> = []
+    let repeated = members.indices.first { index in
       members.count <= Self.comparedNames
-      ? !members.indices.contains { index in members[..<index].contains { $0.name == members[index].name } }
-      : Set(members.map(\.name)).count == members.count
-    guard isUnique else { throw Violation(reason: "a member occurs twice", offset: 0) }
+        ? members[..<index].contains { $0.name == members[index].name }
+        : !seen.insert(members[index].name).inserted
+    }
+    if let repeated { throw Violation(reason: "a member occurs twice", offset: members[repeated].value.lowerBound) }
   }
 
   /// - Parameter string: what was found to be a JSON string, quotes included.
