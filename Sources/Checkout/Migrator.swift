@@ -2,9 +2,10 @@ import Postgres
 
 /// Brings a database's schema up to what this program needs.
 ///
-/// Migrations run once each, in the order of their names, each in a transaction of its own. Functions are replaced
-/// whenever their text changed. Any number of migrators may run at once: each transaction first takes one advisory lock
-/// and then looks at what is left to do.
+/// Migrations run once each, in the order of their names. Functions are replaced whenever their text changed. All of it is
+/// one transaction, so that a server meets the old schema or the new one, and a function always the others that it calls.
+/// Any number of migrators may run at once: the transaction first takes one advisory lock and then looks at what is left
+/// to do.
 ///
 /// What it makes belongs to the role that it connects as. Servers need no more than a role of their own that `ServerRole`
 /// gave access to; it keeps that access when functions are replaced.
@@ -30,8 +31,7 @@ public struct Migrator: Sendable {
   /// - Throws: `MigrationError` when the database is newer than this program or a migration was edited, `PostgresError`.
   public func migrate(serverRole: ServerRole? = nil) async throws -> [String] {
     try await closing {
-      var applied: [String] = []
-      while let file = try await database.withConnection(applyNext) { applied.append(file) }
+      let applied = try await database.withConnection(applyMissing)
       if let serverRole {
         try await database.withConnection { connection in
           try await begin(on: connection)
@@ -78,9 +78,9 @@ public struct Migrator: Sendable {
     if let name = status.editedMigrations.first { throw MigrationError.migrationWasEdited(migration: name) }
   }
 
-  /// Applies the first thing that is missing, or returns nil when nothing is. An error leaves the transaction open, and
-  /// the pool then drops the connection, which rolls it back.
-  private func applyNext(_ connection: Connection) async throws -> String? {
+  /// Applies what is missing, and returns its names. An error leaves the transaction open, and the pool then drops the
+  /// connection, which rolls it back.
+  private func applyMissing(_ connection: Connection) async throws -> [String] {
     try await begin(on: connection)
     try await connection.executeScript(
       """
@@ -95,25 +95,25 @@ public struct Migrator: Sendable {
       """)
     let status = try await SchemaStatus.read(on: connection)
     try Self.refuseUnlessOurs(status)
-    let next =
-      SQLFile.migrations.first { status.pendingMigrations.contains($0.key.name) }
-      ?? SQLFile.functions.first { status.outdatedFunctions.contains($0.key.name) }
-    if let next {
-      if next.key.kind == .function {
-        let roles = try await ServerRole.all(on: connection)
-        // Functions may call others that come later in the alphabet. Dropped first, since a replacement may not return
-        // something else; nothing depends on it, and nobody sees it missing.
-        try await connection.executeScript(
-          "set local check_function_bodies = off; drop function if exists \(next.key.name)")
-        try await connection.executeScript(next.text)
-        try await ServerRole.restrictFunctions(to: roles, on: connection)
-      } else {
-        try await connection.executeScript(next.text)
+    let files =
+      SQLFile.migrations.filter { status.pendingMigrations.contains($0.key.name) }
+      + SQLFile.functions.filter { status.outdatedFunctions.contains($0.key.name) }
+    if !files.isEmpty {
+      let roles = try await ServerRole.all(on: connection)
+      // Functions may call others that come later in the alphabet.
+      try await connection.executeScript("set local check_function_bodies = off")
+      for file in files {
+        // Dropped first, since a replacement may not return something else; nothing depends on it.
+        if file.key.kind == .function {
+          try await connection.executeScript("drop function if exists \(file.key.name)")
+        }
+        try await connection.executeScript(file.text)
+        _ = try await connection.execute(RecordFile(file: file))
       }
-      _ = try await connection.execute(RecordFile(file: next))
+      try await ServerRole.restrictFunctions(to: roles, on: connection)
     }
     try await connection.executeScript("commit")
-    return next?.key.name
+    return files.map(\.key.name)
   }
 
   private struct RecordFile: PreparedStatement {

@@ -12,6 +12,7 @@ import Testing
       "stock_is_in_range"
     ),
     ("update holds set status = 'ordered' where status = 'active'", "ordered_holds_have_their_order"),
+    ("delete from holds where status = 'ordered'", "ordered_holds_have_their_order"),
     (
       "update orders set status = 'paid', paid_at = now() where status = 'pending_payment'",
       "paid_orders_have_one_payment"

@@ -42,20 +42,6 @@ import Testing
   }
 }
 
-/// SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014): the same numbers for the
-/// same seed, everywhere.
-private struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
-
 private struct Interleaving {
   private var random: SeededGenerator
   private let seed: UInt64
@@ -87,13 +73,15 @@ private struct Interleaving {
 
   private mutating func step() async throws {
     let hold = ids.indices.randomElement(using: &random)
-    switch Int.random(in: 0..<12, using: &random) {
+    switch Int.random(in: 0..<15, using: &random) {
     case 0...2: try await reserve()
     case 3: if let hold { try await release(hold) }
     case 4...5: if let hold { try await place(hold) }
     case 6...8: if let hold { try await pay(hold) }
     case 9: if let hold { try await lapse(hold) }
     case 10: if let hold { try await makeOverdue(hold) }
+    case 11: if let hold { try await placeBatch(of: model.holds[hold].product) }
+    case 12...13: if let hold { try await payBatch(of: model.holds[hold].product) }
     default: try await expire()
     }
   }
@@ -145,6 +133,67 @@ private struct Interleaving {
       case .settled(let verdict, let orderStatus, let isReplay): .settled(verdict, orderStatus, isReplay: isReplay)
       }
     try expect(found == expected, "\(found), not \(expected)")
+  }
+
+  /// Several requests in one batch, also for the same hold: each has the effect that it would have by itself.
+  private mutating func placeBatch(of product: Int) async throws {
+    let indices = someHolds(of: product)
+    history.append("order together \(indices)")
+    let before = indices.map { model.place($0) }
+    let expected = zip(indices, before).map { index, status in
+      let word = status == .active ? "placed" : status == .ordered ? "already_ordered" : status.rawValue
+      return [word, model.orders[index]?.status.rawValue].compactMap(\.self).joined(separator: " ")
+    }
+    try await expect(
+      expected, fromRows: "concat_ws(' ', a.outcome, a.status)",
+      of: "place_orders(\(products[product].id), \(sqlIDs(indices)), null, 900000000)")
+  }
+
+  /// Several events in one batch, also for the same order: they take effect one after the other.
+  private mutating func payBatch(of product: Int) async throws {
+    let indices = someHolds(of: product)
+    let keys = (0..<12).shuffled(using: &random).prefix(indices.count).map { "\(seed)-\($0)" }
+    let statuses = indices.map { _ in Bool.random(using: &random) ? PaymentEvent.Status.success : .failed }
+    let amounts = indices.map { index -> Int64? in
+      let right = Int64(model.holds[index].quantity) * Model.price
+      return [nil, nil, right, right + 1].randomElement(using: &random)!
+    }
+    history.append("together \(indices) \(statuses) amounts \(amounts) keys \(keys)")
+    let expected = indices.enumerated().map { place, index in
+      switch model.pay(index, statuses[place], amount: amounts[place], key: keys[place]) {
+      case .keyReused: "key_reused"
+      case .settled(let verdict, let orderStatus, let isReplay):
+        [isReplay ? "replayed" : "recorded", verdict.rawValue, orderStatus?.rawValue].compactMap(\.self)
+          .joined(separator: " ")
+      }
+    }
+    try await expect(
+      expected, fromRows: "concat_ws(' ', a.outcome, a.verdict, a.order_status)",
+      of: """
+        apply_payment_events(
+          \(products[product].id), \(sqlTexts(keys)), \(sqlIDs(indices)), \(sqlTexts(statuses.map(\.rawValue))),
+          array[\(amounts.map { $0.map(String.init) ?? "null" }.joined(separator: ", "))]::bigint[],
+          array_fill(null::text, array[\(indices.count)]))
+        """)
+  }
+
+  /// From one to five, of few different ones.
+  private mutating func someHolds(of product: Int) -> [Int] {
+    let few = ids.indices.filter { model.holds[$0].product == product }.shuffled(using: &random).prefix(3)
+    return (0..<Int.random(in: 1...5, using: &random)).map { _ in few.randomElement(using: &random)! }
+  }
+
+  private func sqlIDs(_ indices: [Int]) -> String { sqlTexts(indices.map { "\(ids[$0].uuid)" }) + "::uuid[]" }
+
+  private func sqlTexts(_ texts: [String]) -> String {
+    "array[" + texts.map { "'\($0)'" }.joined(separator: ", ") + "]"
+  }
+
+  /// A batch goes straight to the function: requests that are made at once come in any order.
+  private func expect(_ expected: [String], fromRows row: String, of function: String) async throws {
+    let isAsExpected = try await pool.integer(
+      "(select array_agg(\(row)) = \(sqlTexts(expected)) from \(function) a)::integer")
+    try expect(isAsExpected == 1, "not \(expected)")
   }
 
   /// The hold's time is up. No worker is told, so that what is lapsed is met by whatever comes next.

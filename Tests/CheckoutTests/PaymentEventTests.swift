@@ -158,6 +158,27 @@ import Testing
     }
   }
 
+  /// Events that came in one batch wait for their order in the order in which they came, whatever their keys are.
+  @Test func parkedEventsAreAppliedInTheOrderOfTheirBatch() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(1, of: product)
+        try await pool.run(
+          """
+          select apply_payment_events(
+            \(product.id), '{b,a}', array_fill('\(hold.id.uuid)'::uuid, array[2]), '{success,failed}', '{null,null}',
+            '{null,null}')
+          """)
+        #expect(try await checkout.order(hold).status == .paid)
+        #expect(try await checkout.pay(hold.id, key: "b") == .settled(.applied, orderStatus: .paid, isReplay: true))
+        #expect(
+          try await checkout.pay(hold.id, .failed, key: "a") == .settled(.ignored, orderStatus: .paid, isReplay: true))
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
   /// The event comes when the order has been placed but not committed, after its transaction looked for parked events.
   @Test func anEventThatMeetsItsOrderBeingPlacedIsNotForgotten() async throws {
     try await TestDatabases.withDatabase { url in

@@ -9,12 +9,18 @@ security definer set search_path = public, pg_temp
 -- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
 -- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
+-- A plan of its own for each call would look cheaper, for most batches are shorter than what is assumed of an array, and
+-- take longer to make than to run.
+set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_locked  uuid[];
-    v_missing uuid[];
-    v_units   bigint;
-    v_event   payment_events;
+    v_new            uuid[] := p_order_ids;  -- the orders of events that are not known
+    v_known          record;
+    v_settled        record;
+    v_outcomes       text[] := array_fill('recorded'::text, array[cardinality(p_keys)]);
+    v_verdicts       text[];
+    v_order_statuses text[];
+    v_now            timestamptz;
 begin
     -- The same key on two servers at once: the second waits here until the first has committed. What is recorded is
     -- read in a later statement; one that locked and read at once would read as of before its wait, find nothing, and
@@ -22,78 +28,47 @@ begin
     perform pg_advisory_xact_lock(key_hash)
     from (select distinct hashtextextended(k, 0) as key_hash from unnest(p_keys) as k order by 1) as sorted;
 
-    v_locked := array(
-        select locked.id
-        from (
-            select o.id
-            from unnest(p_order_ids) as asked (id)
-            cross join lateral (
-                select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o
-            order by o.payment_due_at, o.id) sorted
-        cross join lateral (
-            select o.id from orders o where o.product_id = p_product_id and o.id = sorted.id for update) locked);
+    for v_known in
+        select asked.n, e.verdict, e.order_status,
+               (e.order_id, e.status) = (p_order_ids[asked.n], p_statuses[asked.n])
+               and e.amount is not distinct from p_amounts[asked.n]
+               and e.currency is not distinct from p_currencies[asked.n] as is_same
+        from unnest(p_keys) with ordinality as asked (key, n)
+        cross join lateral (select * from payment_events e where e.idempotency_key = asked.key offset 0) e
+    loop
+        v_new[v_known.n] := null;
+        if v_known.is_same then
+            v_outcomes[v_known.n] := 'replayed';
+            v_verdicts[v_known.n] := v_known.verdict;
+            v_order_statuses[v_known.n] := v_known.order_status;
+        else
+            v_outcomes[v_known.n] := 'key_reused';
+        end if;
+    end loop;
 
-    -- An order may be placed at this very moment, by a transaction that looks for parked events before this one has
-    -- parked its own. Both lock the hold's row first, so one of them sees what the other did.
-    -- Missing is what was not locked: to look for the orders again could find one that was placed since, and that
-    -- nobody has locked.
-    v_missing := array(select id from unnest(p_order_ids) as id except select id from unnest(v_locked) as id);
-    if cardinality(v_missing) > 0 then
-        perform from (
-            select h.id
-            from unnest(v_missing) as asked (id)
-            cross join lateral (
-                select * from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h
-            order by h.expires_at, h.id) sorted
-        cross join lateral (
-            select from holds h where h.product_id = p_product_id and h.id = sorted.id for update) locked;
-        perform from (
-            select o.id
-            from unnest(v_missing) as asked (id)
-            cross join lateral (
-                select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o
-            order by o.payment_due_at, o.id) sorted
-        cross join lateral (
-            select from orders o where o.product_id = p_product_id and o.id = sorted.id for update) locked;
-    end if;
-
-    -- A late success takes its units again. Lapsed holds count as available, so reclaim as many as may be wanted.
-    select sum(o.quantity) into v_units
-    from unnest(p_order_ids, p_statuses) as e (order_id, status)
-    cross join lateral (
-        select * from orders o where o.product_id = p_product_id and o.id = e.order_id offset 0) o
-    where e.status = 'success' and o.status in ('cancelled', 'expired');
-    if v_units > 0 then
-        select e.units into v_units from expire_holds(p_product_id, v_units) e;
-        perform from ordered_stock s where s.product_id = p_product_id for update;  -- comes before the product's row
-        update products p set available_stock = p.available_stock + v_units where p.id = p_product_id and v_units > 0;
+    if 'recorded' = any (v_outcomes) then
+        v_settled := settle_payment_events(p_product_id, v_new, p_statuses, p_amounts, p_currencies);
+        -- Parked events are applied in the order of their arrival, so no two of a batch came at the same moment.
+        v_now := clock_timestamp();
+        insert into payment_events (
+            idempotency_key, product_id, order_id, status, amount, currency, verdict, order_status, received_at)
+        select e.key, p_product_id, e.order_id, e.status, e.amount, e.currency, e.verdict, e.order_status,
+               v_now + e.n * interval '1 microsecond'
+        from unnest(
+            p_keys, p_order_ids, p_statuses, p_amounts, p_currencies,
+            v_outcomes, v_settled.verdicts, v_settled.order_statuses)
+            with ordinality as e (key, order_id, status, amount, currency, outcome, verdict, order_status, n)
+        where e.outcome = 'recorded';
     end if;
 
     for i in 1 .. cardinality(p_keys) loop
-        select * into v_event
-        from payment_events e
-        where e.idempotency_key = p_keys[i];
-
-        if not found then
-            select s.verdict, s.order_status into verdict, order_status
-            from settle_payment_event(p_product_id, p_order_ids[i], p_statuses[i], p_amounts[i], p_currencies[i]) s;
-            insert into payment_events (
-                idempotency_key, product_id, order_id, status, amount, currency, verdict, order_status, received_at)
-            values (
-                p_keys[i], p_product_id, p_order_ids[i], p_statuses[i], p_amounts[i], p_currencies[i],
-                verdict, order_status, clock_timestamp());
-            outcome := 'recorded';
-        elsif (v_event.order_id, v_event.status) = (p_order_ids[i], p_statuses[i])
-            and v_event.amount is not distinct from p_amounts[i]
-            and v_event.currency is not distinct from p_currencies[i]
-        then
-            verdict := v_event.verdict;
-            order_status := v_event.order_status;
-            outcome := 'replayed';
+        outcome := v_outcomes[i];
+        if outcome = 'recorded' then
+            verdict := v_settled.verdicts[i];
+            order_status := v_settled.order_statuses[i];
         else
-            verdict := null;
-            order_status := null;
-            outcome := 'key_reused';
+            verdict := v_verdicts[i];
+            order_status := v_order_statuses[i];
         end if;
         return next;
     end loop;

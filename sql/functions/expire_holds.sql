@@ -7,27 +7,23 @@
 create or replace function expire_holds(p_product_id integer, p_limit bigint)
 returns table (expired integer, units integer)
 language plpgsql
--- Plans are made while tables are small, and kept: one update of many rows could come to read all rows of the product.
+-- Plans are made while tables are small, and kept.
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now  timestamptz := clock_timestamp();
-    v_hold record;
+    v_tids tid[];
 begin
-    expired := 0;
-    units := 0;
-    for v_hold in
-        select h.id, h.quantity
+    select coalesce(array_agg(h.tid), '{}'), coalesce(sum(h.quantity), 0) into v_tids, units
+    from (
+        select h.ctid as tid, h.quantity
         from holds h
         where h.product_id = p_product_id and h.status = 'active' and h.expires_at <= v_now
         order by h.expires_at, h.id
         limit p_limit
-        for update
-    loop
-        update holds h set status = 'expired' where h.product_id = p_product_id and h.id = v_hold.id;
-        expired := expired + 1;
-        units := units + v_hold.quantity;
-    end loop;
+        for update) h;
+    expired := mark_holds(p_product_id, v_tids, 'expired');
     return next;
 end
 $$;

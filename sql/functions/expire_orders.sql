@@ -2,31 +2,27 @@
 -- there were and their units, which the caller adds to available_stock in the same transaction.
 --
 -- A payment may arrive at the same moment: both lock the order's row, and the second one finds it no longer pending. As
--- in expire_holds, the update goes by the keys of what was locked.
+-- in expire_holds, the update goes by where the locked rows are.
 create or replace function expire_orders(p_product_id integer, p_limit bigint)
 returns table (expired integer, units integer)
 language plpgsql
 -- Plans are made while tables are small, and kept.
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_now   timestamptz := clock_timestamp();
-    v_order record;
+    v_now  timestamptz := clock_timestamp();
+    v_tids tid[];
 begin
-    expired := 0;
-    units := 0;
-    for v_order in
-        select o.id, o.quantity
+    select coalesce(array_agg(o.tid), '{}'), coalesce(sum(o.quantity), 0) into v_tids, units
+    from (
+        select o.ctid as tid, o.quantity
         from orders o
         where o.product_id = p_product_id and o.status = 'pending_payment' and o.payment_due_at <= v_now
         order by o.payment_due_at, o.id
         limit p_limit
-        for update
-    loop
-        update orders o set status = 'expired' where o.product_id = p_product_id and o.id = v_order.id;
-        expired := expired + 1;
-        units := units + v_order.quantity;
-    end loop;
+        for update) o;
+    expired := mark_orders(p_product_id, v_tids, 'expired', null);
     return next;
 end
 $$;

@@ -17,16 +17,23 @@ security definer set search_path = public, pg_temp
 -- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
 -- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
+-- A plan of its own for each call would look cheaper, for most batches are shorter than what is assumed of an array, and
+-- take longer to make than to run.
+set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_now    timestamptz;
-    v_due    timestamptz;
-    v_known  text[];  -- for each request what its key says
-    v_wanted uuid[] := p_hold_ids;
-    v_placed uuid[];
-    v_id     uuid;
-    v_units  integer;
-    v_event  payment_events;
+    v_wanted   uuid[] := p_hold_ids;  -- null where the key tells the outcome
+    v_outcomes text[] := array_fill(null::text, array[cardinality(p_hold_ids)]);
+    v_locked   record;
+    v_at       integer;
+    v_now      timestamptz;
+    v_due      timestamptz;
+    v_placed            uuid[];
+    v_placed_tids       tid[];
+    v_placed_quantities integer[];
+    v_units    bigint := 0;
+    v_parked   record;
+    v_settled  record;
     v_is_rescheduled boolean := false;
 begin
     if p_keys is not null then
@@ -37,7 +44,7 @@ begin
             from unnest(p_keys) key
             where key is not null
             order by 1) sorted;
-        v_known := array(
+        v_outcomes := array(
             select case
                 when k.key is null then null
                 when k.operation = 'place_order' and k.reservation_id = asked.hold_id then 'replayed'
@@ -48,91 +55,80 @@ begin
                 select * from idempotency_keys k where k.product_id = p_product_id and k.key = asked.key offset 0) k on true
             order by asked.n);
         v_wanted := array(
-            select asked.hold_id from unnest(p_hold_ids, v_known) as asked (hold_id, known) where asked.known is null);
+            select case when asked.known is null then asked.hold_id end
+            from unnest(p_hold_ids, v_outcomes) with ordinality as asked (hold_id, known, n)
+            order by asked.n);
     end if;
 
-    perform from (
-        select h.id
-        from unnest(v_wanted) as asked (id)
-        cross join lateral (
-            select * from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h
-        order by h.expires_at, h.id) sorted
-    cross join lateral (
-        select from holds h where h.product_id = p_product_id and h.id = sorted.id for update) locked;
+    v_locked := lock_holds(p_product_id, v_wanted);
     v_now := clock_timestamp();  -- after the wait for the lock: a buyer must not get an order for a lapsed hold
 
-    -- The rows are locked, so what is read here is still so when they are updated.
-    select array_agg(h.id) filter (where h.status = 'active' and h.expires_at > v_now),
-           sum(h.quantity) filter (where h.status = 'active' and h.expires_at > v_now)
-    into v_placed, v_units
-    from (select distinct w.id from unnest(v_wanted) as w (id)) wanted
-    cross join lateral (
-        select * from holds h where h.product_id = p_product_id and h.id = wanted.id offset 0) h;
+    for i in 1 .. coalesce(cardinality(v_locked.ids), 0) loop
+        v_at := v_locked.places[i];
+        if v_locked.statuses[i] <> 'active' then
+            v_outcomes[v_at] := case v_locked.statuses[i] when 'ordered' then 'already_ordered' else v_locked.statuses[i] end;
+        elsif v_locked.expiries[i] <= v_now then
+            v_outcomes[v_at] := 'expired';
+        elsif v_locked.ids[i] = v_locked.ids[i - 1] then
+            v_outcomes[v_at] := 'already_ordered';  -- by the request before, for the same hold
+        else
+            v_outcomes[v_at] := 'placed';
+            v_placed := v_placed || v_locked.ids[i];
+            v_placed_tids := v_placed_tids || v_locked.tids[i];
+            v_placed_quantities := v_placed_quantities || v_locked.quantities[i];
+            v_units := v_units + v_locked.quantities[i];
+        end if;
+    end loop;
 
     if v_placed is not null then
         v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
         insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
-        select h.product_id, h.id, h.quantity, h.quantity::bigint * p.price, p.currency, v_due, v_now
-        from unnest(v_placed) as placed (id)
-        cross join lateral (
-            select * from holds h where h.product_id = p_product_id and h.id = placed.id offset 0) h
+        select p.id, placed.id, placed.quantity, placed.quantity::bigint * p.price, p.currency, v_due, v_now
+        from unnest(v_placed, v_placed_quantities) as placed (id, quantity)
         cross join products p
         where p.id = p_product_id;
 
-        foreach v_id in array v_placed loop
-            update holds h set status = 'ordered' where h.product_id = p_product_id and h.id = v_id;
-        end loop;
+        perform mark_holds(p_product_id, v_placed_tids, 'ordered');
 
         if p_keys is not null then
             insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
             select p_product_id, asked.key, 'place_order', asked.hold_id, v_now
-            from (
-                select u.hold_id, u.key, row_number() over (partition by u.hold_id order by u.n) as place
-                from unnest(p_hold_ids, p_keys, v_known) with ordinality as u (hold_id, key, known, n)
-                where u.known is null) asked
-            where asked.place = 1 and asked.key is not null and asked.hold_id = any (v_placed);
+            from unnest(p_hold_ids, p_keys, v_outcomes) as asked (hold_id, key, outcome)
+            where asked.outcome = 'placed' and asked.key is not null;
         end if;
 
         v_is_rescheduled := schedule_job('expire_orders', p_product_id, v_due);
         update ordered_stock s set units = s.units + v_units where s.product_id = p_product_id;
 
-        -- Whoever parks an event holds the lock on the hold's row (see apply_payment_events), and this transaction has
+        -- Whoever parks an event holds the lock on the hold's row (see settle_payment_events), and this transaction has
         -- it now: every event that found no order has been committed and is seen by this statement. Locked, so that
         -- none is applied while retention removes it.
-        for v_event in
+        select array_agg(e.idempotency_key) as keys, array_agg(e.order_id) as order_ids, array_agg(e.status) as statuses,
+               array_agg(e.amount) as amounts, array_agg(e.currency) as currencies
+        into v_parked
+        from (
             select e.*
             from unnest(v_placed) as placed (id)
             cross join lateral (
                 select * from payment_events e
                 where e.product_id = p_product_id and e.order_id = placed.id and e.verdict = 'parked'
                 for update) e
-            order by e.received_at, e.idempotency_key
-        loop
-            update payment_events e
-            set (verdict, order_status) = (
-                select s.verdict, s.order_status
-                from settle_payment_event(
-                    p_product_id, v_event.order_id, v_event.status, v_event.amount, v_event.currency) s)
-            where e.idempotency_key = v_event.idempotency_key and e.product_id = p_product_id;
-        end loop;
+            order by e.received_at, e.idempotency_key) e;
+        if v_parked.keys is not null then
+            v_settled := settle_payment_events(
+                p_product_id, v_parked.order_ids, v_parked.statuses, v_parked.amounts, v_parked.currencies);
+            for i in 1 .. cardinality(v_parked.keys) loop
+                update payment_events e
+                set verdict = v_settled.verdicts[i], order_status = v_settled.order_statuses[i]
+                where e.idempotency_key = v_parked.keys[i] and e.product_id = p_product_id;
+            end loop;
+        end if;
     end if;
 
     return query
-    select case
-               when asked.known is not null then asked.known
-               when h.id is null then 'not_found'
-               when asked.place = 1 and h.id = any (v_placed) then 'placed'
-               when h.status = 'ordered' then 'already_ordered'
-               when h.status = 'active' then 'expired'
-               else h.status
-           end,
-           v_is_rescheduled, asked.hold_id,
+    select coalesce(asked.outcome, 'not_found'), v_is_rescheduled, asked.hold_id,
            o.quantity, o.amount, o.currency, o.status, o.payment_due_at, o.created_at, o.paid_at
-    from (
-        select u.*, row_number() over (partition by u.hold_id, u.known is null order by u.n) as place
-        from unnest(p_hold_ids, v_known) with ordinality as u (hold_id, known, n)) asked
-    left join lateral (
-        select * from holds h where h.product_id = p_product_id and h.id = asked.hold_id offset 0) h on true
+    from unnest(p_hold_ids, v_outcomes) with ordinality as asked (hold_id, outcome, n)
     left join lateral (
         select * from orders o where o.product_id = p_product_id and o.id = asked.hold_id offset 0) o on true
     order by asked.n;

@@ -7,33 +7,27 @@ security definer set search_path = public, pg_temp
 -- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
 -- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
+-- A plan for each call would take longer to make than to run: see place_orders.
+set plan_cache_mode = force_generic_plan
 as $$
 declare
+    v_locked   record;
     v_now      timestamptz;
-    v_released uuid[];
-    v_id       uuid;
-    v_units    integer;
+    v_released tid[];
+    v_units    bigint := 0;
 begin
-    perform from (
-        select h.id
-        from unnest(p_hold_ids) as asked (id)
-        cross join lateral (
-            select * from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h
-        order by h.expires_at, h.id) sorted
-    cross join lateral (
-        select from holds h where h.product_id = p_product_id and h.id = sorted.id for update) locked;
+    v_locked := lock_holds(p_product_id, p_hold_ids);
     v_now := clock_timestamp();  -- after the wait for the lock: the hold may have lapsed meanwhile
-
-    select array_agg(h.id) filter (where h.status = 'active' and h.expires_at > v_now),
-           sum(h.quantity) filter (where h.status = 'active' and h.expires_at > v_now)
-    into v_released, v_units
-    from (select distinct a.id from unnest(p_hold_ids) as a (id)) asked
-    cross join lateral (
-        select * from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h;
-    if v_units > 0 then
-        foreach v_id in array v_released loop
-            update holds h set status = 'released' where h.product_id = p_product_id and h.id = v_id;
-        end loop;
+    for i in 1 .. coalesce(cardinality(v_locked.ids), 0) loop
+        if v_locked.statuses[i] = 'active' and v_locked.expiries[i] > v_now
+            and v_locked.ids[i] is distinct from v_locked.ids[i - 1]
+        then
+            v_released := v_released || v_locked.tids[i];
+            v_units := v_units + v_locked.quantities[i];
+        end if;
+    end loop;
+    if v_released is not null then
+        perform mark_holds(p_product_id, v_released, 'released');
         update products p set available_stock = p.available_stock + v_units where p.id = p_product_id;
     end if;
     return query select * from read_holds(p_product_id, p_hold_ids);

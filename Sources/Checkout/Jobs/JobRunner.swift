@@ -17,7 +17,7 @@ struct JobRunner: Service {
 
   /// Holds or orders that one transaction expires: enough to be fast, few enough not to keep buyers waiting for the
   /// product's row.
-  static let batchSize: Int32 = 1000
+  static let batchSize: Int32 = 2000
 
   static let channel = "scheduled_jobs"
 

@@ -1,0 +1,24 @@
+-- Changes the status of orders whose rows the caller has locked, and when they were paid (null if they are not). As in
+-- mark_holds, p_tids are the ctids that the locking select returned, and there is one plan.
+create or replace function mark_orders(p_product_id integer, p_tids tid[], p_status text, p_paid_at timestamptz)
+returns integer
+language plpgsql
+set enable_seqscan = off
+set enable_indexscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_count integer;
+begin
+    update orders o
+    set status = p_status, paid_at = p_paid_at
+    where o.product_id = p_product_id and o.ctid = any (p_tids);
+    get diagnostics v_count = row_count;
+    if v_count <> cardinality(p_tids) then
+        raise exception '% of % orders are not where they were locked', cardinality(p_tids) - v_count, cardinality(p_tids)
+        using errcode = 'internal_error';
+    end if;
+    return v_count;
+end
+$$;

@@ -1,0 +1,147 @@
+-- Applies payment events to their orders, in the order in which they are given, and says of each what it did. Events
+-- whose order is null are passed over.
+--
+-- Everything is locked and read first, then decided without a statement, then written: once, however many events there
+-- are. Each change of an order depends on the status that it leaves, read under the lock, so stock is restored once
+-- however often and in whatever order payments, failures and expiry come.
+--
+-- Called with the settings of its callers, whose plans are made while tables are small, and kept.
+create or replace function settle_payment_events(
+    p_product_id integer, p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[],
+    out verdicts text[], out order_statuses text[])
+language plpgsql
+as $$
+declare
+    v_missing    uuid[] := p_order_ids;  -- for each event its order, null once that is locked
+    v_order      record;
+    -- For each event the position of its order in what follows, null if there is none.
+    v_order_of   integer[] := array_fill(null::integer, array[cardinality(p_order_ids)]);
+    v_count      integer := 0;
+    v_ids        uuid[];
+    v_tids       tid[];
+    v_quantities integer[];
+    v_amounts    bigint[];
+    v_currencies text[];
+    v_before     text[];  -- the orders' statuses
+    v_after      text[];
+    v_at         integer;
+    v_units      bigint;
+    v_available  bigint;
+    v_given_back bigint := 0;
+    v_paid       tid[];
+    v_cancelled  tid[];
+begin
+    -- An order may be placed at this very moment, by a transaction that looks for parked events before this one has
+    -- parked its own. Both lock the hold's row first, so one of them sees what the other did: orders that are missing
+    -- are looked for once more when their holds are locked.
+    -- Missing is what was not locked: to look for all orders again could find one that was placed since, and that
+    -- nobody has locked.
+    for attempt in 1 .. 2 loop
+        -- What the lock returns is the order as it is now, also after a wait.
+        for v_order in
+            select sorted.n, locked.*
+            from (
+                select asked.n, o.id
+                from unnest(v_missing) with ordinality as asked (id, n)
+                cross join lateral (
+                    select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o
+                order by o.payment_due_at, o.id) sorted
+            cross join lateral (
+                select o.ctid as tid, o.id, o.quantity, o.amount, o.currency, o.status
+                from orders o
+                where o.product_id = p_product_id and o.id = sorted.id
+                for update) locked
+        loop
+            if v_order.id is distinct from v_ids[v_count] then  -- the same order comes in a row
+                v_count := v_count + 1;
+                v_ids[v_count] := v_order.id;
+                v_tids[v_count] := v_order.tid;
+                v_quantities[v_count] := v_order.quantity;
+                v_amounts[v_count] := v_order.amount;
+                v_currencies[v_count] := v_order.currency;
+                v_before[v_count] := v_order.status;
+            end if;
+            v_order_of[v_order.n] := v_count;
+            v_missing[v_order.n] := null;
+        end loop;
+        exit when attempt = 2 or cardinality(array_remove(v_missing, null)) = 0;
+
+        perform lock_holds(p_product_id, v_missing);
+    end loop;
+
+    v_after := v_before;
+    verdicts := array_fill(null::text, array[cardinality(p_order_ids)]);
+    order_statuses := verdicts;
+    for i in 1 .. cardinality(p_order_ids) loop
+        continue when p_order_ids[i] is null;
+        v_at := v_order_of[i];
+        if v_at is null then
+            verdicts[i] := 'parked';
+
+        elsif p_amounts[i] <> v_amounts[v_at] or p_currencies[i] <> v_currencies[v_at] then
+            verdicts[i] := 'amount_mismatch';
+
+        elsif p_statuses[i] = 'failed' then
+            if v_after[v_at] = 'pending_payment' then
+                v_after[v_at] := 'cancelled';
+                v_given_back := v_given_back + v_quantities[v_at];
+                verdicts[i] := 'applied';
+            else
+                verdicts[i] := 'ignored';
+            end if;
+
+        elsif v_after[v_at] = 'paid' then
+            verdicts[i] := 'refund_due';  -- paid twice
+
+        elsif v_after[v_at] = 'pending_payment' then
+            v_after[v_at] := 'paid';
+            verdicts[i] := 'applied';
+
+        else
+            -- Cancelled or expired: the units went back on sale. The order lives again only if they can be had again.
+            if v_available is null then
+                -- Lapsed holds count as available, so reclaim as many as may be wanted. The locks are those of every
+                -- transaction: holds, ordered_stock, the product.
+                select sum(v_quantities[e.at]) into v_units
+                from unnest(v_order_of, p_statuses) as e (at, status)
+                where e.status = 'success' and v_before[e.at] in ('cancelled', 'expired');
+                if v_units > 0 then
+                    select e.units into v_units from expire_holds(p_product_id, v_units) e;
+                end if;
+                perform from ordered_stock s where s.product_id = p_product_id for update;
+                update products p
+                set available_stock = p.available_stock + coalesce(v_units, 0)
+                where p.id = p_product_id
+                returning p.available_stock into v_available;
+            end if;
+            if v_available + v_given_back >= v_quantities[v_at] then
+                v_after[v_at] := 'paid';
+                v_given_back := v_given_back - v_quantities[v_at];
+                verdicts[i] := 'reacquired';
+            else
+                verdicts[i] := 'refund_due';
+            end if;
+        end if;
+        order_statuses[i] := v_after[v_at];
+    end loop;
+
+    for i in 1 .. v_count loop
+        continue when v_after[i] = v_before[i];
+        if v_after[i] = 'paid' then
+            v_paid := v_paid || v_tids[i];
+        else
+            v_cancelled := v_cancelled || v_tids[i];
+        end if;
+    end loop;
+    if v_paid is not null then
+        perform mark_orders(p_product_id, v_paid, 'paid', clock_timestamp());
+    end if;
+    if v_cancelled is not null then
+        perform mark_orders(p_product_id, v_cancelled, 'cancelled', null);
+    end if;
+    if v_given_back <> 0 then
+        update ordered_stock s set units = s.units - v_given_back where s.product_id = p_product_id;
+        update products p set available_stock = p.available_stock + v_given_back where p.id = p_product_id;
+    end if;
+end
+$$;
