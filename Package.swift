@@ -65,7 +65,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Checkout",
-      dependencies: ["Postgres", "Telemetry", coreMetrics, crypto, logging, serviceLifecycle, tracing],
+      dependencies: ["Postgres", "Telemetry", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing],
       swiftSettings: strict,
       plugins: ["EmbedSQLPlugin"]),
     .target(name: "Postgres", dependencies: ["CLibPQ", deque], swiftSettings: strict),

@@ -58,39 +58,46 @@ public struct Checkout: Service {
       metrics: configuration.metrics, logger: logger, onStockChange: stockFeed.announce)
     self.jobs = jobs
     let admission = Admission(limit: configuration.maximumInFlight)
-    func batcher<UseCase>(_ name: String, _ useCase: UseCase) -> Batcher<UseCase> {
+    func batcher<UseCase>(
+      _ name: String, _ useCase: UseCase, turns: Turns<UseCase.Lane>? = nil
+    ) -> Batcher<UseCase> {
       let observer = BatchObserver(name, metrics: configuration.metrics, tracer: configuration.tracer)
-      return Batcher(useCase, admission: admission, observer: observer)
+      return Batcher(useCase, on: database, turns: turns, admission: admission, observer: observer)
     }
-    readProducts = batcher("read_products", ReadProducts(database: database))
+    /// What changes a product is done one after the other, as far as this server goes.
+    let turns = Turns<Int32>()
+    readProducts = batcher("read_products", ReadProducts())
     reserveHolds = batcher(
       "reserve_holds",
       AnnouncingStock(
-        ReserveHold(database: database, jobs: jobs, timeToLive: configuration.holdTimeToLive), to: stockFeed
-      ) { if case .held(_, isReplay: false) = $0 { true } else { false } })
+        ReserveHold(jobs: jobs, timeToLive: configuration.holdTimeToLive), to: stockFeed
+      ) { if case .held(_, isReplay: false) = $0 { true } else { false } },
+      turns: turns)
     releaseHolds = batcher(
       "release_holds",
-      AnnouncingStock(ReleaseHold(database: database), to: stockFeed) { $0?.status == .released })
-    readHolds = batcher("read_holds", ReadHold(database: database))
+      AnnouncingStock(ReleaseHold(), to: stockFeed) { $0?.status == .released }, turns: turns)
+    readHolds = batcher("read_holds", ReadHold())
     // An order takes no stock, but what is reserved out may be sold out then.
     placeOrders = batcher(
       "place_orders",
       AnnouncingStock(
-        PlaceOrder(database: database, jobs: jobs, timeToLive: configuration.orderTimeToLive), to: stockFeed
-      ) { if case .placed(_, isReplay: false) = $0 { true } else { false } })
-    readOrders = batcher("read_orders", ReadOrder(database: database))
+        PlaceOrder(jobs: jobs, timeToLive: configuration.orderTimeToLive), to: stockFeed
+      ) { if case .placed(_, isReplay: false) = $0 { true } else { false } },
+      turns: turns)
+    readOrders = batcher("read_orders", ReadOrder())
     applyPaymentEvents = batcher(
       "apply_payment_events",
-      AnnouncingStock(ApplyPaymentEvent(database: database), to: stockFeed) { outcome in
+      AnnouncingStock(ApplyPaymentEvent(), to: stockFeed) { outcome in
         switch outcome {
         case .settled(.applied, orderStatus: .cancelled, isReplay: false), .settled(.reacquired, _, isReplay: false):
           true
         default: false
         }
-      })
+      },
+      turns: turns)
     // Whoever watches an overloaded server must get through.
-    readGauges = Batcher(ReadGauges(database: database))
-    readSchemaStatus = Batcher(ReadSchemaStatus(database: database))
+    readGauges = Batcher(ReadGauges(), on: database)
+    readSchemaStatus = Batcher(ReadSchemaStatus(), on: database)
   }
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.

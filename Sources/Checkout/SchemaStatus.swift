@@ -18,12 +18,12 @@ public struct SchemaStatus: Sendable {
 
   /// - Throws: `PostgresError`.
   public static func read(from database: Pool) async throws -> SchemaStatus {
-    try await database.withConnection(read)
+    try await database.withConnection { try await read(on: $0) }
   }
 
-  static func read(on connection: Connection) async throws -> SchemaStatus {
-    guard try await connection.execute(HasSchemaTable()).first == true else { return SchemaStatus(recorded: [:]) }
-    let recorded = try await connection.execute(ReadSchemaTable())
+  static func read(on connection: isolated Connection) throws -> SchemaStatus {
+    guard try connection.run(HasSchemaTable()).first == true else { return SchemaStatus(recorded: [:]) }
+    let recorded = try connection.run(ReadSchemaTable())
     return SchemaStatus(recorded: Dictionary(uniqueKeysWithValues: recorded))
   }
 
@@ -57,12 +57,12 @@ public struct SchemaStatus: Sendable {
 struct ReadSchemaStatus: BatchedUseCase {
   enum Request { case whole }
 
-  let database: Pool
-
   func lane(of request: Request) -> Request { request }
 
-  func execute(_ requests: [Request], lane: Request) async throws -> [SchemaStatus] {
-    let status = try await SchemaStatus.read(from: database)
+  func execute(
+    _ requests: [Request], lane: Request, on connection: isolated Connection
+  ) throws -> [SchemaStatus] {
+    let status = try SchemaStatus.read(on: connection)
     return requests.map { _ in status }
   }
 }

@@ -10,6 +10,9 @@ import Synchronization
 /// It runs one statement at a time; a pool lends it by closure so that nobody else is in between. Whatever fails on it
 /// beyond a plain SQL error makes it unusable for good: it is closed and replaced, never mended.
 public actor Connection {
+  /// Told of each statement, well or not, and how long it took.
+  public typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
+
   /// What a pool may do with the connection now. Written on the connection's executor, read from anywhere.
   enum Condition: Int, AtomicRepresentable {
     /// Idle and outside any transaction.
@@ -24,6 +27,7 @@ public actor Connection {
   public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
   private let configuration: ConnectionConfiguration
+  private let onStatement: StatementObserver?
   private let condition = Atomic(Condition.busy)
 
   /// What `PQsocket` says, for those who are not on the executor.
@@ -37,8 +41,13 @@ public actor Connection {
   private let notificationSink: AsyncStream<Notification>.Continuation?
   private var notificationSource: (any DispatchSourceRead)?
 
-  private init(_ configuration: ConnectionConfiguration, notifications: AsyncStream<Notification>.Continuation?) {
+  /// - Parameter notifications: receives what channels that are listened to announce, and ends with the connection.
+  init(
+    _ configuration: ConnectionConfiguration, onStatement: StatementObserver? = nil,
+    notifications: AsyncStream<Notification>.Continuation? = nil
+  ) {
     self.configuration = configuration
+    self.onStatement = onStatement
     self.notificationSink = notifications
   }
 
@@ -49,28 +58,23 @@ public actor Connection {
   }
   nonisolated var isBroken: Bool { condition.load(ordering: .acquiring) == .broken }
 
-  /// Connects, which includes TLS and authentication.
-  ///
-  /// - Parameter notifications: receives what channels that are listened to announce, and ends with the connection.
-  /// - Throws: `PostgresError.cannotConnect`, also when `connectTimeout` has passed.
+  /// A connection that has been opened; see `open`.
   static func connect(
     _ configuration: ConnectionConfiguration, notifications: AsyncStream<Notification>.Continuation? = nil
   ) async throws -> Connection {
     let connection = Connection(configuration, notifications: notifications)
-    do {
-      try await connection.open()
-    } catch {
-      await connection.close()
-      throw error
-    }
+    try await connection.open()
     return connection
+  }
+
+  /// Has `body` run on the executor as soon as it is free. For those who have no task to wait in.
+  nonisolated func perform(_ body: @escaping @Sendable (isolated Connection) -> Void) {
+    executor.queue.async { self.assumeIsolated(body) }
   }
 
   // MARK: Statements
 
-  /// Runs `statement`, preparing it first if this connection has not yet met it, and returns its rows.
-  ///
-  /// Outside an explicit transaction the statement is committed when this returns.
+  /// Runs `statement` as `run` does, and may be told to stop.
   ///
   /// - Throws: `PostgresError`, or `CancellationError` for a cancellable statement whose task was cancelled.
   public func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
@@ -89,7 +93,19 @@ public actor Connection {
     return try outcome.get()
   }
 
-  private func run<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
+  /// Runs `statement`, preparing it first if this connection has not yet met it, and returns its rows.
+  ///
+  /// Outside an explicit transaction the statement is committed when this returns.
+  ///
+  /// - Throws: `PostgresError`.
+  public func run<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
+    guard let onStatement else { return try carryOut(statement) }
+    let start = DispatchTime.now().uptimeNanoseconds
+    defer { onStatement(Statement.name, Int64(DispatchTime.now().uptimeNanoseconds - start)) }
+    return try carryOut(statement)
+  }
+
+  private func carryOut<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
     var parameters = Parameters()
     statement.bind(to: &parameters)
     let name = Statement.name
@@ -119,7 +135,7 @@ public actor Connection {
   /// Runs a text of one or more statements without parameters, as one transaction unless it says otherwise.
   ///
   /// - Throws: `PostgresError`.
-  public func executeScript(_ sql: String) async throws {
+  public func executeScript(_ sql: String) throws {
     let beginning = sql.prefix(60).split(whereSeparator: \.isWhitespace).joined(separator: " ")
     try exchange(beginning) { PQsendQuery($0, sql) }
   }
@@ -238,7 +254,19 @@ public actor Connection {
 
   // MARK: Opening and closing
 
-  private func open() throws {
+  /// Connects, which includes TLS and authentication. To be called once, before anything else.
+  ///
+  /// - Throws: `PostgresError.cannotConnect`, also when `connectTimeout` has passed; then nothing is left open.
+  func open() throws {
+    do {
+      try connect()
+    } catch {
+      close()
+      throw error
+    }
+  }
+
+  private func connect() throws {
     let deadline = ContinuousClock.now + configuration.connectTimeout
     guard let handle = startConnecting() else { throw PostgresError.cannotConnect("out of memory") }
     self.handle = handle
@@ -287,7 +315,7 @@ public actor Connection {
   }
 
   /// Closes the connection. Needed once for every connection; harmless when repeated.
-  func close() async {
+  func close() {
     breakDown()
     cancelHandle = nil
     if let handle {

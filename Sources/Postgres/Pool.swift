@@ -15,13 +15,9 @@ public final class Pool: Sendable {
   /// Requests to cancel take one each, too.
   public static let maximumSize = 100
 
-  /// Told of each statement that `execute` ran, well or not, and how long its round trip took without waiting for a
-  /// connection.
-  public typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
-
   private let configuration: ConnectionConfiguration
   private let size: Int
-  private let onStatement: StatementObserver?
+  private let onStatement: Connection.StatementObserver?
   private let state = Mutex(State())
 
   private struct State {
@@ -36,11 +32,18 @@ public final class Pool: Sendable {
     /// Set while the database is away: until `until`, and while one attempt is under way, others fail with `error` without
     /// being made.
     var away: (until: ContinuousClock.Instant, error: any Error, isBeingTried: Bool)?
+
+    /// What a call fails with that would need a new connection now; nil when one may be made.
+    var reasonNotToTry: (any Error)? {
+      guard let away, away.isBeingTried || .now < away.until else { return nil }
+      return away.error
+    }
   }
 
+  /// Somebody who asked for a connection, to be called once, on any thread.
   private struct Waiter {
     let id: Int
-    let continuation: CheckedContinuation<Turn, any Error>
+    let completion: @Sendable (Result<Turn, any Error>) -> Void
   }
 
   /// What a caller may do next.
@@ -50,9 +53,11 @@ public final class Pool: Sendable {
     case connect(replacing: Connection?)
   }
 
-  /// - Parameter size: connections at most, 1 to `maximumSize`.
+  /// - Parameters:
+  ///   - size: connections at most, 1 to `maximumSize`.
+  ///   - onStatement: told of what runs on any of them.
   public init(
-    _ configuration: ConnectionConfiguration, size: Int = defaultSize, onStatement: StatementObserver? = nil
+    _ configuration: ConnectionConfiguration, size: Int = defaultSize, onStatement: Connection.StatementObserver? = nil
   ) {
     precondition(1...Self.maximumSize ~= size)
     self.configuration = configuration
@@ -64,12 +69,7 @@ public final class Pool: Sendable {
   ///
   /// - Throws: `PostgresError`, or `CancellationError`.
   public func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
-    guard let onStatement else { return try await withConnection { try await $0.execute(statement) } }
-    return try await withConnection { connection in
-      let start = DispatchTime.now().uptimeNanoseconds
-      defer { onStatement(Statement.name, Int64(DispatchTime.now().uptimeNanoseconds - start)) }
-      return try await connection.execute(statement)
-    }
+    try await withConnection { try await $0.execute(statement) }
   }
 
   /// How the connections are used at this moment.
@@ -96,11 +96,34 @@ public final class Pool: Sendable {
     let connection = try await acquire()
     do {
       let result = try await body(connection)
-      await release(connection)
+      if release(connection) { await connection.close() }
       return result
     } catch {
-      await release(connection)
+      if release(connection) { await connection.close() }
       throw error
+    }
+  }
+
+  /// Lends a connection as `withConnection` does, to somebody who has no task to wait in.
+  ///
+  /// - Parameters:
+  ///   - body: runs on the connection's executor, and returns what is to be done once the connection is back: who asks for
+  ///     one then is likely to get the same, on the same thread.
+  ///   - failure: called instead, on any thread, when there is no connection to be had.
+  public func lend(
+    to body: @escaping @Sendable (isolated Connection) -> @Sendable () -> Void,
+    failure: @escaping @Sendable (any Error) -> Void
+  ) {
+    acquire(waiterID: nextWaiterID()) { [self] result in
+      switch result {
+      case .failure(let error): failure(error)
+      case .success(let connection):
+        connection.perform { [self] connection in
+          let next = body(connection)
+          if release(connection) { connection.close() }
+          next()
+        }
+      }
     }
   }
 
@@ -111,7 +134,7 @@ public final class Pool: Sendable {
       defer { (state.idle, state.waiters) = ([], []) }
       return (state.idle, state.waiters)
     }
-    for waiter in waiters { waiter.continuation.resume(throwing: Self.closed) }
+    for waiter in waiters { waiter.completion(.failure(Self.closed)) }
     for connection in idle { await connection.close() }
   }
 
@@ -119,82 +142,106 @@ public final class Pool: Sendable {
 
   // MARK: Acquiring
 
-  private func acquire() async throws -> Connection {
-    switch try await turn() {
-    case .use(let connection): return connection
-    case .connect(let broken):
-      await broken?.close()
-      return try await connect()
-    }
-  }
-
-  /// The caller's turn, waited for in line when every connection is on loan.
-  private func turn() async throws -> Turn {
-    let id = state.withLock { state in
+  private func nextWaiterID() -> Int {
+    state.withLock { state in
       state.nextWaiterID += 1
       return state.nextWaiterID
     }
+  }
+
+  private func acquire() async throws -> Connection {
+    let id = nextWaiterID()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
-        // Filing the waiter and looking for a free connection happen under one lock, or a connection that comes back
-        // between the two would be missed. Cancellation is looked at here too: `onCancel` may have run already, when
-        // there was no waiter yet to remove.
-        let outcome = state.withLock { state -> Result<Turn, any Error>? in
-          if state.isClosed { return .failure(Self.closed) }
-          if Task.isCancelled { return .failure(CancellationError()) }
-          if let connection = state.idle.popLast() {
-            return .success(connection.isReusable ? .use(connection) : .connect(replacing: connection))
-          }
-          if state.count < size {
-            state.count += 1
-            return .success(.connect(replacing: nil))
-          }
-          state.waiters.append(Waiter(id: id, continuation: continuation))
-          return nil
-        }
-        if let outcome { continuation.resume(with: outcome) }
+        acquire(waiterID: id) { continuation.resume(with: $0) }
       }
     } onCancel: {
       let waiter = state.withLock { state in
         state.waiters.firstIndex { $0.id == id }.map { state.waiters.remove(at: $0) }
       }
-      waiter?.continuation.resume(throwing: CancellationError())
+      waiter?.completion(.failure(CancellationError()))
     }
   }
 
-  /// Makes a connection for a place that is already counted, or gives the place up.
-  private func connect() async throws -> Connection {
-    var isAttempt = false
-    do {
-      isAttempt = try state.withLock { state in
-        guard let away = state.away else { return true }
-        if away.isBeingTried || .now < away.until { throw away.error }
-        state.away?.isBeingTried = true
-        return true
+  /// Gets the caller a connection, in line when every one is on loan.
+  private func acquire(waiterID: Int, _ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
+    let waiter = Waiter(id: waiterID) { [self] result in
+      switch result {
+      case .failure(let error): completion(.failure(error))
+      case .success(.use(let connection)): completion(.success(connection))
+      case .success(.connect(let broken)):
+        guard let broken else { return connect(completion) }
+        broken.perform { [self] in
+          $0.close()
+          connect(completion)
+        }
       }
-      let connection = try await Connection.connect(configuration)
+    }
+    // Filing the waiter and looking for a free connection happen under one lock, or a connection that comes back
+    // between the two would be missed. Cancellation is looked at here too: whoever removes a cancelled waiter may have
+    // been here already, when there was none yet.
+    let outcome = state.withLock { state -> Result<Turn, any Error>? in
+      if state.isClosed { return .failure(Self.closed) }
+      if Task.isCancelled { return .failure(CancellationError()) }
+      if let connection = state.idle.popLast() {
+        return .success(connection.isReusable ? .use(connection) : .connect(replacing: connection))
+      }
+      if state.count < size {
+        state.count += 1
+        return .success(.connect(replacing: nil))
+      }
+      state.waiters.append(waiter)
+      return nil
+    }
+    if let outcome { waiter.completion(outcome) }
+  }
+
+  /// Makes a connection for a place that is already counted, or gives the place up.
+  private func connect(_ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
+    let known = state.withLock { state in
+      let known = state.reasonNotToTry
+      if known == nil { state.away?.isBeingTried = true }
+      return known
+    }
+    if let known {
+      completion(.failure(known))
+      return passOnPlace()
+    }
+    Connection(configuration, onStatement: onStatement).perform { [self] connection in
+      do {
+        try connection.open()
+      } catch {
+        state.withLock { $0.away = (.now + $0.backoff.next(), error, false) }
+        completion(.failure(error))
+        return passOnPlace()
+      }
       state.withLock { state in
         state.away = nil
         state.backoff.reset()
       }
-      return connection
-    } catch {
-      // The place goes to the next in line, who fails as fast while the database is away: nobody waits for a
-      // connection that nobody makes.
-      let next = state.withLock { state -> Waiter? in
-        if isAttempt { state.away = (.now + state.backoff.next(), error, false) }
+      completion(.success(connection))
+    }
+  }
+
+  /// The place goes to the next in line, who fails as fast while the database is away: nobody waits for a connection that
+  /// nobody makes.
+  private func passOnPlace() {
+    while true {
+      let (next, known) = state.withLock { state in
         let next = state.waiters.popFirst()
         if next == nil { state.count -= 1 }
-        return next
+        return (next, state.reasonNotToTry)
       }
-      next?.continuation.resume(returning: .connect(replacing: nil))
-      throw error
+      guard let next else { return }
+      guard let known else { return next.completion(.success(.connect(replacing: nil))) }
+      next.completion(.failure(known))
     }
   }
 
   // MARK: Releasing
 
-  private func release(_ connection: Connection) async {
+  /// - Returns: whether the connection is nobody's any more, for the caller to close.
+  private func release(_ connection: Connection) -> Bool {
     let isReusable = connection.isReusable
     let (next, isKept) = state.withLock { state -> (Waiter?, Bool) in
       if let next = state.waiters.popFirst() { return (next, true) }
@@ -205,7 +252,7 @@ public final class Pool: Sendable {
       state.count -= 1
       return (nil, false)
     }
-    next?.continuation.resume(returning: isReusable ? .use(connection) : .connect(replacing: connection))
-    if !isKept { await connection.close() }
+    next?.completion(.success(isReusable ? .use(connection) : .connect(replacing: connection)))
+    return !isKept
   }
 }

@@ -28,7 +28,7 @@ struct Observation {
     exporter = SpanExporter(queue: queue, endpoint: tracing.endpoint, serviceName: "flashsale", logger: logger)
   }
 
-  var onStatement: Pool.StatementObserver? {
+  var onStatement: Connection.StatementObserver? {
     guard let checkout else { return nil }
     return { checkout.recordStatement($0, nanoseconds: $1) }
   }

@@ -1,5 +1,8 @@
+import Dispatch
+import Postgres
 import ServiceLifecycle
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Checkout
@@ -14,9 +17,9 @@ import Testing
 
     func lane(of request: Int) -> Int { request / 1000 }
 
-    func execute(_ requests: [Int], lane: Int) async throws -> [Int] {
+    func execute(_ requests: [Int], lane: Int, on connection: isolated Connection) throws -> [Int] {
       batches.withLock { $0.append(requests) }
-      await gate.pass()
+      gate.pass()
       if requests.contains(-1) { throw Refused() }
       return requests.map { $0 * 2 }
     }
@@ -24,22 +27,40 @@ import Testing
 
   /// Lets through as many as were admitted, and tells when somebody waits.
   private final class Gate: Sendable {
-    private let arrivals = AsyncStream.makeStream(of: CheckedContinuation<Void, Never>.self)
+    private let arrivals = AsyncStream.makeStream(of: DispatchSemaphore.self)
 
-    func pass() async {
-      await withCheckedContinuation { arrivals.continuation.yield($0) }
+    /// Holds up the thread, which is the connection's own.
+    func pass() {
+      let semaphore = DispatchSemaphore(value: 0)
+      arrivals.continuation.yield(semaphore)
+      semaphore.wait()
     }
 
     /// Waits for the next one and lets it through.
     func admitOne() async {
       for await waiting in arrivals.stream {
-        waiting.resume()
+        waiting.signal()
         return
       }
     }
   }
 
-  private func running(_ batcher: Batcher<Doubling>, _ body: () async throws -> Void) async throws {
+  private func withDatabase(_ body: @Sendable @escaping (Pool) async throws -> Void) async throws {
+    try await TestDatabases.withEmptyDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 4)
+      do {
+        try await body(pool)
+        await pool.close()
+      } catch {
+        await pool.close()
+        throw error
+      }
+    }
+  }
+
+  private func running<UseCase: BatchedUseCase>(
+    _ batcher: Batcher<UseCase>, _ body: () async throws -> Void
+  ) async throws {
     let service = Task { await batcher.run() }
     defer { service.cancel() }
     try await body()
@@ -50,150 +71,237 @@ import Testing
   }
 
   @Test func whatArrivesDuringABatchSharesTheNextOneInOrder() async throws {
-    let useCase = Doubling()
-    let batcher = Batcher(useCase)
-    try await running(batcher) { () async throws in
-      async let first = batcher(1)
-      while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
-      var callers: [Task<Int, any Error>] = []
-      for number in 2...50 {
-        callers.append(Task { try await batcher(number) })
-        await waiting(in: batcher, lane: 0, count: number - 1)
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let batcher = Batcher(useCase, on: database)
+      try await running(batcher) { () async throws in
+        async let first = batcher(1)
+        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        var callers: [Task<Int, any Error>] = []
+        for number in 2...50 {
+          callers.append(Task { try await batcher(number) })
+          await waiting(in: batcher, lane: 0, count: number - 1)
+        }
+        await useCase.gate.admitOne()
+        #expect(try await first == 2)
+        await useCase.gate.admitOne()
+        for (number, caller) in zip(2...50, callers) { #expect(try await caller.value == number * 2) }
+        #expect(useCase.batches.withLock { $0 } == [[1], Array(2...50)])
       }
-      await useCase.gate.admitOne()
-      #expect(try await first == 2)
-      await useCase.gate.admitOne()
-      for (number, caller) in zip(2...50, callers) { #expect(try await caller.value == number * 2) }
-      #expect(useCase.batches.withLock { $0 } == [[1], Array(2...50)])
     }
   }
 
   @Test func lanesDoNotWaitForEachOther() async throws {
-    let useCase = Doubling()
-    let batcher = Batcher(useCase)
-    try await running(batcher) { () async throws in
-      async let first = batcher(1)
-      async let other = batcher(1001)
-      while useCase.batches.withLock({ $0.count }) < 2 { await Task.yield() }
-      await useCase.gate.admitOne()
-      await useCase.gate.admitOne()
-      #expect(try await first == 2)
-      #expect(try await other == 2002)
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let batcher = Batcher(useCase, on: database)
+      try await running(batcher) { () async throws in
+        async let first = batcher(1)
+        async let other = batcher(1001)
+        while useCase.batches.withLock({ $0.count }) < 2 { await Task.yield() }
+        await useCase.gate.admitOne()
+        await useCase.gate.admitOne()
+        #expect(try await first == 2)
+        #expect(try await other == 2002)
+      }
     }
   }
 
   @Test func aFailureReachesEveryCallerOfTheBatchAndTheLaneGoesOn() async throws {
-    let useCase = Doubling()
-    let batcher = Batcher(useCase)
-    try await running(batcher) { () async throws in
-      async let first = batcher(1)
-      while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
-      let failing = [Task { try await batcher(-1) }, Task { try await batcher(2) }]
-      await waiting(in: batcher, lane: 0, count: 2)
-      await useCase.gate.admitOne()
-      await useCase.gate.admitOne()
-      #expect(try await first == 2)
-      for task in failing {
-        await #expect(throws: Doubling.Refused.self) { try await task.value }
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let batcher = Batcher(useCase, on: database)
+      try await running(batcher) { () async throws in
+        async let first = batcher(1)
+        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        let failing = [Task { try await batcher(-1) }, Task { try await batcher(2) }]
+        await waiting(in: batcher, lane: 0, count: 2)
+        await useCase.gate.admitOne()
+        await useCase.gate.admitOne()
+        #expect(try await first == 2)
+        for task in failing {
+          await #expect(throws: Doubling.Refused.self) { try await task.value }
+        }
+        async let next = batcher(3)
+        await useCase.gate.admitOne()
+        #expect(try await next == 6)
       }
-      async let next = batcher(3)
-      await useCase.gate.admitOne()
-      #expect(try await next == 6)
     }
   }
 
   @Test func shutdownAnswersEverybodyWhoWasAcceptedAndRefusesOthers() async throws {
-    let useCase = Doubling()
-    let batcher = Batcher(useCase)
-    let group = ServiceGroup(configuration: .init(services: [.init(service: batcher)], logger: .init(label: "test")))
-    let running = Task { try await group.run() }
-    async let first = batcher(1)
-    while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
-    async let second = batcher(2)
-    await waiting(in: batcher, lane: 0, count: 1)
-    await group.triggerGracefulShutdown()
-    while !batcher.isClosed { await Task.yield() }
-    await #expect(throws: CheckoutError.self) { try await batcher(3) }
-    await useCase.gate.admitOne()
-    await useCase.gate.admitOne()
-    #expect(try await first == 2)
-    #expect(try await second == 4)
-    try? await running.value
-  }
-
-  @Test func aCancelledRunLeavesNobodyWaiting() async throws {
-    let useCase = Doubling()
-    let batcher = Batcher(useCase)
-    let caller = Task { try await batcher(1) }
-    await waiting(in: batcher, lane: 0, count: 1)
-    let running = Task { await batcher.run() }
-    running.cancel()
-    // The lane may or may not have been taken up; either way the caller hears something.
-    let gate = Task { await useCase.gate.admitOne() }
-    _ = try? await caller.value
-    await running.value
-    gate.cancel()
-    await #expect(throws: CheckoutError.self) { try await batcher(2) }
-  }
-
-  @Test func whoWaitedTooLongIsRefusedWhileTheBatchUnderWayGoesOn() async throws {
-    let useCase = Doubling()
-    let batcher = Batcher(useCase)
-    try await running(batcher) { () async throws in
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let batcher = Batcher(useCase, on: database)
+      let group = ServiceGroup(configuration: .init(services: [.init(service: batcher)], logger: .init(label: "test")))
+      let running = Task { try await group.run() }
       async let first = batcher(1)
       while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
-      let late = [Task { try await batcher(2) }, Task { try await batcher(3) }]
-      await waiting(in: batcher, lane: 0, count: 2)
-      let cutoff = ContinuousClock.now
-      let punctual = Task { try await batcher(4) }
-      await waiting(in: batcher, lane: 0, count: 3)
-
-      let oldest = try #require(batcher.expire(arrivedBefore: cutoff))
-      #expect(oldest > cutoff)
-      for task in late { await #expect(throws: CheckoutError.overloaded) { try await task.value } }
+      async let second = batcher(2)
+      await waiting(in: batcher, lane: 0, count: 1)
+      await group.triggerGracefulShutdown()
+      while !batcher.isClosed { await Task.yield() }
+      await #expect(throws: CheckoutError.self) { try await batcher(3) }
       await useCase.gate.admitOne()
       await useCase.gate.admitOne()
       #expect(try await first == 2)
-      #expect(try await punctual.value == 8)
-      #expect(useCase.batches.withLock { $0 } == [[1], [4]])
-      #expect(batcher.expire(arrivedBefore: .now) == nil)
+      #expect(try await second == 4)
+      try? await running.value
+    }
+  }
+
+  @Test func aCancelledRunLeavesNobodyWaiting() async throws {
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let batcher = Batcher(useCase, on: database)
+      let running = Task { await batcher.run() }
+      async let underWay = batcher(1)
+      while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+      let inQueue = Task { try await batcher(2) }
+      await waiting(in: batcher, lane: 0, count: 1)
+      running.cancel()
+      await running.value
+      await #expect(throws: CheckoutError.shuttingDown) { try await inQueue.value }
+      await #expect(throws: CheckoutError.shuttingDown) { try await batcher(3) }
+      await useCase.gate.admitOne()
+      #expect(try await underWay == 2)
+    }
+  }
+
+  @Test func everybodyHearsThatThereIsNoDatabase() async throws {
+    let nowhere = Pool(ConnectionConfiguration(url: "host=127.0.0.1 port=1"), size: 2)
+    let batcher = Batcher(Doubling(), on: nowhere)
+    try await running(batcher) {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for number in 0..<2000 {
+          group.addTask { await #expect(throws: PostgresError.self) { try await batcher(number * 500) } }
+        }
+        try await group.waitForAll()
+      }
+    }
+    await nowhere.close()
+  }
+
+  @Test func whoWaitedTooLongIsRefusedWhileTheBatchUnderWayGoesOn() async throws {
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let batcher = Batcher(useCase, on: database)
+      try await running(batcher) { () async throws in
+        async let first = batcher(1)
+        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        let late = [Task { try await batcher(2) }, Task { try await batcher(3) }]
+        await waiting(in: batcher, lane: 0, count: 2)
+        let cutoff = ContinuousClock.now
+        let punctual = Task { try await batcher(4) }
+        await waiting(in: batcher, lane: 0, count: 3)
+
+        let oldest = try #require(batcher.expire(arrivedBefore: cutoff))
+        #expect(oldest > cutoff)
+        for task in late { await #expect(throws: CheckoutError.overloaded) { try await task.value } }
+        await useCase.gate.admitOne()
+        await useCase.gate.admitOne()
+        #expect(try await first == 2)
+        #expect(try await punctual.value == 8)
+        #expect(useCase.batches.withLock { $0 } == [[1], [4]])
+        #expect(batcher.expire(arrivedBefore: .now) == nil)
+      }
     }
   }
 
   @Test func sweeperEndsWaitsAtTheTimeoutAndNotBefore() async throws {
-    let useCase = Doubling()
-    let batchers = [Batcher(useCase), Batcher(useCase)]
-    let timeout = Duration.milliseconds(50)
-    let sweeper = Task { await QueueSweeper(queues: batchers, timeout: timeout).run() }
-    defer { sweeper.cancel() }
-    // Nobody takes up what waits here.
-    for batcher in batchers {
-      let start = ContinuousClock.now
-      await #expect(throws: CheckoutError.overloaded) { try await batcher(1) }
-      #expect(start.duration(to: .now) >= timeout)
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let batchers = [Batcher(useCase, on: database), Batcher(useCase, on: database)]
+      let timeout = Duration.milliseconds(50)
+      let sweeper = Task { await QueueSweeper(queues: batchers, timeout: timeout).run() }
+      defer { sweeper.cancel() }
+      for batcher in batchers {
+        async let underWay = batcher(1)
+        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        let start = ContinuousClock.now
+        await #expect(throws: CheckoutError.overloaded) { try await batcher(2) }
+        #expect(start.duration(to: .now) >= timeout)
+        await useCase.gate.admitOne()
+        #expect(try await underWay == 2)
+        #expect(useCase.batches.withLock { batches in (batches, batches = []).0 } == [[1]])
+      }
     }
-    #expect(useCase.batches.withLock { $0 } == [])
   }
 
   @Test func admissionCountsAllWhoWaitForAnAnswer() async throws {
-    let useCase = Doubling()
-    let admission = Admission(limit: 2)
-    let (busy, other) = (Batcher(useCase, admission: admission), Batcher(Doubling(), admission: admission))
-    try await running(busy) { () async throws in
-      async let underWay = busy(1)
-      while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
-      let inQueue = Task { try await busy(2) }
-      await waiting(in: busy, lane: 0, count: 1)
-      for batcher in [busy, other] { await #expect(throws: CheckoutError.overloaded) { try await batcher(3) } }
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let admission = Admission(limit: 2)
+      let (busy, other) = (
+        Batcher(useCase, on: database, admission: admission), Batcher(Doubling(), on: database, admission: admission)
+      )
+      try await running(busy) { () async throws in
+        async let underWay = busy(1)
+        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        let inQueue = Task { try await busy(2) }
+        await waiting(in: busy, lane: 0, count: 1)
+        for batcher in [busy, other] { await #expect(throws: CheckoutError.overloaded) { try await batcher(3) } }
 
-      await useCase.gate.admitOne()
-      #expect(try await underWay == 2)
-      let next = Task { try await busy(4) }
-      await waiting(in: busy, lane: 0, count: 1)
-      await useCase.gate.admitOne()
-      await useCase.gate.admitOne()
-      #expect(try await inQueue.value == 4)
-      #expect(try await next.value == 8)
+        await useCase.gate.admitOne()
+        #expect(try await underWay == 2)
+        let next = Task { try await busy(4) }
+        await waiting(in: busy, lane: 0, count: 1)
+        await useCase.gate.admitOne()
+        await useCase.gate.admitOne()
+        #expect(try await inQueue.value == 4)
+        #expect(try await next.value == 8)
+      }
+    }
+  }
+
+  // MARK: Several lanes in a batch
+
+  /// Doubles the numbers of several lanes at once, but for lanes with an odd number.
+  private final class Combining: BatchedUseCase {
+    static let maximumLanes = 10
+
+    let batches = Mutex<[[[Int]]]>([])
+    let gate = Gate()
+
+    func lane(of request: Int) -> Int { request / 1000 }
+
+    func execute(_ requests: [Int], lane: Int, on connection: isolated Connection) throws -> [Int] {
+      batches.withLock { $0.append([requests]) }
+      gate.pass()
+      return requests.map { $0 * 2 }
+    }
+
+    func executeTogether(
+      _ batches: [(lane: Int, requests: [Int])], on connection: isolated Connection
+    ) throws -> [[Int]?] {
+      self.batches.withLock { $0.append(batches.map(\.requests)) }
+      gate.pass()
+      return batches.map { $0.lane.isMultiple(of: 2) ? $0.requests.map { $0 * 2 } : nil }
+    }
+  }
+
+  /// Four connections are held up by one lane each, so that what comes then gathers for whoever is free first.
+  @Test func lanesThatAreReadyShareABatchAndOneThatCannotHasItsOwn() async throws {
+    try await withDatabase { database async throws in
+      let useCase = Combining()
+      let batcher = Batcher(useCase, on: database)
+      try await running(batcher) { () async throws in
+        var callers: [Task<Int, any Error>] = []
+        for count in 1...4 {
+          callers.append(Task { try await batcher(count * 1000) })
+          while useCase.batches.withLock({ $0.count }) < count { await Task.yield() }
+        }
+        for number in [5000, 6000, 6001, 5001, 8000] {
+          callers.append(Task { try await batcher(number) })
+          while callers.count - 4 > [5, 6, 8].map({ batcher.waitingCount(in: $0) }).reduce(0, +) { await Task.yield() }
+        }
+        while database.usage.waiting == 0 { await Task.yield() }
+        for _ in 1...6 { await useCase.gate.admitOne() }
+        let answers = [2000, 4000, 6000, 8000, 10000, 12000, 12002, 10002, 16000]
+        for (caller, answer) in zip(callers, answers) { #expect(try await caller.value == answer) }
+        #expect(
+          useCase.batches.withLock { $0.dropFirst(4) } == [[[5000, 5001], [6000, 6001], [8000]], [[5000, 5001]]])
+      }
     }
   }
 }

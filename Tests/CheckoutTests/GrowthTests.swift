@@ -19,6 +19,8 @@ import Testing
     insert into products (id, name, price, currency, total_stock, available_stock, max_per_customer)
     values (1, 'Cap', 100, 'USD', 1000000, 900000, 5);
     insert into ordered_stock (product_id, units) values (1, \(grown));
+    alter table products set (autovacuum_enabled = off);
+    alter table scheduled_jobs set (autovacuum_enabled = off);
     create table made (id uuid, n integer);
     create table rows_read (count bigint);
     """
@@ -41,6 +43,11 @@ import Testing
     ), new_events as (
         insert into payment_events (idempotency_key, product_id, order_id, status, verdict, order_status, received_at)
         select 'event ' || n, 1, id, 'failed', 'ignored', 'pending_payment', now() from new where n > 200
+    ), new_products as (
+        insert into products (id, name, price, currency, total_stock, available_stock)
+        select 1 + n, 'Cap', 100, 'USD', 1000, 1000 from new
+    ), new_jobs as (
+        insert into scheduled_jobs (product_id, kind, run_at) select 1 + n, 'expire_holds', now() from new
     )
     insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
     select 1, id, 1, 100, 'USD', now() + case when n <= 300 then -1 else 1 end * interval '1 hour', now()
@@ -52,6 +59,7 @@ import Testing
   private static let batches = [
     ("reserve_holds", "reserve_holds(1, new_ids, ones, 1000000, null, null, null)", ""),
     ("reserve_holds with keys", "reserve_holds(1, new_ids, ones, 1000000, keys, customers, positions)", ""),
+    ("reserve_holds_together", "reserve_holds_together(products, new_ids, ones, 1000000, new_keys, customers)", ""),
     ("place_orders", "place_orders(1, ids, null, 1000000)", "n <= 100"),
     ("place_orders with keys", "place_orders(1, ids, new_keys, 1000000)", "n <= 100"),
     ("apply_payment_events", "apply_payment_events(1, new_keys, ids, successes, nulls, null_texts)", "n > 200"),
@@ -72,6 +80,7 @@ import Testing
     declare
         ids uuid[] := array(select id from made where \(condition.isEmpty ? "true" : condition) order by n limit 100);
         new_ids uuid[] := array(select gen_random_uuid() from generate_series(1, 100));
+        products integer[] := array(select 1 + n from made order by n limit 100);
         ones integer[] := array_fill(1, array[100]);
         keys text[] := array(select 'key ' || n from generate_series(1, 100) n);
         new_keys text[] := array(select 'new ' || gen_random_uuid() from generate_series(1, 100) n);

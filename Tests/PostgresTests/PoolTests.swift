@@ -126,6 +126,61 @@ import Testing
     }
   }
 
+  // MARK: Without a task
+
+  @Test func whoHasNoTaskIsServedInTheSameLine() async throws {
+    try await withPool(size: 1) { pool, _ in
+      let served = Shared([Int]())
+      try await withFullPool(pool) { line, release in
+        let callers = (0..<20).map { number in
+          line.start {
+            guard number.isMultiple(of: 2) else {
+              return try await pool.withConnection { _ in served.withLock { $0.append(number) } }
+            }
+            try await lent(by: pool) { _ in served.withLock { $0.append(number) } }
+          }
+        }
+        await line.settle()
+        release()
+        for caller in callers { try await caller.value }
+      }
+      #expect(served.value == Array(0..<20))
+    }
+  }
+
+  @Test func whatComesAfterALoanFindsTheConnectionBack() async throws {
+    try await withPool(size: 1) { pool, _ in
+      let free = await withCheckedContinuation { continuation in
+        pool.lend { _ in
+          { continuation.resume(returning: pool.usage.inUse) }
+        } failure: { _ in
+          continuation.resume(returning: -1)
+        }
+      }
+      #expect(free == 0)
+    }
+  }
+
+  @Test func aLoanThatBreaksItsConnectionIsFollowedByANewOne() async throws {
+    try await withPool(size: 1) { pool, observer in
+      let lost = try await postgresError {
+        try await lent(by: pool) { try $0.executeScript("select pg_terminate_backend(pg_backend_pid())") }
+      }
+      #expect(lost.isConnectionLost)
+      #expect(try await lent(by: pool) { try $0.run(Echo(Int32(2))) } == [2])
+      let connections = try await observer.neighbours()
+      #expect(connections == 1)
+    }
+  }
+
+  @Test func aLoanThatCannotBeHadSaysSo() async throws {
+    let pool = Pool(ConnectionConfiguration(url: "host=127.0.0.1 port=1"), size: 1)
+    let refused = try await postgresError { try await lent(by: pool) { _ in } }
+    #expect("\(refused)".contains("refused"))
+    await pool.close()
+    await #expect(throws: PostgresError.self) { try await lent(by: pool) { _ in } }
+  }
+
   // MARK: What comes back
 
   @Test func connectionLeftInATransactionIsDiscarded() async throws {
@@ -424,6 +479,20 @@ import Testing
     let configuration = ConnectionConfiguration(url: "host=\(sockets) user=flashsale dbname=postgres")
     try await withConnection(configuration) {
       try await body(Gatekeeper(administration: $0, database: database, observer: process))
+    }
+  }
+}
+
+/// Waits for what `body` makes of a connection that was lent without a task.
+private func lent<Result: Sendable>(
+  by pool: Pool, _ body: @escaping @Sendable (isolated Connection) throws -> Result
+) async throws -> Result {
+  try await withCheckedThrowingContinuation { continuation in
+    pool.lend { connection in
+      let result = Swift.Result { try body(connection) }
+      return { continuation.resume(with: result) }
+    } failure: {
+      continuation.resume(throwing: $0)
     }
   }
 }

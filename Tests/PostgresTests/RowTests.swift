@@ -70,7 +70,7 @@ import Testing
 extension Connection {
   /// The value of an SQL expression. Only without named statements.
   func first<Value: PostgresDecodable>(_ sql: String) async throws -> Value {
-    try await executeScript("drop view if exists one; create temporary view one as select \(sql) as value")
+    try executeScript("drop view if exists one; create temporary view one as select \(sql) as value")
     return try await execute(ReadOne<Value>())[0]
   }
 
@@ -78,7 +78,7 @@ extension Connection {
   func all<A: PostgresDecodable & Equatable, B: PostgresDecodable & Equatable>(_ query: String) async throws -> [Pair<
     A, B
   >] {
-    try await executeScript("drop view if exists two; create temporary view two as \(query)")
+    try executeScript("drop view if exists two; create temporary view two as \(query)")
     return try await execute(ReadTwo<A, B>())
   }
 }

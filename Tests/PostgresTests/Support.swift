@@ -87,7 +87,7 @@ extension String {
 extension Connection {
   /// What `sql`, an expression, evaluates to, as text; the empty string for null.
   func text(_ sql: String) async throws -> String {
-    try await executeScript(
+    try executeScript(
       """
       create or replace temporary view text_answer as
         select coalesce((\(sql))::text, '') collate "default" as value
@@ -130,8 +130,8 @@ extension Connection {
   }
 
   /// Takes the lock that `WaitForLock` waits for.
-  func holdLock() async throws { try await executeScript("select pg_advisory_lock(1)") }
-  func letLockGo() async throws { try await executeScript("select pg_advisory_unlock(1)") }
+  func holdLock() async throws { try executeScript("select pg_advisory_lock(1)") }
+  func letLockGo() async throws { try executeScript("select pg_advisory_unlock(1)") }
 }
 
 private struct ReadText: PreparedStatement {

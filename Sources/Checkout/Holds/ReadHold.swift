@@ -3,12 +3,10 @@ import Postgres
 
 /// Reads a hold as it stands.
 struct ReadHold: BatchedUseCase {
-  let database: Pool
-
   func lane(of id: ReservationID) -> Int32 { id.productID }
 
-  func execute(_ ids: [ReservationID], lane productID: Int32) async throws -> [Hold?] {
-    let found = try await database.execute(Statement(productID: productID, ids: ids.map(\.uuid)))
+  func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Hold?] {
+    let found = try connection.run(Statement(productID: productID, ids: ids.map(\.uuid)))
     let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0) })
     return ids.map { byID[$0] }
   }

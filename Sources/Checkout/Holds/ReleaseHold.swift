@@ -3,12 +3,10 @@ import Postgres
 
 /// Gives back the units of an active hold. A hold that is no longer active stays as it is.
 struct ReleaseHold: BatchedUseCase {
-  let database: Pool
-
   func lane(of id: ReservationID) -> Int32 { id.productID }
 
-  func execute(_ ids: [ReservationID], lane productID: Int32) async throws -> [Hold?] {
-    let found = try await database.transact(Statement(productID: productID, ids: ids.map(\.uuid)))
+  func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Hold?] {
+    let found = try connection.transact(Statement(productID: productID, ids: ids.map(\.uuid)))
     let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0) })
     return ids.map { byID[$0] }
   }

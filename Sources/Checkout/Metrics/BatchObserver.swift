@@ -32,19 +32,19 @@ struct BatchObserver: Sendable {
 
   /// Runs a batch. Its span is a child of the first request's, which waited the longest.
   func batch<Result>(
-    of arrivals: some Collection<Arrival>, _ body: () async throws -> Result
-  ) async throws -> Result {
+    of arrivals: some Collection<Arrival>, _ body: () throws -> Result
+  ) rethrows -> Result {
     if let size, let wait {
       let now = ContinuousClock.now
       size.record(arrivals.count)
       for arrival in arrivals { wait.record(now - arrival.time) }
     }
-    guard let tracer, let context = arrivals.lazy.compactMap(\.context).first else { return try await body() }
+    guard let tracer, let context = arrivals.lazy.compactMap(\.context).first else { return try body() }
     let span = tracer.startAnySpan(spanName, context: context)
     defer { span.end() }
     if span.isRecording { span.attributes = ["flashsale.batch.size": .int(Int64(arrivals.count))] }
     do {
-      return try await body()
+      return try body()
     } catch {
       span.recordError(error)
       span.setStatus(SpanStatus(code: .error))

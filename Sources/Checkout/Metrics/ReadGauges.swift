@@ -17,20 +17,17 @@ public struct Gauge: Sendable {
 /// Reads the stock, the jobs and the money that waits, as they stand. One query answers everybody who asked since the
 /// last one started, so that anybody may ask.
 struct ReadGauges: BatchedUseCase {
-  let database: Pool
-
   enum Request { case all }
   func lane(of request: Request) -> Request { request }
 
-  func execute(_ requests: [Request], lane: Request) async throws -> [[Gauge]] {
-    let gauges = try await database.execute(Statement())
+  func execute(_ requests: [Request], lane: Request, on connection: isolated Connection) throws -> [[Gauge]] {
+    let gauges = try connection.run(Statement())
     return requests.map { _ in gauges }
   }
 
   private struct Statement: PreparedStatement {
     static let name = "read_gauges"
     static let sql = "select * from read_gauges()"
-    static let isCancellable = true
 
     func bind(to parameters: inout Parameters) {}
 

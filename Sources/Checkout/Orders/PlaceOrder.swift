@@ -19,15 +19,14 @@ public struct PlaceOrder: BatchedUseCase {
     case keyReused
   }
 
-  let database: Pool
   let jobs: JobRunner
   let timeToLive: Duration
 
   func lane(of request: Request) -> Int32 { request.holdID.productID }
 
-  func execute(_ requests: [Request], lane productID: Int32) async throws -> [Outcome] {
-    try await executeInRounds(requests, key: \.idempotencyKey, asReplay: \.asReplay) { round in
-      let answers = try await database.transact(
+  func execute(_ requests: [Request], lane productID: Int32, on connection: isolated Connection) throws -> [Outcome] {
+    try executeInRounds(requests, key: \.idempotencyKey, asReplay: \.asReplay) { round in
+      let answers = try connection.transact(
         Statement(productID: productID, requests: round, timeToLive: timeToLive))
       guard answers.count == round.count else { throw UnknownValue(description: "\(answers.count) outcomes") }
       if answers.contains(where: \.isRescheduled) { jobs.announce() }

@@ -3,12 +3,10 @@ import Postgres
 
 /// Reads an order as it stands.
 struct ReadOrder: BatchedUseCase {
-  let database: Pool
-
   func lane(of id: ReservationID) -> Int32 { id.productID }
 
-  func execute(_ ids: [ReservationID], lane productID: Int32) async throws -> [Order?] {
-    let found = try await database.execute(Statement(productID: productID, ids: ids.map(\.uuid)))
+  func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Order?] {
+    let found = try connection.run(Statement(productID: productID, ids: ids.map(\.uuid)))
     let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0) })
     return ids.map { byID[$0] }
   }

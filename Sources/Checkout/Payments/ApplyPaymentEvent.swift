@@ -10,14 +10,13 @@ public struct ApplyPaymentEvent: BatchedUseCase {
     case keyReused
   }
 
-  let database: Pool
-
   func lane(of event: PaymentEvent) -> Int32 { event.orderID.productID }
 
   /// Concurrent duplicates share one execution: the first is told the effect, the others that it is a replay.
-  func execute(_ events: [PaymentEvent], lane productID: Int32) async throws -> [Outcome] {
-    try await executeInRounds(events, key: \.idempotencyKey, asReplay: \.asReplay) { round in
-      try await database.transact(Statement(productID: productID, events: round))
+  func execute(_ events: [PaymentEvent], lane productID: Int32, on connection: isolated Connection) throws -> [Outcome]
+  {
+    try executeInRounds(events, key: \.idempotencyKey, asReplay: \.asReplay) { round in
+      try connection.transact(Statement(productID: productID, events: round))
     }
   }
 

@@ -1,3 +1,5 @@
+import Postgres
+
 /// A use case whose effect on the stock of a product is announced after its commit.
 struct AnnouncingStock<UseCase: BatchedUseCase>: BatchedUseCase where UseCase.Lane == Int32 {
   private let useCase: UseCase
@@ -12,9 +14,25 @@ struct AnnouncingStock<UseCase: BatchedUseCase>: BatchedUseCase where UseCase.La
 
   func lane(of request: UseCase.Request) -> Int32 { useCase.lane(of: request) }
 
-  func execute(_ requests: [UseCase.Request], lane productID: Int32) async throws -> [UseCase.Outcome] {
-    let outcomes = try await useCase.execute(requests, lane: productID)
-    if outcomes.contains(where: changesStock) { feed.announce(productID) }
+  func execute(
+    _ requests: [UseCase.Request], lane productID: Int32, on connection: isolated Connection
+  ) throws -> [UseCase.Outcome] {
+    let outcomes = try useCase.execute(requests, lane: productID, on: connection)
+    announce(productID, outcomes)
     return outcomes
+  }
+
+  static var maximumLanes: Int { UseCase.maximumLanes }
+
+  func executeTogether(
+    _ batches: [(lane: Int32, requests: [UseCase.Request])], on connection: isolated Connection
+  ) throws -> [[UseCase.Outcome]?] {
+    let outcomes = try useCase.executeTogether(batches, on: connection)
+    for (batch, outcomes) in zip(batches, outcomes) { announce(batch.lane, outcomes ?? []) }
+    return outcomes
+  }
+
+  private func announce(_ productID: Int32, _ outcomes: [UseCase.Outcome]) {
+    if outcomes.contains(where: changesStock) { feed.announce(productID) }
   }
 }

@@ -7,8 +7,6 @@ struct ReadProducts: BatchedUseCase {
     case all
   }
 
-  let database: Pool
-
   /// Products are read together, all others than lists by one query, so there are two lanes.
   enum Lane {
     case some, all
@@ -22,15 +20,15 @@ struct ReadProducts: BatchedUseCase {
   }
 
   /// - Returns: what was found, for each request.
-  func execute(_ requests: [Request], lane: Lane) async throws -> [[Product]] {
+  func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [[Product]] {
     guard lane == .some else {
-      let all = try await database.execute(Statement(ids: nil))
+      let all = try connection.run(Statement(ids: nil))
       return requests.map { _ in all }
     }
     let ids = requests.compactMap { request in
       if case .one(let id) = request { id } else { nil }
     }
-    let found = try await database.execute(Statement(ids: Array(Set(ids))))
+    let found = try connection.run(Statement(ids: Array(Set(ids))))
     let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, [$0]) })
     return ids.map { byID[$0] ?? [] }
   }
@@ -59,6 +57,6 @@ extension Product {
   ///
   /// - Throws: `PostgresError`.
   public static func all(in database: Pool) async throws -> [Product] {
-    try await ReadProducts(database: database).execute([.all], lane: .all)[0]
+    try await database.withConnection { try await ReadProducts().execute([.all], lane: .all, on: $0)[0] }
   }
 }

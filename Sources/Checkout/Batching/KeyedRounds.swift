@@ -10,9 +10,9 @@
 ///   - execute: carries out a round; one outcome a request, in the same order.
 func executeInRounds<Request: Equatable, Outcome>(
   _ requests: [Request], key: (Request) -> String?, asReplay: (Outcome) -> Outcome,
-  execute: ([Request]) async throws -> [Outcome]
-) async throws -> [Outcome] {
-  if requests.allSatisfy({ key($0) == nil }) { return try await execute(requests) }
+  execute: ([Request]) throws -> [Outcome]
+) rethrows -> [Outcome] {
+  if requests.allSatisfy({ key($0) == nil }) { return try execute(requests) }
   var outcomes = [Outcome?](repeating: nil, count: requests.count)
   var waiting = Array(requests.indices)
   while !waiting.isEmpty {
@@ -23,7 +23,7 @@ func executeInRounds<Request: Equatable, Outcome>(
       firstByKey[key] = index
       return true
     }
-    let results = try await execute(round.map { requests[$0] })
+    let results = try execute(round.map { requests[$0] })
     for (index, outcome) in zip(round, results) { outcomes[index] = outcome }
     waiting = waiting.filter { index in
       guard let first = key(requests[index]).flatMap({ firstByKey[$0] }), first != index else { return false }

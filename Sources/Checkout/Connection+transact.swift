@@ -1,6 +1,6 @@
 import Postgres
 
-extension Pool {
+extension Connection {
   /// How often a statement is run that keeps getting into the way of others. Each attempt starts after the transaction
   /// that it lost to has ended, so a second one nearly always succeeds.
   private static var maximumAttempts: Int { 5 }
@@ -9,14 +9,21 @@ extension Pool {
   /// failure.
   ///
   /// - Throws: `PostgresError`.
-  func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+  func transact<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
     for _ in 1..<Self.maximumAttempts {
       do {
-        return try await execute(statement)
+        return try run(statement)
       } catch PostgresError.server(let error) where error.isConcurrencyFailure {
         continue
       }
     }
-    return try await execute(statement)
+    return try run(statement)
+  }
+}
+
+extension Pool {
+  /// The same on a connection of the pool.
+  func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+    try await withConnection { try await $0.transact(statement) }
   }
 }

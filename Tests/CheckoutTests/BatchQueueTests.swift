@@ -1,0 +1,91 @@
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+@Suite struct BatchQueueTests {
+  /// Everything that can happen, in a random order: callers come and are removed, workers start, take and finish.
+  @Test(arguments: [1, 4], 0..<50)
+  func everyCallerIsServedOnceInOrderAndNoLaneTwiceAtATime(maximumLanes: Int, seed: UInt64) {
+    let maximumSize = 5
+    var random = SeededGenerator(state: seed)
+    var queue = BatchQueue<Int, Int>(maximumLanes: maximumLanes, maximumSize: maximumSize)
+    var underWay: [[BatchQueue<Int, Int>.Part]] = []
+    var workers = 0
+    /// Lanes that wait for their turn, and that have it.
+    var waiting: [Int] = []
+    var turns: Set<Int> = []
+    var served: [Int: [Int]] = [:]
+    var removed: Set<Int> = []
+    let callers = 400
+    var next = 0
+
+    func lane(of caller: Int) -> Int { caller % 7 }
+    func finishOne() {
+      let batch = underWay.remove(at: Int.random(in: underWay.indices, using: &random))
+      var refused: Set<Int> = []
+      for part in batch where batch.count > 1 && Int.random(in: 0..<4, using: &random) == 0 {
+        refused.insert(part.lane)
+      }
+      waiting += queue.finish(batch, refused: refused)
+      turns.subtract(batch.map(\.lane))
+      for part in batch where !refused.contains(part.lane) { served[part.lane, default: []] += part.callers }
+    }
+
+    while !queue.isEmpty || next < callers {
+      switch Int.random(in: 0..<8, using: &random) {
+      case 0...2 where next < callers:
+        if queue.append(next, to: lane(of: next)) { waiting.append(lane(of: next)) }
+        next += 1
+      case 3 where next < callers:
+        let old = next - 20
+        removed.formUnion(queue.removeFirst { $0 < old }.removed)
+      case 4, 5:
+        guard workers > 0 else { continue }
+        workers -= 1
+        let (batch, idle) = queue.take()
+        turns.subtract(idle)
+        guard !batch.isEmpty else { continue }
+        #expect(batch.count <= maximumLanes)
+        #expect(batch.count == 1 || batch.map(\.callers.count).reduce(0, +) <= maximumSize)
+        #expect(batch.allSatisfy { 1...maximumSize ~= $0.callers.count })
+        underWay.append(batch)
+        let lanes = underWay.joined().map(\.lane)
+        #expect(Set(lanes).count == lanes.count)
+        #expect(turns.isSuperset(of: lanes))
+        #expect(underWay.count { $0.count > 1 } <= BatchQueue<Int, Int>.maximumCombined)
+      case 6 where !waiting.isEmpty:
+        let lane = waiting.remove(at: Int.random(in: waiting.indices, using: &random))
+        #expect(turns.insert(lane).inserted)
+        queue.beReady(lane)
+      default:
+        if !underWay.isEmpty { finishOne() }
+      }
+      // Nobody is left waiting without a worker who comes, or a batch whose end will start one.
+      workers += queue.workersToStart()
+      #expect(queue.isEmpty || workers > 0 || !underWay.isEmpty || !waiting.isEmpty)
+    }
+    for (lane, callers) in served { #expect(callers == callers.sorted(), "lane \(lane)") }
+    #expect((Array(served.values.joined()) + removed).sorted() == Array(0..<callers))
+  }
+
+  @Test func aLaneToItselfIsServedFromItsHead() {
+    var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
+    func come(_ caller: String, _ lane: Int) {
+      if queue.append(caller, to: lane) { queue.beReady(lane) }
+    }
+    come("a", 1)
+    come("b", 2)
+    come("c", 1)
+    #expect(queue.workersToStart() == 2)
+    let together = queue.take().batch
+    #expect(together.map(\.callers) == [["a", "c"], ["b"]])
+    come("d", 1)
+    come("e", 3)
+    #expect(queue.finish(together, refused: [1]) == [1])
+    queue.beReady(1)
+    #expect(queue.take().batch.map(\.callers) == [["e"]])
+    #expect(queue.workersToStart() == 1)
+    #expect(queue.take().batch.map(\.callers) == [["a", "c", "d"]])
+  }
+}

@@ -1,0 +1,92 @@
+-- Reserves units of several products in one transaction, for the requests that nothing stands in the way of. It never
+-- waits for what another session has locked, so that no product holds up the others, and so that the order in which it
+-- takes its locks can make nobody wait in a circle.
+--
+-- A product is served whole or not at all. Not served is one that is locked, has too little left, is not on sale now,
+-- has a limit that a request may be above, has no job yet that expires its holds, or for which a key comes that was used
+-- before: reserve_holds serves it, or says why not.
+--
+-- The arrays have a place for each request; p_keys and p_customers are null when no request has any. A key comes at most
+-- once for a product.
+--
+-- Returns one row: the products that were served, null when none was, and until when their holds are valid.
+create or replace function reserve_holds_together(
+    p_product_ids integer[], p_hold_ids uuid[], p_quantities integer[], p_ttl_us bigint,
+    p_keys text[], p_customers text[])
+returns table (served integer[], held_until timestamptz)
+language plpgsql
+security definer set search_path = public, pg_temp
+-- Plans are made while tables are small, and kept; rows are found by their whole keys behind fences (offset 0).
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan  -- see place_orders
+as $$
+declare
+    v_now   constant timestamptz := clock_timestamp();
+    v_free  integer[];
+    v_used  integer[];
+    v_units integer[];
+    v_rows  tid[];
+begin
+    held_until := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
+
+    -- Keys and jobs as in reserve_holds and schedule_job, but without a wait: who finds a lock taken leaves its product be.
+    -- What the locks protect is read in later statements, which see what was committed before they were had.
+    v_free := array(
+        select asked.id
+        from (
+            select u.id, bool_and(
+                u.key is null or pg_try_advisory_xact_lock(hashtextextended(u.id || ' ' || u.key, 1))) as has_keys
+            from unnest(p_product_ids, p_keys) as u (id, key)
+            group by u.id) asked
+        where asked.has_keys and pg_try_advisory_xact_lock_shared(job_lock_class(), asked.id));
+    if p_keys is not null then
+        v_used := array(
+            select asked.id
+            from unnest(p_product_ids, p_keys) as asked (id, key)
+            cross join lateral (
+                select from idempotency_keys k where k.product_id = asked.id and k.key = asked.key offset 0) k);
+    end if;
+
+    -- The rows stay locked until the commit, so what is read of them here is still so when the stock is taken.
+    select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid)
+    into served, v_units, v_rows
+    from (
+        select asked.id, sum(asked.quantity) as units, max(asked.quantity) as largest
+        from unnest(p_product_ids, p_quantities) as asked (id, quantity)
+        where asked.id = any (v_free) and asked.id <> all (coalesce(v_used, '{}'))
+        group by asked.id) wanted
+    cross join lateral (
+        select j.run_at from scheduled_jobs j where j.product_id = wanted.id and j.kind = 'expire_holds' offset 0) j
+    cross join lateral (
+        select p.ctid, p.available_stock, p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer
+        from products p
+        where p.id = wanted.id
+        for update skip locked) p
+    where j.run_at <= held_until
+      and p.available_stock >= wanted.units
+      and coalesce(p.starts_at <= v_now, true) and coalesce(p.ends_at > v_now, true)
+      and coalesce(p.max_quantity_per_hold >= wanted.largest, true) and p.max_per_customer is null;
+    if served is null then
+        return next;
+        return;
+    end if;
+
+    insert into holds (product_id, id, quantity, expires_at, customer_id)
+    select asked.product_id, asked.id, asked.quantity, held_until, asked.customer_id
+    from unnest(p_product_ids, p_hold_ids, p_quantities, p_customers) as asked (product_id, id, quantity, customer_id)
+    where asked.product_id = any (served);
+
+    if p_keys is not null then
+        insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
+        select asked.product_id, asked.key, 'reserve_hold', asked.id, v_now
+        from unnest(p_product_ids, p_keys, p_hold_ids) as asked (product_id, key, id)
+        where asked.key is not null and asked.product_id = any (served);
+    end if;
+
+    update products p
+    set available_stock = p.available_stock - taken.units
+    from unnest(v_rows, v_units) as taken (row, units)
+    where p.ctid = taken.row;
+    return next;
+end
+$$;
