@@ -19,7 +19,7 @@ import Testing
     /// Answers the one that has waited the longest.
     func answer(_ text: String) {
       let reply = requests.withLock { $0.removeFirst().reply }
-      reply(.success(Answer(status: .ok, contentType: "text/plain", body: ByteBuffer(string: text))))
+      reply { Answer(status: .ok, contentType: "text/plain", body: ByteBuffer(string: text)) }
     }
   }
 

@@ -87,10 +87,9 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
   private func answer(
     _ request: WholeRequest, _ route: FastRoute, _ parameter: Substring, _ context: ChannelHandlerContext
   ) {
-    let loop = context.eventLoop
-    let bound = NIOLoopBound((handler: self, context: context), eventLoop: loop)
-    routes.answer(request, route, parameter) { answer, requestID in
-      loop.execute { bound.value.handler.write(answer, requestID, bound.value.context) }
+    let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+    routes.answer(request, route, parameter, on: context.eventLoop) { answer, requestID in
+      bound.value.handler.write(answer, requestID, bound.value.context)
     }
   }
 

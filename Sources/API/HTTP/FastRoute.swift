@@ -18,8 +18,9 @@ struct FastRoute: Sendable {
     subscript(name: HTTPField.Name) -> String? { headers[name] }
   }
 
-  /// Called once, on any thread.
-  typealias Reply = @Sendable (Result<Answer, any Error>) -> Void
+  /// Called once, on any thread, with how the answer is made. That is done on the connection's event loop: the thread that
+  /// has the outcomes of a batch has the next one to begin.
+  typealias Reply = @Sendable (_ answer: @escaping @Sendable () throws -> Answer) -> Void
 
   let method: HTTPRequest.Method
   /// Such as `/api/products/{id}`, with a parameter at its end or none.
@@ -69,7 +70,7 @@ struct FastRoute: Sendable {
         body: try await bodies.bytes(of: request))
       return try await withCheckedThrowingContinuation { continuation in
         do {
-          try handle(whole) { continuation.resume(with: $0) }
+          try handle(whole) { answer in continuation.resume(with: Result(catching: answer)) }
         } catch {
           continuation.resume(throwing: error)
         }

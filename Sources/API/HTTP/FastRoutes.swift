@@ -1,6 +1,7 @@
 import Dispatch
 import HTTPTypes
 import Logging
+import NIOCore
 import NIOHTTP1
 import Tracing
 
@@ -20,35 +21,39 @@ struct FastRoutes: Sendable {
     return nil
   }
 
-  /// - Parameter reply: gets the answer and the request's id, once, on any thread.
+  /// - Parameters:
+  ///   - loop: the connection's.
+  ///   - reply: gets the answer and the request's id, once, on the event loop, after this has returned.
   func answer(
-    _ request: WholeRequest, _ route: FastRoute, _ parameter: Substring,
+    _ request: WholeRequest, _ route: FastRoute, _ parameter: Substring, on loop: any EventLoop,
     reply: @escaping @Sendable (Answer, String) -> Void
   ) {
     let headers = request.head.headers
     let id = RequestID.ofRequest(with: headers[.xRequestID])
     let start = metrics == nil ? 0 : DispatchTime.now().uptimeNanoseconds
     let span = spans?.startIfWanted(route.method) { headers.value(ofLowercased: $0) }
-    let finish: FastRoute.Reply = { result in
-      let answer: Answer
-      switch result {
-      case .success(let success): answer = success
-      case .failure(let error):
-        var logger = logger
-        logger[metadataKey: "hb.request.id"] = .string(id)
-        answer = Self.inContext(of: span) {
-          Problem(error, of: route.method, path: request.head.uri, logger: logger).answer
+    let finish: FastRoute.Reply = { outcome in
+      loop.execute {
+        let answer: Answer
+        do {
+          answer = try outcome()
+        } catch {
+          var logger = logger
+          logger[metadataKey: "hb.request.id"] = .string(id)
+          answer = Self.inContext(of: span) {
+            Problem(error, of: route.method, path: request.head.uri, logger: logger).answer
+          }
         }
+        metrics?.record(route.method, route.path, answer.status, since: start)
+        if let span { RequestSpans.end(span, route.method, route.path, answer.status) }
+        reply(answer, id)
       }
-      metrics?.record(route.method, route.path, answer.status, since: start)
-      if let span { RequestSpans.end(span, route.method, route.path, answer.status) }
-      reply(answer, id)
     }
     do {
       let whole = FastRoute.Request(headers: headers, parameter: parameter, body: request.body ?? .init())
       try Self.inContext(of: span) { try route.handle(whole, finish) }
     } catch {
-      finish(.failure(error))
+      finish { throw error }
     }
   }
 

@@ -20,7 +20,7 @@ struct HoldRoutes {
       checkout.reserveHold(
         productID: body.productID, quantity: body.quantity, customerID: body.customerID, idempotencyKey: key
       ) { outcome in
-        reply(outcome.tryMap(Self.answer))
+        reply { try Self.answer(outcome.get()) }
       }
     }
   }

@@ -18,7 +18,7 @@ struct OrderRoutes {
       let body = try RequestBodies.decode(PlaceBody.self, from: request)
       guard let holdID = ReservationID(holdText: body.holdID) else { throw Problem.notFound("hold") }
       checkout.placeOrder(holdID: holdID, idempotencyKey: key) { outcome in
-        reply(outcome.tryMap { try Self.answer($0, holdID) })
+        reply { try Self.answer(outcome.get(), holdID) }
       }
     }
   }

@@ -23,7 +23,7 @@ struct WebhookRoutes {
         idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status, amount: body.amount,
         currency: body.currency)
       checkout.applyPaymentEvent(event) { outcome in
-        reply(outcome.tryMap { try Self.answer($0, orderID) })
+        reply { try Self.answer(outcome.get(), orderID) }
       }
     }
   }

@@ -16,11 +16,10 @@ struct ProductRoutes {
     FastRoute(.get, "/api/products/{id}") { [checkout] request, reply in
       guard let id = Int32(productID: request.parameter) else { throw Problem.notFound("product") }
       checkout.product(id) { product in
-        reply(
-          product.tryMap { product in
-            guard let product else { throw Problem.notFound("product") }
-            return .json(headers: .noStore) { $0.add(product) }
-          })
+        reply {
+          guard let product = try product.get() else { throw Problem.notFound("product") }
+          return .json(headers: .noStore) { $0.add(product) }
+        }
       }
     }
   }
