@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from . import pgbench
-from .plot import bars, lines
+from .plot import bars, lines, number
 from .redis import Redis
-from .report import contestants_table, ratios_table
+from .report import contestants_table, ratios_table, table
 from .rounds import Contestant, Results, measure, tell
 from .seed import Reservations, create_product, create_products
 from .services import Server, find_redis, sql
@@ -56,12 +56,17 @@ def run(session: Session) -> list[str]:
     lines(
         report.chart("connections"), "Throughput against connections", "connections", "per second",
         [f"{count:,}" for count in CONNECTIONS], {name: [s.rate for s in samples] for name, samples in curves.items()})
-    few, many = (curves["holds"][CONNECTIONS.index(count)].rate / results.rate("echo").median for count in (8, 1000))
-    report.add(
-        f"One round of {CURVE_SECONDS} s. Holds at 8 connections ÷ echo at 64: {few:.2f}; holds at 1,000 connections ÷ "
-        f"echo at 64: {many:.2f}.")
+    report.add(f"Measured once, for {CURVE_SECONDS} s:")
+    report.add(curves_table(curves))
     by_connections = {f"{name}, by connections": samples for name, samples in curves.items()}
     return report.finish(Results(results.samples | by_connections), services.audits())
+
+
+def curves_table(curves: dict[str, list[Sample]]) -> str:
+    return table(
+        ["connections", "holds", "echo", "holds ÷ echo"],
+        [[f"{count:,}", number(holds.rate), number(echo.rate), number(holds.rate / echo.rate)]
+         for count, holds, echo in zip(CONNECTIONS, curves["holds"], curves["echo"], strict=True)])
 
 
 def of_server(server: Server, echo: str) -> list[Contestant]:
