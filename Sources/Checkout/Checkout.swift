@@ -6,8 +6,8 @@ import Tracing
 
 /// The checkout of flash sales: everything that clients, payment providers and operators can ask of it.
 ///
-/// Any number of these may work on one database; none keeps anything that another needs. It does its work only while
-/// `run` does, so it belongs into a `ServiceGroup`, before what calls it.
+/// Any number of these may work on one database; none keeps anything that another needs. Jobs are done, waits are bounded
+/// and changes are told only while `run` does, so it belongs into a `ServiceGroup`, before what calls it.
 public struct Checkout: Service {
   public struct Configuration: Sendable {
     /// How long a hold keeps its units. Above zero.

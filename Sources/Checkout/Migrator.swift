@@ -3,8 +3,8 @@ import Postgres
 /// Brings a database's schema up to what this program needs.
 ///
 /// Migrations run once each, in the order of their names. Functions are replaced whenever their text changed. All of it is
-/// one transaction, so that a server meets the old schema or the new one, and a function always the others that it calls.
-/// Any number of migrators may run at once: the transaction first takes one advisory lock and then looks at what is left
+/// one transaction, so that a server meets the old schema or the new one; a function that is no longer called stays, for
+/// calls that were under way. Any number of migrators may run at once: the transaction first takes one advisory lock and then looks at what is left
 /// to do.
 ///
 /// What it makes belongs to the role that it connects as. Servers need no more than a role of their own that `ServerRole`
@@ -31,7 +31,7 @@ public struct Migrator: Sendable {
   /// - Throws: `MigrationError` when the database is newer than this program or a migration was edited, `PostgresError`.
   public func migrate(serverRole: ServerRole? = nil) async throws -> [String] {
     try await closing {
-      let applied = try await database.withConnection(applyMissing)
+      let applied = try await applyMissing()
       if let serverRole {
         try await database.withConnection { connection in
           try await begin(on: connection)
@@ -76,6 +76,20 @@ public struct Migrator: Sendable {
   private static func refuseUnlessOurs(_ status: SchemaStatus) throws {
     if let name = status.unknownMigrations.first { throw MigrationError.databaseIsNewer(migration: name) }
     if let name = status.editedMigrations.first { throw MigrationError.migrationWasEdited(migration: name) }
+  }
+
+  /// How often it is tried beside servers at work: each of them locks tables in an order of its own.
+  private static let maximumAttempts = 5
+
+  private func applyMissing() async throws -> [String] {
+    for _ in 1..<Self.maximumAttempts {
+      do {
+        return try await database.withConnection(applyMissing)
+      } catch PostgresError.server(let error) where error.isConcurrencyFailure {
+        continue
+      }
+    }
+    return try await database.withConnection(applyMissing)
   }
 
   /// Applies what is missing, and returns its names. An error leaves the transaction open, and the pool then drops the

@@ -19,6 +19,7 @@ public final class Pool: Sendable {
   private let size: Int
   private let onStatement: Connection.StatementObserver?
   private let state = Mutex(State())
+  private let failures = DispatchQueue(label: "postgres.pool.failures")
 
   private struct State {
     /// The last one in is the first one out: its server process is the one with warm caches.
@@ -42,7 +43,8 @@ public final class Pool: Sendable {
 
   /// Somebody who asked for a connection, to be called once, on any thread.
   private struct Waiter {
-    let id: Int
+    /// Nil for one that no cancellation takes out of the line.
+    let id: Int?
     let completion: @Sendable (Result<Turn, any Error>) -> Void
   }
 
@@ -109,14 +111,15 @@ public final class Pool: Sendable {
   /// - Parameters:
   ///   - body: runs on the connection's executor, and returns what is to be done once the connection is back: who asks for
   ///     one then is likely to get the same, on the same thread.
-  ///   - failure: called instead, on any thread, when there is no connection to be had.
+  ///   - failure: called instead, after this has returned, when there is no connection to be had. Whoever asks again from
+  ///     there does so on a fresh stack.
   public func lend(
     to body: @escaping @Sendable (isolated Connection) -> @Sendable () -> Void,
     failure: @escaping @Sendable (any Error) -> Void
   ) {
-    acquire(waiterID: nextWaiterID()) { [self] result in
+    acquire(waiterID: nil) { [self] result in
       switch result {
-      case .failure(let error): failure(error)
+      case .failure(let error): failures.async { failure(error) }
       case .success(let connection):
         connection.perform { [self] connection in
           let next = body(connection)
@@ -142,15 +145,11 @@ public final class Pool: Sendable {
 
   // MARK: Acquiring
 
-  private func nextWaiterID() -> Int {
-    state.withLock { state in
+  private func acquire() async throws -> Connection {
+    let id = state.withLock { state in
       state.nextWaiterID += 1
       return state.nextWaiterID
     }
-  }
-
-  private func acquire() async throws -> Connection {
-    let id = nextWaiterID()
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         acquire(waiterID: id) { continuation.resume(with: $0) }
@@ -164,7 +163,10 @@ public final class Pool: Sendable {
   }
 
   /// Gets the caller a connection, in line when every one is on loan.
-  private func acquire(waiterID: Int, _ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
+  ///
+  /// - Parameter waiterID: nil for somebody who asks on behalf of others: that the task in which it happens to run is
+  ///   cancelled means nothing then.
+  private func acquire(waiterID: Int?, _ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
     let waiter = Waiter(id: waiterID) { [self] result in
       switch result {
       case .failure(let error): completion(.failure(error))
@@ -182,7 +184,7 @@ public final class Pool: Sendable {
     // been here already, when there was none yet.
     let outcome = state.withLock { state -> Result<Turn, any Error>? in
       if state.isClosed { return .failure(Self.closed) }
-      if Task.isCancelled { return .failure(CancellationError()) }
+      if waiterID != nil, Task.isCancelled { return .failure(CancellationError()) }
       if let connection = state.idle.popLast() {
         return .success(connection.isReusable ? .use(connection) : .connect(replacing: connection))
       }

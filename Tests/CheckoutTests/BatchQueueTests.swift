@@ -8,6 +8,7 @@ import Testing
   @Test(arguments: [1, 4], 0..<50)
   func everyCallerIsServedOnceInOrderAndNoLaneTwiceAtATime(maximumLanes: Int, seed: UInt64) {
     let maximumSize = 5
+    let now = ContinuousClock.now
     var random = SeededGenerator(state: seed)
     var queue = BatchQueue<Int, Int>(maximumLanes: maximumLanes, maximumSize: maximumSize)
     var underWay: [[BatchQueue<Int, Int>.Part]] = []
@@ -43,7 +44,7 @@ import Testing
       case 4, 5:
         guard workers > 0 else { continue }
         workers -= 1
-        let (batch, idle) = queue.take()
+        let (batch, idle) = queue.take(now: now)
         turns.subtract(idle)
         guard !batch.isEmpty else { continue }
         #expect(batch.count <= maximumLanes)
@@ -62,7 +63,7 @@ import Testing
         if !underWay.isEmpty { finishOne() }
       }
       // Nobody is left waiting without a worker who comes, or a batch whose end will start one.
-      workers += queue.workersToStart()
+      workers += queue.workersToStart(now: now)
       #expect(queue.isEmpty || workers > 0 || !underWay.isEmpty || !waiting.isEmpty)
     }
     for (lane, callers) in served { #expect(callers == callers.sorted(), "lane \(lane)") }
@@ -87,5 +88,46 @@ import Testing
     #expect(queue.take().batch.map(\.callers) == [["e"]])
     #expect(queue.workersToStart() == 1)
     #expect(queue.take().batch.map(\.callers) == [["a", "c", "d"]])
+  }
+
+  @Test func aLaneThatCouldNotBeCombinedIsAloneForAWhile() {
+    var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
+    func come(_ lane: Int) {
+      if queue.append("somebody", to: lane) { queue.beReady(lane) }
+    }
+    func takeBatch() -> [BatchQueue<Int, String>.Part] {
+      _ = queue.workersToStart()
+      return queue.take().batch
+    }
+    come(1)
+    come(2)
+    var refused: Set = [1]
+    for _ in 0..<BatchQueue<Int, String>.batchesAlone {
+      let batch = takeBatch()
+      come(1)
+      for lane in queue.finish(batch, refused: refused) { queue.beReady(lane) }
+      refused = []
+      come(2)
+    }
+    for _ in 0..<2 {
+      let batch = takeBatch()
+      #expect(batch.count == 1)
+      #expect(queue.finish(batch) == [])
+    }
+    come(1)
+    come(2)
+    #expect(takeBatch().map(\.lane).sorted() == [1, 2])
+  }
+
+  @Test func nobodyWaitsForACombinedBatchThatHangs() {
+    var queue = BatchQueue<Int, String>(maximumLanes: 2, maximumSize: 3)
+    let start = ContinuousClock.now
+    for lane in 1...6 where queue.append("somebody", to: lane) { queue.beReady(lane) }
+    #expect(queue.workersToStart(now: start) == 2)
+    let hanging = [queue.take(now: start).batch, queue.take(now: start).batch]
+    #expect(hanging.map(\.count) == [2, 2])
+    #expect(queue.workersToStart(now: start) == 0)
+    #expect(queue.workersToStart(now: start + BatchQueue<Int, String>.patience) == 2)
+    #expect(queue.take(now: start).batch.map(\.lane) == [5, 6])
   }
 }

@@ -182,6 +182,26 @@ import Testing
     await nowhere.close()
   }
 
+  @Test func aCancelledCallerTakesNobodyElseAlong() async throws {
+    try await withDatabase { database async throws in
+      let useCase = Doubling()
+      let batcher = Batcher(useCase, on: database)
+      try await running(batcher) { () async throws in
+        // Each of the four connections is held up, so whoever comes next stands in line for one.
+        var callers = (1...5).map { lane in Task { try await batcher(lane * 1000) } }
+        while database.usage.waiting == 0 { await Task.yield() }
+        callers.append(
+          Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await batcher(6000)
+          })
+        while database.usage.waiting < 2 { await Task.yield() }
+        for _ in callers { await useCase.gate.admitOne() }
+        for (lane, caller) in zip(1..., callers) { #expect(try await caller.value == lane * 2000) }
+      }
+    }
+  }
+
   @Test func whoWaitedTooLongIsRefusedWhileTheBatchUnderWayGoesOn() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
@@ -256,7 +276,14 @@ import Testing
 
   // MARK: Several lanes in a batch
 
-  /// Doubles the numbers of several lanes at once, but for lanes with an odd number.
+  private struct Failing: PreparedStatement {
+    static let name = "failing"
+    static let sql = "select 1 / 0"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws {}
+  }
+
+  /// Doubles the numbers of several lanes at once, but for lanes with an odd number. The database refuses 9999.
   private final class Combining: BatchedUseCase {
     static let maximumLanes = 10
 
@@ -276,31 +303,54 @@ import Testing
     ) throws -> [[Int]?] {
       self.batches.withLock { $0.append(batches.map(\.requests)) }
       gate.pass()
+      if batches.contains(where: { $0.requests.contains(9999) }) { _ = try connection.run(Failing()) }
       return batches.map { $0.lane.isMultiple(of: 2) ? $0.requests.map { $0 * 2 } : nil }
     }
   }
 
   /// Four connections are held up by one lane each, so that what comes then gathers for whoever is free first.
+  private func gathering(
+    _ numbers: [Int], in batcher: Batcher<Combining>, _ useCase: Combining, on database: Pool
+  ) async -> [Task<Int, any Error>] {
+    var callers: [Task<Int, any Error>] = []
+    for count in 1...4 {
+      callers.append(Task { try await batcher(count * 1000) })
+      while useCase.batches.withLock({ $0.count }) < count { await Task.yield() }
+    }
+    let lanes = Set(numbers.map { $0 / 1000 })
+    for number in numbers {
+      callers.append(Task { try await batcher(number) })
+      while lanes.map({ batcher.waitingCount(in: $0) }).reduce(0, +) < callers.count - 4 { await Task.yield() }
+    }
+    while database.usage.waiting == 0 { await Task.yield() }
+    return callers
+  }
+
   @Test func lanesThatAreReadyShareABatchAndOneThatCannotHasItsOwn() async throws {
     try await withDatabase { database async throws in
       let useCase = Combining()
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
-        var callers: [Task<Int, any Error>] = []
-        for count in 1...4 {
-          callers.append(Task { try await batcher(count * 1000) })
-          while useCase.batches.withLock({ $0.count }) < count { await Task.yield() }
-        }
-        for number in [5000, 6000, 6001, 5001, 8000] {
-          callers.append(Task { try await batcher(number) })
-          while callers.count - 4 > [5, 6, 8].map({ batcher.waitingCount(in: $0) }).reduce(0, +) { await Task.yield() }
-        }
-        while database.usage.waiting == 0 { await Task.yield() }
+        let callers = await gathering([5000, 6000, 6001, 5001, 8000], in: batcher, useCase, on: database)
         for _ in 1...6 { await useCase.gate.admitOne() }
         let answers = [2000, 4000, 6000, 8000, 10000, 12000, 12002, 10002, 16000]
         for (caller, answer) in zip(callers, answers) { #expect(try await caller.value == answer) }
         #expect(
           useCase.batches.withLock { $0.dropFirst(4) } == [[[5000, 5001], [6000, 6001], [8000]], [[5000, 5001]]])
+      }
+    }
+  }
+
+  @Test func whatTheDatabaseRefusesOfOneLaneIsTriedForTheOthers() async throws {
+    try await withDatabase { database async throws in
+      let useCase = Combining()
+      let batcher = Batcher(useCase, on: database)
+      try await running(batcher) { () async throws in
+        let callers = await gathering([6000, 9999], in: batcher, useCase, on: database)
+        for _ in 1...7 { await useCase.gate.admitOne() }
+        for (caller, answer) in zip(callers, [2000, 4000, 6000, 8000, 12000, 19998]) {
+          #expect(try await caller.value == answer)
+        }
       }
     }
   }

@@ -1,8 +1,10 @@
 -- Reserves units of one product for several buyers at once, first come first served.
 --
--- Locks are taken in one order everywhere, so that no two transactions wait for each other: keys and customers
+-- Locks are taken in one order, so that transactions do not wait for each other in a circle: keys and customers
 -- (advisory, sorted), rows of orders, rows of holds, the product's job lock (see schedule_job), the product's row in
--- ordered_stock, the product's row.
+-- ordered_stock, parked payment events, the product's row. A payment event that comes before its order has to lock the
+-- hold first and then look for the order again, so circles are possible between batches of events with the same unknown
+-- orders, and with lapsed holds; PostgreSQL then ends one of the two, which is run again.
 --
 -- Rows first, stock last: the product's row is what everybody wants, and it stays locked from its update to the commit.
 --

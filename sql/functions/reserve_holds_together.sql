@@ -26,6 +26,7 @@ declare
     v_used  integer[];
     v_units integer[];
     v_rows  tid[];
+    v_count integer;
 begin
     held_until := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
 
@@ -85,8 +86,13 @@ begin
 
     update products p
     set available_stock = p.available_stock - taken.units
-    from unnest(v_rows, v_units) as taken (row, units)
-    where p.ctid = taken.row;
+    from unnest(served, v_rows, v_units) as taken (id, row, units)
+    where p.ctid = taken.row and p.id = taken.id;
+    get diagnostics v_count = row_count;
+    if v_count <> cardinality(served) then
+        raise exception '% of % products are not where they were locked', cardinality(served) - v_count, cardinality(served)
+        using errcode = 'internal_error';
+    end if;
     return next;
 end
 $$;

@@ -3,6 +3,3 @@
 -- the audit looks for orders without their hold. What the foreign key added to that was a query for each order, a fifth
 -- of the time that a batch of orders takes.
 alter table orders drop constraint orders_hold_fkey;
-
--- Its work is done by settle_payment_events.
-drop function if exists settle_payment_event;

@@ -18,8 +18,8 @@ struct FastRoute: Sendable {
     subscript(name: HTTPField.Name) -> String? { headers[name] }
   }
 
-  /// Called once, on any thread, with how the answer is made. That is done on the connection's event loop: the thread that
-  /// has the outcomes of a batch has the next one to begin.
+  /// Called once, on any thread, with how the answer is made. On the fast path that is done on the connection's event loop:
+  /// the thread that has the outcomes of a batch has the next one to begin.
   typealias Reply = @Sendable (_ answer: @escaping @Sendable () throws -> Answer) -> Void
 
   let method: HTTPRequest.Method

@@ -8,8 +8,8 @@ import DequeModule
 ///     idle ──append──▶ waits ──beReady──▶ ready ──take──▶ under way ──finish──▶ waits, when somebody came meanwhile,
 ///                                                                               or else idle
 ///
-/// Batches of one lane may be under way for any number of lanes. Of those that combine lanes only a few are at a time, so
-/// that what becomes ready gathers for the next one.
+/// Where lanes are combined, only a few batches of several are under way at a time, so that what becomes ready gathers for
+/// the next one. One that takes long no longer counts, so that nobody else waits for it.
 struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
   /// The callers of one lane in a batch, in the order in which they came.
   struct Part: Sendable {
@@ -21,20 +21,24 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
   let maximumLanes: Int
   /// Callers in one batch, at most.
   let maximumSize: Int
-  /// Batches of several lanes under way at a time, at most.
+  /// Batches of several lanes under way at a time, at most; not counting those that take longer than `patience`.
   static var maximumCombined: Int { 2 }
+  static var patience: Duration { .milliseconds(100) }
+  /// For how many batches a lane that could not be combined is not tried again: what stood in the way, such as that its
+  /// product is sold out, is likely to last.
+  static var batchesAlone: Int { 8 }
 
   private struct Waiting {
     var callers: [Caller] = []
-    /// Its next batch is not combined with other lanes.
-    var isAlone = false
+    /// So many of its next batches are not combined with other lanes.
+    var batchesAlone = 0
   }
 
   private var lanes: [Lane: Waiting] = [:]
   private var ready: Deque<Lane> = []
   /// Workers who wait for a connection, and batches of several lanes under way.
   private var waitingWorkers = 0
-  private var combinedBatches = 0
+  private var combinedSince: [ContinuousClock.Instant] = []
 
   init(maximumLanes: Int, maximumSize: Int) {
     self.maximumLanes = maximumLanes
@@ -58,8 +62,11 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
   }
 
   /// How many more workers it takes for what is ready. Each of them is expected to `take`.
-  mutating func workersToStart() -> Int {
-    let wanted = maximumLanes == 1 ? ready.count : min(ready.count, Self.maximumCombined - combinedBatches)
+  mutating func workersToStart(now: ContinuousClock.Instant = .now) -> Int {
+    var wanted = ready.count
+    if maximumLanes > 1 {
+      wanted = min(wanted, Self.maximumCombined - combinedSince.count { now - $0 < Self.patience })
+    }
     guard wanted > waitingWorkers else { return 0 }
     defer { waitingWorkers = wanted }
     return wanted - waitingWorkers
@@ -67,26 +74,28 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
 
   /// What a worker carries out next, nothing when others were faster. And the lanes whose turn is over without a batch,
   /// since everybody in them was removed.
-  mutating func take() -> (batch: [Part], idle: [Lane]) {
+  mutating func take(now: ContinuousClock.Instant = .now) -> (batch: [Part], idle: [Lane]) {
     waitingWorkers -= 1
     var batch: [Part] = []
     var idle: [Lane] = []
     var size = 0
     while batch.count < maximumLanes, let lane = ready.first, let waiting = lanes[lane] {
       let count = min(waiting.callers.count, maximumSize)
-      guard batch.isEmpty || !waiting.isAlone && size + count <= maximumSize else { break }
+      let isAlone = waiting.batchesAlone > 0
+      guard batch.isEmpty || !isAlone && size + count <= maximumSize else { break }
       ready.removeFirst()
       if count == 0 {
         lanes[lane] = nil
         idle.append(lane)
         continue
       }
-      lanes[lane] = Waiting(callers: Array(waiting.callers.dropFirst(count)))
+      lanes[lane] = Waiting(
+        callers: Array(waiting.callers.dropFirst(count)), batchesAlone: max(0, waiting.batchesAlone - 1))
       batch.append(Part(lane: lane, callers: Array(waiting.callers.prefix(count))))
       size += count
-      if waiting.isAlone { break }
+      if isAlone { break }
     }
-    if batch.count > 1 { combinedBatches += 1 }
+    if batch.count > 1 { combinedSince.append(now) }
     return (batch, idle)
   }
 
@@ -94,11 +103,12 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
   ///   lane has to itself.
   /// - Returns: the lanes of the batch that wait to be made ready again.
   mutating func finish(_ batch: [Part], refused: Set<Lane> = []) -> [Lane] {
-    if batch.count > 1 { combinedBatches -= 1 }
+    // Which of them it was does not matter: they are only counted, and one that hangs grows old either way.
+    if batch.count > 1 { combinedSince.removeFirst() }
     return batch.compactMap { part in
       if refused.contains(part.lane) {
         lanes[part.lane]!.callers.insert(contentsOf: part.callers, at: 0)
-        lanes[part.lane]!.isAlone = true
+        lanes[part.lane]!.batchesAlone = Self.batchesAlone
       } else if lanes[part.lane]!.callers.isEmpty {
         lanes[part.lane] = nil
         return nil
@@ -109,7 +119,7 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
 
   /// Takes out the callers who wait at the head of each lane for whom the condition holds.
   ///
-  /// - Returns: those, and who is at the head of each lane then.
+  /// - Returns: those, and the callers who are first in their lanes then.
   mutating func removeFirst(while condition: (Caller) -> Bool) -> (removed: [Caller], heads: [Caller]) {
     var removed: [Caller] = []
     var heads: [Caller] = []

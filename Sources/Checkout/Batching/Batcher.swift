@@ -180,7 +180,12 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     if batch.isEmpty { return [] }
     return try observer.batch(of: batch.flatMap { $0.callers.map(\.arrival) }) {
       guard batch.count == 1 else {
-        return try useCase.executeTogether(batch.map { ($0.lane, $0.callers.map(\.request)) }, on: connection)
+        do {
+          return try useCase.executeTogether(batch.map { ($0.lane, $0.callers.map(\.request)) }, on: connection)
+        } catch PostgresError.server {
+          // Nothing was done. One by one, only those hear of it who are the cause.
+          return batch.map { _ in nil }
+        }
       }
       return [try useCase.execute(batch[0].callers.map(\.request), lane: batch[0].lane, on: connection)]
     }

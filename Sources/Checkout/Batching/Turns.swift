@@ -7,15 +7,15 @@ import Synchronization
 /// Batches that reserve, order and pay for the same product could run beside each other. One at a time they are larger,
 /// and the database does far more for many callers at once than for few at a time, side by side.
 ///
-/// Nobody waits longer than `patience` for a turn that does not end, such as one that waits for a lock: then the next one
-/// begins beside it.
+/// A turn that does not end, such as one that waits for a lock, keeps the next one waiting for twice `patience` at most:
+/// then that begins beside it.
 final class Turns<Key: Hashable & Sendable>: Sendable {
   private struct Line {
     /// Turns that have begun and not ended. One, unless somebody lost patience.
     var underWay = 1
     var waiting: Deque<@Sendable () -> Void> = []
     var lastBegin = ContinuousClock.now
-    var lastImpatience = ContinuousClock.now
+    var lastImpatience: ContinuousClock.Instant?
   }
 
   private struct State {
@@ -54,7 +54,8 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
   func end(_ key: Key) {
     let next = state.withLock { state -> (@Sendable () -> Void)? in
       let now = ContinuousClock.now
-      let isOneTooMany = state.lines[key]!.underWay > 1 && now - state.lines[key]!.lastImpatience > memory
+      let isOneTooMany =
+        state.lines[key]!.underWay > 1 && state.lines[key]!.lastImpatience.map { now - $0 > memory } == true
       guard !isOneTooMany, let next = state.lines[key]!.waiting.popFirst() else {
         state.lines[key]!.underWay -= 1
         if state.lines[key]!.underWay == 0 { state.lines[key] = nil }

@@ -44,7 +44,9 @@ public struct ReserveHold: BatchedUseCase {
 
   /// Products that are asked for together are served together as long as nothing stands in the way. With fewer, and far
   /// larger, transactions the sale of a thousand products is nearly as fast as that of one.
-  static let maximumLanes = 512
+  ///
+  /// Each takes up to two advisory locks, of which PostgreSQL by default has room for some thousands.
+  static let maximumLanes = 128
 
   func executeTogether(
     _ batches: [(lane: Int32, requests: [Request])], on connection: isolated Connection
