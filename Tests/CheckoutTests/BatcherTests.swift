@@ -195,8 +195,9 @@ import Testing
             withUnsafeCurrentTask { $0?.cancel() }
             return try await batcher(6000)
           })
-        while database.usage.waiting < 2 { await Task.yield() }
-        for _ in callers { await useCase.gate.admitOne() }
+        while batcher.waitingCount(in: 6) == 0, database.usage.waiting == 1 { await Task.yield() }
+        let gatekeeper = Task { for _ in 1...6 { await useCase.gate.admitOne() } }
+        defer { gatekeeper.cancel() }
         for (lane, caller) in zip(1..., callers) { #expect(try await caller.value == lane * 2000) }
       }
     }
@@ -264,6 +265,7 @@ import Testing
 
         await useCase.gate.admitOne()
         #expect(try await underWay == 2)
+        while useCase.batches.withLock({ $0.count }) < 2 { await Task.yield() }
         let next = Task { try await busy(4) }
         await waiting(in: busy, lane: 0, count: 1)
         await useCase.gate.admitOne()
@@ -347,7 +349,8 @@ import Testing
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
         let callers = await gathering([6000, 9999], in: batcher, useCase, on: database)
-        for _ in 1...7 { await useCase.gate.admitOne() }
+        let gatekeeper = Task { for _ in 1...7 { await useCase.gate.admitOne() } }
+        defer { gatekeeper.cancel() }
         for (caller, answer) in zip(callers, [2000, 4000, 6000, 8000, 12000, 19998]) {
           #expect(try await caller.value == answer)
         }

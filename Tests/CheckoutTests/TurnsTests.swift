@@ -29,34 +29,39 @@ import Testing
   }
 
   @Test func nobodyWaitsForATurnThatDoesNotEnd() async throws {
-    let (turns, begun) = (Turns<Int>(patience: .milliseconds(500), memory: .seconds(60)), Begun())
+    let (turns, begun) = (Turns<Int>(patience: .milliseconds(50)), Begun())
     turns.take(1, begun.note("stuck"))
     let start = ContinuousClock.now
-    for name in ["a", "b", "c"] { turns.take(1, begun.note(name)) }
-    try await until("somebody loses patience") { begun.all == ["stuck", "a"] }
-    #expect(start.duration(to: .now) >= .milliseconds(500))
-    // From now on there is a turn beside the one that is stuck.
-    turns.end(1)
-    #expect(begun.all == ["stuck", "a", "b"])
-    turns.end(1)
-    turns.end(1)
-    turns.end(1)
-    turns.take(1, begun.note("d"))
-    turns.take(1, begun.note("e"))
-    #expect(begun.all == ["stuck", "a", "b", "c", "d"])
+    turns.take(1, begun.note("a"))
+    try await until("it has lost patience") { begun.all == ["stuck", "a"] }
+    #expect(start.duration(to: .now) >= .milliseconds(50))
   }
 
-  @Test func thereIsOneTurnAtATimeAgainAfterAWhile() async throws {
-    let (turns, begun) = (Turns<Int>(patience: .milliseconds(200), memory: .milliseconds(1)), Begun())
-    turns.take(1, begun.note("slow"))
-    for name in ["a", "b"] { turns.take(1, begun.note(name)) }
-    try await until("somebody loses patience") { begun.all.count > 1 }
-    try await Task.sleep(for: .milliseconds(2))
-    let waiting = 3 - begun.all.count
-    turns.end(1)
-    // Not passed on, since there was one turn too many.
-    #expect(3 - begun.all.count == waiting)
-    for _ in 0..<2 { turns.end(1) }
-    #expect(begun.all == ["slow", "a", "b"])
+  /// By a clock of its own.
+  @Test func besideATurnThatIsStuckThereIsOneMoreForAWhile() {
+    let patience = Duration.seconds(600)
+    let memory = Duration.seconds(60)
+    let (turns, begun) = (Turns<Int>(patience: patience, memory: memory), Begun())
+    for name in ["stuck", "a", "b", "c", "d"] { turns.take(1, begun.note(name)) }
+    #expect(turns.losePatience(now: .now))
+    #expect(begun.all == ["stuck"])
+
+    let later = ContinuousClock.now + patience
+    #expect(turns.losePatience(now: later))
+    #expect(begun.all == ["stuck", "a"])
+    turns.end(1, now: later)
+    #expect(begun.all == ["stuck", "a", "b"])
+
+    let muchLater = later + memory + .milliseconds(1)
+    turns.end(1, now: muchLater)
+    #expect(begun.all == ["stuck", "a", "b"])
+    turns.end(1, now: muchLater)
+    #expect(begun.all == ["stuck", "a", "b", "c"])
+    #expect(turns.losePatience(now: muchLater))
+    turns.end(1, now: muchLater)
+    turns.end(1, now: muchLater)
+    #expect(begun.all == ["stuck", "a", "b", "c", "d"])
+    turns.take(1, begun.note("e"))
+    #expect(begun.all.last == "e")
   }
 }

@@ -51,9 +51,8 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
   }
 
   /// Ends a turn; the next in line begins.
-  func end(_ key: Key) {
+  func end(_ key: Key, now: ContinuousClock.Instant = .now) {
     let next = state.withLock { state -> (@Sendable () -> Void)? in
-      let now = ContinuousClock.now
       let isOneTooMany =
         state.lines[key]!.underWay > 1 && state.lines[key]!.lastImpatience.map { now - $0 > memory } == true
       guard !isOneTooMany, let next = state.lines[key]!.waiting.popFirst() else {
@@ -71,21 +70,27 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
   private func watch() {
     queue.asyncAfter(deadline: .now() + .nanoseconds(Int(patience / .nanoseconds(1)))) { [weak self] in
       guard let self else { return }
-      let (impatient, isWatched) = state.withLock { state in
-        let now = ContinuousClock.now
-        var impatient: [@Sendable () -> Void] = []
-        for key in state.lines.keys where now - state.lines[key]!.lastBegin >= patience {
-          guard let next = state.lines[key]!.waiting.popFirst() else { continue }
-          state.lines[key]!.underWay += 1
-          state.lines[key]!.lastBegin = now
-          state.lines[key]!.lastImpatience = now
-          impatient.append(next)
-        }
-        state.isWatched = state.lines.values.contains { !$0.waiting.isEmpty }
-        return (impatient, state.isWatched)
-      }
-      for begin in impatient { begin() }
-      if isWatched { watch() }
+      if losePatience() { watch() }
     }
+  }
+
+  /// Begins what has waited too long.
+  ///
+  /// - Returns: whether anybody still waits.
+  func losePatience(now: ContinuousClock.Instant = .now) -> Bool {
+    let (impatient, isWatched) = state.withLock { state in
+      var impatient: [@Sendable () -> Void] = []
+      for key in state.lines.keys where now - state.lines[key]!.lastBegin >= patience {
+        guard let next = state.lines[key]!.waiting.popFirst() else { continue }
+        state.lines[key]!.underWay += 1
+        state.lines[key]!.lastBegin = now
+        state.lines[key]!.lastImpatience = now
+        impatient.append(next)
+      }
+      state.isWatched = state.lines.values.contains { !$0.waiting.isEmpty }
+      return (impatient, state.isWatched)
+    }
+    for begin in impatient { begin() }
+    return isWatched
   }
 }
