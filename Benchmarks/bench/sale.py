@@ -22,7 +22,7 @@ CURVE_SECONDS = 3
 RATIOS = (
     ("holds", "echo"), ("holds", "pgbench"), ("holds", "pgbench, for update"), ("holds", "Redis"),
     ("holds, 1,000 products", "holds"), ("orders", "echo"), ("payment events", "echo"), ("refusals", "echo"),
-    ("reads", "echo, reading"), ("checkouts", "holds"), ("checkouts", "pgbench"),
+    ("reads", "echo, reading"), ("checkouts", "echo"), ("checkouts", "holds"), ("checkouts", "pgbench"),
 )
 
 
