@@ -118,6 +118,26 @@ import Testing
     }
   }
 
+  /// Another server releases a hold while it is being ordered here: what counts is how the hold is once it is locked.
+  @Test func aHoldThatIsReleasedWhileItsOrderWaitsIsNotOrdered() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(2, of: product)
+        let release = "select release_holds(\(product.id), array(select id from holds))"
+        let outcome = try await pool.holding(release) { commit in
+          async let outcome = checkout.placeOrder(holdID: hold.id)
+          try await pool.untilBlocked(1)
+          try await commit()
+          return try await outcome
+        }
+        #expect(outcome == .holdReleased)
+        #expect(try await checkout.availableStock(product) == 5)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
   @Test func unknownHoldsAndOrdersAreNotFound() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
