@@ -36,8 +36,9 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
 
   private var lanes: [Lane: Waiting] = [:]
   private var ready: Deque<Lane> = []
-  /// Workers who wait for a connection, and batches of several lanes under way.
+  /// Workers who wait for a connection.
   private var waitingWorkers = 0
+  /// When the batches of several lanes began that are under way.
   private var combinedSince: [ContinuousClock.Instant] = []
 
   init(maximumLanes: Int, maximumSize: Int) {

@@ -178,7 +178,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   private func execute(_ batch: Batch, on connection: isolated Connection) throws -> [[UseCase.Outcome]?] {
     if batch.isEmpty { return [] }
-    return try observer.batch(of: batch.flatMap { $0.callers.map(\.arrival) }) {
+    return try observer.batch(of: batch.lazy.flatMap { $0.callers.lazy.map(\.arrival) }) {
       guard batch.count == 1 else {
         do {
           return try useCase.executeTogether(batch.map { ($0.lane, $0.callers.map(\.request)) }, on: connection)
