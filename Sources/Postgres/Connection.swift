@@ -21,6 +21,8 @@ public actor Connection {
     case busy
     /// Nothing more may be sent on it.
     case broken
+    /// The same, since the server cannot be reached on it any more, or is not the one that is needed.
+    case lost
   }
 
   nonisolated let executor = QueueExecutor(label: "postgres.connection")
@@ -37,6 +39,8 @@ public actor Connection {
   private var handle: OpaquePointer?
   private var cancelHandle: CancelHandle?
   private var preparedNames: Set<String> = []
+  /// See `answering`.
+  private var answerDeadline: ContinuousClock.Instant?
 
   private let notificationSink: AsyncStream<Notification>.Continuation?
   private var notificationSource: (any DispatchSourceRead)?
@@ -56,7 +60,8 @@ public actor Connection {
   nonisolated var isReusable: Bool {
     condition.load(ordering: .acquiring) == .reusable && !isReadableNow(socket.load(ordering: .relaxed))
   }
-  nonisolated var isBroken: Bool { condition.load(ordering: .acquiring) == .broken }
+  nonisolated var isBroken: Bool { [.broken, .lost].contains(condition.load(ordering: .acquiring)) }
+  nonisolated var isLost: Bool { condition.load(ordering: .acquiring) == .lost }
 
   /// A connection that has been opened; see `open`.
   static func connect(
@@ -73,6 +78,16 @@ public actor Connection {
   }
 
   // MARK: Statements
+
+  /// Runs `body`, whose statements are given up when the server has not answered them by `deadline`: somebody waits who
+  /// needs to hear something by then, be it that nothing is known.
+  public func answering<Result>(
+    by deadline: ContinuousClock.Instant, _ body: (isolated Connection) throws -> Result
+  ) rethrows -> Result {
+    answerDeadline = deadline
+    defer { answerDeadline = nil }
+    return try body(self)
+  }
 
   /// Runs `statement` as `run` does, and may be told to stop.
   ///
@@ -150,7 +165,8 @@ public actor Connection {
   private func exchange(_ name: String, _ send: (OpaquePointer) -> Int32) throws -> [QueryResult] {
     guard let handle, !isBroken else { throw lost("the connection is closed", during: name) }
     condition.store(.busy, ordering: .releasing)
-    let deadline = ContinuousClock.now + configuration.statementTimeout + configuration.responseGrace
+    let limit = ContinuousClock.now + configuration.statementTimeout + configuration.responseGrace
+    let deadline = answerDeadline.map { min($0, limit) } ?? limit
     guard send(handle) == 1 else { throw lost(errorMessage(handle), during: name) }
     let results = try collectResults(of: name, handle, until: deadline)
     // What was read here makes the socket readable no longer, so dispatch may never tell of it.
@@ -166,6 +182,8 @@ public actor Connection {
         // Its plan is outdated (a migration changed what it returns), or the server has forgotten it: only a new
         // connection prepares it anew.
         if ["0A000", "26000"].contains(error.sqlState), preparedNames.contains(name) { breakDown() }
+        // A primary that has become a standby: who connects anew may be led to the new primary.
+        if error.sqlState == "25006" { breakDown(.lost) }
         throw PostgresError.server(error)
       default:
         // COPY or single-row mode, which nothing here asks for and this connection could not leave.
@@ -208,13 +226,15 @@ public actor Connection {
   }
 
   private func lost(_ message: String, during statement: String) -> PostgresError {
-    breakDown()
+    breakDown(.lost)
+    // What the server has not received by now it never shall: others will ask it soon what became of the statement.
+    if let handle { discardUnsent(PQsocket(handle)) }
     return .connectionLost(statement: statement, message: message)
   }
 
   /// Gives up on the connection: nothing more is sent, the watching of its socket ends, waiters learn of it.
-  private func breakDown() {
-    condition.store(.broken, ordering: .releasing)
+  private func breakDown(_ condition: Condition = .broken) {
+    self.condition.store(condition, ordering: .releasing)
     // Of a socket at its end, dispatch would tell over and over.
     notificationSource?.cancel()
     notificationSource = nil
@@ -256,7 +276,7 @@ public actor Connection {
 
   /// Connects, which includes TLS and authentication. To be called once, before anything else.
   ///
-  /// - Throws: `PostgresError.cannotConnect`, also when `connectTimeout` has passed; then nothing is left open.
+  /// - Throws: `PostgresError.cannotConnect`, also when no host has answered in time; then nothing is left open.
   func open() throws {
     do {
       try connect()
@@ -267,8 +287,25 @@ public actor Connection {
   }
 
   private func connect() throws {
-    let deadline = ContinuousClock.now + configuration.connectTimeout
-    guard let handle = startConnecting() else { throw PostgresError.cannotConnect("out of memory") }
+    var problems: [String] = []
+    for host in configuration.hosts {
+      do {
+        return try connect(to: host)
+      } catch PostgresError.cannotConnect(let message) {
+        problems.append(message)
+        if let handle { PQfinish(handle) }
+        handle = nil
+      }
+    }
+    throw PostgresError.cannotConnect(problems.joined(separator: "; "))
+  }
+
+  /// libpq goes on to the next host by itself when one refuses, but not, with its asynchronous calls, when one is silent.
+  /// So it is given one at a time.
+  private func connect(to host: ConnectionConfiguration.Host?) throws {
+    let timeout = configuration.hostTimeout
+    let deadline = ContinuousClock.now + timeout
+    guard let handle = startConnecting(to: host) else { throw PostgresError.cannotConnect("out of memory") }
     self.handle = handle
     PQsetNoticeProcessor(handle, { _, _ in }, nil)
     // libpq asks to behave at first as if PQconnectPoll had returned "writing", and may change the socket in every poll.
@@ -277,7 +314,8 @@ public actor Connection {
       guard status != PGRES_POLLING_FAILED else { throw PostgresError.cannotConnect(errorMessage(handle)) }
       let direction: SocketReadiness = status == PGRES_POLLING_READING ? .readable : .writable
       if waitUntilReady(PQsocket(handle), for: direction, deadline: deadline).isEmpty {
-        throw PostgresError.cannotConnect("no answer within \(configuration.connectTimeout)")
+        let place = host.map { "\($0.name): " } ?? ""
+        throw PostgresError.cannotConnect("\(place)no answer within \(timeout)")
       }
       status = PQconnectPoll(handle)
     }
@@ -293,9 +331,9 @@ public actor Connection {
     condition.store(.reusable, ordering: .releasing)
   }
 
-  /// `dbname` is expanded as a connection string; what stands behind it in the list overrides the same key in it. Server
-  /// options that the string itself has come last and so have the last word.
-  private func startConnecting() -> OpaquePointer? {
+  /// `dbname` is expanded as a connection string: it overrides what stands before it in the list, and what stands behind
+  /// it overrides the same key in it. Server options that the string itself has come last and so have the last word.
+  private func startConnecting(to host: ConnectionConfiguration.Host?) -> OpaquePointer? {
     func milliseconds(_ duration: Duration) -> Int { Int(duration / .milliseconds(1)) }
     let limits = """
       -c statement_timeout=\(milliseconds(configuration.statementTimeout)) \
@@ -303,12 +341,14 @@ public actor Connection {
       -c idle_in_transaction_session_timeout=\(milliseconds(configuration.idleInTransactionTimeout)) \
       \(configuration.value(of: "options") ?? "")
       """
-    let settings = [
+    var settings = ConnectionConfiguration.networkDefaults
+    settings += [
       ("dbname", configuration.url),
       ("client_encoding", "UTF8"),
       ("fallback_application_name", configuration.applicationName),
       ("options", limits),
     ]
+    settings += host?.settings ?? []
     return withCStrings(settings.map(\.0)) { keys in
       withCStrings(settings.map(\.1)) { values in PQconnectStartParams(keys, values, 1) }
     }

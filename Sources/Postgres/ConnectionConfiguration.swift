@@ -8,19 +8,20 @@ public struct ConnectionConfiguration: Sendable {
   /// The server ends a statement that runs longer, so that no request and no lock waits without end.
   public var statementTimeout: Duration = .seconds(5)
 
-  /// The server ends a wait for a row lock that lasts longer. Below `statementTimeout`, so that the cause is told apart.
-  public var lockTimeout: Duration = .seconds(4)
+  /// The server ends a wait for a lock that lasts longer. Well below the time for which callers wait for an answer: that
+  /// a statement was ended, and so did nothing, is a better one than that nothing is known.
+  public var lockTimeout: Duration = .milliseconds(1500)
 
   /// The server ends a transaction that is left open and silent: a client that stopped must not hold a hot row.
   public var idleInTransactionTimeout: Duration = .seconds(10)
 
-  /// The longest wait for a connection to be made, over all hosts. libpq's own `connect_timeout` only counts in its
-  /// blocking calls, which are not used here.
-  public var connectTimeout: Duration = .seconds(5)
+  /// The longest wait for one host to let us in, unless `url` has `connect_timeout`, which libpq itself minds only in its
+  /// blocking calls, and those are not used here.
+  public var connectTimeout: Duration = .seconds(3)
 
   /// How much longer than `statementTimeout` to wait for the server's word before the connection is given up: a network
   /// that silently drops packets never reports anything.
-  public var responseGrace: Duration = .seconds(2)
+  public var responseGrace: Duration = .seconds(1)
 
   /// Whether statements are prepared by name, once a connection. Off for poolers that hand each transaction to another
   /// server connection and cannot carry names.
@@ -43,6 +44,42 @@ public struct ConnectionConfiguration: Sendable {
     }
     return options == nil ? message.map { String(cString: $0).trimmingLines() } ?? "out of memory" : nil
   }
+
+  /// A host of several in `url`.
+  struct Host {
+    let name: String
+    /// What takes the place of the lists in `url`.
+    let settings: [(keyword: String, value: String)]
+  }
+
+  /// The hosts that `url` lists, in their order. One that is nil stands for what the URL says when it lists none.
+  var hosts: [Host?] {
+    let lists = ["host", "hostaddr", "port"].compactMap { keyword in
+      value(of: keyword).map { (keyword, $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)) }
+    }
+    let count = lists.map(\.1.count).max() ?? 1
+    // One port may stand for that of all hosts; of lists that do not fit together libpq complains.
+    guard count > 1, lists.allSatisfy({ [1, count].contains($0.1.count) }) else { return [nil] }
+    return (0..<count).map { index in
+      let settings = lists.map { keyword, values in (keyword, values[min(index, values.count - 1)]) }
+      return Host(name: settings.map(\.1).joined(separator: ":"), settings: settings)
+    }
+  }
+
+  /// The longest wait for a host; `connect_timeout` in `url` has the last word.
+  var hostTimeout: Duration {
+    guard let seconds = value(of: "connect_timeout").flatMap(Int.init), seconds > 0 else { return connectTimeout }
+    return .seconds(seconds)
+  }
+
+  /// How soon a host that has vanished is noticed, unless `url` says otherwise: by what it does not acknowledge, and on
+  /// an idle connection by probes that get no reply.
+  static let networkDefaults = [
+    ("tcp_user_timeout", "3000"),  // milliseconds
+    ("keepalives_idle", "2"),  // seconds
+    ("keepalives_interval", "1"),
+    ("keepalives_count", "2"),
+  ]
 
   /// The value of a keyword in `url`, nil when it has none.
   func value(of keyword: String) -> String? {

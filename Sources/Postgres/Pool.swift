@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Callers wait in the order in which they came. A connection that broke is closed and replaced when next needed. While
 /// the database is away, calls fail at once except for one attempt each back-off period, so that a crowd of requests
-/// does not become a crowd of connection attempts.
+/// does not become a crowd of connection attempts. When it only lets no more of us in, they share those who are in.
 public final class Pool: Sendable {
   /// Enough for every kind of batch to have one under way, besides jobs and administration.
   public static let defaultSize = 8
@@ -45,7 +45,7 @@ public final class Pool: Sendable {
   private struct Waiter {
     /// Nil for one that no cancellation takes out of the line.
     let id: Int?
-    let completion: @Sendable (Result<Turn, any Error>) -> Void
+    let completion: @Sendable (Result<Connection, any Error>) -> Void
   }
 
   /// What a caller may do next.
@@ -98,10 +98,10 @@ public final class Pool: Sendable {
     let connection = try await acquire()
     do {
       let result = try await body(connection)
-      if release(connection) { await connection.close() }
+      for orphan in release(connection) { await orphan.close() }
       return result
     } catch {
-      if release(connection) { await connection.close() }
+      for orphan in release(connection) { await orphan.close() }
       throw error
     }
   }
@@ -123,7 +123,7 @@ public final class Pool: Sendable {
       case .success(let connection):
         connection.perform { [self] connection in
           let next = body(connection)
-          if release(connection) { connection.close() }
+          for orphan in release(connection) { orphan.perform { $0.close() } }
           next()
         }
       }
@@ -167,18 +167,7 @@ public final class Pool: Sendable {
   /// - Parameter waiterID: nil for somebody who asks on behalf of others: that the task in which it happens to run is
   ///   cancelled means nothing then.
   private func acquire(waiterID: Int?, _ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
-    let waiter = Waiter(id: waiterID) { [self] result in
-      switch result {
-      case .failure(let error): completion(.failure(error))
-      case .success(.use(let connection)): completion(.success(connection))
-      case .success(.connect(let broken)):
-        guard let broken else { return connect(completion) }
-        broken.perform { [self] in
-          $0.close()
-          connect(completion)
-        }
-      }
-    }
+    let waiter = Waiter(id: waiterID, completion: completion)
     // Filing the waiter and looking for a free connection happen under one lock, or a connection that comes back
     // between the two would be missed. Cancellation is looked at here too: whoever removes a cancelled waiter may have
     // been here already, when there was none yet.
@@ -195,66 +184,87 @@ public final class Pool: Sendable {
       state.waiters.append(waiter)
       return nil
     }
-    if let outcome { waiter.completion(outcome) }
+    if let outcome { go(on: waiter, with: outcome) }
+  }
+
+  private func go(on waiter: Waiter, with turn: Result<Turn, any Error>) {
+    switch turn {
+    case .failure(let error): waiter.completion(.failure(error))
+    case .success(.use(let connection)): waiter.completion(.success(connection))
+    case .success(.connect(nil)): connect(for: waiter)
+    case .success(.connect(let broken?)):
+      broken.perform { [self] in
+        $0.close()
+        connect(for: waiter)
+      }
+    }
   }
 
   /// Makes a connection for a place that is already counted, or gives the place up.
-  private func connect(_ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
+  private func connect(for waiter: Waiter) {
     let known = state.withLock { state in
       let known = state.reasonNotToTry
       if known == nil { state.away?.isBeingTried = true }
       return known
     }
-    if let known {
-      completion(.failure(known))
-      return passOnPlace()
-    }
+    if let known { return giveUpPlace(of: waiter, known) }
     Connection(configuration, onStatement: onStatement).perform { [self] connection in
       do {
         try connection.open()
       } catch {
         state.withLock { $0.away = (.now + $0.backoff.next(), error, false) }
-        completion(.failure(error))
-        return passOnPlace()
+        return giveUpPlace(of: waiter, error)
       }
       state.withLock { state in
         state.away = nil
         state.backoff.reset()
       }
-      completion(.success(connection))
+      waiter.completion(.success(connection))
     }
   }
 
-  /// The place goes to the next in line, who fails as fast while the database is away: nobody waits for a connection that
-  /// nobody makes.
-  private func passOnPlace() {
-    while true {
-      let (next, known) = state.withLock { state in
-        let next = state.waiters.popFirst()
-        if next == nil { state.count -= 1 }
-        return (next, state.reasonNotToTry)
+  /// Who cannot have a connection made shares those that there are. With the last of them everybody's hope is gone: nobody
+  /// waits for a connection that nobody makes.
+  private func giveUpPlace(of waiter: Waiter, _ error: any Error) {
+    let (turn, failed) = state.withLock { state -> (Turn?, [Waiter]) in
+      state.count -= 1
+      if state.isClosed { return (nil, [waiter]) }
+      if state.count == 0 {
+        defer { state.waiters = [] }
+        return (nil, [waiter] + state.waiters)
       }
-      guard let next else { return }
-      guard let known else { return next.completion(.success(.connect(replacing: nil))) }
-      next.completion(.failure(known))
+      if let connection = state.idle.popLast() {
+        return (connection.isReusable ? .use(connection) : .connect(replacing: connection), [])
+      }
+      state.waiters.prepend(waiter)
+      return (nil, [])
     }
+    if let turn { go(on: waiter, with: .success(turn)) }
+    for waiter in failed { waiter.completion(.failure(error)) }
   }
 
   // MARK: Releasing
 
-  /// - Returns: whether the connection is nobody's any more, for the caller to close.
-  private func release(_ connection: Connection) -> Bool {
+  /// - Returns: the connections that are nobody's any more, for the caller to close.
+  private func release(_ connection: Connection) -> [Connection] {
     let isReusable = connection.isReusable
-    let (next, isKept) = state.withLock { state -> (Waiter?, Bool) in
-      if let next = state.waiters.popFirst() { return (next, true) }
+    let (next, orphans) = state.withLock { state -> (Waiter?, [Connection]) in
+      var orphans: [Connection] = []
+      if connection.isLost {
+        // What took this one has most likely taken the others too, and to find out of each costs somebody a wait.
+        orphans = state.idle
+        state.count -= orphans.count
+        state.idle = []
+      }
+      if let next = state.waiters.popFirst() { return (next, orphans) }
       if isReusable, !state.isClosed {
         state.idle.append(connection)
-        return (nil, true)
+        return (nil, orphans)
       }
       state.count -= 1
-      return (nil, false)
+      return (nil, orphans + [connection])
     }
-    next?.completion(.success(isReusable ? .use(connection) : .connect(replacing: connection)))
-    return !isKept
+    if let next { go(on: next, with: .success(isReusable ? .use(connection) : .connect(replacing: connection))) }
+    return orphans
   }
 }

@@ -26,6 +26,11 @@ public enum PostgresError: Error, Sendable {
     public let statement: String
   }
 
+  /// True when nobody knows whether the statement took effect.
+  public var isConnectionLost: Bool {
+    if case .connectionLost = self { true } else { false }
+  }
+
   /// True when running the same statement again is certain not to do its work twice.
   public var isSafeToRetry: Bool {
     switch self {

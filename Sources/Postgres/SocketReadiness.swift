@@ -21,6 +21,13 @@ func closeDescriptor(_ descriptor: Int32) {
   close(descriptor)
 }
 
+/// Has the system forget, when the socket is closed, what the other side has not acknowledged, instead of sending it
+/// over and over behind our back.
+func discardUnsent(_ descriptor: Int32) {
+  var setting = linger(l_onoff: 1, l_linger: 0)
+  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &setting, socklen_t(MemoryLayout<linger>.size))
+}
+
 /// What a socket is ready for.
 struct SocketReadiness: OptionSet {
   let rawValue: Int16

@@ -7,7 +7,7 @@ import Testing
   @Test func timeLimitsAreSetOnTheServer() async throws {
     try await withConnection { connection, _ in
       try await expect("statement_timeout", "5s", connection)
-      try await expect("lock_timeout", "4s", connection)
+      try await expect("lock_timeout", "1500ms", connection)
       try await expect("idle_in_transaction_session_timeout", "10s", connection)
     }
     try await withConnection {
@@ -64,7 +64,7 @@ import Testing
     } _: { connection, _ in
       try await expect("statement_timeout", "1234ms", connection)
       try await expect("work_mem", "5MB", connection)
-      try await expect("lock_timeout", "4s", connection)
+      try await expect("lock_timeout", "1500ms", connection)
     }
   }
 

@@ -47,6 +47,84 @@ import Testing
     }
   }
 
+  /// libpq would wait for it, as long as it takes.
+  @Test func secondHostIsTriedWhenTheFirstIsSilent() async throws {
+    let silent = try SilentServer()
+    try await withConnection {
+      $0.url.replace("@", with: "@127.0.0.1:\(silent.port),")
+      $0.connectTimeout = .milliseconds(200)
+    } _: { connection, _ async throws in
+      #expect(silent.calls() == 1)
+      #expect(try await connection.integer("select 1") == 1)
+    }
+  }
+
+  @Test func everyHostIsNamedWhenNoneAnswers() async throws {
+    let servers = [try SilentServer(), try SilentServer()]
+    let dead = try SilentServer().port
+    let hosts = servers.map { "127.0.0.1:\($0.port)" }
+    var configuration = ConnectionConfiguration(
+      url: "postgresql://nobody@\(hosts.joined(separator: ",")),127.0.0.1:\(dead)/x")
+    configuration.connectTimeout = .milliseconds(100)
+    let error = try await connectError(configuration)
+    for host in hosts { #expect(error.contains("\(host): no answer within 0.1 seconds"), "\(error)") }
+    #expect(error.contains("Connection refused"), "\(error)")
+  }
+
+  @Test func timeForAHostCanBeSetInTheURL() async throws {
+    let server = try SilentServer()
+    var configuration = ConnectionConfiguration(url: server.url + "&connect_timeout=1")
+    configuration.connectTimeout = .seconds(60)
+    let error = try await connectError(configuration)
+    #expect(error == "no answer within 1.0 seconds")
+  }
+
+  /// A standby is passed over by whoever has to write.
+  @Test func hostThatCannotWriteIsPassedOver() async throws {
+    try await withServer { standby in
+      // As good as a standby to a client: every session is read-only.
+      try await withConnection(ConnectionConfiguration(url: standby.databaseURL("postgres"))) {
+        try await $0.executeScript("alter database postgres set default_transaction_read_only = on")
+      }
+      try await withConnection { _, configuration in
+        let hosts = try [ConnectionConfiguration(url: standby.databaseURL()), configuration].map {
+          try #require($0.value(of: "host"))
+        }
+        let several = ConnectionConfiguration(
+          url: "host=\(hosts.joined(separator: ",")) port=5432,5432 user=flashsale dbname=postgres "
+            + "target_session_attrs=read-write")
+        try await withConnection(several) { connection async throws in
+          #expect(try await connection.text("current_setting('unix_socket_directories')") == hosts[1])
+        }
+      }
+    }
+  }
+
+  /// A primary that became a standby under its connections.
+  @Test func connectionThatCannotWriteAnyMoreIsGivenUp() async throws {
+    try await withConnection { connection, _ in
+      try await connection.executeScript("set default_transaction_read_only = on")
+      let error = try await serverError { try await connection.executeScript("create table x (y int)") }
+      #expect(error.sqlState == "25006")
+      #expect(connection.isLost)
+    }
+  }
+
+  @Test func answersAreNotWaitedForBeyondADeadline() async throws {
+    try await withConnection { holder, configuration in
+      try await holder.holdLock()
+      try await withConnection(configuration) { connection in
+        let start = ContinuousClock.now
+        let error = try await postgresError {
+          try await connection.waitForLock(by: .now + .milliseconds(50))
+        }
+        #expect(error.isConnectionLost && connection.isLost)
+        // Far below what the server allows.
+        #expect(start.duration(to: .now) < configuration.lockTimeout)
+      }
+    }
+  }
+
   // MARK: Errors of SQL
 
   @Test func usableAfterAnError() async throws {
@@ -326,5 +404,11 @@ import Testing
     }
     #expect(!message.isEmpty && !message.contains("\n"), sourceLocation: location)
     return message
+  }
+}
+
+extension Connection {
+  fileprivate func waitForLock(by deadline: ContinuousClock.Instant) throws {
+    try answering(by: deadline) { _ = try $0.run(WaitForLock()) }
   }
 }

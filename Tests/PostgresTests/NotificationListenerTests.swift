@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 import Testing
 
@@ -97,7 +98,30 @@ import Testing
     }
   }
 
+  /// Its server is there, but says nothing any more.
+  @Test func listensElsewhereWhenTheServerShowsNoLife() async throws {
+    try await withListener(to: ["one"], heartbeatInterval: .milliseconds(50)) { events, sender in
+      #expect(await events.next() == "listening")
+      let listeners = try await sender.execute(ProcessesOfListener())
+      #expect(listeners.count == 1)
+      for process in listeners { kill(process, SIGSTOP) }
+      defer { for process in listeners { kill(process, SIGCONT) } }
+      #expect(await events.next() == "listening")
+      try await sender.executeScript("notify one, 'again'")
+      #expect(await events.next() == "one again")
+    }
+  }
+
   // MARK: Support
+
+  private struct ProcessesOfListener: PreparedStatement {
+    static let name = "processes_of_listener"
+    static let sql = """
+      select pid from pg_stat_activity where application_name = 'listener' and datname = current_database()
+      """
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws -> Int32 { try row.decode() }
+  }
 
   private let terminateListener = """
     select pg_terminate_backend(pid) from pg_stat_activity
@@ -106,12 +130,13 @@ import Testing
 
   /// Lends what a listener hears, as texts, and another connection.
   private func withListener(
-    to channels: [String], _ body: @Sendable (inout AsyncStream<String>.Iterator, Connection) async throws -> Void
+    to channels: [String], heartbeatInterval: Duration = .seconds(60),
+    _ body: @Sendable (inout AsyncStream<String>.Iterator, Connection) async throws -> Void
   ) async throws {
     try await withConnection { sender, configuration in
       var ofListener = configuration
       ofListener.applicationName = "listener"
-      let listener = NotificationListener(ofListener, channels: channels)
+      let listener = NotificationListener(ofListener, channels: channels, heartbeatInterval: heartbeatInterval)
       let (stream, sink) = AsyncStream.makeStream(of: String.self)
       let task = Task {
         for await element in listener {

@@ -369,6 +369,48 @@ import Testing
     }
   }
 
+  /// The database has no room for all of us: those who are in serve everybody.
+  @Test func whoCannotHaveAConnectionSharesThoseThatThereAre() async throws {
+    try await withConnection { observer, configuration in
+      let database = try await observer.text("current_database()")
+      let sockets = try await observer.text("current_setting('unix_socket_directories')")
+      // The limit is not for superusers, but those are counted: the observer is one.
+      try await observer.executeScript(
+        "create role guest login; alter database \(database) connection limit 3")
+      var configuration = configuration
+      configuration.url = "host=\(sockets) port=5432 user=guest dbname=\(database)"
+      let crowded = Pool(configuration, size: 4)
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for _ in 0..<40 {
+          group.addTask { for _ in 0..<5 { _ = try await crowded.execute(Echo(Int32(1))) } }
+        }
+        try await group.waitForAll()
+      }
+      #expect(crowded.usage.inUse == 0 && crowded.usage.waiting == 0)
+      await crowded.close()
+      try await observer.executeScript("drop role guest")
+    }
+  }
+
+  /// What has taken one connection has most likely taken the others too.
+  @Test func whenOneConnectionIsLostTheIdleOnesAreGivenUp() async throws {
+    try await withPool(size: 3) { pool, observer in
+      try await pool.withConnection { _ in
+        try await pool.withConnection { _ in _ = try await pool.execute(Echo(Int32(1))) }
+      }
+      #expect(try await observer.neighbours() == 3)
+      try await pool.withConnection { connection in
+        let process = try await connection.processID()
+        try await observer.executeScript("select pg_terminate_backend(\(process))")
+        let error = try await postgresError { try await connection.execute(Echo(Int32(1))) }
+        #expect(error.isConnectionLost)
+      }
+      try await eventually("none is left") { try await observer.neighbours() == 0 }
+      #expect(pool.usage.inUse == 0)
+      #expect(try await pool.execute(Echo(Int32(1))) == [1])
+    }
+  }
+
   // MARK: Closing
 
   @Test func closingRefusesCallersAndClosesConnections() async throws {
