@@ -83,6 +83,7 @@ let package = Package(
       name: "TestSupport",
       dependencies: [
         "Checkout", "LocalPostgres", "Postgres", asyncHTTPClient, hummingbird, logging, nioCore, nioFoundation,
+        nioPosix,
       ],
       path: "Tests/TestSupport",
       swiftSettings: strict),

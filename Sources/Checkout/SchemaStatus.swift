@@ -54,7 +54,9 @@ public struct SchemaStatus: Sendable {
 }
 
 /// Reads the status for whoever asks whether the server is ready. One connection serves them all: anybody may ask.
-struct ReadSchemaStatus: BatchedUseCase {
+struct ReadSchemaStatus: RepeatableUseCase {
+  typealias Outcome = SchemaStatus
+
   enum Request { case whole }
 
   func lane(of request: Request) -> Request { request }

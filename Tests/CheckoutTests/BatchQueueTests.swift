@@ -24,13 +24,21 @@ import Testing
     func lane(of caller: Int) -> Int { caller % 7 }
     func finishOne() {
       let batch = underWay.remove(at: Int.random(in: underWay.indices, using: &random))
-      var refused: Set<Int> = []
-      for part in batch where batch.count > 1 && Int.random(in: 0..<4, using: &random) == 0 {
-        refused.insert(part.lane)
+      var returned: [Int: [Int]] = [:]
+      for part in batch where Int.random(in: 0..<4, using: &random) == 0 {
+        // The first of them have their answers.
+        returned[part.lane] = Array(part.callers.dropFirst(Int.random(in: 0..<part.callers.count, using: &random)))
       }
-      waiting += queue.finish(batch, refused: refused)
+      if batch.count > 1, returned.isEmpty {
+        queue.separate(batch)
+        for part in batch { waiting += queue.finish([part]) }
+      } else {
+        waiting += queue.finish(batch, returned: returned)
+      }
       turns.subtract(batch.map(\.lane))
-      for part in batch where !refused.contains(part.lane) { served[part.lane, default: []] += part.callers }
+      for part in batch {
+        served[part.lane, default: []] += part.callers.dropLast(returned[part.lane]?.count ?? 0)
+      }
     }
 
     while !queue.isEmpty || next < callers {
@@ -83,7 +91,7 @@ import Testing
     #expect(together.map(\.callers) == [["a", "c"], ["b"]])
     come("d", 1)
     come("e", 3)
-    #expect(queue.finish(together, refused: [1]) == [1])
+    #expect(queue.finish(together, returned: [1: together[0].callers]) == [1])
     queue.beReady(1)
     #expect(queue.take().batch.map(\.callers) == [["e"]])
     #expect(queue.workersToStart() == 1)
@@ -101,12 +109,12 @@ import Testing
     }
     come(1)
     come(2)
-    var refused: Set = [1]
+    var returned = [1: ["somebody"]]
     for _ in 0..<BatchQueue<Int, String>.batchesAlone {
       let batch = takeBatch()
       come(1)
-      for lane in queue.finish(batch, refused: refused) { queue.beReady(lane) }
-      refused = []
+      for lane in queue.finish(batch, returned: returned) { queue.beReady(lane) }
+      returned = [:]
       come(2)
     }
     for _ in 0..<2 {

@@ -9,7 +9,9 @@ import Testing
 
 @Suite struct BatcherTests {
   /// Doubles numbers; each batch waits at a gate and is remembered.
-  private final class Doubling: BatchedUseCase {
+  private final class Doubling: RepeatableUseCase {
+    typealias Outcome = Int
+
     struct Refused: Error {}
 
     let batches = Mutex<[[Int]]>([])
@@ -286,7 +288,9 @@ import Testing
   }
 
   /// Doubles the numbers of several lanes at once, but for lanes with an odd number. The database refuses 9999.
-  private final class Combining: BatchedUseCase {
+  private final class Combining: RepeatableUseCase {
+    typealias Outcome = Int
+
     static let maximumLanes = 10
 
     let batches = Mutex<[[[Int]]]>([])
@@ -301,7 +305,7 @@ import Testing
     }
 
     func executeTogether(
-      _ batches: [(lane: Int, requests: [Int])], on connection: isolated Connection
+      _ batches: [LaneBatch<Int, Int, Void>], on connection: isolated Connection
     ) throws -> [[Int]?] {
       self.batches.withLock { $0.append(batches.map(\.requests)) }
       gate.pass()

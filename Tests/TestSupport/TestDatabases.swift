@@ -26,7 +26,7 @@ public enum TestDatabases {
 
   /// What servers connect as: a role that can call functions and no more.
   public static let serverRole = ServerRole(name: serverRoleName)
-  private static let serverRoleName = "flashsale_server"
+  public static let serverRoleName = "flashsale_server"
 
   /// The same database for a server.
   ///

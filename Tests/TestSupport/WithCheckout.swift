@@ -4,12 +4,16 @@ import Postgres
 
 /// Lends a checkout that runs as the servers' role, and a pool on the same database, as the owner, for looking behind it.
 ///
-/// - Parameter url: a database with the schema.
+/// - Parameters:
+///   - url: a database with the schema.
+///   - proxy: stands between the checkout and the database. Each statement is one message then, without a name.
 public func withCheckout<Result: Sendable>(
   on url: String, holdTimeToLive: Duration = .seconds(120), orderTimeToLive: Duration = .seconds(900),
-  retention: Retention = Retention(), _ body: @escaping @Sendable (Checkout, Pool) async throws -> Result
+  retention: Retention = Retention(), through proxy: DatabaseProxy? = nil,
+  _ body: @escaping @Sendable (Checkout, Pool) async throws -> Result
 ) async throws -> Result {
-  let connection = ConnectionConfiguration(url: TestDatabases.serverURL(url))
+  var connection = ConnectionConfiguration(url: TestDatabases.serverURL(proxy?.url ?? url))
+  connection.usesNamedStatements = proxy == nil
   var configuration = Checkout.Configuration(listener: connection)
   configuration.retention = retention
   configuration.holdTimeToLive = holdTimeToLive

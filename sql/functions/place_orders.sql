@@ -4,10 +4,15 @@
 -- p_keys has the idempotency keys of the requests, null for those without; it is null when no request has one. A key
 -- comes at most once, a hold may come several times.
 --
+-- p_batch tells this batch from all others; null for who will not ask again. Called again with the same arguments, since
+-- its answer was lost, it answers as it did, or would have: what it placed is known by its number, and its refusals are
+-- for good. Should the first call still be under way, it has locked the holds, or will find them ordered.
+--
 -- Returns a row for each request, in their order: placed, replayed (under the same key before), key_reused, not_found,
 -- already_ordered, expired or released; then the order, if it was placed now or before. Payment events that came before
 -- the order are applied here, in the transaction that places it.
-create or replace function place_orders(p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint)
+create or replace function place_orders(
+    p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint, p_batch bigint default null)
 returns table (
     outcome text, is_rescheduled boolean, hold_id uuid,
     quantity integer, amount bigint, currency text, status text,
@@ -29,6 +34,7 @@ declare
     v_now      timestamptz;
     v_due      timestamptz;
     v_placed            uuid[];
+    v_placed_at         integer[];  -- the request
     v_placed_tids       tid[];
     v_placed_quantities integer[];
     v_units    bigint := 0;
@@ -74,6 +80,7 @@ begin
         else
             v_outcomes[v_at] := 'placed';
             v_placed := v_placed || v_locked.ids[i];
+            v_placed_at := v_placed_at || v_at;
             v_placed_tids := v_placed_tids || v_locked.tids[i];
             v_placed_quantities := v_placed_quantities || v_locked.quantities[i];
             v_units := v_units + v_locked.quantities[i];
@@ -82,9 +89,10 @@ begin
 
     if v_placed is not null then
         v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
-        insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
-        select p.id, placed.id, placed.quantity, placed.quantity::bigint * p.price, p.currency, v_due, v_now
-        from unnest(v_placed, v_placed_quantities) as placed (id, quantity)
+        insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at, batch)
+        select p.id, placed.id, placed.quantity, placed.quantity::bigint * p.price, p.currency, v_due, v_now,
+               p_batch + placed.n
+        from unnest(v_placed, v_placed_quantities, v_placed_at) as placed (id, quantity, n)
         cross join products p
         where p.id = p_product_id;
 
@@ -126,7 +134,8 @@ begin
     end if;
 
     return query
-    select coalesce(asked.outcome, 'not_found'), v_is_rescheduled, asked.hold_id,
+    select case when o.batch = p_batch + asked.n then 'placed' else coalesce(asked.outcome, 'not_found') end,
+           v_is_rescheduled, asked.hold_id,
            o.quantity, o.amount, o.currency, o.status, o.payment_due_at, o.created_at, o.paid_at
     from unnest(p_hold_ids, v_outcomes) with ordinality as asked (hold_id, outcome, n)
     left join lateral (

@@ -41,6 +41,8 @@ declare
     v_smallest  integer;
     v_available bigint;
     v_reclaimed bigint;
+    v_lapsed    bigint := 0;   -- beyond v_available
+    v_as_of     timestamptz;   -- when v_available was read
     v_taken     bigint := 0;
     v_left      integer[];  -- units that each customer may still take
     v_customer  integer;
@@ -135,17 +137,16 @@ begin
     if v_available < v_wanted then
         -- Sold out is the answer that most buyers get: say so without a lock or a write, once not even the smallest
         -- request would fit with all lapsed holds counted.
-        select p.available_stock + lapsed_units(p.id, v_now) into v_available from products p where p.id = p_product_id;
+        v_as_of := clock_timestamp();
+        select p.available_stock + lapsed_units(p.id, v_as_of) into v_available from products p where p.id = p_product_id;
         if v_smallest <= v_available then
             -- Little is left. Reclaim lapsed holds, at least as many units as are wanted if there are so many, and lock
             -- the stock.
             select e.units into v_reclaimed from expire_holds(p_product_id, v_wanted) e;
             held_until := date_trunc('milliseconds', clock_timestamp() + p_ttl_us * interval '1 microsecond');
             is_rescheduled := schedule_job('expire_holds', p_product_id, held_until);
-            update products p
-            set available_stock = p.available_stock + v_reclaimed
-            where p.id = p_product_id
-            returning p.available_stock into v_available;
+            select s.available, s.lapsed, s.as_of into v_available, v_lapsed, v_as_of
+            from lock_stock(p_product_id, v_reclaimed, v_wanted) s;
         end if;
     end if;
 
@@ -201,10 +202,16 @@ begin
     end if;
 
     if 'too_few' = any (outcomes) then
-        available_stock := v_available - v_taken;
+        available_stock := v_available - v_taken + v_lapsed;
+        if v_lapsed > 0 and exists (
+            select from unnest(p_quantities, outcomes) as asked (quantity, outcome)
+            where asked.outcome = 'too_few' and asked.quantity <= available_stock) then
+            -- The units are there, and somebody is giving them back just now: the next attempt waits for that.
+            raise exception 'lapsed units of product % are locked', p_product_id using errcode = 'serialization_failure';
+        end if;
         select a.held, a.next_release_at into held_stock, next_release_at
-        from held_stock(p_product_id, v_now) a;
-        next_release_in_us := extract(epoch from next_release_at - v_now) * 1000000;
+        from held_stock(p_product_id, v_as_of) a;
+        next_release_in_us := extract(epoch from next_release_at - v_as_of) * 1000000;
     end if;
     return next;
 end

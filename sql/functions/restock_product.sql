@@ -11,27 +11,29 @@ as $$
 declare
     c_most      constant bigint := 2147483647;
     v_reclaimed integer := 0;
-    v_product   products;
-    v_now       timestamptz;
+    v_stock     record;
+    v_total     bigint;
 begin
     if p_delta < 0 then
         -- Lapsed holds count as available, so a cut may take their units.
         select e.units into v_reclaimed from expire_holds(p_product_id, -p_delta::bigint) e;
     end if;
-    update products p
-    set available_stock = p.available_stock + v_reclaimed
-    where p.id = p_product_id
-    returning * into v_product;
+    v_stock := lock_stock(p_product_id, v_reclaimed, -p_delta::bigint);
+    select p.total_stock into v_total from products p where p.id = p_product_id;
     if not found then
         return;
     end if;
-    if v_product.available_stock::bigint + p_delta < 0 then
+    if v_stock.available + p_delta < 0 then
         outcome := 'too_few';
-        available_stock := v_product.available_stock;
-        v_now := clock_timestamp();
-        select h.held, h.next_release_at into held_stock, next_release_at from held_stock(p_product_id, v_now) h;
-        next_release_in_us := extract(epoch from next_release_at - v_now) * 1000000;
-    elsif v_product.total_stock::bigint + p_delta > c_most then
+        available_stock := v_stock.available + v_stock.lapsed;
+        if available_stock + p_delta >= 0 then
+            -- The units are there, and somebody is giving them back just now: the next attempt waits for that.
+            raise exception 'lapsed units of product % are locked', p_product_id using errcode = 'serialization_failure';
+        end if;
+        select h.held, h.next_release_at into held_stock, next_release_at
+        from held_stock(p_product_id, v_stock.as_of) h;
+        next_release_in_us := extract(epoch from next_release_at - v_stock.as_of) * 1000000;
+    elsif v_total + p_delta > c_most then
         outcome := 'too_many';
     else
         update products p

@@ -26,7 +26,9 @@ declare
     v_after      text[];
     v_at         integer;
     v_units      bigint;
+    v_reclaimed  bigint;
     v_available  bigint;
+    v_lapsed     bigint;  -- beyond v_available
     v_given_back bigint := 0;
     v_paid       tid[];
     v_cancelled  tid[];
@@ -105,19 +107,19 @@ begin
                 select sum(v_quantities[e.at]) into v_units
                 from unnest(v_order_of, p_statuses) as e (at, status)
                 where e.status = 'success' and v_before[e.at] in ('cancelled', 'expired');
-                if v_units > 0 then
-                    select e.units into v_units from expire_holds(p_product_id, v_units) e;
-                end if;
+                select e.units into v_reclaimed from expire_holds(p_product_id, v_units) e;
                 perform from ordered_stock s where s.product_id = p_product_id for update;
-                update products p
-                set available_stock = p.available_stock + coalesce(v_units, 0)
-                where p.id = p_product_id
-                returning p.available_stock into v_available;
+                select s.available, s.lapsed into v_available, v_lapsed
+                from lock_stock(p_product_id, v_reclaimed, v_units) s;
             end if;
             if v_available + v_given_back >= v_quantities[v_at] then
                 v_after[v_at] := 'paid';
                 v_given_back := v_given_back - v_quantities[v_at];
                 verdicts[i] := 'reacquired';
+            elsif v_available + v_given_back + v_lapsed >= v_quantities[v_at] then
+                -- The units are there, and somebody is giving them back just now: the next attempt waits for that.
+                raise exception 'lapsed units of product % are locked', p_product_id
+                using errcode = 'serialization_failure';
             else
                 verdicts[i] := 'refund_due';
             end if;

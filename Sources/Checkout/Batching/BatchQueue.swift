@@ -100,15 +100,14 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
     return (batch, idle)
   }
 
-  /// - Parameter refused: lanes of the batch for which nothing was done: their callers are the first in a batch that the
+  /// - Parameter returned: callers of the batch, by lane, for whom nothing was done: they are the first in a batch that the
   ///   lane has to itself.
   /// - Returns: the lanes of the batch that wait to be made ready again.
-  mutating func finish(_ batch: [Part], refused: Set<Lane> = []) -> [Lane] {
-    // Which of them it was does not matter: they are only counted, and one that hangs grows old either way.
-    if batch.count > 1 { combinedSince.removeFirst() }
+  mutating func finish(_ batch: [Part], returned: [Lane: [Caller]] = [:]) -> [Lane] {
+    separate(batch)
     return batch.compactMap { part in
-      if refused.contains(part.lane) {
-        lanes[part.lane]!.callers.insert(contentsOf: part.callers, at: 0)
+      if let callers = returned[part.lane] {
+        lanes[part.lane]!.callers.insert(contentsOf: callers, at: 0)
         lanes[part.lane]!.batchesAlone = Self.batchesAlone
       } else if lanes[part.lane]!.callers.isEmpty {
         lanes[part.lane] = nil
@@ -116,6 +115,12 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
       }
       return part.lane
     }
+  }
+
+  /// The parts of the batch are no longer under way together; each is to `finish` by itself.
+  mutating func separate(_ batch: [Part]) {
+    // Which of them it was does not matter: they are only counted, and one that hangs grows old either way.
+    if batch.count > 1 { combinedSince.removeFirst() }
   }
 
   /// Takes out the callers who wait at the head of each lane for whom the condition holds.

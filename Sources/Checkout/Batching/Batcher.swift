@@ -1,43 +1,7 @@
+import Dispatch
 import Postgres
 import ServiceLifecycle
 import Synchronization
-
-/// A use case that is carried out for many callers in one round trip to the database.
-protocol BatchedUseCase: Sendable {
-  associatedtype Request: Sendable
-  associatedtype Outcome: Sendable
-
-  /// Two batches of one lane are never under way at once, and those in other lanes do not wait for them.
-  associatedtype Lane: Hashable & Sendable
-  func lane(of request: Request) -> Lane
-
-  /// Carries out all requests of a lane, in the order in which they came.
-  ///
-  /// - Returns: one outcome a request, in the same order.
-  /// - Throws: what every one of these callers is told; then nothing may be assumed about what took effect.
-  func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [Outcome]
-
-  /// How many lanes `executeTogether` may be given; 1 when it is not to be called.
-  static var maximumLanes: Int { get }
-
-  /// Does what `execute` does for several lanes in one round trip, without ever waiting for what another session has
-  /// locked: one lane must not hold up the others.
-  ///
-  /// - Returns: for each lane its outcomes; nil when nothing was done because the lane needs a batch to itself.
-  func executeTogether(
-    _ batches: [(lane: Lane, requests: [Request])], on connection: isolated Connection
-  ) throws -> [[Outcome]?]
-}
-
-extension BatchedUseCase {
-  static var maximumLanes: Int { 1 }
-
-  func executeTogether(
-    _ batches: [(lane: Lane, requests: [Request])], on connection: isolated Connection
-  ) throws -> [[Outcome]?] {
-    batches.map { _ in nil }
-  }
-}
 
 /// Shares round trips to the database among those who wait for one.
 ///
@@ -47,9 +11,25 @@ extension BatchedUseCase {
 ///
 /// Batches are made up and carried out on the thread of the connection that is lent for them: between a request and its
 /// outcome, threads change where they must, from the caller's to the connection's and back.
+///
+/// When the connection breaks under a batch, nobody can tell whether it was committed. Then the database is asked again,
+/// on another connection, for as long as the callers can wait:
+///
+///     sent ──answer──▶ told
+///       └──lost──▶ asked again ──took effect──▶ told
+///                    │   └──had no effect, and cannot have any──▶ first in the next batch
+///                    └──no time left──▶ told that nothing is known
 final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// Bounds the time for which a batch holds its locks, and the size of its parameters.
   static var maximumBatchSize: Int { 512 }
+
+  /// The longest wait for the answer to a batch. Longer than what the database itself allows for a lock.
+  static var answerTime: Duration { .milliseconds(2500) }
+  /// From the start of a batch whose answer was lost to when its callers are told so. Together with the wait in the queue,
+  /// a second by default, it stays below the five seconds that buyers and their proxies have.
+  static var resolutionTime: Duration { .milliseconds(3800) }
+  /// Between two attempts to find out what became of a batch.
+  static var resolutionPause: Duration { .milliseconds(100) }
 
   private struct Caller: Sendable {
     let request: UseCase.Request
@@ -69,6 +49,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private let admission: Admission
   private let observer: BatchObserver
   private let state = Mutex(State())
+  private let clock = DispatchQueue(label: "checkout.batcher")
   /// Ends once the batcher is closed and nobody waits.
   private let (ending, end) = AsyncStream.makeStream(of: Never.self)
 
@@ -140,7 +121,15 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   // MARK: Working the lanes
 
-  private typealias Batch = [BatchQueue<UseCase.Lane, Caller>.Part]
+  private typealias Part = BatchQueue<UseCase.Lane, Caller>.Part
+
+  /// A lane's part in a batch, and what is sent of it.
+  private struct Work: Sendable {
+    let part: Part
+    let sent: LaneBatch<UseCase.Lane, UseCase.Request, UseCase.Mark>
+
+    var lane: UseCase.Lane { part.lane }
+  }
 
   private func takeTurn(_ lane: UseCase.Lane) {
     guard let turns else { return beReady(lane) }
@@ -159,65 +148,87 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     for _ in 0..<count {
       database.lend { [self] connection in
         let batch = begin()
-        return finish(batch, Result { try execute(batch, on: connection) })
+        let start = ContinuousClock.now
+        do {
+          return finish(batch, .success(try execute(batch, on: connection, by: start + Self.answerTime)))
+        } catch let error as PostgresError where error.isConnectionLost {
+          return { self.resolve(batch, after: error, until: start + Self.resolutionTime) }
+        } catch {
+          return finish(batch, .failure(error))
+        }
       } failure: { [self] error in
         finish(begin(), .failure(error))()
       }
     }
   }
 
-  private func begin() -> Batch {
+  private func begin() -> [Work] {
     let ((batch, idle), workers) = state.withLock { state in
       defer { endIfDone(&state) }
       return (state.queue.take(), state.queue.workersToStart())
     }
     for lane in idle { turns?.end(lane) }
     startWorkers(workers)
-    return batch
+    return batch.map { part in
+      let requests = part.callers.map(\.request)
+      let mark = useCase.mark(for: requests, lane: part.lane)
+      return Work(part: part, sent: LaneBatch(lane: part.lane, requests: requests, mark: mark))
+    }
   }
 
-  private func execute(_ batch: Batch, on connection: isolated Connection) throws -> [[UseCase.Outcome]?] {
+  private func execute(
+    _ batch: [Work], on connection: isolated Connection, by deadline: ContinuousClock.Instant
+  ) throws -> [[UseCase.Outcome]?] {
     if batch.isEmpty { return [] }
-    return try observer.batch(of: batch.lazy.flatMap { $0.callers.lazy.map(\.arrival) }) {
-      guard batch.count == 1 else {
-        do {
-          return try useCase.executeTogether(batch.map { ($0.lane, $0.callers.map(\.request)) }, on: connection)
-        } catch PostgresError.server {
-          // Nothing was done. One by one, only those hear of it who are the cause.
-          return batch.map { _ in nil }
+    return try observer.batch(of: batch.lazy.flatMap { $0.part.callers.lazy.map(\.arrival) }) {
+      try connection.answering(by: deadline) { connection in
+        guard batch.count == 1 else {
+          do {
+            return try useCase.executeTogether(batch.map(\.sent), on: connection)
+          } catch PostgresError.server {
+            // Nothing was done. One by one, only those hear of it who are the cause.
+            return batch.map { _ in nil }
+          }
         }
+        let sent = batch[0].sent
+        return [try useCase.execute(sent.requests, lane: sent.lane, mark: sent.mark, on: connection)]
       }
-      return [try useCase.execute(batch[0].callers.map(\.request), lane: batch[0].lane, on: connection)]
     }
   }
 
   /// Tells the callers.
   ///
   /// - Returns: what is to be done once the connection is back in the pool, where the next batch will find it.
-  private func finish(_ batch: Batch, _ result: Result<[[UseCase.Outcome]?], any Error>) -> @Sendable () -> Void {
-    var refused: Set<UseCase.Lane> = []
+  private func finish(_ batch: [Work], _ result: Result<[[UseCase.Outcome]?], any Error>) -> @Sendable () -> Void {
+    var returned: [UseCase.Lane: [Caller]] = [:]
     switch result {
     case .success(let outcomes):
       precondition(outcomes.count == batch.count, "outcomes for each lane")
-      for (part, outcomes) in zip(batch, outcomes) {
+      for (work, outcomes) in zip(batch, outcomes) {
         guard let outcomes else {
-          refused.insert(part.lane)
+          returned[work.lane] = work.part.callers
           continue
         }
-        precondition(outcomes.count == part.callers.count, "one outcome for each request")
-        for (caller, outcome) in zip(part.callers, outcomes) { caller.completion(.success(outcome)) }
+        precondition(outcomes.count == work.part.callers.count, "one outcome for each request")
+        for (caller, outcome) in zip(work.part.callers, outcomes) { caller.completion(.success(outcome)) }
       }
     case .failure(let error):
-      for caller in batch.lazy.flatMap(\.callers) { caller.completion(.failure(error)) }
+      for caller in batch.lazy.flatMap(\.part.callers) { caller.completion(.failure(error)) }
     }
+    return end(batch, returned: returned)
+  }
+
+  /// - Parameter returned: callers without an answer, who are the first in the next batch of their lane.
+  /// - Returns: what lets others begin.
+  private func end(_ batch: [Work], returned: [UseCase.Lane: [Caller]]) -> @Sendable () -> Void {
     let (waiting, workers) = state.withLock { state in
       defer { endIfDone(&state) }
-      return (state.queue.finish(batch, refused: refused), state.queue.workersToStart())
+      return (state.queue.finish(batch.map(\.part), returned: returned), state.queue.workersToStart())
     }
     return { [self] in
       // Those who came meanwhile stand behind the lanes of others that share the turns.
       for lane in waiting { takeTurn(lane) }
-      for part in batch { turns?.end(part.lane) }
+      for work in batch { turns?.end(work.lane) }
       startWorkers(workers)
     }
   }
@@ -225,4 +236,62 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private func endIfDone(_ state: inout State) {
     if state.isClosed, state.queue.isEmpty { end.finish() }
   }
+
+  // MARK: Lost answers
+
+  /// Each lane on its own, since what became of one says nothing of the others when it has to be asked for.
+  private func resolve(_ batch: [Work], after error: PostgresError, until deadline: ContinuousClock.Instant) {
+    startWorkers(
+      state.withLock { state in
+        state.queue.separate(batch.map(\.part))
+        return state.queue.workersToStart()
+      })
+    for work in batch {
+      let answer = Once()
+      // Whatever the attempts are waiting for by then.
+      after(deadline - .now) {
+        guard answer.isFirst() else { return }
+        for caller in work.part.callers { caller.completion(.failure(error)) }
+      }
+      resolve(work, answer, until: deadline)
+    }
+  }
+
+  private func resolve(_ work: Work, _ answer: Once, until deadline: ContinuousClock.Instant) {
+    guard ContinuousClock.now < deadline else { return end([work], returned: [:])() }
+    @Sendable func again() { after(Self.resolutionPause) { self.resolve(work, answer, until: deadline) } }
+    database.lend { [self] connection in
+      do {
+        let outcomes = try connection.answering(by: deadline) {
+          try useCase.resume(work.sent.requests, lane: work.lane, mark: work.sent.mark, on: $0)
+        }
+        guard answer.isFirst() else { return end([work], returned: [:]) }
+        precondition(outcomes.count == work.part.callers.count, "one outcome for each request")
+        var returned: [Caller] = []
+        for (caller, outcome) in zip(work.part.callers, outcomes) {
+          guard let outcome else {
+            returned.append(caller)
+            continue
+          }
+          caller.completion(.success(outcome))
+        }
+        return end([work], returned: returned.isEmpty ? [:] : [work.lane: returned])
+      } catch {
+        return again
+      }
+    } failure: { _ in
+      again()
+    }
+  }
+
+  private func after(_ duration: Duration, _ body: @escaping @Sendable () -> Void) {
+    clock.asyncAfter(deadline: .now() + .nanoseconds(Int(duration / .nanoseconds(1))), execute: body)
+  }
+}
+
+/// Lets one of several who would do the same do it.
+private final class Once: Sendable {
+  private let isDone = Atomic(false)
+
+  func isFirst() -> Bool { !isDone.exchange(true, ordering: .relaxed) }
 }

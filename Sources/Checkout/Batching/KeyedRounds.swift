@@ -7,12 +7,13 @@
 /// - Parameters:
 ///   - key: nil for a request that stands for itself.
 ///   - asReplay: the outcome as told to those who share it.
-///   - execute: carries out a round; one outcome a request, in the same order.
+///   - execute: carries out a round of requests, given by their indices; one outcome a request, in the same order. The
+///     rounds are the same whenever the requests are.
 func executeInRounds<Request: Equatable, Outcome>(
   _ requests: [Request], key: (Request) -> String?, asReplay: (Outcome) -> Outcome,
-  execute: ([Request]) throws -> [Outcome]
+  execute: ([Int]) throws -> [Outcome]
 ) rethrows -> [Outcome] {
-  if requests.allSatisfy({ key($0) == nil }) { return try execute(requests) }
+  if requests.allSatisfy({ key($0) == nil }) { return try execute(Array(requests.indices)) }
   var outcomes = [Outcome?](repeating: nil, count: requests.count)
   var waiting = Array(requests.indices)
   while !waiting.isEmpty {
@@ -23,7 +24,7 @@ func executeInRounds<Request: Equatable, Outcome>(
       firstByKey[key] = index
       return true
     }
-    let results = try execute(round.map { requests[$0] })
+    let results = try execute(round)
     for (index, outcome) in zip(round, results) { outcomes[index] = outcome }
     waiting = waiting.filter { index in
       guard let first = key(requests[index]).flatMap({ firstByKey[$0] }), first != index else { return false }

@@ -2,7 +2,10 @@ import FoundationEssentials
 import Postgres
 
 /// Reads a hold as it stands.
-struct ReadHold: BatchedUseCase {
+struct ReadHold: RepeatableUseCase {
+  typealias Request = ReservationID
+  typealias Outcome = Hold?
+
   func lane(of id: ReservationID) -> Int32 { id.productID }
 
   func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Hold?] {

@@ -2,7 +2,10 @@ import FoundationEssentials
 import Postgres
 
 /// Gives back the units of an active hold. A hold that is no longer active stays as it is.
-struct ReleaseHold: BatchedUseCase {
+struct ReleaseHold: RepeatableUseCase {
+  typealias Request = ReservationID
+  typealias Outcome = Hold?
+
   func lane(of id: ReservationID) -> Int32 { id.productID }
 
   func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Hold?] {

@@ -36,9 +36,31 @@ public struct ReserveHold: BatchedUseCase {
 
   func lane(of request: Request) -> Int32 { request.productID }
 
-  func execute(_ requests: [Request], lane productID: Int32, on connection: isolated Connection) throws -> [Outcome] {
+  /// The numbers of the holds that are to be made.
+  func mark(for requests: [Request], lane productID: Int32) -> [ReservationID] {
+    requests.map { _ in generator.next(productID: productID) }
+  }
+
+  func execute(
+    _ requests: [Request], lane productID: Int32, mark ids: [ReservationID], on connection: isolated Connection
+  ) throws -> [Outcome] {
     try executeInRounds(requests, key: \.idempotencyKey, asReplay: \.asReplay) { round in
-      try reserve(round, productID: productID, on: connection)
+      try reserve(round.map { requests[$0] }, as: round.map { ids[$0] }, productID: productID, on: connection)
+    }
+  }
+
+  /// Whoever has no hold by now, although nothing can make one of that number any more, goes into another batch, with
+  /// another number.
+  func resume(
+    _ requests: [Request], lane productID: Int32, mark ids: [ReservationID], on connection: isolated Connection
+  ) throws -> [Outcome?] {
+    _ = try connection.transact(VoidStatement(productID: productID, ids: ids))
+    jobs.announce()
+    return try ReadHold().execute(ids, lane: productID, on: connection).map { hold in
+      // Nobody has been told the number of a hold without a key, so it can only be void. Under a key it may have been
+      // released since by whoever asked again, which the next batch finds out.
+      guard let hold, hold.status != .released else { return nil }
+      return .held(hold, isReplay: false)
     }
   }
 
@@ -49,20 +71,19 @@ public struct ReserveHold: BatchedUseCase {
   static let maximumLanes = 128
 
   func executeTogether(
-    _ batches: [(lane: Int32, requests: [Request])], on connection: isolated Connection
+    _ batches: [LaneBatch<Int32, Request, [ReservationID]>], on connection: isolated Connection
   ) throws -> [[Outcome]?] {
     // A key that comes twice takes more than one round.
     let requests = batches.map { batch in
       let keys = batch.requests.compactMap(\.idempotencyKey)
       return Set(keys).count == keys.count ? batch.requests : []
     }
-    let ids = requests.map { $0.map { generator.next(productID: $0.productID) } }
-    let statement = JointStatement(
-      ids: ids.flatMap { $0 }, requests: requests.flatMap { $0 }, timeToLive: timeToLive)
+    let ids = zip(batches, requests).flatMap { batch, requests in batch.mark.prefix(requests.count) }
+    let statement = JointStatement(ids: ids, requests: requests.flatMap { $0 }, timeToLive: timeToLive)
     guard let answer = try connection.transact(statement).first else { throw UnknownValue(description: "no answer") }
-    return zip(batches, ids).map { batch, ids in
+    return batches.map { batch in
       guard answer.served.contains(batch.lane) else { return nil }
-      return zip(batch.requests, ids).map { request, id in
+      return zip(batch.requests, batch.mark).map { request, id in
         let hold = Hold(
           id: id, quantity: request.quantity, status: .active, expiresAt: answer.heldUntil, remaining: timeToLive)
         return .held(hold, isReplay: false)
@@ -72,9 +93,8 @@ public struct ReserveHold: BatchedUseCase {
 
   /// - Parameter requests: each key at most once.
   private func reserve(
-    _ requests: [Request], productID: Int32, on connection: isolated Connection
+    _ requests: [Request], as newIDs: [ReservationID], productID: Int32, on connection: isolated Connection
   ) throws -> [Outcome] {
-    let newIDs = requests.map { _ in generator.next(productID: productID) }
     let statement = Statement(productID: productID, ids: newIDs, requests: requests, timeToLive: timeToLive)
     guard let answer = try connection.transact(statement).first else {
       return requests.map { _ in .productNotFound }
@@ -186,6 +206,20 @@ public struct ReserveHold: BatchedUseCase {
 }
 
 extension ReserveHold {
+  private struct VoidStatement: PreparedStatement {
+    static let name = "void_holds"
+    static let sql = "select void_holds($1::integer, $2::uuid[])"
+    let productID: Int32
+    let ids: [ReservationID]
+
+    func bind(to parameters: inout Parameters) {
+      parameters.append(productID)
+      parameters.append(ids.map(\.uuid))
+    }
+
+    static func decode(_ row: inout Row) throws {}
+  }
+
   private struct JointStatement: PreparedStatement {
     static let name = "reserve_holds_together"
     static let sql = """

@@ -16,7 +16,9 @@ public struct Gauge: Sendable {
 
 /// Reads the stock, the jobs and the money that waits, as they stand. One query answers everybody who asked since the
 /// last one started, so that anybody may ask.
-struct ReadGauges: BatchedUseCase {
+struct ReadGauges: RepeatableUseCase {
+  typealias Outcome = [Gauge]
+
   enum Request { case all }
   func lane(of request: Request) -> Request { request }
 

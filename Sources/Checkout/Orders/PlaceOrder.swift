@@ -24,14 +24,30 @@ public struct PlaceOrder: BatchedUseCase {
 
   func lane(of request: Request) -> Int32 { request.holdID.productID }
 
-  func execute(_ requests: [Request], lane productID: Int32, on connection: isolated Connection) throws -> [Outcome] {
+  /// A number that no other batch has, which is kept with its orders, each with its place in the batch added to it.
+  func mark(for requests: [Request], lane productID: Int32) -> Int64 {
+    .random(in: 0...(.max >> 1))
+  }
+
+  func execute(
+    _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
+  ) throws -> [Outcome] {
     try executeInRounds(requests, key: \.idempotencyKey, asReplay: \.asReplay) { round in
       let answers = try connection.transact(
-        Statement(productID: productID, requests: round, timeToLive: timeToLive))
+        Statement(productID: productID, requests: round.map { requests[$0] }, batch: mark, timeToLive: timeToLive))
       guard answers.count == round.count else { throw UnknownValue(description: "\(answers.count) outcomes") }
       if answers.contains(where: \.isRescheduled) { jobs.announce() }
       return answers.map(\.outcome)
     }
+  }
+
+  /// The same again: a transaction that is still under way has the holds locked, one that comes later finds them ordered,
+  /// and an order that the batch placed is known by its number. Refusals are for good, so they are the same again.
+  func resume(
+    _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
+  ) throws -> [Outcome?] {
+    defer { jobs.announce() }
+    return try execute(requests, lane: productID, mark: mark, on: connection)
   }
 
   /// What the database says to one request.
@@ -44,9 +60,10 @@ public struct PlaceOrder: BatchedUseCase {
 
   private struct Statement: PreparedStatement {
     static let name = "place_orders"
-    static let sql = "select * from place_orders($1::integer, $2::uuid[], $3::text[], $4::bigint)"
+    static let sql = "select * from place_orders($1::integer, $2::uuid[], $3::text[], $4::bigint, $5::bigint)"
     let productID: Int32
     let requests: [Request]
+    let batch: Int64
     let timeToLive: Duration
 
     func bind(to parameters: inout Parameters) {
@@ -54,6 +71,7 @@ public struct PlaceOrder: BatchedUseCase {
       parameters.append(requests.map(\.holdID.uuid))
       parameters.append(requests.keys(\.idempotencyKey))
       parameters.append(Int64(timeToLive / .microseconds(1)))
+      parameters.append(batch)
     }
 
     static func decode(_ row: inout Row) throws -> (outcome: Outcome, isRescheduled: Bool) {

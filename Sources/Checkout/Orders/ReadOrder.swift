@@ -2,7 +2,10 @@ import FoundationEssentials
 import Postgres
 
 /// Reads an order as it stands.
-struct ReadOrder: BatchedUseCase {
+struct ReadOrder: RepeatableUseCase {
+  typealias Request = ReservationID
+  typealias Outcome = Order?
+
   func lane(of id: ReservationID) -> Int32 { id.productID }
 
   func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Order?] {

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Postgres
 
 /// Takes the payment provider's word, however often, late, or early it comes: one effect for each idempotency key.
-public struct ApplyPaymentEvent: BatchedUseCase {
+public struct ApplyPaymentEvent: RepeatableUseCase {
   public enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: the event was known already and had no effect now.
     case settled(PaymentEvent.Verdict, orderStatus: Order.Status?, isReplay: Bool)
@@ -16,7 +16,7 @@ public struct ApplyPaymentEvent: BatchedUseCase {
   func execute(_ events: [PaymentEvent], lane productID: Int32, on connection: isolated Connection) throws -> [Outcome]
   {
     try executeInRounds(events, key: \.idempotencyKey, asReplay: \.asReplay) { round in
-      try connection.transact(Statement(productID: productID, events: round))
+      try connection.transact(Statement(productID: productID, events: round.map { events[$0] }))
     }
   }
 

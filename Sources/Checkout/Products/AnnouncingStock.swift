@@ -14,18 +14,30 @@ struct AnnouncingStock<UseCase: BatchedUseCase>: BatchedUseCase where UseCase.La
 
   func lane(of request: UseCase.Request) -> Int32 { useCase.lane(of: request) }
 
+  func mark(for requests: [UseCase.Request], lane productID: Int32) -> UseCase.Mark {
+    useCase.mark(for: requests, lane: productID)
+  }
+
   func execute(
-    _ requests: [UseCase.Request], lane productID: Int32, on connection: isolated Connection
+    _ requests: [UseCase.Request], lane productID: Int32, mark: UseCase.Mark, on connection: isolated Connection
   ) throws -> [UseCase.Outcome] {
-    let outcomes = try useCase.execute(requests, lane: productID, on: connection)
+    let outcomes = try useCase.execute(requests, lane: productID, mark: mark, on: connection)
     announce(productID, outcomes)
     return outcomes
+  }
+
+  func resume(
+    _ requests: [UseCase.Request], lane productID: Int32, mark: UseCase.Mark, on connection: isolated Connection
+  ) throws -> [UseCase.Outcome?] {
+    // What changed, changed when nobody heard of it.
+    defer { feed.announce(productID) }
+    return try useCase.resume(requests, lane: productID, mark: mark, on: connection)
   }
 
   static var maximumLanes: Int { UseCase.maximumLanes }
 
   func executeTogether(
-    _ batches: [(lane: Int32, requests: [UseCase.Request])], on connection: isolated Connection
+    _ batches: [LaneBatch<Int32, UseCase.Request, UseCase.Mark>], on connection: isolated Connection
   ) throws -> [[UseCase.Outcome]?] {
     let outcomes = try useCase.executeTogether(batches, on: connection)
     for (batch, outcomes) in zip(batches, outcomes) { announce(batch.lane, outcomes ?? []) }

@@ -1,7 +1,9 @@
 import Postgres
 
 /// Reads products with their exact stock. One query answers everybody who asked since the last one started.
-struct ReadProducts: BatchedUseCase {
+struct ReadProducts: RepeatableUseCase {
+  typealias Outcome = [Product]
+
   enum Request: Sendable {
     case one(Int32)
     case all

@@ -1,0 +1,78 @@
+import Postgres
+
+/// A use case that is carried out for many callers in one round trip to the database.
+protocol BatchedUseCase: Sendable {
+  associatedtype Request: Sendable
+  associatedtype Outcome: Sendable
+
+  /// Two batches of one lane are never under way at once, and those in other lanes do not wait for them.
+  associatedtype Lane: Hashable & Sendable
+  func lane(of request: Request) -> Lane
+
+  /// What a batch leaves behind in the database, by which its effect can be told from that of any other. Made before the
+  /// batch is sent, so that it is known when the answer is not.
+  associatedtype Mark: Sendable = Void
+  func mark(for requests: [Request], lane: Lane) -> Mark
+
+  /// Carries out all requests of a lane, in the order in which they came.
+  ///
+  /// - Returns: one outcome a request, in the same order.
+  /// - Throws: what every one of these callers is told; then nothing may be assumed about what took effect.
+  func execute(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome]
+
+  /// Finds out what became of a batch whose answer was lost, which may still be under way in the database, or on the way
+  /// there.
+  ///
+  /// - Returns: one outcome a request, in the same order; nil for one that has had no effect and cannot have any more:
+  ///   it is carried out in another batch.
+  func resume(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome?]
+
+  /// How many lanes `executeTogether` may be given; 1 when it is not to be called.
+  static var maximumLanes: Int { get }
+
+  /// Does what `execute` does for several lanes in one round trip, without ever waiting for what another session has
+  /// locked: one lane must not hold up the others.
+  ///
+  /// - Returns: for each lane its outcomes; nil when nothing was done because the lane needs a batch to itself.
+  func executeTogether(_ batches: [LaneBatch<Lane, Request, Mark>], on connection: isolated Connection) throws
+    -> [[Outcome]?]
+}
+
+/// What is to be done for one lane.
+struct LaneBatch<Lane: Sendable, Request: Sendable, Mark: Sendable>: Sendable {
+  let lane: Lane
+  let requests: [Request]
+  let mark: Mark
+}
+
+extension BatchedUseCase {
+  static var maximumLanes: Int { 1 }
+
+  func executeTogether(_ batches: [LaneBatch<Lane, Request, Mark>], on connection: isolated Connection) throws
+    -> [[Outcome]?]
+  {
+    batches.map { _ in nil }
+  }
+}
+
+/// A use case that has the same effect and the same outcome when it is carried out twice, so that this is what is done
+/// when an answer was lost.
+protocol RepeatableUseCase: BatchedUseCase where Mark == Void {
+  func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [Outcome]
+}
+
+extension RepeatableUseCase {
+  func mark(for requests: [Request], lane: Lane) {}
+
+  func execute(
+    _ requests: [Request], lane: Lane, mark: Void, on connection: isolated Connection
+  ) throws -> [Outcome] {
+    try execute(requests, lane: lane, on: connection)
+  }
+
+  func resume(
+    _ requests: [Request], lane: Lane, mark: Void, on connection: isolated Connection
+  ) throws -> [Outcome?] {
+    try execute(requests, lane: lane, on: connection)
+  }
+}

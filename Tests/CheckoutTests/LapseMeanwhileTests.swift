@@ -1,0 +1,122 @@
+import FoundationEssentials
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+/// Holds that lapse while somebody who wants their units waits for a lock: they count as available from that moment.
+@Suite struct LapseMeanwhileTests {
+  /// A product of seven units: two in a hold that has lapsed, five in one that has not. There is no job, and so no worker.
+  private func withTwoHolds(
+    _ body: @escaping @Sendable (Checkout, Pool, Product) async throws -> Void
+  ) async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 7)
+        // To be paid late; its units are back on sale.
+        let order = try await checkout.order(6, of: product)
+        _ = try await checkout.pay(order.id, .failed, key: "failed")
+        for quantity in [Int32(2), 5] { _ = try await checkout.hold(quantity, of: product) }
+        try await pool.run(
+          "delete from scheduled_jobs; update holds set expires_at = clock_timestamp() where quantity = 2")
+        try await body(checkout, pool, product)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  private let otherLapses = "update holds set expires_at = clock_timestamp() where quantity = 5"
+
+  /// Makes a call, which waits for the hold that has lapsed; meanwhile the other one lapses.
+  private func whileTheOtherLapses<Outcome: Sendable>(
+    _ pool: Pool, _ call: @escaping @Sendable () async throws -> Outcome
+  ) async throws -> Outcome {
+    let outcome = try await pool.holding("select from holds where quantity = 2 for update") { commit in
+      let outcome = Task { try await call() }
+      try await pool.untilBlocked(1)
+      try await pool.run(otherLapses)
+      try await commit()
+      return outcome
+    }
+    return try await outcome.value
+  }
+
+  /// At the first attempt: where holds lapse all the time, the next one would fare no better.
+  @Test func aBuyerGetsTheirUnits() async throws {
+    try await withTwoHolds { checkout, pool, product in
+      try await whileTheOtherLapses(pool) {
+        try await pool.run(
+          """
+          create table public.answers as select unnest(outcomes) as outcome from reserve_holds(
+            \(product.id), array[gen_random_uuid(), gen_random_uuid()], '{1,6}', 60000000, null, null, null)
+          """)
+      }
+      #expect(try await pool.integer("select count(*) from public.answers where outcome = 'held'") == 2)
+      #expect(try await checkout.availableStock(product) == 0)
+    }
+  }
+
+  @Test func aBuyerWhoWantsMoreIsToldOfThem() async throws {
+    try await withTwoHolds { checkout, pool, product in
+      let outcomes = try await whileTheOtherLapses(pool) { try await pool.reserve([1, 7], of: product) }
+      guard case .held = outcomes[0], case .insufficientStock(let left) = outcomes[1] else {
+        throw Unexpected("\(outcomes)")
+      }
+      #expect(left.available == 6 && left.held == 1)
+      #expect(try await checkout.availableStock(product) == 6)
+    }
+  }
+
+  /// Somebody else has the hold locked, such as a worker who is about to give its units back.
+  @Test func aBuyerWaitsForThoseThatSomebodyIsGivingBack() async throws {
+    try await withTwoHolds { checkout, pool, product in
+      let outcomes = try await pool.holding("select from products for update") { commit in
+        let outcomes = Task { try await pool.reserve([1, 6], of: product) }
+        try await pool.untilBlocked(1)
+        try await pool.run(otherLapses)
+        return try await pool.holding("select from holds where quantity = 5 for update") { commitHold in
+          try await commit()
+          try await pool.untilBlocked(1)
+          try await commitHold()
+          return try await outcomes.value
+        }
+      }
+      #expect(outcomes.allSatisfy { !$0.isInsufficientStock }, "\(outcomes)")
+      #expect(try await checkout.availableStock(product) == 0)
+    }
+  }
+
+  @Test func aLateSuccessGetsTheirUnits() async throws {
+    try await withTwoHolds { checkout, pool, product in
+      let id = try #require(
+        try await pool.withConnection { try await $0.execute(CancelledOrder()) }.compactMap { ReservationID($0) }.first)
+      let outcome = try await whileTheOtherLapses(pool) { try await checkout.pay(id, key: "late") }
+      #expect(outcome == .settled(.reacquired, orderStatus: .paid, isReplay: false))
+      #expect(try await checkout.availableStock(product) == 1)
+    }
+  }
+
+  private struct CancelledOrder: PreparedStatement {
+    static let name = "cancelled_order"
+    static let sql = "select id from orders where status = 'cancelled'"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws -> UUID { try row.decode() }
+  }
+}
+
+extension Pool {
+  /// One batch of reservations.
+  fileprivate func reserve(_ quantities: [Int32], of product: Product) async throws -> [ReserveHold.Outcome] {
+    let useCase = ReserveHold.forTests
+    let requests = quantities.map {
+      ReserveHold.Request(productID: product.id, quantity: $0, customerID: nil, idempotencyKey: nil)
+    }
+    return try await withConnection { connection in
+      try await connection.with {
+        try useCase.execute(
+          requests, lane: product.id, mark: useCase.mark(for: requests, lane: product.id), on: $0)
+      }
+    }
+  }
+}

@@ -1,0 +1,265 @@
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+/// The connection breaks under a batch: nobody knows whether it took effect, and yet the caller gets the true answer.
+@Suite struct LostAnswerTests {
+  /// What is lost.
+  enum Loss: CaseIterable {
+    /// The database did what it was asked.
+    case answer
+    /// The database never hears of it.
+    case question
+    /// The database hears of it when it was asked again already.
+    case questionThatComesLate
+  }
+
+  private func withProxy(
+    holdTimeToLive: Duration = .seconds(120),
+    _ body: @escaping @Sendable (Checkout, Pool, DatabaseProxy) async throws -> Void
+  ) async throws {
+    try await TestDatabases.withDatabase { url in
+      try await DatabaseProxy.with(url) { proxy in
+        try await withCheckout(on: url, holdTimeToLive: holdTimeToLive, through: proxy) { checkout, pool in
+          try await body(checkout, pool, proxy)
+        }
+      }
+    }
+  }
+
+  /// Makes a call that sends `statement`, while something is lost.
+  ///
+  /// - Parameters:
+  ///   - isDone: whether the database did what it was asked.
+  ///   - meanwhile: what others do between the loss and the second question.
+  private func losing<Outcome: Sendable>(
+    _ loss: Loss, of statement: String, on proxy: DatabaseProxy, isDone: () async throws -> Bool,
+    meanwhile: () async throws -> Void = {}, _ call: @escaping @Sendable () async throws -> Outcome
+  ) async throws -> Outcome {
+    proxy.lose(loss == .answer ? .answer : .request, of: statement)
+    let outcome = Task { try await call() }
+    try await until("it is asked") { proxy.isLosing }
+    if loss == .answer { try await until("it is done") { try await isDone() } }
+    try await meanwhile()
+    proxy.hangUp()
+    let result = try await outcome.value
+    if loss == .questionThatComesLate { try await proxy.deliverLate() }
+    return result
+  }
+
+  @Test(arguments: Loss.allCases, [nil, "key"])
+  func aHoldIsMadeOnce(_ loss: Loss, key: String?) async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let outcome = try await losing(loss, of: "reserve_holds", on: proxy) {
+        try await pool.integer("select count(*) from holds") == 1
+      } _: {
+        try await checkout.reserveHold(productID: product.id, quantity: 2, idempotencyKey: key)
+      }
+      guard case .held(let hold, isReplay: false) = outcome else { throw Unexpected("\(outcome)") }
+      #expect(try await checkout.hold(hold.id)?.status == .active)
+      #expect(try await pool.integer("select sum(quantity) from holds where status = 'active'") == 2)
+      #expect(try await checkout.availableStock(product) == 3)
+      try await checkout.expectCleanAudit()
+    }
+  }
+
+  /// The units that the lost reservation asked for are gone when it is asked again, and back when the lost one comes.
+  @Test func whoWasRefusedInTheEndGetsNoHoldBehindTheBack() async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let all = ReservationID(productID: product.id, unixSecond: 1, random: 1)
+      let outcome = try await losing(.questionThatComesLate, of: "reserve_holds", on: proxy) {
+        false
+      } meanwhile: {
+        try await pool.run(
+          "select reserve_holds(\(product.id), array['\(all.uuidText)']::uuid[], '{5}', 60000000, null, null, null)")
+      } _: {
+        let outcome = try await checkout.reserveHold(productID: product.id, quantity: 2)
+        _ = try await checkout.releaseHold(all)
+        return outcome
+      }
+      #expect(outcome.isInsufficientStock)
+      #expect(try await pool.integer("select count(*) from holds where status = 'active'") == 0)
+      #expect(try await checkout.availableStock(product) == 5)
+      try await checkout.expectCleanAudit()
+    }
+  }
+
+  /// The first transaction has inserted the hold and is stopped before its commit; the second question waits for it.
+  @Test func aReservationThatIsStillUnderWayIsWaitedFor() async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      proxy.lose(.answer, of: "reserve_holds")
+      let outcome = try await pool.holding("select from products where id = \(product.id) for update") { commit in
+        let call = Task { try await checkout.reserveHold(productID: product.id, quantity: 2) }
+        try await pool.untilBlocked(1)
+        proxy.hangUp()
+        try await pool.untilBlocked(2)
+        try await commit()
+        return try await call.value
+      }
+      guard case .held(_, isReplay: false) = outcome else { throw Unexpected("\(outcome)") }
+      #expect(try await pool.integer("select count(*) from holds") == 1)
+      #expect(try await checkout.availableStock(product) == 3)
+      try await checkout.expectCleanAudit()
+    }
+  }
+
+  /// A batch of several products: what became of each is asked by itself.
+  @Test func holdsOfSeveralProductsAreFoundOrVoid() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let database = Pool(ConnectionConfiguration(url: url), size: 1)
+        let useCase = ReserveHold.forTests
+        var batches: [LaneBatch<Int32, ReserveHold.Request, [ReservationID]>] = []
+        for _ in 1...2 {
+          let product = try await checkout.newProduct(stock: 5)
+          // Without a job it would need a batch to itself.
+          _ = try await checkout.hold(1, of: product)
+          let requests = (1...2).map { _ in
+            ReserveHold.Request(productID: product.id, quantity: 1, customerID: nil, idempotencyKey: nil)
+          }
+          batches.append(
+            LaneBatch(
+              lane: product.id, requests: requests, mark: useCase.mark(for: requests, lane: product.id)))
+        }
+        let (made, lost) = (
+          batches,
+          batches.map { batch in
+            LaneBatch(
+              lane: batch.lane, requests: batch.requests, mark: useCase.mark(for: batch.requests, lane: batch.lane))
+          }
+        )
+        try await database.withConnection { connection in
+          try await connection.with { connection in
+            let outcomes = try useCase.executeTogether(made, on: connection)
+            for (batch, outcomes) in zip(made, outcomes) {
+              let found = try useCase.resume(batch.requests, lane: batch.lane, mark: batch.mark, on: connection)
+              #expect(found.map(\.?.holdID) == outcomes?.map(\.holdID))
+            }
+            for batch in lost {
+              for _ in 1...2 {
+                let found = try useCase.resume(batch.requests, lane: batch.lane, mark: batch.mark, on: connection)
+                #expect(found == [nil, nil])
+              }
+            }
+            // It comes late.
+            #expect(throws: PostgresError.self) { try useCase.executeTogether(lost, on: connection) }
+          }
+        }
+        await database.close()
+        #expect(try await pool.integer("select sum(quantity) from holds where status = 'active'") == 6)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test(arguments: Loss.allCases, [nil, "key"])
+  func anOrderIsPlacedOnceAndByWhoPlacedIt(_ loss: Loss, key: String?) async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let hold = try await checkout.hold(2, of: product)
+      let outcome = try await losing(loss, of: "place_orders", on: proxy) {
+        try await pool.integer("select count(*) from orders") == 1
+      } _: {
+        try await checkout.placeOrder(holdID: hold.id, idempotencyKey: key)
+      }
+      guard case .placed(let order, isReplay: false) = outcome else { throw Unexpected("\(outcome)") }
+      #expect(order.id == hold.id)
+      #expect(try await pool.integer("select count(*) from orders") == 1)
+      #expect(try await checkout.placeOrder(holdID: hold.id) == .alreadyOrdered)
+      try await checkout.expectCleanAudit()
+    }
+  }
+
+  @Test func anOrderThatSomebodyElsePlacedIsTheirs() async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let hold = try await checkout.hold(2, of: product)
+      let outcome = try await losing(.question, of: "place_orders", on: proxy) {
+        false
+      } meanwhile: {
+        try await pool.run(
+          "select place_orders(\(product.id), array['\(hold.id.uuidText)']::uuid[], null, 60000000, 1)")
+      } _: {
+        try await checkout.placeOrder(holdID: hold.id)
+      }
+      #expect(outcome == .alreadyOrdered)
+    }
+  }
+
+  @Test(arguments: Loss.allCases)
+  func aPaymentEventHasOneEffect(_ loss: Loss) async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let order = try await checkout.order(2, of: product)
+      let outcome = try await losing(loss, of: "apply_payment_events", on: proxy) {
+        try await pool.integer("select count(*) from payment_events") == 1
+      } _: {
+        try await checkout.pay(order.id, .failed, key: "payment")
+      }
+      guard case .settled(.applied, orderStatus: .cancelled, _) = outcome else { throw Unexpected("\(outcome)") }
+      #expect(try await checkout.availableStock(product) == 5)
+      #expect(try await pool.integer("select count(*) from payment_events") == 1)
+      try await checkout.expectCleanAudit()
+    }
+  }
+
+  @Test(arguments: Loss.allCases)
+  func aHoldIsReleasedOnce(_ loss: Loss) async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let hold = try await checkout.hold(2, of: product)
+      let outcome = try await losing(loss, of: "release_holds", on: proxy) {
+        try await pool.integer("select count(*) from holds where status = 'released'") == 1
+      } _: {
+        try await checkout.releaseHold(hold.id)
+      }
+      #expect(outcome?.status == .released)
+      #expect(try await checkout.availableStock(product) == 5)
+      try await checkout.expectCleanAudit()
+    }
+  }
+
+  @Test func aReadIsRepeated() async throws {
+    try await withProxy { checkout, _, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let read = try await losing(.question, of: "read_products", on: proxy) {
+        false
+      } _: {
+        try await checkout.product(product.id)
+      }
+      #expect(read?.availableStock == 5)
+    }
+  }
+
+  /// Nothing gets through any more, neither way; and nobody hangs up.
+  @Test func whoCannotBeToldInTimeIsToldThatNothingIsKnown() async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      proxy.freeze()
+      let start = ContinuousClock.now
+      let error = await #expect(throws: PostgresError.self) {
+        try await checkout.hold(2, of: product, idempotencyKey: "k")
+      }
+      #expect(error?.isConnectionLost == true)
+      // Far below a minute: the machine may be busy.
+      #expect(start.duration(to: .now) < .seconds(15))
+      proxy.thaw()
+      // The key tells.
+      let outcome = try await checkout.reserveHold(productID: product.id, quantity: 2, idempotencyKey: "k")
+      guard case .held(_, isReplay: true) = outcome else { throw Unexpected("\(outcome)") }
+      #expect(try await checkout.availableStock(product) == 3)
+      try await checkout.expectCleanAudit()
+    }
+  }
+}
+
+extension ReserveHold.Outcome {
+  fileprivate var holdID: ReservationID? {
+    if case .held(let hold, _) = self { hold.id } else { nil }
+  }
+}

@@ -1,0 +1,44 @@
+-- Locks the stock of a product and adds p_reclaimed, the units of lapsed holds that the caller has expired. Holds lapse
+-- while one waits for locks, too: when that leaves less than p_wanted, those that lapsed since are expired as well, but for
+-- those that another session has locked. Nobody is waited for with the product's row locked, which is the last of all
+-- locks.
+--
+-- Returns how much can be taken, null for an unknown product; how many units more have lapsed, of which nobody can tell
+-- yet whose they will be; and when both were so.
+create or replace function lock_stock(
+    p_product_id integer, p_reclaimed bigint, p_wanted bigint,
+    out available bigint, out lapsed bigint, out as_of timestamptz)
+language plpgsql
+-- Plans are made while tables are small, and kept.
+set enable_seqscan = off
+as $$
+declare
+    v_tids  tid[];
+    v_units bigint;
+begin
+    update products p
+    set available_stock = p.available_stock + p_reclaimed
+    where p.id = p_product_id
+    returning p.available_stock into available;
+    as_of := clock_timestamp();
+    lapsed := 0;
+    if available < p_wanted then
+        select array_agg(h.tid), sum(h.quantity) into v_tids, v_units
+        from (
+            select h.ctid as tid, h.quantity
+            from holds h
+            where h.product_id = p_product_id and h.status = 'active' and h.expires_at <= as_of
+            order by h.expires_at, h.id
+            limit p_wanted - available
+            for update skip locked) h;
+        if v_units > 0 then
+            perform mark_holds(p_product_id, v_tids, 'expired');
+            update products p
+            set available_stock = p.available_stock + v_units
+            where p.id = p_product_id
+            returning p.available_stock into available;
+        end if;
+        lapsed := lapsed_units(p_product_id, as_of);
+    end if;
+end
+$$;
