@@ -14,7 +14,8 @@ extension APIServer {
 
   /// Every address and what stands before it, from the outside in.
   static func makeRouter(
-    checkout: Checkout, configuration: Configuration, streams: StockStreams, fastRoutes: FastRoutes
+    checkout: Checkout, configuration: Configuration, streams: StockStreams, fastRoutes: FastRoutes,
+    draining: Draining
   ) -> Router<AppContext> {
     let router = Router(context: AppContext.self, options: .autoGenerateHeadEndpoints)
     if let metrics = fastRoutes.metrics { router.add(middleware: MetricsMiddleware(metrics: metrics)) }
@@ -32,7 +33,7 @@ extension APIServer {
     AdminRoutes(checkout: checkout, bodies: bodies)
       .add(to: api.group("admin").add(middleware: AdminAuthentication(token: configuration.adminToken)))
 
-    HealthRoutes(checkout: checkout).add(to: router)
+    HealthRoutes(checkout: checkout, draining: draining).add(to: router)
     if let metrics = configuration.metrics { MetricsRoutes(checkout: checkout, metrics: metrics).add(to: router) }
     OpenAPIRoute().add(to: router)
     ProblemRoutes().add(to: router)

@@ -24,6 +24,9 @@ public struct APIServer: Service {
     public var requestTimeout: Duration
     /// A connection without a request for this long is closed.
     public var idleTimeout: Duration
+    /// How long it goes on serving when it was told to end, while `GET /health/ready` says that it is not ready: so that
+    /// those who spread requests among servers leave it out before it is gone.
+    public var shutdownDelay: Duration
     /// Where to record requests, and what `GET /metrics` shows. Nil does neither.
     public var metrics: MetricsRegistry?
     /// Records a span for each request. Nil records none.
@@ -36,7 +39,7 @@ public struct APIServer: Service {
     public init(
       host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
       maximumBodyBytes: Int = 16 * 1024, requestTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60),
-      maximumStreams: Int = 10_000
+      shutdownDelay: Duration = .zero, maximumStreams: Int = 10_000
     ) {
       self.host = host
       self.port = port
@@ -45,6 +48,7 @@ public struct APIServer: Service {
       self.maximumBodyBytes = maximumBodyBytes
       self.requestTimeout = requestTimeout
       self.idleTimeout = idleTimeout
+      self.shutdownDelay = shutdownDelay
       self.maximumStreams = maximumStreams
     }
   }
@@ -54,6 +58,10 @@ public struct APIServer: Service {
 
   let streams: StockStreams
   private let application: Application<RouterResponder<AppContext>>
+  private let connectionTasks = ConnectionTasks()
+  private let draining = Draining()
+  private let shutdownDelay: Duration
+  private let logger: Logger
 
   /// - Parameter onListening: called with the port once connections are accepted.
   public init(
@@ -63,35 +71,56 @@ public struct APIServer: Service {
     let streams = StockStreams(
       checkout: checkout, maximumCount: configuration.maximumStreams, limits: configuration.streamLimits)
     self.streams = streams
+    self.logger = logger
+    shutdownDelay = configuration.shutdownDelay
     let fastRoutes = FastRoutes(
       routes: Self.fastRoutes(checkout: checkout, configuration: configuration),
       metrics: configuration.metrics.map { RequestMetrics(in: $0) },
       spans: configuration.tracer.map { RequestSpans(tracer: $0) }, logger: logger)
     let router = Self.makeRouter(
-      checkout: checkout, configuration: configuration, streams: streams, fastRoutes: fastRoutes)
+      checkout: checkout, configuration: configuration, streams: streams, fastRoutes: fastRoutes, draining: draining)
     let limits = RequestGate.Limits(
       maximumBodyBytes: configuration.maximumBodyBytes, requestTimeout: TimeAmount(configuration.requestTimeout),
       idleTimeout: TimeAmount(configuration.idleTimeout))
     application = Application(
       responder: router.buildResponder(),
-      server: HTTPServerBuilder { responder in
-        HTTPConnections(limits: limits, routes: fastRoutes, responder: responder)
+      server: HTTPServerBuilder { [draining, connectionTasks] responder in
+        HTTPConnections(
+          limits: limits, draining: draining, routes: fastRoutes, tasks: connectionTasks, responder: responder)
       },
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
       services: [streams],
-      onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
+      onServerRunning: { [draining] channel in
+        draining.listener = Listener(channel: channel)
+        await onListening(channel.localAddress?.port ?? configuration.port)
+      },
       logger: logger)
   }
 
-  /// Serves until graceful shutdown, and then until the requests under way are answered. Streams end at once.
+  /// Serves until graceful shutdown, then for `shutdownDelay`, and then until the requests under way are answered. Every
+  /// answer from then on is the last one of its connection; streams end after the delay.
   ///
   /// - Throws: when it cannot listen.
   public func run() async throws {
-    try await withGracefulShutdownHandler {
-      try await application.run()
-    } onGracefulShutdown: {
-      streams.end()
+    let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: [application], logger: logger))
+    // Detached, or the shutdown of the services around us would be its own.
+    let serving = Task.detached { try await group.run() }
+    try await withTaskCancellationHandler {
+      try await withGracefulShutdownHandler {
+        try await serving.value
+        await connectionTasks.untilAllHaveEnded()
+      } onGracefulShutdown: {
+        draining.begin()
+        Task {
+          try? await Task.sleep(for: shutdownDelay)
+          await draining.listener?.drain()
+          streams.end()
+          await group.triggerGracefulShutdown()
+        }
+      }
+    } onCancel: {
+      serving.cancel()
     }
   }
 }

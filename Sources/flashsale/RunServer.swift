@@ -33,7 +33,7 @@ func runServer(
   let exporters: [any Service] = observation.exporter.map { [$0] } ?? []
   var group = ServiceGroupConfiguration(
     services: exporters + [checkout, server], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-  group.maximumGracefulShutdownDuration = try settings.shutdownTimeout()
+  group.maximumGracefulShutdownDuration = configuration.shutdownDelay + (try settings.shutdownTimeout())
   try await ServiceGroup(configuration: group).run()
 }
 

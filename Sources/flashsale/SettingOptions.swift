@@ -50,7 +50,9 @@ struct ServerOptions: ParsableArguments {
   var idleTimeoutSeconds: String?
   @Option(help: "Streams of stock at the same time.")
   var maxStreams: String?
-  @Option(help: "How long shutting down may take.")
+  @Option(help: "How long to serve on, as not ready, when told to end.")
+  var shutdownDelaySeconds: String?
+  @Option(help: "How long shutting down may take after that.")
   var shutdownTimeoutSeconds: String?
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel: String?
@@ -86,7 +88,7 @@ struct ServerOptions: ParsableArguments {
       "REQUEST_TIMEOUT_SECONDS": requestTimeoutSeconds,
       "IDLE_TIMEOUT_SECONDS": idleTimeoutSeconds,
       "MAX_STREAMS": maxStreams,
-      "SHUTDOWN_TIMEOUT_SECONDS": shutdownTimeoutSeconds,
+      "SHUTDOWN_DELAY_SECONDS": shutdownDelaySeconds, "SHUTDOWN_TIMEOUT_SECONDS": shutdownTimeoutSeconds,
       "LOG_LEVEL": logLevel,
       "LOG_FORMAT": logFormat,
       "METRICS": metrics,

@@ -43,10 +43,13 @@ struct Settings {
   }
 
   /// Fractions of a second are allowed.
-  private func seconds(_ name: String, upTo maximum: Double, default fallback: Double) throws -> Duration {
+  private func seconds(
+    _ name: String, upTo maximum: Double, default fallback: Double, mayBeZero: Bool = false
+  ) throws -> Duration {
     guard let text = string(name) else { return .seconds(fallback) }
-    guard let value = Double(text), value > 0, value <= maximum else {
-      throw Failure("\(name) must be a number of seconds above 0, at most \(Int(maximum)), not '\(text)'")
+    guard let value = Double(text), value > 0 || mayBeZero && value == 0, value <= maximum else {
+      let minimum = mayBeZero ? "from" : "above"
+      throw Failure("\(name) must be a number of seconds \(minimum) 0, at most \(Int(maximum)), not '\(text)'")
     }
     return .seconds(value)
   }
@@ -129,6 +132,7 @@ struct Settings {
       maximumBodyBytes: try integer("MAX_BODY_BYTES", in: 1024...(16 << 20), default: 16 * 1024),
       requestTimeout: try seconds("REQUEST_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 10),
       idleTimeout: try seconds("IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 60),
+      shutdownDelay: try seconds("SHUTDOWN_DELAY_SECONDS", upTo: 3600, default: 0, mayBeZero: true),
       maximumStreams: try integer("MAX_STREAMS", in: 1...1_000_000, default: 10_000))
   }
 

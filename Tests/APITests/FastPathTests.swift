@@ -155,7 +155,7 @@ import Testing
     #expect(try connection.passedOn() == [])
   }
 
-  /// A half-closed connection, or a server that shuts down, would otherwise be closed before the answer.
+  /// A half-closed connection would otherwise be closed before the answer.
   @Test func holdsBackTheEndUntilItHasAnswered() throws {
     final class Events: ChannelInboundHandler, Sendable {
       typealias InboundIn = HTTPServerRequestPart

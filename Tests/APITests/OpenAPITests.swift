@@ -25,7 +25,8 @@ import Yams
       streams: StockStreams(checkout: checkout, maximumCount: 1, limits: .init()),
       fastRoutes: FastRoutes(
         routes: APIServer.fastRoutes(checkout: checkout, configuration: configuration), metrics: nil, spans: nil,
-        logger: Logger(label: "test")))
+        logger: Logger(label: "test")),
+      draining: Draining())
     // To a path of the description, a parameter is {id}; to the router, :id or {id}.
     let routes = Set(
       router.routes.map { route in

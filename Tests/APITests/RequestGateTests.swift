@@ -13,17 +13,26 @@ import Testing
   /// Embedded channels have no half to close.
   private final class HalfClosing: ChannelOutboundHandler {
     typealias OutboundIn = HTTPServerResponsePart
+    private(set) var isOutputClosed = false
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-      if mode == .output { promise?.succeed() } else { context.close(mode: mode, promise: promise) }
+      guard mode == .output else { return context.close(mode: mode, promise: promise) }
+      isOutputClosed = true
+      promise?.succeed()
     }
   }
 
   private struct Connection {
     let channel: EmbeddedChannel
+    let draining = Draining()
+    private let output = HalfClosing()
+
+    var isOutputClosed: Bool { output.isOutputClosed }
 
     init() throws {
-      channel = EmbeddedChannel(handlers: [HalfClosing(), RequestGate(limits: RequestGateTests.limits)])
+      channel = EmbeddedChannel(handlers: [
+        output, RequestGate(limits: RequestGateTests.limits, draining: draining),
+      ])
       try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
     }
 
@@ -57,7 +66,108 @@ import Testing
       return statuses
     }
 
+    /// What the answers written since the last call say of the connection.
+    func announcements() throws -> [String?] {
+      var fields: [String?] = []
+      while let part = try channel.readOutbound(as: HTTPServerResponsePart.self) {
+        if case .head(let head) = part { fields.append(head.headers["Connection"].first) }
+      }
+      return fields
+    }
+
     func advance(_ time: TimeAmount) { channel.embeddedEventLoop.advanceTime(by: time) }
+  }
+
+  // MARK: A server that ends
+
+  @Test func anAnswerIsTheLastOneOnceTheServerIsToEnd() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(), .end(nil))
+    connection.draining.begin()
+    try connection.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
+    // Sent before the client could know.
+    try connection.read(Self.head(), .end(nil))
+    #expect(!connection.isOutputClosed)
+    try connection.channel.writeOutbound(HTTPServerResponsePart.end(nil))
+    #expect(connection.isOutputClosed)
+    #expect(try connection.announcements() == ["close"])
+    #expect(try connection.passed().count == 1)
+    // Not before the client has had the time to take it.
+    #expect(connection.channel.isActive)
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test func ofRequestsThatWereSentAheadTheLastAnswerIsTheLastOne() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(), .end(nil), Self.head(), .end(nil), Self.head())
+    connection.draining.begin()
+    try connection.answer()
+    try connection.answer()
+    // One has begun to arrive.
+    #expect(try connection.announcements() == [nil, nil])
+    try connection.read(.end(nil))
+    try connection.answer()
+    #expect(try connection.announcements() == ["close"])
+    #expect(connection.isOutputClosed)
+    #expect(try connection.passed().count == 3)
+  }
+
+  @Test func aClientWhoClosesItsSideGetsTheWholeOfTheLastAnswer() throws {
+    let connection = try Connection()
+    connection.draining.begin()
+    try connection.read(Self.head(), .end(nil))
+    try connection.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    #expect(connection.channel.isActive)
+    try connection.channel.writeOutbound(HTTPServerResponsePart.end(nil))
+    #expect(connection.isOutputClosed)
+  }
+
+  /// It would be reset if something came at the same moment.
+  @Test func anIdleConnectionIsEndedAndNotReset() throws {
+    let connection = try Connection()
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    #expect(!connection.isOutputClosed)
+    connection.advance(.milliseconds(200))
+    #expect(connection.isOutputClosed && connection.channel.isActive)
+    try connection.read(Self.head(), .end(nil))
+    #expect(try connection.passed() == [])
+    connection.advance(.seconds(1))
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test func aRequestThatWasOnItsWayWhenTheServerEndsIsAnswered() throws {
+    let connection = try Connection()
+    connection.draining.begin()
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    connection.advance(.milliseconds(100))
+    try connection.read(Self.head(), .end(nil))
+    connection.advance(.seconds(1))
+    #expect(!connection.isOutputClosed)
+    try connection.answer()
+    #expect(try connection.announcements() == ["close"])
+    #expect(connection.isOutputClosed)
+  }
+
+  @Test(arguments: [false, true])
+  func aConnectionEndsWhenWhatIsUnderWayIsAnswered(isArriving: Bool) throws {
+    let connection = try Connection()
+    try connection.read(Self.head())
+    if !isArriving {
+      try connection.read(.end(nil))
+      try connection.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
+    }
+    connection.draining.begin()
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    #expect(!connection.isOutputClosed)
+    if isArriving {
+      try connection.read(.end(nil))
+      try connection.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
+    }
+    #expect(!connection.isOutputClosed)
+    try connection.channel.writeOutbound(HTTPServerResponsePart.end(nil))
+    #expect(connection.isOutputClosed)
   }
 
   private static func head(_ method: HTTPMethod = .POST, _ fields: HTTPHeaders = [:]) -> HTTPServerRequestPart {

@@ -26,9 +26,7 @@ extension FlashSaleTests {
           let product = try await servers[0].api.createProduct(stock: 5)
           // Several times, so that a poll that happens to come at the right moment does not pass for a notification.
           for _ in 0..<3 {
-            let announcements = NotificationListener(ConnectionConfiguration(url: url), channels: ["scheduled_jobs"])
-              .makeAsyncIterator()
-            let hold = try await Self.holdThenKill(product, at: servers[0], once: announcements)
+            let hold = try await Self.holdThenKill(product, at: servers[0], on: url)
             try await Self.expectExpired(hold, within: .milliseconds(200), on: url)
             try await servers[0].start()
           }
@@ -59,10 +57,9 @@ extension FlashSaleTests {
     }
 
     /// Places a hold, and kills the server as soon as it has announced the job that expires it.
-    private static func holdThenKill(
-      _ product: Int, at server: ServerProcess, once announcements: NotificationListener.Iterator
-    ) async throws -> APIClient.Hold {
-      var announcements = announcements
+    static func holdThenKill(_ product: Int, at server: ServerProcess, on url: String) async throws -> APIClient.Hold {
+      var announcements = NotificationListener(ConnectionConfiguration(url: url), channels: ["scheduled_jobs"])
+        .makeAsyncIterator()
       guard case .listening? = await announcements.next() else {
         throw Unannounced()
       }
@@ -77,7 +74,7 @@ extension FlashSaleTests {
     private struct Unannounced: Error {}
 
     /// Whether the hold is released in the table, at most so long after its deadline, without anybody asking for it.
-    private static func expectExpired(_ hold: APIClient.Hold, within limit: Duration, on url: String) async throws {
+    static func expectExpired(_ hold: APIClient.Hold, within limit: Duration, on url: String) async throws {
       let deadline = try hold.expiry()
       try await withPool(on: url) { database in
         try await eventually("the hold is released") {

@@ -18,8 +18,7 @@ extension Problem {
       case let error as PostgresError where error.isDatabaseAway:
         Problem(.databaseUnavailable, "Nothing was done. Try again.", retryAfterSeconds: 1)
       case CheckoutError.overloaded: .overloaded
-      case CheckoutError.shuttingDown:
-        Problem(.shuttingDown, "Nothing was done. Another server will take the request.", retryAfterSeconds: 1)
+      case CheckoutError.shuttingDown: .shuttingDown
       default: Problem(.internalError, "The request may or may not have taken effect. The log of the server says more.")
       }
     switch kind {

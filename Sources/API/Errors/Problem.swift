@@ -124,6 +124,8 @@ extension Problem {
   static let overloaded = Problem(
     .overloaded, "Nothing was done. More requests are waiting for the database than it can answer in time.",
     retryAfterSeconds: 1)
+  static let shuttingDown = Problem(
+    .shuttingDown, "Nothing was done. Another server will take the request.", retryAfterSeconds: 1)
 
   static func malformedRequest(_ reason: String) -> Problem {
     Problem(.malformedRequest, "The body is to be one JSON object in UTF-8: \(reason).")

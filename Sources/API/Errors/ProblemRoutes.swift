@@ -58,8 +58,8 @@ extension Problem.Kind {
       "There is nothing under this address, or the id is none of ours. Check the address, or the id against the answer "
         + "that told it."
     case .outcomeUnknown:
-      "The database's answer was lost on the way, so the request may or may not have taken effect. "
-        + "Read the hold or the order to see which."
+      "The database's answer was lost on the way and could not be had in time, so the request may or may not have taken "
+        + "effect. Repeat it under the same Idempotency-Key, or idempotency_key, which tells; or read the order."
     case .overloaded:
       "More requests are waiting than the database can answer in time. Nothing was done. "
         + "Repeat the request after the time in Retry-After."

@@ -45,7 +45,7 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
     if isAnswering { heldBack.append(.request(request)) } else { take(request, context) }
   }
 
-  /// Those behind take the end of the input, or of the server, as the end of the connection when nothing is under way.
+  /// Those behind take the end of the input as the end of the connection when nothing is under way.
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if isAnswering { heldBack.append(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
   }

@@ -8,13 +8,15 @@ import NIOHTTPTypesHTTP1
 
 /// Sets up the connections of the server:
 /// ```
-///   bytes ⇄ HTTP/1.1 ⇄ RequestGate ⇄ FastPath ⇄ header types ⇄ end of idle connections at shutdown ⇄ router's task
+///   bytes ⇄ HTTP/1.1 ⇄ RequestGate ⇄ FastPath ⇄ header types ⇄ router's task
 /// ```
 struct HTTPConnections: HTTPChannelHandler {
   typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 
   let limits: RequestGate.Limits
+  let draining: Draining
   let routes: FastRoutes
+  let tasks: ConnectionTasks
   let responder: HTTPChannelHandler.Responder
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
@@ -27,16 +29,15 @@ struct HTTPConnections: HTTPChannelHandler {
       try pipeline.configureHTTPServerPipeline(
         withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
         withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoderLimits)
-      try pipeline.addHandler(RequestGate(limits: limits))
+      try pipeline.addHandler(RequestGate(limits: limits, draining: draining))
       try pipeline.addHandler(FastPath(routes: routes))
       try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
-      try pipeline.addHandler(HTTPConnectionStateHandler(logger: logger))
       return try NIOAsyncChannel(
         wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
     }
   }
 
   func handle(value: Value, logger: Logger) async {
-    await handleHTTP(asyncChannel: value, logger: logger)
+    tasks.start { await handleHTTP(asyncChannel: value, logger: logger) }
   }
 }

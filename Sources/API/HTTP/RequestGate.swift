@@ -9,10 +9,14 @@ import NIOHTTP1
 ///    idle ────────────────────────▶ arriving ───────────────────────▶ idle, one more to be answered
 ///      │ idle timeout                   │ too large, malformed, too slow
 ///      ▼                                ▼
-///    closed ◀──────────────────────── refused: answered after those before it, then the output is closed
+///    closed ◀──────────────────────── ended: answered after those before it, then the output is closed
 ///               client closes, or
 ///               the linger bounds
 /// ```
+/// A server that is told to end announces with each answer that it is the last one (Connection: close; RFC 9112, section
+/// 9.6): whoever hears that knows that what was sent behind the request is not carried out. Such a connection is ended
+/// as one that was refused a request.
+///
 /// The time for a request to arrive is counted in total, so that a byte now and then does not extend it. Nothing counts
 /// while requests are answered, however long that takes; only a client that takes nothing of an answer is given up.
 final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
@@ -33,19 +37,23 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   static let maximumHeaderBytes = 16 * 1024
 
   /// Closing a connection on which unread bytes wait resets it, and the reset may overtake the answer. So what comes
-  /// after a refusal is read and dropped for a moment, up to a bound.
+  /// after the last answer is read and dropped for a moment, up to a bound.
   private static let lingerTime = TimeAmount.seconds(1)
   private static let lingerBytes = 1 << 20
+
+  /// When the server ends, a connection without a request is left open for this long: the next one may be on its way.
+  private static let quiescentTime = TimeAmount.milliseconds(200)
 
   private enum Input {
     case idle
     /// The head is nil until it is complete.
     case arriving(head: HTTPRequestHead?)
     /// - Parameter dropped: bytes that came afterwards.
-    case refused(dropped: Int)
+    case ended(dropped: Int)
   }
 
   private let limits: Limits
+  private let draining: Draining
   private var input = Input.idle
   /// What has come of the body of the request that is arriving.
   private var body: ByteBuffer?
@@ -57,7 +65,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private var refusal: (answer: Answer, requestID: String)?
   /// The decoder takes in nothing behind the request that is arriving, or has arrived.
   private var isLastRequest = false
-  /// The server is shutting down, which those behind are told when the request that is arriving has passed.
+  /// Whether this connection is to end as soon as nothing is under way on it.
   private var isQuiescing = false
   /// When the connection was made, or the last answer written after which none was outstanding.
   private var lastAnswer = NIODeadline.uptimeNanoseconds(0)
@@ -65,8 +73,9 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private var idleTimer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
 
-  init(limits: Limits) {
+  init(limits: Limits, draining: Draining) {
     self.limits = limits
+    self.draining = draining
   }
 
   // MARK: Life
@@ -97,14 +106,13 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     switch event {
     case is ChannelShouldQuiesceEvent:
-      if case .arriving = input {
-        isQuiescing = true
-        return
-      }
+      isQuiescing = true
+      _ = schedule(context, in: Self.quiescentTime) { gate, context in gate.endIfQuiescent(context) }
+      return
     case ChannelEvent.inputClosed:
       // Nothing can arrive any more; what is being answered is not hurried.
       arrivalTimer?.cancel()
-      if case .refused = input, refusal == nil { context.close(promise: nil) }
+      if case .ended = input, unanswered == 0 { context.close(promise: nil) }
     default: break
     }
     context.fireUserInboundEventTriggered(event)
@@ -118,7 +126,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     case (.head(let head), .idle), (.head(let head), .arriving(head: nil)): receive(head, context)
     case (.body(let bytes), .arriving(let head?)): receive(bytes, of: head, context)
     case (.end(let trailers), .arriving(let head?)): pass(head, trailers, context)
-    case (.body(let bytes), .refused): drop(bytes.readableBytes, context)
+    case (.body(let bytes), .ended): drop(bytes.readableBytes, context)
     default: break
     }
   }
@@ -185,17 +193,13 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     input = .idle
     unanswered += 1
     context.fireChannelRead(wrapInboundOut(WholeRequest(head: head, body: body.take(), trailers: trailers)))
-    if isQuiescing {
-      isQuiescing = false
-      context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
-    }
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     switch (error, input) {
-    case (ByteToMessageDecoderError.dataReceivedInErrorState(_, let bytes), .refused):
+    case (ByteToMessageDecoderError.dataReceivedInErrorState(_, let bytes), .ended):
       drop(bytes.readableBytes, context)
-    case (_ as HTTPParserError, .refused): break
+    case (_ as HTTPParserError, .ended): break
     case (let error as HTTPParserError, _):
       guard case .arriving(let head) = input else { return refuse(.init(error), nil, context) }
       refuse(.init(error), head, context)
@@ -207,7 +211,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
   private func refuse(_ problem: Problem, _ head: HTTPRequestHead?, _ context: ChannelHandlerContext) {
     arrivalTimer?.cancel()
-    input = .refused(dropped: 0)
+    input = .ended(dropped: 0)
     body = nil
     var answer = problem.answer
     answer.headers.append((.connection, "close"))
@@ -222,29 +226,63 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     context.write(wrapOutboundOut(.head(head)), promise: nil)
     context.write(wrapOutboundOut(.body(.byteBuffer(refusal.answer.body))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-    context.close(mode: .output, promise: nil)
-    _ = schedule(context, in: Self.lingerTime) { _, context in context.close(promise: nil) }
+    linger(context)
   }
 
   private func drop(_ count: Int, _ context: ChannelHandlerContext) {
-    guard case .refused(let dropped) = input else { return }
-    input = .refused(dropped: dropped + count)
-    if refusal == nil, dropped + count > Self.lingerBytes { context.close(promise: nil) }
+    guard case .ended(let dropped) = input else { return }
+    input = .ended(dropped: dropped + count)
+    if unanswered == 0, dropped + count > Self.lingerBytes { context.close(promise: nil) }
   }
 
   // MARK: Answers
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    context.write(data, promise: promise)
-    guard case .end = unwrapOutboundIn(data) else { return }
-    unanswered -= 1
-    guard unanswered == 0 else { return }
+    switch unwrapOutboundIn(data) {
+    case .head(var head) where isLastAnswer:
+      head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: "close")
+      input = .ended(dropped: 0)
+      context.write(wrapOutboundOut(.head(head)), promise: promise)
+    case .end:
+      context.write(data, promise: promise)
+      unanswered -= 1
+      if unanswered == 0 { answeredAll(context) }
+    default: context.write(data, promise: promise)
+    }
+  }
+
+  /// Whether the connection may end with the answer that begins.
+  private var isLastAnswer: Bool {
+    guard draining.isUnderWay, unanswered == 1, case .idle = input else { return false }
+    return true
+  }
+
+  private func answeredAll(_ context: ChannelHandlerContext) {
     lastAnswer = context.eventLoop.now
     if refusal != nil {
       writeRefusal(context)
+    } else if case .ended = input {
+      context.flush()
+      linger(context)
+    } else if isQuiescing {
+      context.flush()
+      endIfQuiescent(context)
     } else if idleTimer == nil {
       scheduleIdleTimer(context, in: limits.idleTimeout)
     }
+  }
+
+  // MARK: Ends
+
+  private func endIfQuiescent(_ context: ChannelHandlerContext) {
+    guard isQuiescing, unanswered == 0, case .idle = input else { return }
+    input = .ended(dropped: 0)
+    linger(context)
+  }
+
+  private func linger(_ context: ChannelHandlerContext) {
+    context.close(mode: .output, promise: nil)
+    _ = schedule(context, in: Self.lingerTime) { _, context in context.close(promise: nil) }
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {

@@ -6,11 +6,13 @@ import NIOCore
 /// `GET /health/live` and `GET /health/ready`, for whoever restarts servers and spreads requests among them.
 struct HealthRoutes {
   let checkout: Checkout
+  let draining: Draining
 
   func add(to router: Router<AppContext>) {
     router.group("health")
       .get("live") { _, _ in Response.json { $0.add("status", "live") } }
       .get("ready") { _, _ in
+        if draining.isUnderWay { throw Problem.shuttingDown }
         guard await checkout.isReady() else {
           throw Problem(
             .databaseUnavailable, "The database is away, or its schema is not this server's.", retryAfterSeconds: 1)

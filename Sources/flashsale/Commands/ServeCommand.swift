@@ -1,9 +1,12 @@
 import ArgumentParser
 import Checkout
+import Logging
+import Postgres
 
 struct ServeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "serve", abstract: "Serve the API, and run its jobs, on the database in DATABASE_URL.")
+    commandName: "serve", abstract: "Serve the API, and run its jobs, on the database in DATABASE_URL.",
+    discussion: "Waits for a database that cannot be reached, and says so.")
 
   @Flag(help: "Bring the schema up to date first. Without it a schema that is behind is refused.")
   var migrate = false
@@ -21,13 +24,33 @@ struct ServeCommand: AsyncParsableCommand {
     let settings = options.settings
     try settings.validate(allowsUnsignedWebhooks: unsignedWebhooks)
     let database = try settings.database()
-    if migrate {
-      try await migrateDatabase(database, seed: seed)
-    } else {
-      try await Migrator(database).verify()
+    let logger = try settings.logger()
+    try await waitingForDatabase(logger) {
+      if migrate {
+        try await migrateDatabase(database, seed: seed)
+      } else {
+        try await Migrator(database).verify()
+      }
     }
-    try await runServer(settings, allowsUnsignedWebhooks: unsignedWebhooks, logger: try settings.logger()) {
+    try await runServer(settings, allowsUnsignedWebhooks: unsignedWebhooks, logger: logger) {
       print("flashsale serves on http://\($0):\($1)")
+    }
+  }
+
+  private static let pause: Duration = .milliseconds(500)
+
+  /// Runs `body` until the database is there: a server and its database may be started in any order. Says what it waits for
+  /// each time the reason changes.
+  private func waitingForDatabase(_ logger: Logger, _ body: () async throws -> Void) async throws {
+    var reason = ""
+    while true {
+      do {
+        return try await body()
+      } catch let error as PostgresError where error.isDatabaseAway {
+        if reason != "\(error)" { logger.warning("waiting for the database", metadata: ["error": "\(error)"]) }
+        reason = "\(error)"
+        try await Task.sleep(for: Self.pause)
+      }
     }
   }
 }

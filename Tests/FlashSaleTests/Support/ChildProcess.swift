@@ -1,7 +1,7 @@
 import Subprocess
 import Synchronization
 
-/// A `flashsale` that runs until it ends by itself or is sent a signal. It never outlives the test process.
+/// A program that runs until it ends by itself or is sent a signal. It never outlives the test process.
 final class ChildProcess: Sendable {
   /// Becomes the program, after leaving behind a guard that kills it when its standard input ends, as it does when the
   /// test process ends, however it ends. The program is killed only while it still is the guard's parent: later its
@@ -25,7 +25,11 @@ final class ChildProcess: Sendable {
     var contents: String { text.withLock { $0 } }
   }
 
-  init(_ arguments: [String], settings: [String: String], directory: String? = nil) {
+  /// - Parameter program: its absolute path.
+  init(
+    _ arguments: [String], settings: [String: String], directory: String? = nil,
+    program: String = FlashSaleExecutable.path
+  ) {
     let log = Log()
     self.log = log
     let (lines, linesSink) = AsyncStream.makeStream(of: String.self)
@@ -33,7 +37,7 @@ final class ChildProcess: Sendable {
     (self.lines, self.signals) = (lines, signalsSink)
     end = Task {
       let result = try await run(
-        .name("sh"), arguments: Arguments(["-c", Self.script, FlashSaleExecutable.path] + arguments),
+        .name("sh"), arguments: Arguments(["-c", Self.script, program] + arguments),
         environment: FlashSaleExecutable.environment(settings), workingDirectory: directory.map { .init($0) },
         input: .inputWriter, output: .sequence, error: .sequence
       ) { execution in
@@ -70,6 +74,8 @@ final class ChildProcess: Sendable {
   /// - Throws: `UnexpectedEnd` when it ends without one.
   func line(startingWith prefix: String) async throws -> String {
     for await line in lines where line.hasPrefix(prefix) { return line }
+    // Whoever is cancelled because another could not start has yet to end this one.
+    try Task.checkCancellation()
     throw UnexpectedEnd(status: try await status, output: output)
   }
 
@@ -85,6 +91,6 @@ final class ChildProcess: Sendable {
   struct UnexpectedEnd: Error, CustomStringConvertible {
     let status: TerminationStatus
     let output: String
-    var description: String { "flashsale ended: \(status)\n\(output)" }
+    var description: String { "the process ended: \(status)\n\(output)" }
   }
 }

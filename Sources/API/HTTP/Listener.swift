@@ -1,0 +1,58 @@
+import NIOCore
+
+/// The socket on which connections are accepted, and how it ends without a loss.
+///
+/// Closing it resets the connections that the kernel has made and nobody has accepted yet. And a connection that is being
+/// accepted just then is dropped half-made, which NIO answers by ending the process (swift-nio issue 2813). So first no
+/// new ones are made, and what is there is accepted.
+struct Listener {
+  let channel: any Channel
+
+  /// The time for what is there to be accepted.
+  private static let drainTime: Duration = .milliseconds(200)
+
+  /// Returns when the socket can be closed. Whoever tries to connect meanwhile is not answered, tries again after a second,
+  /// as TCP does, and is refused then.
+  func drain() async {
+    #if os(Linux)
+      if let options = channel as? any SocketOptionProvider {
+        let name = NIOBSDSocket.Option(rawValue: Self.attachFilter)
+        try? await options.unsafeSetSocketOption(level: .socket, name: name, value: Filter.ignoringNewConnections).get()
+      }
+    #endif
+    try? await Task.sleep(for: Self.drainTime)
+  }
+
+  #if os(Linux)
+    /// SO_ATTACH_FILTER (socket(7)); it needs no privilege.
+    private static let attachFilter: CInt = 26
+
+    /// `struct sock_fprog` of linux/filter.h: a program that the kernel runs on each packet for the socket.
+    private struct Filter: @unchecked Sendable {
+      let count: UInt16
+      /// Never written again nor freed, which is what makes it safe to share.
+      let instructions: UnsafePointer<Instruction>
+
+      /// Drops what begins a connection; at a TCP socket, packets begin with the TCP header (RFC 9293, section 3.1).
+      static let ignoringNewConnections: Filter = {
+        let program = [
+          Instruction(code: 0x30, k: 13),  // load the byte with the flags
+          Instruction(code: 0x45, ifTrue: 0, ifFalse: 1, k: 2),  // is SYN among them?
+          Instruction(code: 0x06, k: 0),  // drop it
+          Instruction(code: 0x06, k: .max),  // keep all of it
+        ]
+        let instructions = UnsafeMutablePointer<Instruction>.allocate(capacity: program.count)
+        instructions.initialize(from: program, count: program.count)
+        return Filter(count: UInt16(program.count), instructions: instructions)
+      }()
+    }
+
+    /// `struct sock_filter`: an instruction of the classic Berkeley Packet Filter.
+    private struct Instruction {
+      let code: UInt16
+      var ifTrue: UInt8 = 0
+      var ifFalse: UInt8 = 0
+      let k: UInt32
+    }
+  #endif
+}

@@ -1,0 +1,88 @@
+import Foundation
+import Subprocess
+import Synchronization
+import TestSupport
+import Testing
+
+/// A PgBouncer in transaction mode in front of a database, on a Unix socket. It can be ended, and started again there.
+final class Pooler: Sendable {
+  /// Debian keeps it out of the way of those who are not root.
+  private static let program = "/usr/sbin/pgbouncer"
+  private static let port = 6432
+
+  private let directory = temporaryDirectory()
+  private let database: String
+  private let process = Mutex<ChildProcess?>(nil)
+
+  /// - Parameter database: its connection URI, with a directory for a host.
+  fileprivate init(to database: String) throws {
+    self.database = database
+    let address = try #require(URLComponents(string: database))
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    // The limits of time that a server asks for at the start of a session are options, which PgBouncer refuses unless
+    // told to ignore them: they are the role's here.
+    try """
+    [databases]
+    * = host=\(#require(address.host?.removingPercentEncoding)) port=\(#require(address.port))
+    [pgbouncer]
+    listen_port = \(Self.port)
+    unix_socket_dir = \(directory)
+    auth_type = trust
+    auth_file = \(directory)/users
+    admin_users = flashsale
+    pool_mode = transaction
+    default_pool_size = 4
+    ignore_startup_parameters = options
+    """.write(toFile: directory + "/pgbouncer.ini", atomically: true, encoding: .utf8)
+    let users = ["flashsale", TestDatabases.serverRoleName].map { "\"\($0)\" \"\"\n" }.joined()
+    try users.write(toFile: directory + "/users", atomically: true, encoding: .utf8)
+    // It refuses to be root. PostgreSQL's user may enter the directory of PostgreSQL's socket.
+    if geteuid() == 0 {
+      try FileManager.default.setAttributes([.ownerAccountName: "postgres"], ofItemAtPath: directory)
+    }
+  }
+
+  /// The same database, through the pooler.
+  var url: String { url(of: String(database.split(separator: "/").last!)) }
+
+  private func url(of database: String) -> String {
+    "postgresql://flashsale@\(directory.replacing("/", with: "%2F")):\(Self.port)/\(database)"
+  }
+
+  /// Returns once it accepts connections.
+  func start() async throws {
+    let process = ChildProcess(
+      (geteuid() == 0 ? ["-u", "postgres"] : []) + [directory + "/pgbouncer.ini"], settings: [:], program: Self.program)
+    self.process.withLock { $0 = process }
+    try await eventually("PgBouncer is up") { process.output.contains("process up") }
+  }
+
+  func end(with signal: Signal) async throws {
+    guard let process = process.withLock({ $0.take() }) else { return }
+    process.send(signal)
+    _ = try await process.status
+  }
+
+  /// Has it replace its connections to the database, each as soon as nobody uses it.
+  func reconnect() async throws {
+    try await withPool(on: url(of: "pgbouncer")) { try await $0.run("reconnect") }
+  }
+
+  fileprivate func removeFiles() {
+    try? FileManager.default.removeItem(atPath: directory)
+  }
+}
+
+/// Lends a PgBouncer that runs.
+func withPooler(to database: String, _ body: (Pooler) async throws -> Void) async throws {
+  let pooler = try Pooler(to: database)
+  defer { pooler.removeFiles() }
+  do {
+    try await pooler.start()
+    try await body(pooler)
+  } catch {
+    try? await pooler.end(with: .kill)
+    throw error
+  }
+  try await pooler.end(with: .interrupt)
+}
