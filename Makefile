@@ -5,7 +5,7 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build lint format packages
+.PHONY: help run test bench chaos build lint format packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,7 @@ run: build ## start the API with a database of its own on http://127.0.0.1:8080 
 
 # All tests are Swift Testing's; XCTest would only add that it executed 0.
 # The tests of whole processes and of streams mind the time, so they run after the others and not beside them.
+test: MISSING += $(shell ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test: packages ## run all tests, against a PostgreSQL that they start themselves (ARGS="--filter Holds" for some)
 ifeq ($(ARGS),)
 	swift test --disable-xctest --skip 'FlashSaleTests|StockStreamTests'
@@ -34,6 +35,13 @@ bench: MISSING += $(shell \
 bench: build ## measure it beside HTTP, PostgreSQL and Redis alone, for 7 minutes (Benchmarks/run --help for more)
 	swift build -c release --product echo
 	Benchmarks/run $(ARGS)
+
+chaos: MISSING += $(shell command -v python3 >/dev/null || echo python3) \
+  $(if $(filter --restarts --failover,$(ARGS)),$(shell ls /usr/sbin/haproxy >/dev/null 2>&1 || echo haproxy)) \
+  $(if $(filter --failover,$(ARGS)),$(shell \
+    command -v patroni >/dev/null || echo patroni; command -v etcd >/dev/null || echo etcd-server))
+chaos: build ## break servers, database and network under load, and check every answer (Tests/Reliability/run --help for more)
+	Tests/Reliability/run $(or $(ARGS),--chaos --minutes 1)
 
 build: packages ## the release binary, .build/release/flashsale
 	swift build -c release --product flashsale
@@ -56,6 +64,11 @@ MISSING = $(shell \
 # here uses: the setting in createcluster.d, which is there only for the duration, says not to.
 NO_CLUSTER = /etc/postgresql-common/createcluster.d/flashsale.conf
 
+# The same goes for services: this file, which is there only for the duration where there is none, says that none is to be
+# started (invoke-rc.d(8)), and what was installed is disabled afterwards.
+NO_START = /usr/sbin/policy-rc.d
+SERVICES = etcd haproxy patroni pgbouncer
+
 packages:
 	@command -v swift >/dev/null || { echo "Swift is missing: https://www.swift.org/install" >&2; exit 1; }
 	@set -- $(MISSING); [ $$# -gt 0 ] || exit 0; \
@@ -63,8 +76,13 @@ packages:
 	command -v apt-get >/dev/null && $$root true 2>/dev/null || \
 	{ echo "Missing: $$*. Installing them takes apt-get, and root or sudo." >&2; exit 1; }; \
 	echo "Installing $$* ..."; \
-	trap "$$root rm -f $(NO_CLUSTER)" EXIT; \
+	[ -e $(NO_START) ] && no_start= || no_start=$(NO_START); \
+	trap "$$root rm -f $(NO_CLUSTER) $$no_start" EXIT; \
 	$$root mkdir -p $(dir $(NO_CLUSTER)) && \
 	echo "create_main_cluster = false" | $$root tee $(NO_CLUSTER) >/dev/null && \
+	{ [ -z "$$no_start" ] || printf '#!/bin/sh\nexit 101\n' | $$root install -m 755 /dev/stdin $(NO_START); } && \
 	$$root apt-get update -qq && \
-	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@" >/dev/null
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@" >/dev/null && \
+	for service in $(SERVICES); do \
+	  case " $$*" in *" $$service"*) $$root systemctl --quiet disable $$service 2>/dev/null || true ;; esac; \
+	done

@@ -58,6 +58,11 @@ class Server:
         return int(fields["VmRSS"].split()[0]) / 1024, int(fields["VmHWM"].split()[0]) / 1024
 
 
+def require(program: Path) -> None:
+    if not program.exists():
+        raise BenchError(f"{program} is missing: `make bench` builds it")
+
+
 class Services:
     """Starts services, and stops them all when its block ends, the last one first."""
 
@@ -69,9 +74,7 @@ class Services:
         self._postgres: str | None = None
 
     def __enter__(self) -> "Services":
-        for program in (FLASHSALE, ECHO):
-            if not program.exists():
-                raise BenchError(f"{program} is missing: `make bench` builds it")
+        require(FLASHSALE)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -108,6 +111,7 @@ class Services:
 
     def echo(self) -> str:
         """The URL to GET and POST."""
+        require(ECHO)
         port, log = free_port(), self._log("echo")
         process = self._stack.enter_context(running(ECHO, str(port), log=log))
         wait_until(lambda: answers(port, "/echo"), process, log)

@@ -1,0 +1,1 @@
+"""What Tests/Reliability/run consists of."""

@@ -1,0 +1,107 @@
+"""Random faults all along, under load; then the history must be linearizable and everything settled."""
+
+import argparse
+import asyncio
+import random
+import statistics
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.children import BenchError
+
+from . import faults
+from .load import Market
+from .scene import staged
+from .service import Probes
+from .trial import SETTLES_WITHIN, Trial, print_calls
+
+SUMMARY = "two servers and their PostgreSQL under random faults, one after the other"
+
+# Service has to return by itself after a fault. The longest way there: a statement and a connection that are given up.
+RETURNS_WITHIN = 15.0
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--minutes", type=float, default=30, help="of load (default: 30)")
+    group.add_argument("--clients", type=int, default=20)
+    group.add_argument("--products", type=int, default=5)
+    group.add_argument("--rate", type=float, default=200, help="calls a second, of all clients (default: 200)")
+    group.add_argument("--only", default="", help="only faults whose names contain one of these, with commas")
+
+
+@dataclass
+class Episode:
+    """A fault as it happened. Times are of the monotonic clock."""
+
+    name: str
+    begin: float
+    end: float
+    outages: list[float]  # for each server: the longest time that it sold nothing, from the fault until it did again
+
+
+def run(options: argparse.Namespace, work: Path) -> list[str]:
+    """Returns the violations."""
+    return asyncio.run(run_chaos(options, work))
+
+
+async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
+    async with staged(work) as scene:
+        possible, missing = faults.possible(scene)
+        for line in missing:
+            print(f"not tried: {line}")
+        chosen = options.only.split(",")
+        possible = {name: fault for name, fault in possible.items() if any(part in name for part in chosen)}
+        # Enough that not everything is refused, and little enough that it runs out towards the end.
+        products = await asyncio.to_thread(scene.add_products, options.products, 500 + int(options.minutes * 600))
+        trial = Trial(scene, Market(products, options.rate), options.clients, options.seed)
+        probes = Probes(scene.ports, products[0].id, trial.history)
+        trial.start()
+        probes.start()
+        episodes = await break_things(
+            trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
+        await probes.stop()
+        await trial.finish()
+    print_calls(trial)
+    print_episodes(episodes)
+    return trial.violations
+
+
+async def break_things(
+    trial: Trial, probes: Probes, possible: dict[str, faults.Fault], rng: random.Random, seconds: float
+) -> list[Episode]:
+    """One fault after the other until the time has come: all kinds in random order, then all again in another."""
+    episodes: list[Episode] = []
+    deck: list[str] = []
+    deadline = time.monotonic() + seconds
+    await asyncio.sleep(1)
+    while time.monotonic() < deadline and possible:
+        deck = deck or rng.sample(list(possible), len(possible))
+        name = deck.pop()
+        begin = time.monotonic()
+        try:
+            await possible[name](trial.scene, rng)
+        except BenchError as error:
+            trial.violations.append(f"{name}: {error}")
+            break
+        end = time.monotonic()
+        if await probes.wait_until_served(RETURNS_WITHIN) is None:
+            trial.violations.append(
+                f"{name}: a server sold nothing in the {RETURNS_WITHIN:.0f} s after the fault had ended")
+        episodes.append(Episode(name, begin, end, probes.outages(begin, time.monotonic())))
+        await asyncio.sleep(rng.uniform(0, 0.8))
+    return episodes
+
+
+def print_episodes(episodes: list[Episode]) -> None:
+    kinds: defaultdict[str, list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        kinds[episode.name].append(episode)
+    print("faults, and the seconds without a sale: at the server where it was longest, and at all of them")
+    print(f"  {'':26}  {'times':>5}  {'lasted':>6}  {'median':>6}  {'most':>6}  {'at all':>6}")
+    for name, same in sorted(kinds.items()):
+        longest = [max(episode.outages) for episode in same]
+        lasted = statistics.median(episode.end - episode.begin for episode in same)
+        print(f"  {name:26}  {len(same):5}  {lasted:6.2f}  {statistics.median(longest):6.2f}  {max(longest):6.2f}"
+              f"  {max(min(episode.outages) for episode in same):6.2f}")

@@ -1,0 +1,100 @@
+"""HTTP/1.1 over asyncio streams: one connection to each server, kept alive, and every call recorded."""
+
+import asyncio
+import json
+from typing import Any
+
+from .history import Call, History, Outcome
+
+# Longer than a server with a healthy database ever takes, shorter than its own limits for a silent database: a client
+# that gives up leaves a call whose outcome is unknown.
+PATIENCE = 4.0  # seconds
+
+ADDRESSES = {
+    "hold": ("POST", "/api/holds"), "order": ("POST", "/api/orders"), "pay": ("POST", "/api/payments/webhook"),
+    "release": ("DELETE", "/api/holds/{hold_id}"), "product": ("GET", "/api/products/{product_id}"),
+    "products": ("GET", "/api/products"), "read_hold": ("GET", "/api/holds/{hold_id}"),
+    "read_order": ("GET", "/api/orders/{order_id}"),
+}
+
+
+class Client:
+    def __init__(self, number: int, ports: list[int], history: History, patience: float = PATIENCE) -> None:
+        self.number = number
+        self.ports = ports
+        self.history = history
+        self.patience = patience
+        self._connections: dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+
+    async def call(
+        self, operation: str, product: int, request: dict[str, Any], server: int, key: str | None = None
+    ) -> Call:
+        """Makes a call and records it, whatever becomes of it."""
+        call = Call(self.number, server, operation, product, request, key)
+        call.begin()
+        try:
+            # Not wait_for, which forgets a cancellation that comes together with the answer.
+            async with asyncio.timeout(self.patience):
+                await self._exchange(call)
+        except (OSError, asyncio.IncompleteReadError, EOFError, ValueError, TimeoutError) as error:
+            call.fault = call.fault or ("no answer in time" if isinstance(error, TimeoutError) else "connection lost")
+            self._drop(server)
+        except asyncio.CancelledError:
+            call.fault = "gave up"
+            raise
+        finally:
+            call.finish()
+            self.history.add(call)
+        return call
+
+    def close(self) -> None:
+        for server in list(self._connections):
+            self._drop(server)
+
+    def _drop(self, server: int) -> None:
+        if server in self._connections:
+            self._connections.pop(server)[1].transport.abort()
+
+    async def _exchange(self, call: Call) -> None:
+        if call.server not in self._connections:
+            try:
+                self._connections[call.server] = await asyncio.open_connection("127.0.0.1", self.ports[call.server])
+            except OSError:
+                call.outcome, call.fault = Outcome.NOTHING, "connection refused"
+                return
+            except asyncio.CancelledError:
+                call.outcome, call.fault = Outcome.NOTHING, "not connected in time"
+                raise
+        reader, writer = self._connections[call.server]
+        method, address = ADDRESSES[call.operation]
+        head = f"{method} {address.format(**call.request)} HTTP/1.1\r\nHost: localhost\r\n"
+        body = b""
+        if method == "POST":
+            body = json.dumps(call.request).encode()
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        if call.key:
+            head += f"Idempotency-Key: {call.key}\r\n"
+        writer.write(head.encode() + b"\r\n" + body)
+        await writer.drain()
+
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        text = await reader.readexactly(int(headers["content-length"]))
+        # The end of the call is when its last byte came, not when Python has made sense of it.
+        call.answered(int(lines[0].split()[1]), json.loads(text), headers.get("idempotent-replayed") == "true")
+        if headers.get("connection", "").lower() == "close":
+            self._drop(call.server)
+
+
+async def ready(port: int) -> bool:
+    """Whether a server says within a second that it can serve."""
+    try:
+        async with asyncio.timeout(1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.transport.abort()
+    except (OSError, TimeoutError):
+        return False

@@ -1,0 +1,176 @@
+"""What can go wrong. Each fault is a coroutine: it breaks something for some seconds, and sees that it is put right as
+an operator would; what recovers by itself is left alone."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Awaitable, Callable
+
+from bench.children import BenchError
+
+from .processes import kill_if_there
+from .scene import Scene
+
+Fault = Callable[[Scene, random.Random], Awaitable[None]]
+
+
+async def server_killed(scene: Scene, rng: random.Random) -> None:
+    server = rng.choice(scene.servers)
+    scene.is_wanted[server.name] = False
+    await asyncio.to_thread(server.kill)
+    await asyncio.sleep(rng.uniform(0, 1.5))
+    scene.is_wanted[server.name] = True
+
+
+async def server_stopped(scene: Scene, rng: random.Random) -> None:
+    """SIGSTOP, SIGCONT: a machine that hangs, or a virtual one that is moved."""
+    server = rng.choice(scene.servers)
+    server.pause()
+    await asyncio.sleep(rng.uniform(0.3, 3.5))
+    server.resume()
+
+
+async def server_clock_off(scene: Scene, rng: random.Random) -> None:
+    """An hour ahead or behind of the database's, from a restart on until the next one."""
+    server = rng.choice(scene.servers)
+    scene.is_wanted[server.name] = False
+    await asyncio.to_thread(server.end)
+    scene.clock_of[server.name] = scene.clocks.ahead_by(rng.choice((3600, -3600)))
+    scene.is_wanted[server.name] = True
+
+
+async def backend_killed(scene: Scene, rng: random.Random) -> None:
+    """SIGKILL of one process of PostgreSQL: it cannot trust its shared memory then, ends all others and recovers."""
+    kill_if_there(await _backend(scene, rng), signal.SIGKILL)
+
+
+async def backend_stopped(scene: Scene, rng: random.Random) -> None:
+    """It keeps the locks that it has."""
+    backend = await _backend(scene, rng)
+    kill_if_there(backend, signal.SIGSTOP)
+    await asyncio.sleep(rng.uniform(0.3, 3.5))
+    kill_if_there(backend, signal.SIGCONT)
+
+
+async def database_killed(scene: Scene, rng: random.Random) -> None:
+    await asyncio.to_thread(scene.database.crash)
+    await asyncio.sleep(rng.uniform(0, 1))
+    await asyncio.to_thread(scene.database.start)
+
+
+async def database_restarted_fast(scene: Scene, rng: random.Random) -> None:
+    await asyncio.to_thread(scene.database.shut_down, signal.SIGINT)
+    await asyncio.to_thread(scene.database.start)
+
+
+async def database_restarted_at_once(scene: Scene, rng: random.Random) -> None:
+    """Immediate shutdown: it has to recover."""
+    await asyncio.to_thread(scene.database.shut_down, signal.SIGQUIT)
+    await asyncio.to_thread(scene.database.start)
+
+
+async def network_cut(scene: Scene, rng: random.Random) -> None:
+    """Several resets, as by a firewall that forgets connections."""
+    proxy = rng.choice(scene.proxies)
+    for _ in range(rng.randrange(1, 6)):
+        proxy.cut()
+        await asyncio.sleep(rng.uniform(0.02, 0.4))
+
+
+async def network_away(scene: Scene, rng: random.Random) -> None:
+    proxy = rng.choice(scene.proxies)
+    proxy.refuse(True)
+    await asyncio.sleep(rng.uniform(0.3, 3))
+    proxy.refuse(False)
+
+
+async def network_frozen(scene: Scene, rng: random.Random) -> None:
+    """Nothing passes, nothing breaks; what was sent arrives later, unless the connection is given up."""
+    proxy = rng.choice(scene.proxies)
+    proxy.freeze()
+    await asyncio.sleep(rng.uniform(0.5, 4))
+    if rng.random() < 0.5:
+        proxy.cut()
+    proxy.thaw()
+
+
+async def network_slow(scene: Scene, rng: random.Random) -> None:
+    proxy = rng.choice(scene.proxies)
+    proxy.delay = rng.uniform(0.02, 0.3)
+    await asyncio.sleep(rng.uniform(1, 4))
+    proxy.delay = 0
+
+
+async def listener_half_open(scene: Scene, rng: random.Random) -> None:
+    """Notifications are lost without a word; polling has to make up for them."""
+    proxy = rng.choice(scene.proxies)
+    if not proxy.freeze_listener():
+        raise BenchError("no connection has sent LISTEN")
+    await asyncio.sleep(rng.uniform(2, 5))
+    for link in [link for link in proxy.links if link.is_listener]:
+        link.reset()
+
+
+async def row_held(scene: Scene, rng: random.Random) -> None:
+    """Somebody's transaction sits on a product's row."""
+    product = 1 + rng.randrange(int(await asyncio.to_thread(scene.sql, "select count(*) from products")))
+    await asyncio.to_thread(scene.sql, f"begin; select from products where id = {product} for update; "
+                                       "select pg_sleep(3); commit")
+
+
+async def old_snapshot(scene: Scene, rng: random.Random) -> None:
+    """A report that runs for long: what it may still see cannot be pruned. Other faults go on, and may end it."""
+    async def report() -> None:
+        try:
+            await asyncio.to_thread(
+                scene.sql,
+                "begin isolation level repeatable read; select count(*) from holds; select pg_sleep(20); commit")
+        except BenchError:
+            pass
+    scene.background.append(asyncio.create_task(report()))
+
+
+async def disk_full(scene: Scene, rng: random.Random) -> None:
+    """PostgreSQL panics when its log cannot grow, and stays down when recovery finds no room either."""
+    await asyncio.to_thread(scene.disk.fill)
+    try:
+        # The log has some files to go on with: use them up.
+        for _ in range(30):
+            await asyncio.to_thread(scene.sql, "select pg_switch_wal()")
+            await asyncio.sleep(0.1)
+    except BenchError:
+        await asyncio.sleep(rng.uniform(0, 1.5))
+    scene.disk.drain()
+    await asyncio.sleep(0.3)
+    if not scene.database.is_running:
+        await asyncio.to_thread(scene.database.start)
+
+
+FAULTS: dict[str, Fault] = {
+    "server killed": server_killed, "server stopped": server_stopped, "server's clock an hour off": server_clock_off,
+    "backend killed": backend_killed, "backend stopped": backend_stopped, "database killed": database_killed,
+    "database restarted, fast": database_restarted_fast, "database restarted, at once": database_restarted_at_once,
+    "connections cut": network_cut, "network away": network_away, "network frozen": network_frozen,
+    "network slow": network_slow, "listener half open": listener_half_open, "product's row held": row_held,
+    "old snapshot": old_snapshot, "disk full": disk_full,
+}
+
+
+def possible(scene: Scene) -> tuple[dict[str, Fault], list[str]]:
+    """The faults that can be had on this machine, and why others cannot."""
+    faults, missing = dict(FAULTS), []
+    if not scene.disk.can_be_filled:
+        del faults["disk full"]
+        missing.append(f"disk full: {scene.disk.obstacle}")
+    if scene.clocks.obstacle:
+        del faults["server's clock an hour off"]
+        missing.append(f"server's clock an hour off: {scene.clocks.obstacle}")
+    return faults, missing
+
+
+async def _backend(scene: Scene, rng: random.Random) -> int:
+    """One that is at work, if there is one."""
+    for condition in ("state = 'active'", "true"):
+        if backends := await asyncio.to_thread(scene.database.backends, condition):
+            return rng.choice(backends)
+    raise BenchError("no server is connected to the database")

@@ -1,0 +1,92 @@
+"""HAProxy in front of what is tested, with the settings that an operator would use."""
+
+import csv
+import io
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.children import BenchError, running, wait_until
+from bench.services import free_port
+
+# A request that fails to reach a server goes to the other one: nothing was sent yet, so nothing is done twice. What
+# breaks later is not repeated by the proxy, which cannot know whether a POST had its effect: that takes the client and
+# its Idempotency-Key. A server that leaves says so at /health/ready, five times in a second asked.
+HTTP = """
+global
+    log stdout format raw local0 debug
+    stats socket {socket} mode 600 level operator
+defaults
+    mode http
+    log global
+    option httplog
+    timeout connect 1s
+    timeout client 60s
+    timeout server 30s
+    timeout http-keep-alive 60s
+    retries 3
+    retry-on conn-failure
+    option redispatch 1
+frontend api
+    bind 127.0.0.1:{port}
+    default_backend servers
+backend servers
+    balance leastconn
+    option httpchk GET /health/ready
+    http-check expect status 200
+    default-server check inter 200ms fall 1 rise 1
+{servers}
+"""
+
+# In front of databases: only the primary is up, which its Patroni tells at /primary. Sessions on one that is no longer
+# it are ended, so that a client notices at once.
+POSTGRESQL = """
+global
+    stats socket {socket} mode 600 level operator
+defaults
+    mode tcp
+    timeout connect 1s
+    timeout client 1h
+    timeout server 1h
+listen postgresql
+    bind 127.0.0.1:{port}
+    option httpchk GET /primary
+    http-check expect status 200
+    default-server check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
+{servers}
+"""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    port: int
+    _socket: Path
+
+    def up(self) -> list[str]:
+        """The servers that it sends requests to."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.connect(str(self._socket))
+            except OSError:
+                return []  # it is only just starting
+            connection.sendall(b"show stat -1 4 -1\n")
+            with connection.makefile() as answer:
+                rows = csv.DictReader(io.StringIO(answer.read().lstrip("# ")))
+                return [row["svname"] for row in rows if row["status"].startswith("UP")]
+
+
+@contextmanager
+def proxying(work: Path, servers: Mapping[str, str], template: str = HTTP) -> Iterator[Proxy]:
+    """A proxy in front of servers, given by name and address, once it has one of them up."""
+    if shutil.which("haproxy") is None:
+        raise BenchError("HAProxy is missing: apt-get install haproxy")
+    proxy = Proxy(free_port(), work / "haproxy.sock")
+    lines = "\n".join(f"    server {name} {address}" for name, address in servers.items())
+    settings, log = work / "haproxy.cfg", work / "haproxy.log"
+    settings.write_text(template.format(socket=proxy._socket, port=proxy.port, servers=lines))
+    with running("haproxy", "-db", "-f", settings, log=log) as process:
+        wait_until(proxy.up, process, log)
+        yield proxy

@@ -1,0 +1,161 @@
+"""Whether the verdicts on an order's payment events, and every status that it was seen in, can be explained by the
+contract's table and some order of events that agrees with time."""
+
+from dataclasses import dataclass
+from math import inf
+
+from .agreement import describe
+from .database import Database, EventRow, OrderRow
+from .evidence import Evidence, first_end, first_start, order_status
+from .history import Call, Outcome
+
+
+def check(evidence: Evidence, database: Database) -> list[str]:
+    violations = [line for key, calls in evidence.by_event.items() for line in recorded(key, calls, evidence, database)]
+    asked = set(evidence.by_event)
+    violations += [
+        f"a payment event that nobody sent: {row}" for key, row in database.events.items() if key not in asked]
+    for id, order in database.orders.items():
+        violations += explained(order, evidence.by_order[id], evidence, database)
+    return violations
+
+
+def recorded(key: str, calls: list[Call], evidence: Evidence, database: Database) -> list[str]:
+    """An acknowledged event is in the database, and every answer under its key is what is recorded there."""
+    row = database.events.get(key)
+    violations = []
+    fresh = 0
+    for call in calls:
+        if call.status not in (200, 202):
+            if call.problem == "idempotency-key-reused" and row is not None and is_same(call, row):
+                violations.append(f"payment event {key} was refused as another under its key: {describe(call)}")
+            continue
+        fresh += not call.is_replay
+        verdict = call.answer["verdict"]
+        if row is None:
+            violations.append(f"an acknowledged payment event is not in the database: {key} ({describe(call)})")
+        elif not is_same(call, row):
+            violations.append(f"another event was accepted under the key {key}: {describe(call)}")
+        elif verdict == "parked":
+            order = database.orders.get(row.order_id)
+            if row.verdict != "parked" and (order is None or row.received_at > order.created_at):
+                violations.append(f"payment event {key} was parked, and its order was there: {describe(call)}")
+        elif (verdict, call.answer["order_status"]) != (row.verdict, row.order_status):
+            violations.append(f"payment event {key} got the verdict {verdict}, {call.answer['order_status']}; recorded "
+                              f"is {row.verdict}, {row.order_status}: {describe(call)}")
+    if row is not None and all(call.outcome is Outcome.NOTHING for call in calls):
+        violations.append(f"payment event {key} is in the database, and its sender was told that nothing was done")
+    if fresh > 1:
+        violations.append(f"{fresh} answers to payment event {key} say that it came for the first time")
+    return violations
+
+
+def is_same(call: Call, row: EventRow) -> bool:
+    request = call.request
+    return ((request["order_id"], request["status"], request.get("amount"), request.get("currency"))
+            == (row.order_id, row.status, row.amount, row.currency))
+
+
+@dataclass(slots=True)
+class Step:
+    """Something that happened to an order, or was seen of it, at one moment within the bounds."""
+
+    begin: float
+    end: float
+    label: str
+    event: EventRow | None = None
+    seen: str | None = None       # "" for not found
+    is_placing: bool = False
+    is_expiry: bool = False
+
+
+def explained(order: OrderRow, calls: list[Call], evidence: Evidence, database: Database) -> list[str]:
+    rows = {row.key: row for call in calls if call.operation == "pay"
+            and (row := database.events.get(call.request["idempotency_key"])) and row.order_id == order.id}
+    parked = sorted((row for row in rows.values() if row.received_at < order.created_at),
+                    key=lambda row: (row.received_at, row.key))
+    steps = [Step(order.created_at, first_end(call for call in calls if order_status(call)), "placed", is_placing=True)]
+    for key, row in rows.items():
+        if row not in parked:
+            answered = first_end(call for call in evidence.by_event[key] if call.status == 200 and is_same(call, row))
+            asked = first_start(call for call in evidence.by_event[key] if is_same(call, row))
+            steps.append(Step(max(asked, row.received_at), answered, f"event {key}", event=row))
+    may_have_expired = order.status == "expired" or (
+        any(row.verdict == "reacquired" for row in rows.values())
+        and not any(row.verdict == "applied" and row.status == "failed" for row in rows.values()))
+    if may_have_expired:
+        steps.append(Step(order.due_at, inf, "expired", is_expiry=True))
+    # Of what was seen, replays aside, which tell the past.
+    for call in calls:
+        if call.operation == "read_order" and call.status == 200:
+            steps.append(Step(call.start, call.end, f"read by client {call.client}", seen=call.answer["status"]))
+        elif call.operation == "order" and call.status == 201:
+            steps.append(Step(call.start, call.end, f"told to client {call.client}", seen=call.answer["status"]))
+    if search(steps, order, parked):
+        return []
+    zero = order.created_at
+    lines = [f"    {step.begin - zero:9.4f} .. {step.end - zero:9.4f}  {step.label}"
+             + (f": {step.event.status} -> {step.event.verdict}, {step.event.order_status}" if step.event else "")
+             + (f": {step.seen}" if step.seen is not None else "") for step in sorted(steps, key=lambda step: step.end)]
+    lines += [f"    parked before: {row.key}: {row.status} -> {row.verdict}, {row.order_status}" for row in parked]
+    return ["\n".join([f"what became of {order.id}, which ends as {order.status}, has no explanation "
+                       f"(seconds after {zero:.4f}, when it was placed)", *lines])]
+
+
+def search(steps: list[Step], order: OrderRow, parked: list[EventRow]) -> bool:
+    """Depth first: any step may be next that began before every other one that is left has ended."""
+    steps = sorted(steps, key=lambda step: step.end)
+    everything = (1 << len(steps)) - 1
+    visited: set[tuple[int, str]] = set()
+    stack = [(0, "")]
+    while stack:
+        done, status = stack.pop()
+        if done == everything:
+            if status == order.status:
+                return True
+            continue
+        if (done, status) in visited:
+            continue
+        visited.add((done, status))
+        limit = inf
+        for at, step in enumerate(steps):
+            if done >> at & 1:
+                continue
+            if step.begin > limit:
+                continue
+            limit = min(limit, step.end)
+            following = after(step, status, order, parked)
+            if following is not None:
+                stack.append((done | 1 << at, following))
+    return False
+
+
+def after(step: Step, status: str, order: OrderRow, parked: list[EventRow]) -> str | None:
+    """The order's status after the step, None when it cannot come now. A status of "" is that of no order."""
+    if step.is_placing:
+        following: str | None = "pending_payment"
+        for row in parked:
+            following = verdict_after(row, following, order) if following is not None else None
+        return following
+    if step.is_expiry:
+        return "expired" if status == "pending_payment" else None
+    if step.seen is not None:
+        return status if status == step.seen else None
+    assert step.event is not None
+    return verdict_after(step.event, status, order) if status else None
+
+
+def verdict_after(row: EventRow, status: str, order: OrderRow) -> str | None:
+    """The contract's table; None when the verdict on the event is not one that it allows."""
+    if row.amount not in (None, order.amount) or row.currency not in (None, order.currency):
+        allowed = {"amount_mismatch": status}
+    elif row.status == "failed":
+        allowed = {"applied": "cancelled"} if status == "pending_payment" else {"ignored": status}
+    elif status == "pending_payment":
+        allowed = {"applied": "paid"}
+    elif status == "paid":
+        allowed = {"refund_due": "paid"}
+    else:
+        allowed = {"reacquired": "paid", "refund_due": status}
+    following = allowed.get(row.verdict)
+    return following if following == row.order_status else None

@@ -1,0 +1,150 @@
+"""Bugs that are planted on purpose, one at a time: a check that none of them fails checks nothing."""
+
+import argparse
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.children import BenchError
+from bench.services import ROOT
+
+from .cache import Cache
+from .load import Market
+from .processes import reserved_port
+from .scene import Scene, staged
+from .trial import Trial
+
+SUMMARY = "bugs planted on purpose: each has to be caught"
+
+SECONDS = 6.0
+FUNCTIONS = ROOT / "sql/functions"
+
+
+@dataclass(frozen=True)
+class Bug:
+    name: str
+    # A function of the database, and what stands in its text instead of what.
+    function: str = ""
+    changes: tuple[tuple[str, str], ...] = ()
+    also: str = ""                    # statements to be run once
+    again_and_again: str = ""         # statements to be run all along
+    is_cached: bool = False           # reads of a product come from a cache
+    caught_by: tuple[str, ...] = ()   # at least one violation says each of these
+
+
+# First none, or whatever is found could have been there anyway.
+#
+# The careful path of reserve_holds, when little is left, locks the row before it decides. Two servers that both read
+# that there is enough take the other path, where only the update's condition protects, and behind it a constraint. They
+# are given some time to do so. What they sell twice no audit notices any more once some of it was given back.
+BUGS = [
+    Bug("nothing is planted"),
+    Bug("the condition of the reservation's update is gone", "reserve_holds", (
+        ("    v_available := v_product.available_stock;\n",
+         "    v_available := v_product.available_stock;\n    perform pg_sleep(0.1);\n"),
+        ("where p.id = p_product_id and p.available_stock >= v_taken;", "where p.id = p_product_id;")),
+        also="alter table products drop constraint products_available_stock_in_range",
+        caught_by=("cannot be linearized",)),
+    Bug("reads of a product are answered from a cache", is_cached=True, caught_by=("cannot be linearized",)),
+    Bug("a failed payment restores the stock twice", "settle_payment_events", (
+        ("set available_stock = p.available_stock + v_given_back where",
+         "set available_stock = p.available_stock + v_given_back + greatest(v_given_back, 0) where"),),
+        caught_by=("cannot be linearized", "stock_is_conserved")),
+    Bug("acknowledged holds vanish, and their units are on sale again", again_and_again="""
+        with gone as (
+            delete from holds where (product_id, id) in (
+                select product_id, id from holds
+                where status = 'active' and expires_at > clock_timestamp() + interval '1 s'
+                limit 1)
+            returning product_id, quantity)
+        update products p set available_stock = available_stock + gone.quantity
+        from gone where p.id = gone.product_id""",
+        caught_by=("an acknowledged hold is not in the database",)),
+    Bug("lapsed holds count only when a worker has released them", "lapsed_units", (
+        ("and expires_at <= p_at", "and false"),), caught_by=("cannot be linearized",)),
+    Bug("an idempotency key is not remembered", "reserve_holds", (
+        ("where asked.key is not null and asked.outcome = 'held'", "where false"),),
+        caught_by=("stands for 2 things", "holds for one request")),
+    Bug("money that came twice is kept", "settle_payment_events", (
+        ("verdicts[i] := 'refund_due';  -- paid twice", "verdicts[i] := 'ignored';"),),
+        caught_by=("has no explanation",)),
+    Bug("holds are ordered after their time", "place_orders", (
+        ("if v_locked.statuses[i] <> 'active' then", "if v_locked.statuses[i] not in ('active', 'expired') then"),
+        ("elsif v_locked.expiries[i] <= v_now then", "elsif false then")),
+        caught_by=("cannot be linearized", "ordered after its time")),
+    Bug("unpaid orders are never expired", "expire_orders", (
+        ("o.payment_due_at <= v_now", "false"),), caught_by=("stuck",)),
+]
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--bug", default="", help="only those whose descriptions contain this")
+
+
+def run(options: argparse.Namespace, work: Path) -> list[str]:
+    """Returns what was not caught."""
+    chosen = [bug for bug in BUGS if options.bug in bug.name]
+    missed = []
+    for number, bug in enumerate(chosen):
+        folder = work / str(number)
+        folder.mkdir()
+        violations = asyncio.run(live_with(bug, folder, options.seed))
+        not_seen = [words for words in bug.caught_by if not any(words in violation for violation in violations)]
+        missed += [f"{bug.name}: nothing says '{words}'" for words in not_seen]
+        if not bug.caught_by:
+            missed += [f"{bug.name}, and yet: {violation}" for violation in violations]
+        verdict = ("MISSED" if not_seen else "caught") if bug.caught_by else "FOUND" if violations else "clean"
+        print(f"{verdict:6}  {bug.name}")
+        for violation in first_of_each_kind(violations):
+            print(f"          {violation}")
+    return missed
+
+
+def first_of_each_kind(violations: list[str]) -> list[str]:
+    """Their first lines, those that differ by numbers and names only once."""
+    kinds: dict[str, str] = {}
+    for violation in violations:
+        line = violation.splitlines()[0]
+        kinds.setdefault(" ".join(word for word in line.split()[:12] if word.isalpha())[:40], line)
+    return [line[:150] for line in list(kinds.values())[:6]]
+
+
+async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
+    async with staged(work) as scene, contextlib.AsyncExitStack() as stack:
+        products = await asyncio.to_thread(scene.add_products, 3, 2000)
+        if bug.function:
+            await asyncio.to_thread(scene.sql, mutant(bug))
+        if bug.also:
+            await asyncio.to_thread(scene.sql, bug.also)
+        ports = scene.ports
+        if bug.is_cached:
+            ports = []
+            for server in scene.servers:
+                cache = Cache(server.port, 0.3)
+                ports.append(reserved_port())
+                await cache.open(ports[-1])
+                stack.push_async_callback(cache.close)
+        trial = Trial(scene, Market(products, rate=300), 20, seed, ports, audit_period=0.5)
+        trial.start()
+        saboteur = asyncio.create_task(repeat(scene, bug.again_and_again)) if bug.again_and_again else None
+        await asyncio.sleep(SECONDS)
+        if saboteur:
+            saboteur.cancel()
+        await trial.finish()
+    return trial.violations
+
+
+def mutant(bug: Bug) -> str:
+    text = (FUNCTIONS / f"{bug.function}.sql").read_text()
+    for present, instead in bug.changes:
+        if present not in text:
+            raise BenchError(f"{bug.function}.sql no longer has: {present}")
+        text = text.replace(present, instead, 1)
+    return text
+
+
+async def repeat(scene: Scene, statements: str) -> None:
+    while True:
+        await asyncio.to_thread(scene.sql, statements)
+        await asyncio.sleep(0.5)

@@ -1,0 +1,202 @@
+"""`--soak`: half of what the server can do, for long, with everything lapsing and being removed: nothing may grow.
+
+Holds, orders and payment events of what was sold are kept for ever, so those tables grow with the sale; of them the
+bytes a row count, and the sizes of the indexes of what comes and goes.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.children import running
+from bench.report import table
+from bench.rounds import tell
+from bench.seed import create_product
+from bench.services import Server, Services, sql
+from bench.wrk import Sample, wrk
+
+SUMMARY = "half the peak for an hour: memory, descriptors, tables and latencies stay as they are"
+
+SCRIPT = Path(__file__).resolve().parents[1] / "wrk/soak.lua"
+WATCHERS = Path(__file__).with_name("watchers.py")
+SLICE = 10  # seconds, between samples
+PRODUCTS = 10  # sold in turn, a slice each
+STREAMS = 100
+KEPT = ("holds", "orders", "payment_events")  # tables whose rows of what was sold stay
+COMES_AND_GOES = ("holds_active_by_expiry", "holds_given_back", "orders_pending_by_due", "payment_events_parked")
+
+MEMORY_WITHIN = 0.05  # the last quarter's mean of the second's
+SIZE_WITHIN = 1.2  # the last quarter's maximum by the second's
+SIZE_FLOOR = 2 << 20  # bytes: of what is smaller a few pages matter
+LATENCY_WITHIN = 1.3  # the last quarter's p99 by the first's
+DESCRIPTORS_WITHIN = 8  # the pool may have opened another connection
+
+
+@dataclass(frozen=True)
+class State:
+    """Of the server and its database, at the end of a slice."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    faults: int
+    memory_mb: float
+    descriptors: int
+    threads: int
+    bytes: dict[str, int] = field(default_factory=dict)  # by table, with its indexes, and by some indexes
+    live: dict[str, int] = field(default_factory=dict)  # rows by table, estimated
+    dead: dict[str, int] = field(default_factory=dict)
+
+    def bytes_per_row(self, name: str) -> float:
+        return self.bytes[name] / max(1, self.live[name])
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--soak-minutes", type=float, default=60, help="(default: 60)")
+
+
+def run(options: argparse.Namespace, work: Path) -> list[str]:
+    """Loads, samples, prints a table by quarter; returns what was other than promised."""
+    retention = str(max(5, min(60, round(options.soak_minutes * 60 / 16))))  # so that a short run gets there too
+    settings = {
+        "HOLD_TTL_SECONDS": "5", "ORDER_TTL_SECONDS": "10", "HOLD_RETENTION_SECONDS": retention,
+        "IDEMPOTENCY_KEY_TTL_SECONDS": retention, "PARKED_EVENT_TTL_SECONDS": retention,
+    }
+    with Services(work) as services:
+        url = services.database("soak")
+        products = [create_product(url, f"Soak {number}") for number in range(PRODUCTS)]
+        server = services.server(url, **settings)
+        host, port = server.url.removeprefix("http://").split(":")
+
+        def load(number: int, rate: float) -> Sample:
+            return wrk(server.url, SLICE, str(SCRIPT), RATE=rate, PRODUCT=products[number % PRODUCTS], SLICE=number,
+                       SEED=options.seed + number)
+
+        tell("the peak")
+        load(0, 0)
+        peak = load(1, 0).rate
+        log = work / "watchers.log"
+        states: list[State] = []
+        with running(sys.executable, WATCHERS, host, port, str(products[0]), str(STREAMS), log=log):
+            end = time.monotonic() + options.soak_minutes * 60
+            while time.monotonic() < end:
+                states.append(look(server, load(len(states) + 2, peak / 2)))
+                if len(states) % 6 == 0:
+                    tell(f"{len(states) * SLICE / 60:.0f} minutes: {states[-1].rate:,.0f}/s, "
+                         f"p99 {states[-1].p99_ms:.1f} ms, {states[-1].memory_mb:.0f} MB")
+        watched = json.loads(log.read_text().strip().splitlines()[-1])
+        failures = failed_requests(server)
+        audits = services.audits()
+
+    path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.csv"
+    write(path, states)
+    if len(states) < 8:
+        return [f"{len(states)} samples are too few for quarters: take more minutes"]
+    quarters = [states[len(states) * n // 4:len(states) * (n + 1) // 4] for n in range(4)]
+    print(f"Peak {peak:,.0f} requests a second, half of it for {options.soak_minutes:g} minutes; retention {retention} "
+          f"s. {STREAMS} streams saw {watched['events']:,} events, {watched['ended']} ended. Samples: {path}")
+    print_quarters(quarters)
+    violations = judge(quarters)
+    if watched["ended"]:
+        violations.append(f"{watched['ended']} streams of readers who read ended")
+    if failures:
+        violations.append(f"requests were answered {failures}")
+    return violations + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+
+
+def look(server: Server, sample: Sample) -> State:
+    process = Path(f"/proc/{server.pid}")
+    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    tables = [row.split("|") for row in sql(server.database_url, """
+        select relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup from pg_stat_user_tables""").splitlines()]
+    indexes = [row.split("|") for row in sql(server.database_url, f"""
+        select indexrelname, pg_relation_size(indexrelid) from pg_stat_user_indexes
+        where indexrelname in ({', '.join(map(repr, COMES_AND_GOES))})""").splitlines()]
+    return State(
+        rate=sample.rate, p50_ms=sample.latencies["p50"], p99_ms=sample.latencies["p99"], faults=sample.faults,
+        memory_mb=int(status["VmRSS"].split()[0]) / 1024, descriptors=len(list((process / "fd").iterdir())),
+        threads=int(status["Threads"]), bytes={row[0]: int(row[1]) for row in tables + indexes},
+        live={row[0]: int(row[2]) for row in tables}, dead={row[0]: int(row[3]) for row in tables})
+
+
+def failed_requests(server: Server) -> dict[str, int]:
+    """With 5xx, by status, as the server counts them."""
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    counts: dict[str, int] = {}
+    for line in lines:
+        if line.startswith("flashsale_http_requests_total{"):
+            status = line.split('status="')[1].split('"')[0]
+            if status.startswith("5"):
+                counts[status] = counts.get(status, 0) + int(float(line.rsplit(" ", 1)[1]))
+    return counts
+
+
+def measures(quarter: Sequence[State]) -> dict[str, float]:
+    """One figure for each line of the table."""
+    figures = {
+        "requests per second": statistics.median(state.rate for state in quarter),
+        "p50 ms": statistics.median(state.p50_ms for state in quarter),
+        "p99 ms": statistics.median(state.p99_ms for state in quarter),
+        "refused, or no answer": sum(state.faults for state in quarter),
+        "resident memory MB, mean": statistics.mean(state.memory_mb for state in quarter),
+        "descriptors, most": max(state.descriptors for state in quarter),
+        "threads, most": max(state.threads for state in quarter),
+    }
+    for name in sorted(quarter[0].bytes):
+        figures[f"{name} MB, most"] = max(state.bytes[name] for state in quarter) / 2**20
+        if name in KEPT:
+            figures[f"{name} bytes a row, most"] = max(state.bytes_per_row(name) for state in quarter)
+        if name in quarter[0].dead:
+            figures[f"{name} dead rows, most"] = max(state.dead[name] for state in quarter)
+    return figures
+
+
+def print_quarters(quarters: Sequence[Sequence[State]]) -> None:
+    columns = [measures(quarter) for quarter in quarters]
+    print(table(
+        ["quarter", "1", "2", "3", "4"],
+        [[name, *(f"{column[name]:,.0f}" if column[name] >= 100 else f"{column[name]:.2f}" for column in columns)]
+         for name in columns[0]]))
+
+
+def judge(quarters: Sequence[Sequence[State]]) -> list[str]:
+    first, second, _, last = map(measures, quarters)
+    violations = []
+    memory = "resident memory MB, mean"
+    if abs(last[memory] / second[memory] - 1) > MEMORY_WITHIN:
+        violations.append(f"memory went from {second[memory]:.1f} MB in the second quarter to {last[memory]:.1f} MB")
+    descriptors = "descriptors, most"
+    if last[descriptors] > second[descriptors] + DESCRIPTORS_WITHIN:
+        violations.append(f"descriptors went from {second[descriptors]:.0f} to {last[descriptors]:.0f}")
+    for name in quarters[0][0].bytes:
+        what = f"{name} bytes a row, most" if name in KEPT else f"{name} MB, most"
+        is_small = last[f"{name} MB, most"] * 2**20 < SIZE_FLOOR
+        if not is_small and last[what] > SIZE_WITHIN * second[what]:
+            violations.append(f"{what}: {second[what]:,.1f} in the second quarter, {last[what]:,.1f} in the last")
+    if last["p99 ms"] > LATENCY_WITHIN * first["p99 ms"]:
+        violations.append(f"p99 went from {first['p99 ms']:.1f} to {last['p99 ms']:.1f} ms")
+    return violations
+
+
+def write(path: Path, states: Sequence[State]) -> None:
+    """The samples, a line each."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        names = sorted(states[0].bytes) if states else []
+        tables = sorted(states[0].live) if states else []
+        writer.writerow(["second", "rate", "p50_ms", "p99_ms", "faults", "memory_mb", "descriptors", "threads",
+                         *(f"{name}_bytes" for name in names), *(f"{name}_live" for name in tables),
+                         *(f"{name}_dead" for name in tables)])
+        for index, state in enumerate(states):
+            writer.writerow([
+                (index + 1) * SLICE, round(state.rate), state.p50_ms, state.p99_ms, state.faults,
+                round(state.memory_mb, 1), state.descriptors, state.threads, *(state.bytes[name] for name in names),
+                *(state.live[name] for name in tables), *(state.dead[name] for name in tables)])

@@ -1,0 +1,82 @@
+"""What long and costly modes judge by can fail. Run with: python3 -m unittest, in Tests/Reliability."""
+
+import dataclasses
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
+from reliability import frozen, soak  # noqa: E402
+from reliability.asking import Answer  # noqa: E402
+from reliability.buyers import Record, compare  # noqa: E402
+
+STEADY = soak.State(
+    rate=1000, p50_ms=1, p99_ms=10, faults=0, memory_mb=50, descriptors=80, threads=13,
+    bytes={"idempotency_keys": 8 << 20, "holds": 100 << 20, "holds_given_back": 4 << 20},
+    live={"idempotency_keys": 1000, "holds": 1_000_000}, dead={"idempotency_keys": 10, "holds": 10})
+
+
+class SoakTests(unittest.TestCase):
+    def judge(self, **last: object) -> list[str]:
+        """Four quarters, of which the last differs."""
+        return soak.judge([[STEADY] * 4] * 3 + [[dataclasses.replace(STEADY, **last)] * 4])
+
+    def test_steady_state_is_fine(self) -> None:
+        self.assertEqual(self.judge(), [])
+
+    def test_memory_that_grows_is_noticed(self) -> None:
+        self.assertIn("memory", self.judge(memory_mb=53)[0])
+
+    def test_descriptors_that_leak_are_noticed(self) -> None:
+        self.assertIn("descriptors", self.judge(descriptors=100)[0])
+
+    def test_table_that_grows_is_noticed(self) -> None:
+        self.assertIn("idempotency_keys", self.judge(bytes={**STEADY.bytes, "idempotency_keys": 10 << 20})[0])
+
+    def test_index_that_grows_is_noticed(self) -> None:
+        self.assertIn("holds_given_back", self.judge(bytes={**STEADY.bytes, "holds_given_back": 5 << 20})[0])
+
+    def test_table_that_keeps_what_was_sold_may_grow_by_rows(self) -> None:
+        twice = {"bytes": {**STEADY.bytes, "holds": 200 << 20}}
+        self.assertEqual(self.judge(**twice, live={**STEADY.live, "holds": 2_000_000}), [])
+        self.assertIn("holds bytes a row", self.judge(**twice)[0])
+
+    def test_latency_that_grows_is_noticed(self) -> None:
+        self.assertIn("p99", self.judge(p99_ms=14)[0])
+
+
+class BuyersTests(unittest.TestCase):
+    def record(self, *answers: Answer) -> Record:
+        record = Record()
+        for index, answer in enumerate(answers):
+            record.keys.add("key")
+            record.add(float(index), "hold", answer)
+            if answer.is_success:
+                record.add_hold("key", answer.body["hold_id"])
+        return record
+
+    def test_answers_that_fit_the_database_are_fine(self) -> None:
+        record = self.record(Answer(503, 1, {}), Answer(201, 1, {"hold_id": "hold_a"}))
+        self.assertEqual(compare(record, {"hold_a"}) + frozen.judge(record, returned=1), [])
+
+    def test_lost_hold_is_noticed(self) -> None:
+        self.assertIn("1 acknowledged holds", compare(self.record(Answer(201, 1, {"hold_id": "hold_a"})), set())[0])
+
+    def test_second_hold_of_a_key_is_noticed(self) -> None:
+        record = self.record(Answer(201, 1, {"hold_id": "hold_a"}), Answer(201, 1, {"hold_id": "hold_b"}))
+        self.assertIn("then to hold_b", compare(record, {"hold_a", "hold_b"})[0])
+
+    def test_hold_that_nobody_was_told_of_is_noticed(self) -> None:
+        self.assertIn("2 holds came of 1 keys", compare(self.record(Answer(503, 1, {})), {"hold_a", "hold_b"})[0])
+
+    def test_late_answers_wrong_answers_and_no_return_are_noticed(self) -> None:
+        record = self.record(Answer(201, 5.1, {"hold_id": "hold_a"}), Answer(500, 1, {}))
+        late, away, unexpected = frozen.judge(record, returned=None)
+        self.assertIn("took longer", late)
+        self.assertIn("did not return", away)
+        self.assertIn("500", unexpected)
+
+
+if __name__ == "__main__":
+    unittest.main()
