@@ -383,7 +383,7 @@ extension FlashSaleTests {
                 try await connection.send(
                   BadInput.request("POST", "/api/holds", Array(#"{"product_id":1,"quantity":1}"#.utf8)))
                 try await pool.untilBlocked(1)
-                try await Task.sleep(for: .seconds(1.5))
+                try await Task.sleep(for: .seconds(1))
                 try await commit()
                 #expect(try await connection.answer().status == 201)
                 #expect(await connection.isClosed())
