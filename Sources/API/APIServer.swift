@@ -90,7 +90,8 @@ public struct APIServer: Service {
       },
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
-      services: [streams],
+      // Ended after the server, from the last to the first: connections still need those who look after streams.
+      services: [streams, connectionTasks],
       onServerRunning: { [draining] channel in
         draining.listener = Listener(channel: channel)
         await onListening(channel.localAddress?.port ?? configuration.port)
@@ -109,7 +110,6 @@ public struct APIServer: Service {
     try await withTaskCancellationHandler {
       try await withGracefulShutdownHandler {
         try await serving.value
-        await connectionTasks.untilAllHaveEnded()
       } onGracefulShutdown: {
         draining.begin()
         Task {

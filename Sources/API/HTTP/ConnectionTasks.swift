@@ -1,10 +1,11 @@
+import ServiceLifecycle
 import Synchronization
 
 /// The tasks of connections, each on its own.
 ///
 /// They could be children of the task that accepts connections. But a child that ends is looked for among its siblings, one
 /// by one, so that with ten thousand idle connections every short one would cost milliseconds.
-final class ConnectionTasks: Sendable {
+final class ConnectionTasks: Service {
   private struct State {
     var count = 0
     var waiter: CheckedContinuation<Void, Never>?
@@ -24,8 +25,13 @@ final class ConnectionTasks: Sendable {
     }
   }
 
-  /// Returns when none is left, or when the caller's task is cancelled. To be called once, when no more are started.
-  func untilAllHaveEnded() async {
+  /// Returns after graceful shutdown, when none is left, or when it is cancelled. To be shut down when no more are started.
+  func run() async {
+    try? await gracefulShutdown()
+    await untilAllHaveEnded()
+  }
+
+  private func untilAllHaveEnded() async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let isOver = state.withLock { state in

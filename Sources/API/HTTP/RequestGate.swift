@@ -108,10 +108,6 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     case is ChannelShouldQuiesceEvent:
       isQuiescing = true
       _ = schedule(context, in: Self.quiescentTime) { gate, context in gate.endIfQuiescent(context) }
-      // The server's end does not wait for a client that takes nothing of its answer.
-      _ = schedule(context, in: Self.lingerTime) { _, context in
-        if !context.channel.isWritable { context.close(promise: nil) }
-      }
       return
     case ChannelEvent.inputClosed:
       // Nothing can arrive any more; what is being answered is not hurried.
