@@ -7,20 +7,21 @@ from functools import partial
 from typing import Any
 
 from . import pgbench
-from .plot import bars, lines, number
+from .plot import bars, lines
 from .redis import Redis
-from .report import contestants_table, ratios_table, table
-from .rounds import Contestant, Results, measure, tell
+from .report import contestants_table, ratios_table
+from .rounds import Contestant, measure, tell
 from .seed import Reservations, create_product, create_products
 from .services import Server, find_redis, sql
 from .session import Session
 from .wrk import PERCENTILES, Sample, wrk
 
-CONNECTIONS = (1, 8, 64, 256, 1000)
-CURVE_SECONDS = 3
+CONNECTIONS = (8, 64, 1000)  # 64 is what everything is measured at
 
 RATIOS = (
     ("holds", "echo"), ("holds", "pgbench"), ("holds", "pgbench, for update"), ("holds", "Redis"),
+    ("holds, 8 connections", "echo, 8 connections"), ("holds, 1,000 connections", "echo, 1,000 connections"),
+    ("holds, 1,000 connections", "holds"),
     ("holds, 1,000 products", "holds"), ("orders", "echo"), ("payment events", "echo"), ("refusals", "echo"),
     ("reads", "echo, reading"), ("checkouts", "echo"), ("checkouts", "holds"), ("checkouts", "pgbench"),
 )
@@ -33,7 +34,8 @@ def run(session: Session) -> list[str]:
     pgbench.prepare(plain)
     server, echo = services.server(database), services.echo()
     report = session.report("sale", "A flash sale")
-    contestants = [*of_server(server, echo), *alone(session, plain)]
+    at_64 = [*of_server(server, echo), *alone(session, plain)]
+    contestants = [*at_64, *over_connections(server, echo)]
 
     tell("warming up, and seeing how fast it is")
     for contestant in contestants:
@@ -42,31 +44,21 @@ def run(session: Session) -> list[str]:
             contestant.measure.prepare(session.rounds, session.seconds)
     sql(database, "vacuum analyze")
     results = measure(contestants, session.rounds, session.seconds)
-    curves = over_connections(server, echo, results)
     memory, peak = server.memory_mb()
 
     report.add(session.method + " Latencies are of single answers, so a checkout takes three of them.")
     report.add(contestants_table(contestants, results))
     report.add(ratios_table(results, RATIOS))
     report.add(f"Resident memory of the server after all that: {memory:.0f} MB, at most {peak:.0f} MB.")
-    bars(report.chart("throughput"), "Throughput", {c.name: results.rate(c.name) for c in contestants}, "per second")
+    bars(report.chart("throughput"), "Throughput", {c.name: results.rate(c.name) for c in at_64}, "per second")
     lines(
         report.chart("latency"), "Latency at 64 connections", "part of the answers", "ms",
         PERCENTILES, {name: [results.latency(name, p) for p in PERCENTILES] for name in ("echo", "holds", "checkouts")})
     lines(
         report.chart("connections"), "Throughput against connections", "connections", "per second",
-        [f"{count:,}" for count in CONNECTIONS], {name: [s.rate for s in samples] for name, samples in curves.items()})
-    report.add(f"Measured once, for {CURVE_SECONDS} s:")
-    report.add(curves_table(curves))
-    by_connections = {f"{name}, by connections": samples for name, samples in curves.items()}
-    return report.finish(Results(results.samples | by_connections), services.audits())
-
-
-def curves_table(curves: dict[str, list[Sample]]) -> str:
-    return table(
-        ["connections", "holds", "echo", "holds ÷ echo"],
-        [[f"{count:,}", number(holds.rate), number(echo.rate), number(holds.rate / echo.rate)]
-         for count, holds, echo in zip(CONNECTIONS, curves["holds"], curves["echo"], strict=True)])
+        [f"{count:,}" for count in CONNECTIONS],
+        {name: [results.rate(at(name, count)).median for count in CONNECTIONS] for name in ("holds", "echo")})
+    return report.finish(results, services.audits())
 
 
 def of_server(server: Server, echo: str) -> list[Contestant]:
@@ -88,6 +80,21 @@ def of_server(server: Server, echo: str) -> list[Contestant]:
         Contestant("echo, reading", "HTTP package alone, GET", lambda s: wrk(echo, s)),
         Contestant("reads", "GET /api/products/{id}", lambda s: wrk(f"{api}/products/{quiet}", s)),
     ]
+
+
+def over_connections(server: Server, echo: str) -> list[Contestant]:
+    product = create_product(server.database_url)
+    return [
+        Contestant(at(name, connections), does, partial(hold_at(url, product), connections=connections))
+        for connections in CONNECTIONS if connections != 64
+        for name, does, url in (("echo", "HTTP package alone, POST", echo),
+                                ("holds", "POST /api/holds, one product", f"{server.url}/api/holds"))
+    ]
+
+
+def at(name: str, connections: int) -> str:
+    """What it is called as a contestant."""
+    return name if connections == 64 else f"{name}, {connections:,} connections"
 
 
 def hold_at(url: str, product: int) -> Callable[..., Sample]:
@@ -145,18 +152,3 @@ def post(url: str, body: dict[str, object]) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.load(response)
-
-
-def over_connections(server: Server, echo: str, results: Results) -> dict[str, list[Sample]]:
-    """Measured once, where the rounds have not measured it."""
-    product = create_product(server.database_url)
-    curves: dict[str, list[Sample]] = {"holds": [], "echo": []}
-    for connections in CONNECTIONS:
-        for name, url in (("holds", f"{server.url}/api/holds"), ("echo", echo)):
-            if connections == 64:
-                samples = sorted(results.samples[name], key=lambda sample: sample.rate)
-                curves[name].append(samples[len(samples) // 2])
-                continue
-            tell(f"{name} at {connections} connections")
-            curves[name].append(wrk(url, CURVE_SECONDS, "holds.lua", connections, PRODUCT=product))
-    return curves
