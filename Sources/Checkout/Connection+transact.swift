@@ -6,14 +6,14 @@ extension Connection {
   private static var maximumAttempts: Int { 5 }
 
   /// Runs a statement that is a transaction of its own, again when it was rolled back by a deadlock or a serialization
-  /// failure.
+  /// failure and there is time for it.
   ///
   /// - Throws: `PostgresError`.
   func transact<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
     for _ in 1..<Self.maximumAttempts {
       do {
         return try run(statement)
-      } catch PostgresError.server(let error) where error.isConcurrencyFailure {
+      } catch PostgresError.server(let error) where error.isConcurrencyFailure && !isOutOfTime {
         continue
       }
     }

@@ -89,6 +89,9 @@ public actor Connection {
     return try body(self)
   }
 
+  /// Whether the time of `answering` is over, so that another statement would only be given up.
+  public var isOutOfTime: Bool { answerDeadline.map { $0 <= .now } ?? false }
+
   /// Runs `statement` as `run` does, and may be told to stop.
   ///
   /// - Throws: `PostgresError`, or `CancellationError` for a cancellable statement whose task was cancelled.

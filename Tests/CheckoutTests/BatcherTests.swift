@@ -236,11 +236,11 @@ import Testing
       let useCase = Doubling()
       let batchers = [Batcher(useCase, on: database), Batcher(useCase, on: database)]
       let timeout = Duration.milliseconds(50)
-      let sweeper = Task { await QueueSweeper(queues: batchers, timeout: timeout).run() }
-      defer { sweeper.cancel() }
       for batcher in batchers {
         async let underWay = batcher(1)
         while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        let sweeper = Task { await QueueSweeper(queues: batchers, timeout: timeout).run() }
+        defer { sweeper.cancel() }
         let start = ContinuousClock.now
         await #expect(throws: CheckoutError.overloaded) { try await batcher(2) }
         #expect(start.duration(to: .now) >= timeout)
@@ -287,6 +287,34 @@ import Testing
     static func decode(_ row: inout Row) throws {}
   }
 
+  /// Does nothing the first time, for so long that there is not enough time for a second.
+  private final class Late: BatchedUseCase {
+    let hasBegun = Atomic(false)
+
+    func lane(of request: Int) -> Int { 0 }
+
+    func execute(_ requests: [Int], lane: Int, mark: Void, on connection: isolated Connection) throws -> [Int?] {
+      if hasBegun.exchange(true, ordering: .relaxed) { return requests }
+      let time = Batcher<Late>.resolutionTime - .milliseconds(900)
+      _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(Int(time / .milliseconds(1))))
+      return requests.map { _ in nil }
+    }
+
+    func resume(_ requests: [Int], lane: Int, mark: Void, on connection: isolated Connection) throws -> [Int?] {
+      requests
+    }
+  }
+
+  @Test func anotherBatchDoesNotTakeMoreTime() async throws {
+    try await withDatabase { database async throws in
+      let batcher = Batcher(Late(), on: database)
+      try await running(batcher) { () async throws in
+        await #expect(throws: CheckoutError.overloaded) { try await batcher(1) }
+        #expect(try await batcher(1) == 1)
+      }
+    }
+  }
+
   /// Doubles the numbers of several lanes at once, but for lanes with an odd number. The database refuses 9999.
   private final class Combining: RepeatableUseCase {
     typealias Outcome = Int
@@ -306,11 +334,11 @@ import Testing
 
     func executeTogether(
       _ batches: [LaneBatch<Int, Int, Void>], on connection: isolated Connection
-    ) throws -> [[Int]?] {
+    ) throws -> [[Int?]] {
       self.batches.withLock { $0.append(batches.map(\.requests)) }
       gate.pass()
       if batches.contains(where: { $0.requests.contains(9999) }) { _ = try connection.run(Failing()) }
-      return batches.map { $0.lane.isMultiple(of: 2) ? $0.requests.map { $0 * 2 } : nil }
+      return batches.map { $0.lane.isMultiple(of: 2) ? $0.requests.map { $0 * 2 } : $0.nothingDone() }
     }
   }
 

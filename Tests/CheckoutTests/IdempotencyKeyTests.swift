@@ -1,7 +1,8 @@
-import Checkout
 import Postgres
 import TestSupport
 import Testing
+
+@testable import Checkout
 
 @Suite struct IdempotencyKeyTests {
   @Test func theSameRequestUnderTheSameKeyIsOneHold() async throws {
@@ -126,6 +127,64 @@ import Testing
   }
 
   /// Many callers with few keys: in one batch, in several, and on two servers.
+  /// The key of an order that was placed a moment ago comes with another one, which somebody placed without a key.
+  @Test func anotherRequestUnderAKeyWaitsForTheNextBatch() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let (one, other) = (try await checkout.hold(1, of: product).id, try await checkout.hold(1, of: product).id)
+        let useCase = PlaceOrder.forTests
+        let requests = [(one, nil), (other, "k"), (one, "k"), (other, "k")].map {
+          PlaceOrder.Request(holdID: $0, idempotencyKey: $1)
+        }
+        let (first, second) = try await pool.withConnection { connection in
+          try await connection.with { connection in
+            let mark = useCase.mark(for: requests, lane: product.id)
+            let first = try useCase.execute(requests, lane: product.id, mark: mark, on: connection)
+            return (
+              first,
+              try useCase.execute(
+                [requests[2]], lane: product.id, mark: useCase.mark(for: [requests[2]], lane: product.id),
+                on: connection)
+            )
+          }
+        }
+        guard case .placed(let order, false)? = first[0], case .placed(let otherOrder, false)? = first[1],
+          case .placed(let replayed, true)? = first[3]
+        else { throw Unexpected("\(first)") }
+        #expect([order.id, otherOrder.id, replayed.id] == [one, other, other])
+        #expect(first[2] == nil)
+        #expect(second == [.keyReused])
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// Each call is made twice; the second only tells what the first did, which may not be on the standby yet.
+  @Test(arguments: [
+    "reserve_holds(1, array[id], '{1}', 60000000, '{hold}', null, null)", "void_holds(1, array[id])",
+    "place_orders(1, array[id], '{order}', 60000000)",
+    "apply_payment_events(1, '{event}', array[id], '{success}', '{100}', '{USD}')",
+  ])
+  func whoTellsWhatWasDoneWaitsForItToBeDurable(_ call: String) async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      let id = "'00000001-6b02-8f00-9e3e-db626b23aa96'::uuid"
+      try await pool.run("select create_product(1, 'Cap', 100, 'USD', 1, null, null, null, null)")
+      try await pool.run("select reserve_holds(1, array[\(id)], '{1}', 60000000, '{hold}', null, null)")
+      let call = "select \(call.replacing("id]", with: "\(id)]"))"
+      try await pool.run(call)
+      try await pool.run(
+        """
+        begin;
+        \(call);
+        do $$ begin assert pg_current_xact_id_if_assigned() is not null, 'it writes nothing'; end $$;
+        rollback
+        """)
+      await pool.close()
+    }
+  }
+
   @Test func aCrowdWithTheSameKeysHasOneEffectPerKey() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in

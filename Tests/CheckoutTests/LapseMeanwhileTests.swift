@@ -115,7 +115,8 @@ extension Pool {
     return try await withConnection { connection in
       try await connection.with {
         try useCase.execute(
-          requests, lane: product.id, mark: useCase.mark(for: requests, lane: product.id), on: $0)
+          requests, lane: product.id, mark: useCase.mark(for: requests, lane: product.id), on: $0
+        ).compactMap { $0 }
       }
     }
   }

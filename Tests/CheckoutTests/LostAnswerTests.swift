@@ -138,7 +138,7 @@ import Testing
             let outcomes = try useCase.executeTogether(made, on: connection)
             for (batch, outcomes) in zip(made, outcomes) {
               let found = try useCase.resume(batch.requests, lane: batch.lane, mark: batch.mark, on: connection)
-              #expect(found.map(\.?.holdID) == outcomes?.map(\.holdID))
+              #expect(found.map(\.?.holdID) == outcomes.map(\.?.holdID))
             }
             for batch in lost {
               for _ in 1...2 {

@@ -4,12 +4,20 @@ import Postgres
 @testable import Checkout
 
 extension ReserveHold {
-  /// The use case by itself; nobody hears of its jobs.
-  static var forTests: ReserveHold {
+  /// The use case by itself.
+  static var forTests: ReserveHold { ReserveHold(jobs: .unheard, timeToLive: .seconds(600)) }
+}
+
+extension PlaceOrder {
+  static var forTests: PlaceOrder { PlaceOrder(jobs: .unheard, timeToLive: .seconds(600)) }
+}
+
+extension JobRunner {
+  /// Nobody hears what is announced.
+  fileprivate static var unheard: JobRunner {
     let nowhere = ConnectionConfiguration(url: "")
-    let jobs = JobRunner(
+    return JobRunner(
       database: Pool(nowhere, size: 1), listener: nowhere, retention: Retention(), logger: Logger(label: "test"))
-    return ReserveHold(jobs: jobs, timeToLive: .seconds(600))
   }
 }
 

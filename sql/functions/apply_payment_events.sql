@@ -61,6 +61,10 @@ begin
         where e.outcome = 'recorded';
     end if;
 
+    if 'replayed' = any (v_outcomes) then
+        perform confirm_durably();
+    end if;
+
     for i in 1 .. cardinality(p_keys) loop
         outcome := v_outcomes[i];
         if outcome = 'recorded' then

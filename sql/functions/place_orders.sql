@@ -60,6 +60,9 @@ begin
             left join lateral (
                 select * from idempotency_keys k where k.product_id = p_product_id and k.key = asked.key offset 0) k on true
             order by asked.n);
+        if 'replayed' = any (v_outcomes) then
+            perform confirm_durably();
+        end if;
         v_wanted := array(
             select case when asked.known is null then asked.hold_id end
             from unnest(p_hold_ids, v_outcomes) with ordinality as asked (hold_id, known, n)

@@ -97,6 +97,9 @@ begin
                 outcomes[v_known.n] := case when v_known.is_same then 'replayed' else 'key_reused' end;
                 hold_ids[v_known.n] := v_known.reservation_id;
             end loop;
+            if 'replayed' = any (outcomes) then
+                perform confirm_durably();
+            end if;
         end if;
         for i in 1 .. v_count loop
             continue when outcomes[i] is not null;

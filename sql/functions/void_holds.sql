@@ -17,5 +17,7 @@ as $$
     from products p
     cross join unnest(p_hold_ids) hold_id
     where p.id = p_product_id
-    on conflict do nothing
+    on conflict do nothing;
+
+    select confirm_durably();
 $$;

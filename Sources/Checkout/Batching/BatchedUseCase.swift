@@ -16,15 +16,17 @@ protocol BatchedUseCase: Sendable {
 
   /// Carries out all requests of a lane, in the order in which they came.
   ///
-  /// - Returns: one outcome a request, in the same order.
-  /// - Throws: what every one of these callers is told; then nothing may be assumed about what took effect.
-  func execute(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome]
+  /// In one transaction: when it fails, every caller is told so.
+  ///
+  /// - Returns: one outcome a request, in the same order; nil for one for which nothing was done, and which is among the
+  ///   first in the next batch. There is an outcome for one of them at least.
+  /// - Throws: what every one of these callers is told.
+  func execute(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome?]
 
   /// Finds out what became of a batch whose answer was lost, which may still be under way in the database, or on the way
   /// there.
   ///
-  /// - Returns: one outcome a request, in the same order; nil for one that has had no effect and cannot have any more:
-  ///   it is carried out in another batch.
+  /// - Returns: as `execute`; nil for one that has had no effect and cannot have any more.
   func resume(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome?]
 
   /// How many lanes `executeTogether` may be given; 1 when it is not to be called.
@@ -33,9 +35,13 @@ protocol BatchedUseCase: Sendable {
   /// Does what `execute` does for several lanes in one round trip, without ever waiting for what another session has
   /// locked: one lane must not hold up the others.
   ///
-  /// - Returns: for each lane its outcomes; nil when nothing was done because the lane needs a batch to itself.
+  /// - Returns: for each lane its outcomes, as `execute`; all of them nil when the lane needs a batch to itself.
   func executeTogether(_ batches: [LaneBatch<Lane, Request, Mark>], on connection: isolated Connection) throws
-    -> [[Outcome]?]
+    -> [[Outcome?]]
+}
+
+extension BatchedUseCase where Mark == Void {
+  func mark(for requests: [Request], lane: Lane) {}
 }
 
 /// What is to be done for one lane.
@@ -43,36 +49,38 @@ struct LaneBatch<Lane: Sendable, Request: Sendable, Mark: Sendable>: Sendable {
   let lane: Lane
   let requests: [Request]
   let mark: Mark
+
+  /// The outcomes of a lane for which nothing was done.
+  func nothingDone<Outcome>() -> [Outcome?] { Array(repeating: nil, count: requests.count) }
 }
 
 extension BatchedUseCase {
   static var maximumLanes: Int { 1 }
 
   func executeTogether(_ batches: [LaneBatch<Lane, Request, Mark>], on connection: isolated Connection) throws
-    -> [[Outcome]?]
+    -> [[Outcome?]]
   {
-    batches.map { _ in nil }
+    batches.map { $0.nothingDone() }
   }
 }
 
-/// A use case that has the same effect and the same outcome when it is carried out twice, so that this is what is done
-/// when an answer was lost.
+/// A use case that has one effect when it is carried out twice, and an outcome that is still true, so that this is what is
+/// done when an answer was lost.
 protocol RepeatableUseCase: BatchedUseCase where Mark == Void {
   func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [Outcome]
 }
 
 extension RepeatableUseCase {
-  func mark(for requests: [Request], lane: Lane) {}
-
   func execute(
     _ requests: [Request], lane: Lane, mark: Void, on connection: isolated Connection
-  ) throws -> [Outcome] {
-    try execute(requests, lane: lane, on: connection)
+  ) throws -> [Outcome?] {
+    // Not left to a conversion: an outcome may itself be nil.
+    try execute(requests, lane: lane, on: connection).map { .some($0) }
   }
 
   func resume(
     _ requests: [Request], lane: Lane, mark: Void, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try execute(requests, lane: lane, on: connection)
+    try execute(requests, lane: lane, mark: mark, on: connection)
   }
 }

@@ -17,7 +17,7 @@ import Synchronization
 ///
 ///     sent ──answer──▶ told
 ///       └──lost──▶ asked again ──took effect──▶ told
-///                    │   └──had no effect, and cannot have any──▶ first in the next batch
+///                    │   └──had no effect, and cannot have any──▶ first in the next batch, in what time is left
 ///                    └──no time left──▶ told that nothing is known
 final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// Bounds the time for which a batch holds its locks, and the size of its parameters.
@@ -28,6 +28,8 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// From the start of a batch whose answer was lost to when its callers are told so. Together with the wait in the queue,
   /// a second by default, it stays below the five seconds that buyers and their proxies have.
   static var resolutionTime: Duration { .milliseconds(3800) }
+  /// Who has less than this left of that time does not go into another batch.
+  static var leastTime: Duration { .seconds(1) }
   /// Between two attempts to find out what became of a batch.
   static var resolutionPause: Duration { .milliseconds(100) }
 
@@ -35,6 +37,8 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     let request: UseCase.Request
     let arrival: BatchObserver.Arrival
     let completion: Completion<UseCase.Outcome>
+    /// When an answer is due, for one who was in a batch already.
+    var deadline: ContinuousClock.Instant?
   }
 
   private struct State {
@@ -131,6 +135,12 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     var lane: UseCase.Lane { part.lane }
   }
 
+  private struct Batch: Sendable {
+    let works: [Work]
+    /// When all callers are to have an answer.
+    let deadline: ContinuousClock.Instant
+  }
+
   private func takeTurn(_ lane: UseCase.Lane) {
     guard let turns else { return beReady(lane) }
     turns.take(lane) { self.beReady(lane) }
@@ -148,49 +158,50 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     for _ in 0..<count {
       database.lend { [self] connection in
         let batch = begin()
-        let start = ContinuousClock.now
         do {
-          return finish(batch, .success(try execute(batch, on: connection, by: start + Self.answerTime)))
+          return finish(batch, try execute(batch, on: connection))
         } catch let error as PostgresError where error.isConnectionLost {
-          return { self.resolve(batch, after: error, until: start + Self.resolutionTime) }
+          return { self.resolve(batch, after: error) }
         } catch {
-          return finish(batch, .failure(error))
+          return fail(batch, error)
         }
       } failure: { [self] error in
-        finish(begin(), .failure(error))()
+        fail(begin(), error)()
       }
     }
   }
 
-  private func begin() -> [Work] {
+  private func begin() -> Batch {
     let ((batch, idle), workers) = state.withLock { state in
       defer { endIfDone(&state) }
       return (state.queue.take(), state.queue.workersToStart())
     }
     for lane in idle { turns?.end(lane) }
     startWorkers(workers)
-    return batch.map { part in
+    let works = batch.map { part in
       let requests = part.callers.map(\.request)
       let mark = useCase.mark(for: requests, lane: part.lane)
       return Work(part: part, sent: LaneBatch(lane: part.lane, requests: requests, mark: mark))
     }
+    let earlier = batch.lazy.flatMap(\.callers).compactMap(\.deadline).min()
+    let deadline = ContinuousClock.now + Self.resolutionTime
+    return Batch(works: works, deadline: earlier.map { min($0, deadline) } ?? deadline)
   }
 
-  private func execute(
-    _ batch: [Work], on connection: isolated Connection, by deadline: ContinuousClock.Instant
-  ) throws -> [[UseCase.Outcome]?] {
-    if batch.isEmpty { return [] }
-    return try observer.batch(of: batch.lazy.flatMap { $0.part.callers.lazy.map(\.arrival) }) {
-      try connection.answering(by: deadline) { connection in
-        guard batch.count == 1 else {
+  private func execute(_ batch: Batch, on connection: isolated Connection) throws -> [[UseCase.Outcome?]] {
+    let works = batch.works
+    if works.isEmpty { return [] }
+    return try observer.batch(of: works.lazy.flatMap { $0.part.callers.lazy.map(\.arrival) }) {
+      try connection.answering(by: min(batch.deadline, .now + Self.answerTime)) { connection in
+        guard works.count == 1 else {
           do {
-            return try useCase.executeTogether(batch.map(\.sent), on: connection)
+            return try useCase.executeTogether(works.map(\.sent), on: connection)
           } catch PostgresError.server {
             // Nothing was done. One by one, only those hear of it who are the cause.
-            return batch.map { _ in nil }
+            return works.map { $0.sent.nothingDone() }
           }
         }
-        let sent = batch[0].sent
+        let sent = works[0].sent
         return [try useCase.execute(sent.requests, lane: sent.lane, mark: sent.mark, on: connection)]
       }
     }
@@ -199,36 +210,42 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// Tells the callers.
   ///
   /// - Returns: what is to be done once the connection is back in the pool, where the next batch will find it.
-  private func finish(_ batch: [Work], _ result: Result<[[UseCase.Outcome]?], any Error>) -> @Sendable () -> Void {
+  private func finish(_ batch: Batch, _ outcomes: [[UseCase.Outcome?]]) -> @Sendable () -> Void {
+    precondition(outcomes.count == batch.works.count, "outcomes for each lane")
     var returned: [UseCase.Lane: [Caller]] = [:]
-    switch result {
-    case .success(let outcomes):
-      precondition(outcomes.count == batch.count, "outcomes for each lane")
-      for (work, outcomes) in zip(batch, outcomes) {
-        guard let outcomes else {
-          returned[work.lane] = work.part.callers
-          continue
+    for (work, outcomes) in zip(batch.works, outcomes) {
+      precondition(outcomes.count == work.part.callers.count, "one outcome for each request")
+      for (caller, outcome) in zip(work.part.callers, outcomes) {
+        if let outcome {
+          caller.completion(.success(outcome))
+        } else if batch.deadline < .now + Self.leastTime {
+          caller.completion(.failure(CheckoutError.overloaded))
+        } else {
+          var caller = caller
+          caller.deadline = batch.deadline
+          returned[work.lane, default: []].append(caller)
         }
-        precondition(outcomes.count == work.part.callers.count, "one outcome for each request")
-        for (caller, outcome) in zip(work.part.callers, outcomes) { caller.completion(.success(outcome)) }
       }
-    case .failure(let error):
-      for caller in batch.lazy.flatMap(\.part.callers) { caller.completion(.failure(error)) }
     }
-    return end(batch, returned: returned)
+    return end(batch.works, returned: returned)
+  }
+
+  private func fail(_ batch: Batch, _ error: any Error) -> @Sendable () -> Void {
+    for caller in batch.works.lazy.flatMap(\.part.callers) { caller.completion(.failure(error)) }
+    return end(batch.works)
   }
 
   /// - Parameter returned: callers without an answer, who are the first in the next batch of their lane.
   /// - Returns: what lets others begin.
-  private func end(_ batch: [Work], returned: [UseCase.Lane: [Caller]]) -> @Sendable () -> Void {
+  private func end(_ works: [Work], returned: [UseCase.Lane: [Caller]] = [:]) -> @Sendable () -> Void {
     let (waiting, workers) = state.withLock { state in
       defer { endIfDone(&state) }
-      return (state.queue.finish(batch.map(\.part), returned: returned), state.queue.workersToStart())
+      return (state.queue.finish(works.map(\.part), returned: returned), state.queue.workersToStart())
     }
     return { [self] in
       // Those who came meanwhile stand behind the lanes of others that share the turns.
       for lane in waiting { takeTurn(lane) }
-      for work in batch { turns?.end(work.lane) }
+      for work in works { turns?.end(work.lane) }
       startWorkers(workers)
     }
   }
@@ -240,42 +257,36 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   // MARK: Lost answers
 
   /// Each lane on its own, since what became of one says nothing of the others when it has to be asked for.
-  private func resolve(_ batch: [Work], after error: PostgresError, until deadline: ContinuousClock.Instant) {
+  private func resolve(_ batch: Batch, after error: PostgresError) {
     startWorkers(
       state.withLock { state in
-        state.queue.separate(batch.map(\.part))
+        state.queue.separate(batch.works.map(\.part))
         return state.queue.workersToStart()
       })
-    for work in batch {
+    for work in batch.works {
       let answer = Once()
       // Whatever the attempts are waiting for by then.
-      after(deadline - .now) {
+      after(batch.deadline - .now) {
         guard answer.isFirst() else { return }
         for caller in work.part.callers { caller.completion(.failure(error)) }
       }
-      resolve(work, answer, until: deadline)
+      resolve(Batch(works: [work], deadline: batch.deadline), answer)
     }
   }
 
-  private func resolve(_ work: Work, _ answer: Once, until deadline: ContinuousClock.Instant) {
-    guard ContinuousClock.now < deadline else { return end([work], returned: [:])() }
-    @Sendable func again() { after(Self.resolutionPause) { self.resolve(work, answer, until: deadline) } }
+  /// - Parameter batch: of one lane.
+  private func resolve(_ batch: Batch, _ answer: Once) {
+    guard ContinuousClock.now < batch.deadline else { return end(batch.works)() }
+    let sent = batch.works[0].sent
+    @Sendable func again() { after(Self.resolutionPause) { self.resolve(batch, answer) } }
     database.lend { [self] connection in
+      // Nobody waits any more, perhaps since it took long to get a connection.
+      guard ContinuousClock.now < batch.deadline else { return end(batch.works) }
       do {
-        let outcomes = try connection.answering(by: deadline) {
-          try useCase.resume(work.sent.requests, lane: work.lane, mark: work.sent.mark, on: $0)
+        let outcomes = try connection.answering(by: batch.deadline) {
+          try useCase.resume(sent.requests, lane: sent.lane, mark: sent.mark, on: $0)
         }
-        guard answer.isFirst() else { return end([work], returned: [:]) }
-        precondition(outcomes.count == work.part.callers.count, "one outcome for each request")
-        var returned: [Caller] = []
-        for (caller, outcome) in zip(work.part.callers, outcomes) {
-          guard let outcome else {
-            returned.append(caller)
-            continue
-          }
-          caller.completion(.success(outcome))
-        }
-        return end([work], returned: returned.isEmpty ? [:] : [work.lane: returned])
+        return answer.isFirst() ? finish(batch, [outcomes]) : end(batch.works)
       } catch {
         return again
       }

@@ -43,9 +43,9 @@ public struct ReserveHold: BatchedUseCase {
 
   func execute(
     _ requests: [Request], lane productID: Int32, mark ids: [ReservationID], on connection: isolated Connection
-  ) throws -> [Outcome] {
-    try executeInRounds(requests, key: \.idempotencyKey, asReplay: \.asReplay) { round in
-      try reserve(round.map { requests[$0] }, as: round.map { ids[$0] }, productID: productID, on: connection)
+  ) throws -> [Outcome?] {
+    try executeOncePerKey(requests, key: \.idempotencyKey, asReplay: \.asReplay) { chosen in
+      try reserve(chosen.map { requests[$0] }, as: chosen.map { ids[$0] }, productID: productID, on: connection)
     }
   }
 
@@ -72,8 +72,8 @@ public struct ReserveHold: BatchedUseCase {
 
   func executeTogether(
     _ batches: [LaneBatch<Int32, Request, [ReservationID]>], on connection: isolated Connection
-  ) throws -> [[Outcome]?] {
-    // A key that comes twice takes more than one round.
+  ) throws -> [[Outcome?]] {
+    // With a key that comes twice, a lane has a batch to itself.
     let requests = batches.map { batch in
       let keys = batch.requests.compactMap(\.idempotencyKey)
       return Set(keys).count == keys.count ? batch.requests : []
@@ -82,7 +82,7 @@ public struct ReserveHold: BatchedUseCase {
     let statement = JointStatement(ids: ids, requests: requests.flatMap { $0 }, timeToLive: timeToLive)
     guard let answer = try connection.transact(statement).first else { throw UnknownValue(description: "no answer") }
     return batches.map { batch in
-      guard answer.served.contains(batch.lane) else { return nil }
+      guard answer.served.contains(batch.lane) else { return batch.nothingDone() }
       return zip(batch.requests, batch.mark).map { request, id in
         let hold = Hold(
           id: id, quantity: request.quantity, status: .active, expiresAt: answer.heldUntil, remaining: timeToLive)

@@ -31,11 +31,11 @@ public struct PlaceOrder: BatchedUseCase {
 
   func execute(
     _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
-  ) throws -> [Outcome] {
-    try executeInRounds(requests, key: \.idempotencyKey, asReplay: \.asReplay) { round in
+  ) throws -> [Outcome?] {
+    try executeOncePerKey(requests, key: \.idempotencyKey, asReplay: \.asReplay) { chosen in
       let answers = try connection.transact(
-        Statement(productID: productID, requests: round.map { requests[$0] }, batch: mark, timeToLive: timeToLive))
-      guard answers.count == round.count else { throw UnknownValue(description: "\(answers.count) outcomes") }
+        Statement(productID: productID, requests: chosen.map { requests[$0] }, batch: mark, timeToLive: timeToLive))
+      guard answers.count == chosen.count else { throw UnknownValue(description: "\(answers.count) outcomes") }
       if answers.contains(where: \.isRescheduled) { jobs.announce() }
       return answers.map(\.outcome)
     }

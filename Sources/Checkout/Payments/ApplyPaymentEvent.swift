@@ -2,7 +2,7 @@ import FoundationEssentials
 import Postgres
 
 /// Takes the payment provider's word, however often, late, or early it comes: one effect for each idempotency key.
-public struct ApplyPaymentEvent: RepeatableUseCase {
+public struct ApplyPaymentEvent: BatchedUseCase {
   public enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: the event was known already and had no effect now.
     case settled(PaymentEvent.Verdict, orderStatus: Order.Status?, isReplay: Bool)
@@ -13,11 +13,19 @@ public struct ApplyPaymentEvent: RepeatableUseCase {
   func lane(of event: PaymentEvent) -> Int32 { event.orderID.productID }
 
   /// Concurrent duplicates share one execution: the first is told the effect, the others that it is a replay.
-  func execute(_ events: [PaymentEvent], lane productID: Int32, on connection: isolated Connection) throws -> [Outcome]
-  {
-    try executeInRounds(events, key: \.idempotencyKey, asReplay: \.asReplay) { round in
-      try connection.transact(Statement(productID: productID, events: round.map { events[$0] }))
+  func execute(
+    _ events: [PaymentEvent], lane productID: Int32, mark: Void, on connection: isolated Connection
+  ) throws -> [Outcome?] {
+    try executeOncePerKey(events, key: \.idempotencyKey, asReplay: \.asReplay) { chosen in
+      try connection.transact(Statement(productID: productID, events: chosen.map { events[$0] }))
     }
+  }
+
+  /// The same again: what was applied is told as a replay.
+  func resume(
+    _ events: [PaymentEvent], lane productID: Int32, mark: Void, on connection: isolated Connection
+  ) throws -> [Outcome?] {
+    try execute(events, lane: productID, mark: mark, on: connection)
   }
 
   private struct Statement: PreparedStatement {

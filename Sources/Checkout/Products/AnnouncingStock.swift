@@ -20,7 +20,7 @@ struct AnnouncingStock<UseCase: BatchedUseCase>: BatchedUseCase where UseCase.La
 
   func execute(
     _ requests: [UseCase.Request], lane productID: Int32, mark: UseCase.Mark, on connection: isolated Connection
-  ) throws -> [UseCase.Outcome] {
+  ) throws -> [UseCase.Outcome?] {
     let outcomes = try useCase.execute(requests, lane: productID, mark: mark, on: connection)
     announce(productID, outcomes)
     return outcomes
@@ -38,13 +38,13 @@ struct AnnouncingStock<UseCase: BatchedUseCase>: BatchedUseCase where UseCase.La
 
   func executeTogether(
     _ batches: [LaneBatch<Int32, UseCase.Request, UseCase.Mark>], on connection: isolated Connection
-  ) throws -> [[UseCase.Outcome]?] {
+  ) throws -> [[UseCase.Outcome?]] {
     let outcomes = try useCase.executeTogether(batches, on: connection)
-    for (batch, outcomes) in zip(batches, outcomes) { announce(batch.lane, outcomes ?? []) }
+    for (batch, outcomes) in zip(batches, outcomes) { announce(batch.lane, outcomes) }
     return outcomes
   }
 
-  private func announce(_ productID: Int32, _ outcomes: [UseCase.Outcome]) {
-    if outcomes.contains(where: changesStock) { feed.announce(productID) }
+  private func announce(_ productID: Int32, _ outcomes: [UseCase.Outcome?]) {
+    if outcomes.contains(where: { $0.map(changesStock) ?? false }) { feed.announce(productID) }
   }
 }

@@ -1,0 +1,41 @@
+/// Carries out requests that came together although several of them may have the same key: a key has one effect.
+///
+/// Each key is carried out once. Whoever sent the same request under the same key shares its outcome, so that a key that is
+/// sent over and over takes one place in one batch. Another request under the key waits for the next batch, which finds the
+/// key taken, or free if the first one failed.
+///
+/// - Parameters:
+///   - key: nil for a request that stands for itself.
+///   - asReplay: the outcome as told to those who share it.
+///   - execute: carries out some of the requests, given by their indices; one outcome a request, in the same order. They
+///     are the same whenever the requests are.
+/// - Returns: one outcome a request; nil for one that waits.
+func executeOncePerKey<Request: Equatable, Outcome>(
+  _ requests: [Request], key: (Request) -> String?, asReplay: (Outcome) -> Outcome,
+  execute: ([Int]) throws -> [Outcome]
+) rethrows -> [Outcome?] {
+  if requests.allSatisfy({ key($0) == nil }) { return try execute(Array(requests.indices)) }
+  var firstByKey: [String: Int] = [:]
+  /// For each request the one whose outcome it gets.
+  let leaders = requests.indices.map { index in
+    guard let key = key(requests[index]) else { return index }
+    if let first = firstByKey[key] { return first }
+    firstByKey[key] = index
+    return index
+  }
+  let chosen = requests.indices.filter { leaders[$0] == $0 }
+  var outcomes = [Outcome?](repeating: nil, count: requests.count)
+  for (index, outcome) in zip(chosen, try execute(chosen)) { outcomes[index] = outcome }
+  for (index, leader) in leaders.enumerated() where index != leader && requests[index] == requests[leader] {
+    outcomes[index] = outcomes[leader].map(asReplay)
+  }
+  return outcomes
+}
+
+extension Array {
+  /// The idempotency keys of a batch as a parameter: nil, which spares the database the look-up, when none has one.
+  func keys(_ key: (Element) -> String?) -> [String?]? {
+    let keys = map(key)
+    return keys.allSatisfy { $0 == nil } ? nil : keys
+  }
+}
