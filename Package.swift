@@ -21,6 +21,7 @@ let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swi
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -51,7 +52,7 @@ let package = Package(
       name: "flashsale",
       dependencies: [
         "API", "Checkout", "LocalPostgres", "Postgres", "Telemetry",
-        argumentParser, asyncHTTPClient, configuration, coreMetrics, logging, serviceLifecycle, tracing,
+        argumentParser, asyncHTTPClient, configuration, coreMetrics, logging, serviceLifecycle, tracing, unixSignals,
       ],
       swiftSettings: strict),
     .target(

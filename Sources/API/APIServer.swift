@@ -34,12 +34,14 @@ public struct APIServer: Service {
 
     /// Streams of stock at the same time; others are refused.
     public var maximumStreams: Int
+    /// Connections at the same time; others wait to be accepted.
+    public var maximumConnections: Int
     var streamLimits = StockStream.Limits()
 
     public init(
       host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
       maximumBodyBytes: Int = 16 * 1024, requestTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60),
-      shutdownDelay: Duration = .zero, maximumStreams: Int = 10_000
+      shutdownDelay: Duration = .zero, maximumStreams: Int = 10_000, maximumConnections: Int = .max
     ) {
       self.host = host
       self.port = port
@@ -50,6 +52,7 @@ public struct APIServer: Service {
       self.idleTimeout = idleTimeout
       self.shutdownDelay = shutdownDelay
       self.maximumStreams = maximumStreams
+      self.maximumConnections = maximumConnections
     }
   }
 
@@ -89,7 +92,8 @@ public struct APIServer: Service {
           limits: limits, draining: draining, routes: fastRoutes, tasks: connectionTasks, responder: responder)
       },
       configuration: ApplicationConfiguration(
-        address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
+        address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog,
+        availableConnectionsDelegate: MaximumAvailableConnections(configuration.maximumConnections)),
       // Ended after the server, from the last to the first: connections still need those who look after streams.
       services: [streams, connectionTasks],
       onServerRunning: { [draining] channel in
@@ -110,11 +114,11 @@ public struct APIServer: Service {
     try await withTaskCancellationHandler {
       try await withGracefulShutdownHandler {
         try await serving.value
-      } onGracefulShutdown: {
+      } onGracefulShutdown: { [logger] in
         draining.begin()
         Task {
           try? await Task.sleep(for: shutdownDelay)
-          await draining.listener?.drain()
+          await draining.listener?.drain(logger: logger)
           streams.end()
           await group.triggerGracefulShutdown()
         }

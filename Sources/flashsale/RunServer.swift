@@ -17,7 +17,8 @@ func runServer(
   var configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
   configuration.metrics = observation.metrics
   configuration.tracer = observation.tracer
-  raiseDescriptorLimit(to: configuration.maximumStreams + otherDescriptors)
+  let descriptors = raiseDescriptorLimit(to: configuration.maximumStreams + otherDescriptors)
+  configuration.maximumConnections = max(1, descriptors - ownDescriptors)
   var checkoutConfiguration = try settings.checkout()
   checkoutConfiguration.metrics = observation.checkout
   checkoutConfiguration.tracer = observation.tracer
@@ -39,3 +40,7 @@ func runServer(
 
 /// Open files and connections beside those of streams: buyers, most of all.
 private let otherDescriptors = 16_384
+
+/// Kept from clients: for connections to the database, of which lost ones are replaced, and to collectors, and for event
+/// loops.
+private let ownDescriptors = Pool.maximumSize + 100

@@ -14,18 +14,21 @@ import Testing
   private final class HalfClosing: ChannelOutboundHandler {
     typealias OutboundIn = HTTPServerResponsePart
     private(set) var isOutputClosed = false
+    /// Whether the client takes what it is sent, without which the output stays open.
+    var isTaken = true
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
       guard mode == .output else { return context.close(mode: mode, promise: promise) }
       isOutputClosed = true
       promise?.succeed()
+      if isTaken { context.fireUserInboundEventTriggered(ChannelEvent.outputClosed) }
     }
   }
 
   private struct Connection {
     let channel: EmbeddedChannel
     let draining = Draining()
-    private let output = HalfClosing()
+    let output = HalfClosing()
 
     var isOutputClosed: Bool { output.isOutputClosed }
 
@@ -168,6 +171,48 @@ import Testing
     #expect(!connection.isOutputClosed)
     try connection.channel.writeOutbound(HTTPServerResponsePart.end(nil))
     #expect(connection.isOutputClosed)
+  }
+
+  /// Its limit is the idle timeout before, and short when the server ends.
+  @Test(arguments: [false, true])
+  func aClientHasItsTimeToTakeTheLastAnswer(isEnding: Bool) throws {
+    let connection = try Connection()
+    connection.output.isTaken = false
+    if isEnding { connection.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+    connection.channel.pipeline.fireErrorCaught(HTTPParserError.headerOverflow)
+    #expect(connection.isOutputClosed)
+    connection.advance(.milliseconds(2500))
+    #expect(connection.channel.isActive)
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.outputClosed)
+    connection.advance(.milliseconds(isEnding ? 400 : 900))
+    #expect(connection.channel.isActive)
+    connection.advance(.milliseconds(100))
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test func theServersEndDoesNotWaitForTheRestOfARequest() throws {
+    let connection = try Connection()
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    connection.advance(.milliseconds(100))
+    try connection.read(Self.head())
+    connection.advance(.milliseconds(2900))
+    #expect(try connection.written() == [408])
+    connection.advance(.seconds(1))
+    #expect(!connection.channel.isActive)
+  }
+
+  @Test(arguments: [TimeAmount.zero, .seconds(4)])
+  func theServersEndDoesNotWaitForAClientWhoTakesNothing(since moment: TimeAmount) throws {
+    let connection = try Connection()
+    try connection.read(Self.head(), .end(nil))
+    connection.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    connection.advance(moment)
+    connection.channel.isWritable = false
+    connection.channel.pipeline.fireChannelWritabilityChanged()
+    connection.advance(.milliseconds(2999))
+    #expect(connection.channel.isActive)
+    connection.advance(.milliseconds(1))
+    #expect(!connection.channel.isActive)
   }
 
   private static func head(_ method: HTTPMethod = .POST, _ fields: HTTPHeaders = [:]) -> HTTPServerRequestPart {

@@ -82,6 +82,20 @@ import Testing
   }
 
   /// The unread terminator of a stream must not keep a server from ending.
+  @Test func whoIsOneConnectionTooManyWaitsForAPlace() async throws {
+    try await withServer(maximumConnections: 2) { server in
+      let readers = [try await EventReader.open(server.url), try await EventReader.open(server.url)]
+      let url = server.url
+      let next = Task { try await EventReader.open(url) }
+      try await Task.sleep(for: .milliseconds(200))
+      #expect(server.streamCount == 2)
+      readers[0].close()
+      #expect(try await next.value.status == 200)
+      readers[1].close()
+      try await next.value.close()
+    }
+  }
+
   @Test func readerWhoDoesNotReadDoesNotDelayTheEnd() async throws {
     try await withServer(name: Self.largeName) { server in
       let idler = try Idler(port: server.port, productID: server.productID)
@@ -157,7 +171,7 @@ import Testing
 
   /// Lends a server that has one product.
   private func withServer(
-    name: String = "Cap", maximumStreams: Int = 100, heartbeat: Duration = .seconds(15),
+    name: String = "Cap", maximumStreams: Int = 100, maximumConnections: Int = .max, heartbeat: Duration = .seconds(15),
     writeTimeout: Duration = .seconds(10), _ body: @escaping @Sendable (Server) async throws -> Void
   ) async throws {
     try await TestDatabases.withDatabase { url in
@@ -167,7 +181,8 @@ import Testing
       let checkout = Checkout(
         database: Pool(connection), configuration: Checkout.Configuration(listener: connection), logger: logger)
       var configuration = APIServer.Configuration(
-        port: 0, webhookVerifier: nil, adminToken: nil, maximumStreams: maximumStreams)
+        port: 0, webhookVerifier: nil, adminToken: nil, maximumStreams: maximumStreams,
+        maximumConnections: maximumConnections)
       configuration.streamLimits = StockStream.Limits(heartbeatInterval: heartbeat, writeTimeout: writeTimeout)
       let (ports, portsSink) = AsyncStream.makeStream(of: Int.self)
       let api = APIServer(checkout: checkout, configuration: configuration, logger: logger) { portsSink.yield($0) }

@@ -154,6 +154,15 @@ extension FlashSaleTests {
       }
     }
 
+    /// As the first process of a container it would have to be killed.
+    @Test func aServerThatWaitsForTheDatabaseEndsWhenTold() async throws {
+      let server = ServerProcess(database: "postgresql://nobody@127.0.0.1:1/none")
+      let start = Task { try await server.start() }
+      try await eventually("it says what it waits for") { server.output.contains("waiting for the database") }
+      #expect(try await server.end(with: .terminate) == .exited(0), "\(server.output)")
+      await #expect(throws: (any Error).self) { try await start.value }
+    }
+
     private static let arguments = ["--unsigned-webhooks", "--migrate"]
 
     /// Returns when the buyer waits in the database, behind somebody who goes away only with the database.

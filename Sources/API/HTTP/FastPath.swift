@@ -29,6 +29,8 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
 
   private let routes: FastRoutes
   private var isAnswering = false
+  /// Whether what was held back is being taken up: answers that are made at once do not take up the next one themselves.
+  private var isTakingUp = false
   /// Requests that were passed on and whose answers have not come back.
   private var passedOn = 0
   private var heldBack: Deque<Inbound> = []
@@ -42,13 +44,15 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let request = unwrapInboundIn(data)
-    if isAnswering { heldBack.append(.request(request)) } else { take(request, context) }
+    if isHoldingBack { heldBack.append(.request(request)) } else { take(request, context) }
   }
 
   /// Those behind take the end of the input as the end of the connection when nothing is under way.
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if isAnswering { heldBack.append(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
+    if isHoldingBack { heldBack.append(.event(event)) } else { context.fireUserInboundEventTriggered(event) }
   }
+
+  private var isHoldingBack: Bool { isAnswering || !heldBack.isEmpty }
 
   /// So what a client has sent ahead, and what it has not taken, is bounded by what one read brings.
   func read(context: ChannelHandlerContext) {
@@ -56,7 +60,7 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    readOn(context)
+    takeUp(context)
     context.fireChannelWritabilityChanged()
   }
 
@@ -105,12 +109,19 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
     context.write(wrapOutboundOut(.body(.byteBuffer(answer.body))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     isAnswering = false
-    while !isAnswering, context.channel.isActive, let next = heldBack.popFirst() {
+    takeUp(context)
+  }
+
+  private func takeUp(_ context: ChannelHandlerContext) {
+    guard !isTakingUp else { return }
+    isTakingUp = true
+    while !isAnswering, context.channel.isActive, context.channel.isWritable, let next = heldBack.popFirst() {
       switch next {
       case .request(let request): take(request, context)
       case .event(let event): context.fireUserInboundEventTriggered(event)
       }
     }
+    isTakingUp = false
     readOn(context)
   }
 }

@@ -19,8 +19,15 @@ struct HTTPConnections: HTTPChannelHandler {
   let tasks: ConnectionTasks
   let responder: HTTPChannelHandler.Responder
 
+  /// What a client can make a connection hold before anybody looks at it: a request of the common size.
+  private static let readBytes = 16 * 1024
+
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
+      let options = channel.syncOptions
+      try options?.setOption(.maxMessagesPerRead, value: 1)
+      try options?.setOption(
+        .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: Self.readBytes))
       let pipeline = channel.pipeline.syncOperations
       var decoderLimits = NIOHTTPDecoderLimitConfiguration()
       decoderLimits.maxHeaderFieldSize = RequestGate.maximumHeaderBytes

@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 
 /// The socket on which connections are accepted, and how it ends without a loss.
@@ -8,51 +9,74 @@ import NIOCore
 struct Listener {
   let channel: any Channel
 
-  /// The time for what is there to be accepted.
-  private static let drainTime: Duration = .milliseconds(200)
+  /// Nobody has been waiting to be accepted for this long: then nobody is on the way either.
+  private static let quietTime: Duration = .milliseconds(200)
+  private static let pollingTime: Duration = .milliseconds(10)
+  /// However busy it is.
+  private static let drainTime: Duration = .seconds(2)
 
   /// Returns when the socket can be closed. Whoever tries to connect meanwhile is not answered, tries again after a second,
   /// as TCP does, and is refused then.
-  func drain() async {
-    #if os(Linux)
-      if let options = channel as? any SocketOptionProvider {
-        let name = NIOBSDSocket.Option(rawValue: Self.attachFilter)
-        try? await options.unsafeSetSocketOption(level: .socket, name: name, value: Filter.ignoringNewConnections).get()
+  func drain(logger: Logger) async {
+    guard let options = channel as? any SocketOptionProvider else { return }
+    do {
+      try await options.unsafeSetSocketOption(
+        level: .socket, name: .init(rawValue: Self.attachFilter), value: Filter.ignoringNewConnections
+      ).get()
+      let end = ContinuousClock.now + Self.drainTime
+      var lastSeen = ContinuousClock.now
+      while ContinuousClock.now < min(lastSeen + Self.quietTime, end) {
+        let info: TCPInfo = try await options.unsafeGetSocketOption(
+          level: .tcp, name: .init(rawValue: Self.tcpInfo)
+        ).get()
+        if info.unacknowledged > 0 { lastSeen = .now }
+        try await Task.sleep(for: Self.pollingTime)
       }
-    #endif
-    try? await Task.sleep(for: Self.drainTime)
+    } catch {
+      logger.warning("connections that nobody has accepted yet may be reset", metadata: ["error": "\(error)"])
+    }
   }
 
-  #if os(Linux)
-    /// SO_ATTACH_FILTER (socket(7)); it needs no privilege.
-    private static let attachFilter: CInt = 26
+  /// TCP_INFO (tcp(7)).
+  private static let tcpInfo: CInt = 11
 
-    /// `struct sock_fprog` of linux/filter.h: a program that the kernel runs on each packet for the socket.
-    private struct Filter: @unchecked Sendable {
-      let count: UInt16
-      /// Never written again nor freed, which is what makes it safe to share.
-      let instructions: UnsafePointer<Instruction>
+  /// The beginning of `struct tcp_info` of linux/tcp.h.
+  private struct TCPInfo {
+    let states: UInt64
+    let timeouts: UInt64
+    let segmentSizes: UInt64
+    /// Of a listening socket: how many connections wait to be accepted.
+    let unacknowledged: UInt32
+  }
 
-      /// Drops what begins a connection; at a TCP socket, packets begin with the TCP header (RFC 9293, section 3.1).
-      static let ignoringNewConnections: Filter = {
-        let program = [
-          Instruction(code: 0x30, k: 13),  // load the byte with the flags
-          Instruction(code: 0x45, ifTrue: 0, ifFalse: 1, k: 2),  // is SYN among them?
-          Instruction(code: 0x06, k: 0),  // drop it
-          Instruction(code: 0x06, k: .max),  // keep all of it
-        ]
-        let instructions = UnsafeMutablePointer<Instruction>.allocate(capacity: program.count)
-        instructions.initialize(from: program, count: program.count)
-        return Filter(count: UInt16(program.count), instructions: instructions)
-      }()
-    }
+  /// SO_ATTACH_FILTER (socket(7)); it needs no privilege.
+  private static let attachFilter: CInt = 26
 
-    /// `struct sock_filter`: an instruction of the classic Berkeley Packet Filter.
-    private struct Instruction {
-      let code: UInt16
-      var ifTrue: UInt8 = 0
-      var ifFalse: UInt8 = 0
-      let k: UInt32
-    }
-  #endif
+  /// `struct sock_fprog` of linux/filter.h: a program that the kernel runs on each packet for the socket.
+  private struct Filter: @unchecked Sendable {
+    let count: UInt16
+    /// Never written again nor freed, which is what makes it safe to share.
+    let instructions: UnsafePointer<Instruction>
+
+    /// Drops what begins a connection; at a TCP socket, packets begin with the TCP header (RFC 9293, section 3.1).
+    static let ignoringNewConnections: Filter = {
+      let program = [
+        Instruction(code: 0x30, k: 13),  // load the byte with the flags
+        Instruction(code: 0x45, ifTrue: 0, ifFalse: 1, k: 2),  // is SYN among them?
+        Instruction(code: 0x06, k: 0),  // drop it
+        Instruction(code: 0x06, k: .max),  // keep all of it
+      ]
+      let instructions = UnsafeMutablePointer<Instruction>.allocate(capacity: program.count)
+      instructions.initialize(from: program, count: program.count)
+      return Filter(count: UInt16(program.count), instructions: instructions)
+    }()
+  }
+
+  /// `struct sock_filter`: an instruction of the classic Berkeley Packet Filter.
+  private struct Instruction {
+    let code: UInt16
+    var ifTrue: UInt8 = 0
+    var ifFalse: UInt8 = 0
+    let k: UInt32
+  }
 }

@@ -18,7 +18,8 @@ import NIOHTTP1
 /// as one that was refused a request.
 ///
 /// The time for a request to arrive is counted in total, so that a byte now and then does not extend it. Nothing counts
-/// while requests are answered, however long that takes; only a client that takes nothing of an answer is given up.
+/// while requests are answered, however long that takes; but who takes so little of the answers that they pile up for that
+/// long is given up.
 final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = WholeRequest
@@ -43,6 +44,9 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
   /// When the server ends, a connection without a request is left open for this long: the next one may be on its way.
   private static let quiescentTime = TimeAmount.milliseconds(200)
+
+  /// When the server ends, it waits no longer than this for the rest of a request, or for a client with whom answers pile up.
+  private static let finalTime = TimeAmount.seconds(3)
 
   private enum Input {
     case idle
@@ -108,7 +112,13 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     case is ChannelShouldQuiesceEvent:
       isQuiescing = true
       _ = schedule(context, in: Self.quiescentTime) { gate, context in gate.endIfQuiescent(context) }
+      _ = schedule(context, in: Self.finalTime) { gate, context in
+        if case .arriving(let head) = gate.input { gate.refuse(.requestTimeout, head, context) }
+        if !context.channel.isWritable { context.close(promise: nil) }
+      }
       return
+    case ChannelEvent.outputClosed:
+      _ = schedule(context, in: Self.lingerTime) { _, context in context.close(promise: nil) }
     case ChannelEvent.inputClosed:
       // Nothing can arrive any more; what is being answered is not hurried.
       arrivalTimer?.cancel()
@@ -280,16 +290,21 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     linger(context)
   }
 
+  /// The output is closed once the client has taken what is written; then the time to linger begins.
   private func linger(_ context: ChannelHandlerContext) {
     context.close(mode: .output, promise: nil)
-    _ = schedule(context, in: Self.lingerTime) { _, context in context.close(promise: nil) }
+    let limit = isQuiescing ? Self.finalTime : limits.idleTimeout
+    _ = schedule(context, in: limit) { _, context in context.close(promise: nil) }
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
     stallTimer?.cancel()
     stallTimer =
       context.channel.isWritable
-      ? nil : schedule(context, in: limits.idleTimeout) { _, context in context.close(promise: nil) }
+      ? nil
+      : schedule(context, in: isQuiescing ? Self.finalTime : limits.idleTimeout) { _, context in
+        context.close(promise: nil)
+      }
     context.fireChannelWritabilityChanged()
   }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkout
 import Logging
 import Postgres
+import UnixSignals
 
 struct ServeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -25,15 +26,34 @@ struct ServeCommand: AsyncParsableCommand {
     try settings.validate(allowsUnsignedWebhooks: unsignedWebhooks)
     let database = try settings.database()
     let logger = try settings.logger()
-    try await waitingForDatabase(logger) {
-      if migrate {
-        try await migrateDatabase(database, seed: seed)
-      } else {
-        try await Migrator(database).verify()
+    let isPrepared = try await unlessToldToEnd {
+      try await waitingForDatabase(logger) {
+        if migrate {
+          try await migrateDatabase(database, seed: seed)
+        } else {
+          try await Migrator(database).verify()
+        }
       }
     }
+    guard isPrepared else { return }
     try await runServer(settings, allowsUnsignedWebhooks: unsignedWebhooks, logger: logger) {
       print("flashsale serves on http://\($0):\($1)")
+    }
+  }
+
+  /// Runs `body`, and ends it at SIGTERM or SIGINT, which mean nothing by themselves to the first process of a container.
+  ///
+  /// - Returns: whether it was not ended.
+  private func unlessToldToEnd(_ body: @escaping @Sendable () async throws -> Void) async throws -> Bool {
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+    return try await withThrowingTaskGroup(of: Bool.self) { group in
+      group.addTask {
+        try await body()
+        return true
+      }
+      group.addTask { await signals.first { _ in true } == nil }
+      defer { group.cancelAll() }
+      return try await group.next() ?? true
     }
   }
 
