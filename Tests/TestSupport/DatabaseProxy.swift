@@ -111,12 +111,12 @@ public final class DatabaseProxy: Sendable {
   /// Delivers the requests that were held back when the program was hung up on, and returns when the server has answered
   /// them.
   public func deliverLate() async throws {
-    let expected = state.withLock { state in
+    let orphans = state.withLock { state in
       state.answeredOrphans = 0
-      for orphan in state.orphans { for bytes in orphan.requests { orphan.server.writeAndFlush(bytes, promise: nil) } }
-      return state.orphans.count { !$0.requests.isEmpty }
+      return state.orphans.filter { !$0.requests.isEmpty }
     }
-    try await until("the server has answered") { state.withLock { $0.answeredOrphans >= expected } }
+    for (server, requests) in orphans { for bytes in requests { server.writeAndFlush(bytes, promise: nil) } }
+    try await until("the server has answered") { state.withLock { $0.answeredOrphans >= orphans.count } }
   }
 
   // MARK: Links
@@ -141,10 +141,11 @@ public final class DatabaseProxy: Sendable {
   }
 
   private func received(_ bytes: ByteBuffer, from side: Side, on id: Int) {
-    state.withLock { state in
+    // A write may fail at once, and its channel end, of which we hear before the write returns: so not under the lock.
+    let recipient = state.withLock { state -> (any Channel)? in
       guard let link = state.links[id] else {
         if side == .server { state.answeredOrphans += 1 }
-        return
+        return nil
       }
       if side == .program, let trap = state.trap,
         String(decoding: bytes.readableBytesView, as: UTF8.self).contains(trap.text)
@@ -153,12 +154,15 @@ public final class DatabaseProxy: Sendable {
         state.links[id]!.loss = trap.loss
       }
       switch (side, state.links[id]!.loss) {
-      case (.program, .request): state.links[id]!.heldRequests.append(bytes)
-      case (.program, _): link.server.writeAndFlush(bytes, promise: nil)
-      case (.server, .answer): break
-      case (.server, _): if !state.isFrozen { link.program.writeAndFlush(bytes, promise: nil) }
+      case (.program, .request):
+        state.links[id]!.heldRequests.append(bytes)
+        return nil
+      case (.program, _): return link.server
+      case (.server, .answer): return nil
+      case (.server, _): return state.isFrozen ? nil : link.program
       }
     }
+    recipient?.writeAndFlush(bytes, promise: nil)
   }
 
   private func closed(on id: Int) {
