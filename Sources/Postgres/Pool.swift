@@ -5,8 +5,9 @@ import Synchronization
 /// A bounded set of connections to one database, lent by closure.
 ///
 /// Callers wait in the order in which they came. A connection that broke is closed and replaced when next needed. While
-/// the database is away, calls fail at once except for one attempt each back-off period, so that a crowd of requests
-/// does not become a crowd of connection attempts. When it only lets no more of us in, they share those who are in.
+/// the database is away, one attempt to connect is made each back-off period, so that a crowd of requests does not become
+/// a crowd of attempts: who comes during one waits for its end, who comes between two fails at once. When the database
+/// only lets no more of us in, they share the connections of those who are in.
 public final class Pool: Sendable {
   /// Enough for every kind of batch to have one under way, besides jobs and administration.
   public static let defaultSize = 8

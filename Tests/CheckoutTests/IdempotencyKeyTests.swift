@@ -128,13 +128,15 @@ import Testing
 
   /// Many callers with few keys: in one batch, in several, and on two servers.
   /// The key of an order that was placed a moment ago comes with another one, which somebody placed without a key.
-  @Test func anotherRequestUnderAKeyWaitsForTheNextBatch() async throws {
+  @Test func otherRequestsUnderAKeyAreRefusedOrWaitForTheNextBatch() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
         let (one, other) = (try await checkout.hold(1, of: product).id, try await checkout.hold(1, of: product).id)
+        let released = try await checkout.hold(1, of: product).id
+        _ = try await checkout.releaseHold(released)
         let useCase = PlaceOrder.forTests
-        let requests = [(one, nil), (other, "k"), (one, "k"), (other, "k")].map {
+        let requests = [(one, nil), (other, "k"), (one, "k"), (other, "k"), (released, "free"), (one, "free")].map {
           PlaceOrder.Request(holdID: $0, idempotencyKey: $1)
         }
         let (first, second) = try await pool.withConnection { connection in
@@ -144,7 +146,7 @@ import Testing
             return (
               first,
               try useCase.execute(
-                [requests[2]], lane: product.id, mark: useCase.mark(for: [requests[2]], lane: product.id),
+                [requests[5]], lane: product.id, mark: useCase.mark(for: [requests[5]], lane: product.id),
                 on: connection)
             )
           }
@@ -153,8 +155,9 @@ import Testing
           case .placed(let replayed, true)? = first[3]
         else { throw Unexpected("\(first)") }
         #expect([order.id, otherOrder.id, replayed.id] == [one, other, other])
-        #expect(first[2] == nil)
-        #expect(second == [.keyReused])
+        #expect(first[2] == .keyReused)
+        #expect(first[4...] == [.holdReleased, nil])
+        #expect(second == [.alreadyOrdered])
         try await checkout.expectCleanAudit()
       }
     }

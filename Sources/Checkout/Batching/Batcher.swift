@@ -183,9 +183,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       let mark = useCase.mark(for: requests, lane: part.lane)
       return Work(part: part, sent: LaneBatch(lane: part.lane, requests: requests, mark: mark))
     }
-    let earlier = batch.lazy.flatMap(\.callers).compactMap(\.deadline).min()
+    let earliest = batch.lazy.flatMap(\.callers).compactMap(\.deadline).min()
     let deadline = ContinuousClock.now + Self.resolutionTime
-    return Batch(works: works, deadline: earlier.map { min($0, deadline) } ?? deadline)
+    return Batch(works: works, deadline: earliest.map { min($0, deadline) } ?? deadline)
   }
 
   private func execute(_ batch: Batch, on connection: isolated Connection) throws -> [[UseCase.Outcome?]] {

@@ -1,18 +1,19 @@
 /// Carries out requests that came together although several of them may have the same key: a key has one effect.
 ///
-/// Each key is carried out once. Whoever sent the same request under the same key shares its outcome, so that a key that is
-/// sent over and over takes one place in one batch. Another request under the key waits for the next batch, which finds the
-/// key taken, or free if the first one failed.
+/// Each key is carried out once, for the first who sent it. Whoever sent the same request under the same key shares its
+/// outcome, so that a key that is sent over and over takes one place in one batch. Another request under the key is refused
+/// when the first one took the key, and waits for the next batch when it failed.
 ///
 /// - Parameters:
 ///   - key: nil for a request that stands for itself.
 ///   - asReplay: the outcome as told to those who share it.
+///   - toOthers: what another request is told when this is the outcome of the first; nil when the key is not taken by it.
 ///   - execute: carries out some of the requests, given by their indices; one outcome a request, in the same order. They
 ///     are the same whenever the requests are.
 /// - Returns: one outcome a request; nil for one that waits.
 func executeOncePerKey<Request: Equatable, Outcome>(
   _ requests: [Request], key: (Request) -> String?, asReplay: (Outcome) -> Outcome,
-  execute: ([Int]) throws -> [Outcome]
+  toOthers: (Outcome) -> Outcome?, execute: ([Int]) throws -> [Outcome]
 ) rethrows -> [Outcome?] {
   if requests.allSatisfy({ key($0) == nil }) { return try execute(Array(requests.indices)) }
   var firstByKey: [String: Int] = [:]
@@ -26,8 +27,9 @@ func executeOncePerKey<Request: Equatable, Outcome>(
   let chosen = requests.indices.filter { leaders[$0] == $0 }
   var outcomes = [Outcome?](repeating: nil, count: requests.count)
   for (index, outcome) in zip(chosen, try execute(chosen)) { outcomes[index] = outcome }
-  for (index, leader) in leaders.enumerated() where index != leader && requests[index] == requests[leader] {
-    outcomes[index] = outcomes[leader].map(asReplay)
+  for (index, leader) in leaders.enumerated() where index != leader {
+    guard let outcome = outcomes[leader] else { continue }
+    outcomes[index] = requests[index] == requests[leader] ? asReplay(outcome) : toOthers(outcome)
   }
   return outcomes
 }

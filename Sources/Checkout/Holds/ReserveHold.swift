@@ -44,7 +44,8 @@ public struct ReserveHold: BatchedUseCase {
   func execute(
     _ requests: [Request], lane productID: Int32, mark ids: [ReservationID], on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(requests, key: \.idempotencyKey, asReplay: \.asReplay) { chosen in
+    try executeOncePerKey(requests, key: \.idempotencyKey, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
+      chosen in
       try reserve(chosen.map { requests[$0] }, as: chosen.map { ids[$0] }, productID: productID, on: connection)
     }
   }
@@ -249,5 +250,9 @@ extension ReserveHold {
 extension ReserveHold.Outcome {
   fileprivate var asReplay: Self {
     if case .held(let hold, _) = self { .held(hold, isReplay: true) } else { self }
+  }
+
+  fileprivate var toOthersUnderItsKey: Self? {
+    if case .held = self { .keyReused } else { nil }
   }
 }

@@ -32,7 +32,8 @@ public struct PlaceOrder: BatchedUseCase {
   func execute(
     _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(requests, key: \.idempotencyKey, asReplay: \.asReplay) { chosen in
+    try executeOncePerKey(requests, key: \.idempotencyKey, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
+      chosen in
       let answers = try connection.transact(
         Statement(productID: productID, requests: chosen.map { requests[$0] }, batch: mark, timeToLive: timeToLive))
       guard answers.count == chosen.count else { throw UnknownValue(description: "\(answers.count) outcomes") }
@@ -95,5 +96,9 @@ public struct PlaceOrder: BatchedUseCase {
 extension PlaceOrder.Outcome {
   fileprivate var asReplay: Self {
     if case .placed(let order, _) = self { .placed(order, isReplay: true) } else { self }
+  }
+
+  fileprivate var toOthersUnderItsKey: Self? {
+    if case .placed = self { .keyReused } else { nil }
   }
 }

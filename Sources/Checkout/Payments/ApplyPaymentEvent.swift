@@ -16,7 +16,8 @@ public struct ApplyPaymentEvent: BatchedUseCase {
   func execute(
     _ events: [PaymentEvent], lane productID: Int32, mark: Void, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(events, key: \.idempotencyKey, asReplay: \.asReplay) { chosen in
+    try executeOncePerKey(events, key: \.idempotencyKey, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
+      chosen in
       try connection.transact(Statement(productID: productID, events: chosen.map { events[$0] }))
     }
   }
@@ -60,5 +61,9 @@ extension ApplyPaymentEvent.Outcome {
     case .settled(let verdict, let orderStatus, _): .settled(verdict, orderStatus: orderStatus, isReplay: true)
     case .keyReused: .keyReused
     }
+  }
+
+  fileprivate var toOthersUnderItsKey: Self? {
+    if case .settled = self { .keyReused } else { nil }
   }
 }

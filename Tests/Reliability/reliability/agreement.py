@@ -5,7 +5,7 @@ from math import inf
 
 from .database import Database
 from .evidence import Evidence, first_end, first_start, hold_status, seconds
-from .history import Call, Outcome
+from .history import Call
 
 TOLERANCE = 0.0006  # seconds: times are told in whole milliseconds
 
@@ -16,6 +16,7 @@ def check(evidence: Evidence, database: Database, hold_ttl: float, order_ttl: fl
         *holds_asked_for(evidence, database),
         *made_once(evidence),
         *keys(evidence),
+        *key_rows(evidence, database),
         *(line for id in evidence.by_hold for line in one_life(id, evidence, database)),
         *times_to_live(evidence, database, hold_ttl, order_ttl),
     ]
@@ -57,9 +58,9 @@ def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
     violations = []
     named = Counter(hold.customer for hold in database.holds.values() if hold.customer)
     for customer, count in named.items():
-        calls = [call for call in evidence.by_customer[customer] if call.outcome is not Outcome.NOTHING]
+        calls = [call for call in evidence.by_customer[customer] if call.may_have_acted]
         if not calls:
-            violations.append(f"{count} holds of {customer}, who never asked or was told that nothing was done")
+            violations.append(f"{count} holds of {customer}, who never asked, or was refused or told that nothing was done")
         elif count > (1 if calls[0].key else len(calls)):
             violations.append(f"{count} holds for one request of customer {customer}: {describe(calls[0])}")
     # Those without a name can only be counted.
@@ -67,9 +68,8 @@ def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
         nameless = sum(1 for hold in database.holds.values() if hold.product == product and not hold.customer)
         asked = [call for call in evidence.calls if call.operation == "hold" and call.product == product
                  and not call.request.get("customer_id")]
-        with_key = {call.key for call in asked if call.key and (call.status == 201 or call.outcome is Outcome.UNKNOWN)}
-        possible = len(with_key) + sum(
-            1 for call in asked if not call.key and (call.status == 201 or call.outcome is Outcome.UNKNOWN))
+        with_key = {call.key for call in asked if call.key and call.may_have_acted}
+        possible = len(with_key) + sum(1 for call in asked if not call.key and call.may_have_acted)
         if nameless > possible:
             violations.append(
                 f"{nameless} holds of product {product} without a customer; at most {possible} were asked for")
@@ -95,7 +95,7 @@ def keys(evidence: Evidence) -> list[str]:
         for call in calls:
             if call.status == 201 and call.is_replay and not any(
                     other.start < call.end and other is not call and other.request == call.request
-                    and other.outcome is not Outcome.NOTHING for other in calls):
+                    and other.may_have_acted for other in calls):
                 violations.append(f"a replay of what nobody had asked before, key {key}: {describe(call)}")
             if call.problem == "idempotency-key-reused" and not any(
                     other.request != call.request and other.start < call.end for other in calls):
@@ -104,6 +104,23 @@ def keys(evidence: Evidence) -> list[str]:
     for call in evidence.calls:
         if call.is_replay and call.operation in ("hold", "order") and not call.key:
             violations.append(f"a replay without a key: {describe(call)}")
+    return violations
+
+
+def key_rows(evidence: Evidence, database: Database) -> list[str]:
+    """A key is kept with what it made, and only that of a call that may have succeeded."""
+    violations = []
+    for (product, key), row in database.keys.items():
+        if not any(call.may_have_acted for call in evidence.by_key[product, key]):
+            violations.append(f"key {key} of product {product} is in the database, and nobody who sent it succeeded")
+    for (product, key), calls in evidence.by_key.items():
+        for call in calls:
+            if call.status == 201:
+                row = database.keys.get((product, key))
+                if row is None:
+                    violations.append(f"key {key} of product {product} is not in the database: {describe(call)}")
+                elif row.id != call.answer["hold_id"]:
+                    violations.append(f"key {key} of product {product} leads to {row.id}: {describe(call)}")
     return violations
 
 
@@ -127,8 +144,8 @@ def one_life(id: str, evidence: Evidence, database: Database) -> list[str]:
               hold.expires_at if final in ("expired", "released") else inf)
     violations = []
     operation = {"ordered": "order", "released": "release"}.get(final)
-    if operation and all(call.outcome is Outcome.NOTHING for call in calls if call.operation == operation):
-        violations.append(f"{id} was {final}, and whoever asked for that was told that nothing was done")
+    if operation and not any(call.may_have_acted for call in calls if call.operation == operation):
+        violations.append(f"{id} was {final}, and whoever asked for that was refused or told that nothing was done")
     if final == "ordered" and order and order.created_at >= hold.expires_at:
         violations.append(f"{id} was ordered after its time, by {order.created_at - hold.expires_at:.4f} s")
     for call, status in told:

@@ -53,6 +53,8 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
             print(f"not tried: {line}")
         chosen = options.only.split(",")
         possible = {name: fault for name, fault in possible.items() if any(part in name for part in chosen)}
+        if not possible:
+            raise BenchError(f"no fault that is possible here has a name with {options.only} in it")
         # Enough that not everything is refused, and little enough that it runs out towards the end.
         products = await asyncio.to_thread(scene.add_products, options.products, 500 + int(options.minutes * 600))
         trial = Trial(scene, Market(products, options.rate), options.clients, options.seed)
@@ -63,6 +65,8 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
             trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
         await probes.stop()
         await trial.finish()
+        if not episodes:
+            trial.violations.append("there was no time for a fault")
     print_calls(trial)
     print_episodes(episodes)
     return trial.violations

@@ -1,10 +1,21 @@
 """Whether a history kept the promises of the contract, given what the database says at the end."""
 
+from collections import Counter
 from dataclasses import replace
 
 from . import agreement, database, payments, stock
 from .evidence import Evidence
-from .history import History
+from .history import DID_NOTHING, History
+
+# What may be answered, by what was asked; besides a refusal to try.
+EXPECTED = {
+    "hold": {"201", "409 insufficient-stock", "422 idempotency-key-reused"},
+    "order": {"201", "409 hold-already-ordered", "409 hold-expired", "409 hold-released", "422 idempotency-key-reused"},
+    "pay": {"200", "202", "422 idempotency-key-reused"},
+    "release": {"200", "409 hold-already-ordered", "409 hold-expired"},
+    "product": {"200"}, "products": {"200"}, "read_hold": {"200"}, "read_order": {"200"},
+}
+NOT_TRIED = {f"503 {problem}" for problem in ("outcome-unknown", *DID_NOTHING)}
 
 # The wall clock is what the database's times are compared with.
 CLOCK_STEP_MAX = 0.01  # seconds
@@ -18,10 +29,18 @@ def check(history: History, rows: database.Database, hold_ttl: float, order_ttl:
     evidence = Evidence(history.calls)
     rows = replace(rows, holds={id: hold for id, hold in rows.holds.items() if not is_void(hold, evidence)})
     return [
+        *unexpected(history),
         *agreement.check(evidence, rows, hold_ttl, order_ttl),
         *payments.check(evidence, rows),
         *stock.check(evidence, rows, hold_ttl),
     ]
+
+
+def unexpected(history: History) -> list[str]:
+    """Answers that the contract does not know. What was acknowledged and is not found is told elsewhere."""
+    counts = Counter((call.operation, call.word) for call in history.calls if call.status not in (0, 404))
+    return [f"{count} times {operation} was answered {word}" for (operation, word), count in sorted(counts.items())
+            if word not in EXPECTED[operation] | NOT_TRIED]
 
 
 def is_void(hold: database.HoldRow, evidence: Evidence) -> bool:

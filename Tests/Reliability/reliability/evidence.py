@@ -6,7 +6,7 @@ from datetime import datetime
 from math import inf
 
 from .database import HoldRow
-from .history import Call, Outcome
+from .history import Call
 
 
 class Evidence:
@@ -77,4 +77,4 @@ def first_end(calls: Iterable[Call]) -> float:
 
 def first_start(calls: Iterable[Call]) -> float:
     """When the first of the calls that may have taken effect began."""
-    return min((call.start for call in calls if call.outcome is not Outcome.NOTHING), default=-inf)
+    return min((call.start for call in calls if call.may_have_acted), default=-inf)

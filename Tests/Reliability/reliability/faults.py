@@ -106,7 +106,8 @@ async def listener_half_open(scene: Scene, rng: random.Random) -> None:
     proxy = rng.choice(scene.proxies)
     if not proxy.freeze_listener():
         raise BenchError("no connection has sent LISTEN")
-    await asyncio.sleep(rng.uniform(2, 5))
+    # The server itself notices after seven seconds.
+    await asyncio.sleep(rng.uniform(2, 9))
     for link in [link for link in proxy.links if link.is_listener]:
         link.reset()
 
@@ -138,12 +139,16 @@ async def disk_full(scene: Scene, rng: random.Random) -> None:
         for _ in range(30):
             await asyncio.to_thread(scene.sql, "select pg_switch_wal()")
             await asyncio.sleep(0.1)
+        is_full = False
     except BenchError:
+        is_full = True
         await asyncio.sleep(rng.uniform(0, 1.5))
     scene.disk.drain()
     await asyncio.sleep(0.3)
     if not scene.database.is_running:
         await asyncio.to_thread(scene.database.start)
+    if not is_full:
+        raise BenchError("the disk did not become full")
 
 
 FAULTS: dict[str, Fault] = {

@@ -55,6 +55,11 @@ class Call:
             self.outcome = Outcome.ANSWERED
 
     @property
+    def may_have_acted(self) -> bool:
+        """Whether it may have made, changed or recorded something: a refusal says that it did not."""
+        return self.status in (200, 201, 202) or self.outcome is Outcome.UNKNOWN
+
+    @property
     def problem(self) -> str:
         return str(self.answer.get("type", "")).removeprefix("/problems/")
 

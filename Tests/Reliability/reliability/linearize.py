@@ -129,7 +129,7 @@ class Search:
                 if state[1] & bit and not operation.is_undone_at_end:
                     ended.add(state)
                 elif operation.is_undone_at_end:
-                    ended |= {self._undo(other, operation) for other in self._variants(state)}
+                    ended |= {undone for other in self._variants(state) if (undone := self._undo(other, operation))}
                 else:
                     ended |= self._reach(state, operation)
             del self.changes[operation.slot]
@@ -146,12 +146,12 @@ class Search:
                 served |= 1 << slot
         return served
 
-    def _undo(self, state: State, operation: Change) -> State:
+    def _undo(self, state: State, operation: Change) -> State | None:
         value, done, served = state
         if not done >> operation.slot & 1:
             return state
         value -= operation.amount
-        return value, done, self._serve(value, served)
+        return (value, done, self._serve(value, served)) if value >= 0 else None
 
     def _candidates(self, done: int) -> list[Change]:
         """The open changes that may be done next: of those alike only the most urgent."""

@@ -7,7 +7,7 @@ from math import inf
 from .agreement import describe
 from .database import Database, EventRow, OrderRow
 from .evidence import Evidence, first_end, first_start, order_status
-from .history import Call, Outcome
+from .history import Call
 
 
 def check(evidence: Evidence, database: Database) -> list[str]:
@@ -43,8 +43,9 @@ def recorded(key: str, calls: list[Call], evidence: Evidence, database: Database
         elif (verdict, call.answer["order_status"]) != (row.verdict, row.order_status):
             violations.append(f"payment event {key} got the verdict {verdict}, {call.answer['order_status']}; recorded "
                               f"is {row.verdict}, {row.order_status}: {describe(call)}")
-    if row is not None and all(call.outcome is Outcome.NOTHING for call in calls):
-        violations.append(f"payment event {key} is in the database, and its sender was told that nothing was done")
+    if row is not None and not any(call.may_have_acted for call in calls):
+        violations.append(
+            f"payment event {key} is in the database, and its sender was refused or told that nothing was done")
     if fresh > 1:
         violations.append(f"{fresh} answers to payment event {key} say that it came for the first time")
     return violations

@@ -85,6 +85,8 @@ def add_options(group: argparse._ArgumentGroup) -> None:
 def run(options: argparse.Namespace, work: Path) -> list[str]:
     """Returns what was not caught."""
     chosen = [bug for bug in BUGS if options.bug in bug.name]
+    if not chosen:
+        raise BenchError(f"no bug has {options.bug} in its description")
     missed = []
     for number, bug in enumerate(chosen):
         folder = work / str(number)

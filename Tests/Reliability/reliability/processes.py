@@ -57,12 +57,14 @@ class Child:
         self.log = work / f"{name}.log"
         self._running: AbstractContextManager[subprocess.Popen[bytes]] | None = None
         self._starts = 0
+        self.was_ended = False  # by us
         self._is_paused = False
 
     def launch(self, *command: str | Path, env: Mapping[str, str] | None = None) -> None:
         assert self.process is None or self.process.poll() is not None, f"{self.name} is running"
         self.end()
         self._starts += 1
+        self.was_ended = False
         self.log = self.work / f"{self.name}-{self._starts}.log"
         self._running = running(*command, log=self.log, env=env)
         self.process = self._running.__enter__()
@@ -84,6 +86,7 @@ class Child:
         self.send(signal.SIGCONT)
 
     def kill(self) -> None:
+        self.was_ended = True
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -91,6 +94,7 @@ class Child:
 
     def end(self) -> None:
         """Asks it to end, and waits for that."""
+        self.was_ended = True
         if self._running is not None:
             if self._is_paused:
                 self.resume()

@@ -37,6 +37,7 @@ class Scene:
     is_wanted: dict[str, bool] = field(default_factory=dict)
     clock_of: dict[str, dict[str, str]] = field(default_factory=dict)  # of servers whose clocks are off
     background: list[asyncio.Task[None]] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
     @property
     def ports(self) -> list[int]:
@@ -69,20 +70,23 @@ class Scene:
         return None
 
     async def keep_servers_running(self) -> None:
-        """Starts a server again that ended by itself: one that was started while the database was away."""
+        """Starts servers again that were ended. None ends by itself, not even one whose database is away."""
         while True:
             for server in self.servers:
                 if self.is_wanted[server.name] and not server.is_running:
+                    if not server.was_ended and server.process is not None:
+                        self.violations.append(
+                            f"{server.name} ended by itself, with {server.process.returncode}: see {server.log.name}")
                     server.start(self.clock_of.get(server.name))
             await asyncio.sleep(0.1)
 
     def audit(self) -> list[str] | None:
         """The invariants that are broken; None when the database cannot be asked."""
-        result = subprocess.run([FLASHSALE, "audit", "--json", "--database-url", self.database.url],
-                                capture_output=True, text=True, timeout=60)
         try:
+            result = subprocess.run([FLASHSALE, "audit", "--json", "--database-url", self.database.url],
+                                    capture_output=True, text=True, timeout=60)
             checks = json.loads(result.stdout)["checks"]
-        except ValueError:
+        except (ValueError, subprocess.TimeoutExpired):
             return None
         return [f"{check['name']}: {check['violations']} rows" for check in checks if check["violations"]]
 

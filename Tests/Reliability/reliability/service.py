@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 from .client import Client
-from .history import History, Outcome
+from .history import History
 
 PAUSE = 0.1       # seconds between questions: what is shorter is not seen
 PATIENCE = 1.0    # seconds
@@ -26,7 +26,7 @@ class Probe:
             count += 1
             call = await self.client.call("hold", self.product, {
                 "product_id": self.product, "quantity": 1, "customer_id": f"probe-{self.server}-{count}"}, self.server)
-            if call.outcome is Outcome.ANSWERED:
+            if call.status == 201:
                 self.answered.append(call.end_monotonic)
             await asyncio.sleep(PAUSE)
 

@@ -31,12 +31,14 @@ class Trial:
         self.history = History(scene.work / HISTORY)
         self.violations: list[str] = []
         self.seconds_to_check = 0.0
+        self.audits = 0  # that the database could answer
         self._load = Load(market, ports or scene.ports, clients, self.history, seed)
         self._audit_period = audit_period
         self._auditor: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._load.start()
+        self._started = time.monotonic()
         self._auditor = asyncio.create_task(self._audit_regularly())
 
     async def finish(self) -> None:
@@ -44,6 +46,11 @@ class Trial:
         await self._settle()
         assert self._auditor is not None
         self._auditor.cancel()
+        for result in await asyncio.gather(self._auditor, return_exceptions=True):
+            if not isinstance(result, asyncio.CancelledError):
+                self.violations.append(f"the audits ended: {result}")
+        if self.audits == 0 and time.monotonic() - self._started > 3 * self._audit_period:
+            self.violations.append("the database could not be audited once")
         await self._load.stop()
         for task in self.scene.background:
             task.cancel()
@@ -51,6 +58,7 @@ class Trial:
 
     async def audit(self, when: str) -> None:
         broken = await asyncio.to_thread(self.scene.audit)
+        self.audits += broken is not None
         self.violations += [f"audit {when}: {line}" for line in broken or []]
 
     async def _audit_regularly(self) -> None:
@@ -70,6 +78,7 @@ class Trial:
 
     def _check(self) -> None:
         self.history.close()
+        self.violations += self.scene.violations
         broken = self.scene.audit()
         if broken is None:
             self.violations.append("the database cannot be audited at the end")
@@ -102,6 +111,6 @@ def unsettled(scene: Scene) -> list[str]:
 
 def print_calls(trial: Trial) -> None:
     counts = Counter((call.operation, call.word) for call in trial.history.calls)
-    print(f"{len(trial.history.calls):,} calls, checked in {trial.seconds_to_check:.1f} s:")
+    print(f"{trial.audits} audits; {len(trial.history.calls):,} calls, checked in {trial.seconds_to_check:.1f} s:")
     for (operation, word), count in sorted(counts.items()):
         print(f"  {operation:10}  {word:28}  {count:9,}")

@@ -63,6 +63,11 @@ class RegisterTests(unittest.TestCase):
         self.assertFalse(is_possible(2, lapses(), Look(1, 2, 0), Change(-1, 2, 2.5)))
         self.assertTrue(is_possible(2, lapses(), Look(1, 2, 0), Change(-1, 2, 3.5)))
 
+    def test_units_that_only_pass_cannot_be_sold(self) -> None:
+        passing = lambda: Change(2, 0, 3, is_undone_at_end=True, is_passing=True)  # noqa: E731
+        self.assertTrue(is_possible(0, passing(), Look(1, 2, 2), Look(4, 5, 0)))
+        self.assertFalse(is_possible(0, passing(), Change(-2, 1, 2)))
+
     def test_what_depends_on_another_comes_after_it(self) -> None:
         given = Change(3, 0, 10)
         self.assertFalse(is_possible(0, given, Change(-3, 0, 10, after=given), Change(-3, 0, 9)))
@@ -235,7 +240,33 @@ class CheckerTests(unittest.TestCase):
         story.hold("a", 0, 0.01, code=0)
         story.calls[0].answered(503, {"type": "/problems/database-unavailable"}, False)
         self.assertEqual(story.calls[0].outcome, Outcome.NOTHING)
-        self.assert_found(story, "or was told that nothing was done")
+        self.assert_found(story, "or was refused or told that nothing was done")
+
+    def test_nobody_is_refused_for_what_they_did_themselves(self) -> None:
+        for is_order in (False, True):
+            story = Story()
+            call = story.hold("a", 0, 0.01)
+            problem = "insufficient-stock"
+            if is_order:
+                call, problem = story.order("a", 1, 1.1, status="expired"), "hold-already-ordered"
+            call.answered(409, {"type": f"/problems/{problem}", "available_stock": 0}, False)
+            self.assert_found(story, "was refused or told that nothing was done")
+
+    def test_what_the_contract_does_not_know_is_no_answer(self) -> None:
+        for operation, status, problem in (("product", 500, "internal-error"), ("order", 422, "customer-required")):
+            story = Story()
+            story.call(operation, 0, 1, {"product_id": 1}, status, {"type": f"/problems/{problem}"})
+            self.assert_found(story, f"1 times {operation} was answered {status} {problem}")
+
+    def test_a_key_is_there_with_what_it_made(self) -> None:
+        story = Story()
+        story.hold("a", 0, 0.02, key="k")
+        self.assert_found(story, "key k of product 1 is not in the database")
+        for id in ("hold_a", "hold_b"):
+            story.database.keys[1, "k"] = KeyRow(1, "k", "reserve_hold", id)
+            (self.assert_fine if id == "hold_a" else lambda story: self.assert_found(story, "leads to hold_b"))(story)
+        story.database.keys[1, "l"] = KeyRow(1, "l", "reserve_hold", "hold_a")
+        self.assert_found(story, "key l of product 1 is in the database, and nobody")
 
     def test_a_hold_is_told_as_it_is(self) -> None:
         story = Story()
@@ -298,7 +329,7 @@ class CheckerTests(unittest.TestCase):
         story.hold("a", 0, 0.01)
         order = story.order("a", 1, 1.1, status="expired")
         order.answered(503, {"type": "/problems/overloaded"}, False)
-        self.assert_found(story, "whoever asked for that was told that nothing was done")
+        self.assert_found(story, "whoever asked for that was refused or told that nothing was done")
 
     def test_a_failed_payment_gives_back_once(self) -> None:
         story = Story()
