@@ -31,15 +31,6 @@ public enum PostgresError: Error, Sendable {
     if case .connectionLost = self { true } else { false }
   }
 
-  /// True when running the same statement again is certain not to do its work twice.
-  public var isSafeToRetry: Bool {
-    switch self {
-    case .cannotConnect, .poolUnavailable: true
-    case .server(let error): error.isConcurrencyFailure
-    case .connectionLost, .unexpectedRow: false
-    }
-  }
-
   /// True when the server could not be reached or hung up: the time to answer "try later".
   public var isDatabaseAway: Bool {
     switch self {

@@ -33,16 +33,6 @@ import Testing
     }
   }
 
-  @Test func onlyWhatSurelyHadNoEffectIsSafeToRetry() {
-    #expect(PostgresError.cannotConnect("").isSafeToRetry)
-    #expect(PostgresError.poolUnavailable("").isSafeToRetry)
-    #expect(server("40001").isSafeToRetry)
-    #expect(server("40P01").isSafeToRetry)
-    #expect(!server("23505").isSafeToRetry)
-    #expect(!PostgresError.connectionLost(statement: "", message: "").isSafeToRetry)
-    #expect(!PostgresError.unexpectedRow(statement: "", message: "").isSafeToRetry)
-  }
-
   @Test(arguments: ["57P01", "57P02", "57P03", "53300", "53100", "57014", "55P03", "25006", "08006"])
   func unavailability(sqlState: String) {
     #expect(server(sqlState).isDatabaseAway)
@@ -76,7 +66,7 @@ import Testing
         do { try await first } catch let error as PostgresError { errors.append(error) }
         do { try await second } catch let error as PostgresError { errors.append(error) }
         #expect(errors.map(\.serverError?.sqlState) == ["40P01"])
-        #expect(errors[0].isSafeToRetry)
+        #expect(errors[0].serverError?.isConcurrencyFailure == true)
       }
     }
   }

@@ -60,7 +60,8 @@ def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
     for customer, count in named.items():
         calls = [call for call in evidence.by_customer[customer] if call.may_have_acted]
         if not calls:
-            violations.append(f"{count} holds of {customer}, who never asked, or was refused or told that nothing was done")
+            violations.append(
+                f"{count} holds of {customer}, who never asked, or was refused or told that nothing was done")
         elif count > (1 if calls[0].key else len(calls)):
             violations.append(f"{count} holds for one request of customer {customer}: {describe(calls[0])}")
     # Those without a name can only be counted.

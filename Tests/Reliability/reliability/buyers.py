@@ -10,6 +10,7 @@ from bench.children import BenchError, output_of
 from bench.services import FLASHSALE, sql
 
 from .asking import Answer, Client
+from .promises import recorded
 
 PAUSE = 0.05  # seconds, between an answer and the next request of a buyer
 
@@ -21,6 +22,8 @@ class Record:
     asked: list[tuple[float, str, Answer]] = field(default_factory=list)  # with the moment of asking, and the call
     keys: set[str] = field(default_factory=set)
     holds: dict[str, str] = field(default_factory=dict)  # acknowledged, by key
+    orders: set[str] = field(default_factory=set)        # acknowledged
+    paid: set[str] = field(default_factory=set)          # of these, whose payment was
     contradictions: list[str] = field(default_factory=list)
 
     def add(self, at: float, call: str, answer: Answer) -> None:
@@ -51,6 +54,14 @@ def compare(record: Record, there: set[str]) -> list[str]:
     if len(there) > len(record.keys):
         violations.append(f"{len(there):,} holds came of {len(record.keys):,} keys")
     return violations
+
+
+def lost(record: Record, url: str) -> list[str]:
+    """The orders and payments that buyers were told of and that are not in the database."""
+    return [f"{len(missing)} acknowledged {what} are not in the database, such as {min(missing)}"
+            for what, missing in (
+                ("orders", record.orders - recorded("order", "orders", url)),
+                ("payments", record.paid - recorded("order", "orders where status = 'paid'", url))) if missing]
 
 
 def holds_of(url: str) -> set[str]:
@@ -102,8 +113,16 @@ class Buyer:
         if self._does_more == "order":
             order = hold.replace("hold_", "order_")
             payment = {"idempotency_key": key, "order_id": order, "status": "success"}
-            return (await self._ask("order", "/api/orders", {"hold_id": hold}, f"order-{key}") is not None
-                    and await self._ask("payment", "/api/payments/webhook", payment) is not None)
+            if await self._ask("order", "/api/orders", {"hold_id": hold}, f"order-{key}") is None:
+                return False
+            self._record.orders.add(order)
+            paid = await self._ask("payment", "/api/payments/webhook", payment)
+            if paid is None:
+                return False
+            if paid.body.get("order_status") == "paid":
+                self._record.paid.add(order)
+            else:
+                self._record.contradictions.append(f"{order} was acknowledged, and to its payment was said {paid.body}")
         return True
 
     async def _ask(self, call: str, path: str, body: object = None, key: str | None = None) -> Answer | None:

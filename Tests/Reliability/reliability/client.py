@@ -6,8 +6,8 @@ from typing import Any
 
 from .history import Call, History, Outcome
 
-# Longer than a server with a healthy database ever takes, shorter than its own limits for a silent one, for which it has
-# five seconds: a client that gives up leaves a call whose outcome is unknown.
+# Longer than a server with a healthy database ever takes, shorter than the five seconds that it has when its database is
+# silent: a client that gives up leaves a call whose outcome is unknown.
 PATIENCE = 4.0  # seconds
 
 ADDRESSES = {

@@ -18,7 +18,7 @@ from bench.rounds import tell
 from bench.seed import create_product
 from bench.services import FLASHSALE, answers, free_port
 
-from .buyers import Record, audit_of, compare, crowd, holds_of
+from .buyers import Record, audit_of, compare, crowd, holds_of, lost
 
 SUMMARY = "everything that `flashsale demo` consists of is killed at once, under load"
 
@@ -90,11 +90,11 @@ async def crash_and_look(demo: Demo, options: argparse.Namespace) -> list[str]:
                 if took > BACK_WITHIN:
                     violations.append(f"crash {number}: it took {took:.1f} s to be back")
                 violations += [f"crash {number}: {violation}" for violation in (
-                    *compare(record, holds_of(url)), *audit_of(url))]
+                    *compare(record, holds_of(url)), *lost(record, url), *audit_of(url))]
         finally:
             over.set()
             await asyncio.gather(*buyers)
-        violations += [*compare(record, holds_of(url)), *audit_of(url)]
+        violations += [*compare(record, holds_of(url)), *lost(record, url), *audit_of(url)]
         process.send_signal(signal.SIGTERM)
         status = await asyncio.to_thread(process.wait, 60)
         if status != 0:

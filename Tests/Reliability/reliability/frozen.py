@@ -14,7 +14,7 @@ from bench.rounds import tell
 from bench.seed import create_product
 from bench.services import FLASHSALE, Server, Services, sql
 
-from .buyers import Record, audit_of, compare, crowd, holds_of
+from .buyers import Record, audit_of, compare, crowd, holds_of, lost
 from .network import Drops, Network, network
 
 SUMMARY = "the network to the database loses everything for a while, and tells nobody"
@@ -104,7 +104,7 @@ async def idle_throughout(scene: Scene) -> float | None:
 
 
 async def forgotten(scene: Scene) -> float | None:
-    """A firewall has lost its table: nothing of the connections that were idle comes through again, of new ones all."""
+    """A firewall has lost its table: nothing comes through of the connections that were idle, and all of new ones."""
     async with scene.buying():
         await asyncio.sleep(BEFORE)
     scene.net.forget()
@@ -148,7 +148,8 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
                          "never" if returned is None else f"{returned:.2f}",
                          ", ".join(f"{label}: {count:,}" for label, count in record.by_label().items())])
             violations += [f"{name}: {violation}" for violation in (
-                *judge(record, returned), *compare(record, holds_of(direct)), *audit_of(direct))]
+                *judge(record, returned), *compare(record, holds_of(direct)), *lost(record, direct),
+                *audit_of(direct))]
     print(table(["the network is frozen", "requests", "slowest answer s", "first hold after s", "answers"], rows))
     return violations
 
