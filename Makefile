@@ -32,7 +32,7 @@ bench: MISSING += $(shell \
   command -v pgbench >/dev/null || echo postgresql-contrib; \
   command -v redis-benchmark >/dev/null || echo redis-tools) \
   $(if $(filter --peers --all,$(ARGS)),$(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv))
-bench: build ## measure it beside HTTP, PostgreSQL and Redis alone, for 9 minutes (Benchmarks/run --help for more)
+bench: build ## measure it beside HTTP, PostgreSQL and Redis alone, for 8 minutes (Benchmarks/run --help for more)
 	swift build -c release --product echo
 	Benchmarks/run $(ARGS)
 
