@@ -7,7 +7,7 @@ from . import agreement, database, payments, stock
 from .evidence import Evidence
 from .history import DID_NOTHING, History
 
-# What may be answered, by what was asked; besides a refusal to try.
+# What may be answered, by what was asked; besides what any call may be answered while something is broken.
 EXPECTED = {
     "hold": {"201", "409 insufficient-stock", "422 idempotency-key-reused"},
     "order": {"201", "409 hold-already-ordered", "409 hold-expired", "409 hold-released", "422 idempotency-key-reused"},
@@ -15,7 +15,7 @@ EXPECTED = {
     "release": {"200", "409 hold-already-ordered", "409 hold-expired"},
     "product": {"200"}, "products": {"200"}, "read_hold": {"200"}, "read_order": {"200"},
 }
-NOT_TRIED = {f"503 {problem}" for problem in ("outcome-unknown", *DID_NOTHING)}
+AT_ANY_TIME = {f"503 {problem}" for problem in ("outcome-unknown", *DID_NOTHING)}
 
 # The wall clock is what the database's times are compared with.
 CLOCK_STEP_MAX = 0.01  # seconds
@@ -40,7 +40,7 @@ def unexpected(history: History) -> list[str]:
     """Answers that the contract does not know. What was acknowledged and is not found is told elsewhere."""
     counts = Counter((call.operation, call.word) for call in history.calls if call.status not in (0, 404))
     return [f"{count} times {operation} was answered {word}" for (operation, word), count in sorted(counts.items())
-            if word not in EXPECTED[operation] | NOT_TRIED]
+            if word not in EXPECTED[operation] | AT_ANY_TIME]
 
 
 def is_void(hold: database.HoldRow, evidence: Evidence) -> bool:
