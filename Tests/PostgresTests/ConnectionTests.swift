@@ -287,11 +287,13 @@ import Testing
   /// server's end is no hang-up, of which dispatch would take note by itself.
   @Test func numbersOfLostSocketsCanBeUsedAgain() async throws {
     let server = try SilentServer()
+    var configuration = ConnectionConfiguration(url: server.url)
+    configuration.connectTimeout = .seconds(60)  // the server answers when this test has its turn among the others
     var lost: [Connection] = []
     var ends: [Int32] = []
     for _ in 0..<20 {
       let (stream, sink) = AsyncStream.makeStream(of: Postgres.Notification.self)
-      async let connecting = Connection.connect(ConnectionConfiguration(url: server.url), notifications: sink)
+      async let connecting = Connection.connect(configuration, notifications: sink)
       try await eventually("we are called") {
         guard let end = server.letIn() else { return false }
         ends.append(end)
@@ -334,6 +336,7 @@ import Testing
     let server = try SilentServer()
     var configuration = ConnectionConfiguration(url: server.url)
     configuration.usesNamedStatements = false
+    configuration.connectTimeout = .seconds(60)
     configuration.statementTimeout = .seconds(300)
     async let connecting = Connection.connect(configuration)
     var end: Int32 = -1

@@ -8,7 +8,10 @@ import Testing
   /// left to let the lock go.
   @Test func waitingStatementsLeaveTheThreadsToOthers() async throws {
     let count = ProcessInfo.processInfo.activeProcessorCount + 2
-    try await withPool(size: count) { pool, observer in
+    try await withPool(size: count) {
+      $0.lockTimeout = .seconds(60)
+      $0.statementTimeout = .seconds(60)
+    } _: { pool, observer in
       try await observer.holdLock()
       try await withThrowingTaskGroup(of: [Int64].self) { group in
         for _ in 0..<count { group.addTask { try await pool.execute(WaitForLock()) } }
