@@ -74,10 +74,13 @@ import Testing
   @Test func staleFileWithTheNumberOfAStrangerDoesNotStopTheStart() async throws {
     try await withDirectory { directory in
       try await withServer(directory) { _ in }
-      var asOwner = PlatformOptions()
-      asOwner.userID = try DatabaseOwner.find(forData: directory + "/data")?.user
+      // Not by the option `userID`: between fork and exec, setuid(2) of the C library may wait for threads that only the
+      // parent has, for ever.
+      let owner = try DatabaseOwner.find(forData: directory + "/data")
+      let asOwner = owner.map { ["setpriv", "--reuid=\($0.user)", "--clear-groups", "--"] } ?? []
+      let command = asOwner + ["sleep", "3600"]
       _ = try await run(
-        .name("sleep"), arguments: ["3600"], platformOptions: asOwner, input: .none, output: .discarded,
+        .name(command[0]), arguments: Arguments(Array(command.dropFirst())), input: .none, output: .discarded,
         error: .discarded
       ) { stranger in
         let number = stranger.processIdentifier.value
