@@ -11,7 +11,7 @@ extension Array: PostgresEncodable where Element: PostgresEncodable {
 
   public func encode(into bytes: inout [UInt8]) {
     Int32(isEmpty ? 0 : 1).encodeBigEndian(into: &bytes)
-    Int32(contains(where: \.isNull) ? 1 : 0).encodeBigEndian(into: &bytes)
+    Int32(contains { $0.isNull } ? 1 : 0).encodeBigEndian(into: &bytes)
     Element.postgresType.encodeBigEndian(into: &bytes)
     guard !isEmpty else { return }
     Int32(count).encodeBigEndian(into: &bytes)

@@ -113,7 +113,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   func expire(arrivedBefore cutoff: ContinuousClock.Instant) -> ContinuousClock.Instant? {
     let (expired, heads) = state.withLock { $0.queue.removeFirst { $0.arrival.time <= cutoff } }
     for caller in expired { caller.completion(.failure(CheckoutError.overloaded)) }
-    return heads.map(\.arrival.time).min()
+    return heads.map { $0.arrival.time }.min()
   }
 
   private func close() {
@@ -179,11 +179,11 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     for lane in idle { turns?.end(lane) }
     startWorkers(workers)
     let works = batch.map { part in
-      let requests = part.callers.map(\.request)
+      let requests = part.callers.map { $0.request }
       let mark = useCase.mark(for: requests, lane: part.lane)
       return Work(part: part, sent: LaneBatch(lane: part.lane, requests: requests, mark: mark))
     }
-    let earliest = batch.lazy.flatMap(\.callers).compactMap(\.deadline).min()
+    let earliest = batch.lazy.flatMap { $0.callers }.compactMap { $0.deadline }.min()
     let deadline = ContinuousClock.now + Self.resolutionTime
     return Batch(works: works, deadline: earliest.map { min($0, deadline) } ?? deadline)
   }
@@ -191,11 +191,11 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private func execute(_ batch: Batch, on connection: isolated Connection) throws -> [[UseCase.Outcome?]] {
     let works = batch.works
     if works.isEmpty { return [] }
-    return try observer.batch(of: works.lazy.flatMap { $0.part.callers.lazy.map(\.arrival) }) {
+    return try observer.batch(of: works.lazy.flatMap { $0.part.callers.lazy.map { $0.arrival } }) {
       try connection.answering(by: min(batch.deadline, .now + Self.answerTime)) { connection in
         guard works.count == 1 else {
           do {
-            return try useCase.executeTogether(works.map(\.sent), on: connection)
+            return try useCase.executeTogether(works.map { $0.sent }, on: connection)
           } catch PostgresError.server {
             // Nothing was done. One by one, only those hear of it who are the cause.
             return works.map { $0.sent.nothingDone() }
@@ -240,7 +240,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private func end(_ works: [Work], returned: [UseCase.Lane: [Caller]] = [:]) -> @Sendable () -> Void {
     let (waiting, workers) = state.withLock { state in
       defer { endIfDone(&state) }
-      return (state.queue.finish(works.map(\.part), returned: returned), state.queue.workersToStart())
+      return (state.queue.finish(works.map { $0.part }, returned: returned), state.queue.workersToStart())
     }
     return { [self] in
       // Those who came meanwhile stand behind the lanes of others that share the turns.
@@ -260,7 +260,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private func resolve(_ batch: Batch, after error: PostgresError) {
     startWorkers(
       state.withLock { state in
-        state.queue.separate(batch.works.map(\.part))
+        state.queue.separate(batch.works.map { $0.part })
         return state.queue.workersToStart()
       })
     for work in batch.works {
