@@ -60,16 +60,16 @@ public struct ReservationID: Hashable, Sendable {
   public var orderText: String { text(prefix: "order_") }
 
   /// Nil when the text cannot be the id of a hold of ours.
-  public init?(holdText: some StringProtocol) {
+  public init?(holdText: String) {
     self.init(holdText, prefix: "hold_")
   }
 
   /// Nil when the text cannot be the id of an order of ours.
-  public init?(orderText: some StringProtocol) {
+  public init?(orderText: String) {
     self.init(orderText, prefix: "order_")
   }
 
-  private init?(_ text: some StringProtocol, prefix: String) {
+  private init?(_ text: String, prefix: String) {
     guard text.hasPrefix(prefix) else { return nil }
     let digits = text.utf8.dropFirst(prefix.utf8.count)
     guard digits.count == 32 else { return nil }
