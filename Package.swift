@@ -59,7 +59,7 @@ let package = Package(
       name: "API",
       dependencies: [
         "Checkout", "Postgres", "Telemetry",
-        coreMetrics, crypto, deque, httpTypes, hummingbird, logging, nioCore, nioFoundation, nioHTTP1, nioHTTPTypes,
+        coreMetrics, crypto, deque, httpTypes, hummingbird, logging, nioCore, nioHTTP1, nioHTTPTypes,
         nioHTTPTypesHTTP1, serviceLifecycle, tracing,
       ],
       resources: [.embedInCode("OpenAPI/openapi.yaml")],
@@ -83,8 +83,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Checkout", "LocalPostgres", "Postgres", asyncHTTPClient, hummingbird, logging, nioCore, nioFoundation,
-        nioPosix,
+        "Checkout", "LocalPostgres", "Postgres", asyncHTTPClient, hummingbird, logging, nioCore, nioPosix,
       ],
       path: "Tests/TestSupport",
       swiftSettings: strict),
@@ -96,7 +95,7 @@ let package = Package(
       name: "APITests",
       dependencies: [
         "API", "Checkout", "Postgres", "Telemetry", "TestSupport",
-        crypto, httpTypes, hummingbird, logging, nioCore, nioEmbedded, nioHTTP1, nioHTTPTypes, serviceLifecycle, yams,
+        crypto, hummingbird, logging, nioCore, nioEmbedded, nioHTTP1, nioPosix, serviceLifecycle, yams,
       ],
       swiftSettings: strict),
     .testTarget(

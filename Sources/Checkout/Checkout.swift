@@ -19,7 +19,7 @@ public struct Checkout: Service {
     public var maximumInFlight = 4096
     /// How long a request waits for its batch to start before it is refused. Above zero.
     public var queueTimeout: Duration = .seconds(1)
-    /// Where jobs listen to be woken. Differs from the pool's database behind a pooler that drops LISTEN.
+    /// Where jobs and the stock feed listen. Differs from the pool's database behind a pooler that drops LISTEN.
     public var listener: ConnectionConfiguration
     /// Where to record what happens; nil records nothing.
     public var metrics: CheckoutMetrics?
@@ -136,7 +136,7 @@ public struct Checkout: Service {
 
   /// Nil for an unknown product.
   public func product(_ id: Int32, completion: @escaping Completion<Product?>) {
-    readProducts.submit(.one(id)) { completion($0.map(\.first)) }
+    readProducts.submit(.one(id)) { completion($0.map { $0.first }) }
   }
 
   /// Waits for changes of a product's stock, made by whichever server.
@@ -187,7 +187,7 @@ public struct Checkout: Service {
     reserveHolds.submit(request, completion: counting(metrics?.holds, completion))
   }
 
-  /// Buyers of a product who wait for the batch under way to end.
+  /// Buyers of a product who wait for the batch under way to end: for tests.
   func waitingReservations(of productID: Int32) -> Int {
     reserveHolds.waitingCount(in: productID)
   }

@@ -23,7 +23,7 @@ extension Connection {
 
 extension Pool {
   /// The same on a connection of the pool.
-  func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+  public func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     try await withConnection { try await $0.transact(statement) }
   }
 }

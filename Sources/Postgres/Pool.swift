@@ -9,7 +9,7 @@ import Synchronization
 /// a crowd of attempts: who comes during one waits for its end, who comes between two fails at once. When the database
 /// only lets no more of us in, they share the connections of those who are in.
 public final class Pool: Sendable {
-  /// Enough for every kind of batch to have one under way, besides jobs and administration.
+  /// Enough for reads, for what changes a product, and for one of its batches that is stuck, beside jobs and administration.
   public static let defaultSize = 8
 
   /// Each statement under way occupies a thread of dispatch, which has 255; when all are taken, not even its timers go on.

@@ -11,7 +11,8 @@ extension Array: PostgresEncodable where Element: PostgresEncodable {
 
   public func encode(into bytes: inout [UInt8]) {
     Int32(isEmpty ? 0 : 1).encodeBigEndian(into: &bytes)
-    Int32(contains { $0.isNull } ? 1 : 0).encodeBigEndian(into: &bytes)
+    let nullFlagAt = bytes.count + 3  // the last byte of the flag
+    Int32(0).encodeBigEndian(into: &bytes)
     Element.postgresType.encodeBigEndian(into: &bytes)
     guard !isEmpty else { return }
     Int32(count).encodeBigEndian(into: &bytes)
@@ -19,7 +20,10 @@ extension Array: PostgresEncodable where Element: PostgresEncodable {
     for element in self {
       let lengthAt = bytes.count
       Int32(-1).encodeBigEndian(into: &bytes)
-      guard !element.isNull else { continue }
+      if element.isNull {
+        bytes[nullFlagAt] = 1
+        continue
+      }
       element.encode(into: &bytes)
       let length = Int32(bytes.count - lengthAt - MemoryLayout<Int32>.size)
       Swift.withUnsafeBytes(of: length.bigEndian) { length in

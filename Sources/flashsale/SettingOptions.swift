@@ -14,7 +14,7 @@ struct ServerOptions: ParsableArguments {
 
   @Option(name: .customLong("listen-database-url"), help: "Where to LISTEN, if that is not where to query.")
   var listenDatabaseURL: String?
-  @Option(name: .customLong("db-connections"), help: "Database connections at most.")
+  @Option(name: .customLong("db-connections"), help: "Database connections for statements at most.")
   var databaseConnections: String?
   @Option(name: .customLong("db-named-statements"), help: "false behind a pooler that cannot carry them.")
   var databaseNamedStatements: String?

@@ -214,7 +214,7 @@ import Testing
         while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
         let late = [Task { try await batcher(2) }, Task { try await batcher(3) }]
         await waiting(in: batcher, lane: 0, count: 2)
-        let cutoff = ContinuousClock.now
+        let cutoff = Moment.now
         let punctual = Task { try await batcher(4) }
         await waiting(in: batcher, lane: 0, count: 3)
 

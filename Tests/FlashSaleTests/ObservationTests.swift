@@ -110,7 +110,6 @@ extension FlashSaleTests {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url, settings: ["HOLD_TTL_SECONDS": "0.3"]) { servers in
           let product = try await servers[0].api.createProduct(stock: 5)
-          // Again and again, since the lag of a job that was late when it was first seen is not known.
           var metrics = try await Self.metrics(servers[0])
           try await eventually("a job was run and its lag recorded") {
             _ = try await servers[0].api.reserve(1, of: product)

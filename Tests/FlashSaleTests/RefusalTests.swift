@@ -140,6 +140,10 @@ private struct BadInput: Sendable {
         (0..<200).map { "X\($0): \(String(repeating: "x", count: 90))" }.joined(separator: "\r\n")),
       status: 431, problem: "headers-too-large", closes: true),
     BadInput(
+      name: "very many small headers",
+      bytes: request("GET", "/health/live", nil, (0..<300).map { "X\($0): x" }.joined(separator: "\r\n")),
+      status: 431, problem: "headers-too-large", closes: true),
+    BadInput(
       name: "a long address", bytes: request("GET", "/" + String(repeating: "x", count: 16 * 1024)), status: 431,
       problem: "headers-too-large", closes: true),
   ]

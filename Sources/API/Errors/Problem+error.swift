@@ -13,7 +13,7 @@ extension Problem {
       switch error {
       case let problem as Problem: problem
       case let error as HTTPError where error.status == .notFound: .notFound("resource")
-      case PostgresError.connectionLost where method != .get:
+      case PostgresError.connectionLost where ![.get, .head].contains(method):
         Problem(.outcomeUnknown, "The connection to the database broke before it answered.", retryAfterSeconds: 1)
       case let error as PostgresError where error.isDatabaseAway:
         Problem(.databaseUnavailable, "Nothing was done. Try again.", retryAfterSeconds: 1)

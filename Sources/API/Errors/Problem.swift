@@ -71,7 +71,7 @@ struct Problem: Error {
     var title: String {
       switch self {
       case .customerLimitReached: "The customer has as many as one may have"
-      case .databaseUnavailable: "The database cannot be reached"
+      case .databaseUnavailable: "The database is away, or too busy"
       case .expectationFailed: "The expectation cannot be met"
       case .headersTooLarge: "The headers are too large"
       case .holdAlreadyOrdered: "The hold has become an order"

@@ -25,12 +25,13 @@ extension Problem.Kind {
       "A customer may have max_per_customer units in active holds and live orders of this product. Nothing was held. "
         + "Units that are given back count again."
     case .databaseUnavailable:
-      "The server cannot reach its database. Nothing was done. Repeat the request after the time in Retry-After."
+      "The server cannot reach its database, or what the request needs is locked there for too long. Nothing was done. "
+        + "Repeat the request after the time in Retry-After."
     case .expectationFailed:
       "The request's Expect header asks for something else than 100-continue. Nothing was done. Leave the header out."
     case .headersTooLarge:
-      "The address and headers of a request have at most 16 KiB together. Nothing was done, and the connection was closed. "
-        + "Send fewer or shorter headers."
+      "The address and headers of a request have at most 16 KiB together, and there are at most 256 header fields. Nothing "
+        + "was done, and the connection was closed. Send fewer or shorter headers."
     case .holdAlreadyOrdered:
       "The hold has become an order; a hold becomes at most one. The member order_id names it: read or pay that one."
     case .holdExpired:

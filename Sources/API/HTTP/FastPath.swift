@@ -131,11 +131,10 @@ extension FastPath: Sendable {}
 
 extension HTTPResponseHead {
   init(_ answer: Answer, requestID: String) {
-    var headers = HTTPHeaders()
-    headers.reserveCapacity(answer.headers.count + 2)
-    for (name, value) in answer.headers { headers.add(name: name.rawName, value: value) }
-    headers.add(name: "Date", value: DateHeader.now())
-    headers.add(name: HTTPField.Name.xRequestID.rawName, value: requestID)
-    self.init(version: .http1_1, status: HTTPResponseStatus(statusCode: answer.status.code), headers: headers)
+    var headers = answer.headers.map { ($0.name.rawName, $0.value) }
+    headers.append(("Date", DateHeader.now()))
+    headers.append((HTTPField.Name.xRequestID.rawName, requestID))
+    self.init(
+      version: .http1_1, status: HTTPResponseStatus(statusCode: answer.status.code), headers: HTTPHeaders(headers))
   }
 }

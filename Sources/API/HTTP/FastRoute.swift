@@ -8,7 +8,7 @@ import NIOHTTPTypesHTTP1
 ///
 /// Its handler gets all of a request at once and gives its answer by a callback, so that a request takes neither a task
 /// nor a switch of threads of its own. The router has the route too, for requests that are put in an unusual way.
-struct FastRoute: Sendable {
+final class FastRoute: Sendable {
   struct Request: Sendable {
     let headers: HTTPHeaders
     /// What stands in the address for `{id}`; empty where the path has none.
@@ -47,8 +47,8 @@ struct FastRoute: Sendable {
 
   /// The parameter, if the address is put the usual way: nothing escaped, and nothing behind the path.
   func parameter(in head: HTTPRequestHead) -> Substring? {
-    guard head.method == http1Method, head.uri.hasPrefix(prefix) else { return nil }
-    let rest = head.uri.dropFirst(prefix.utf8.count)
+    guard head.uri.hasPrefix(prefix), head.method == http1Method else { return nil }
+    let rest = Substring(head.uri.utf8.dropFirst(prefix.utf8.count))
     guard prefix.utf8.count < path.utf8.count else { return rest.isEmpty ? rest : nil }
     return !rest.isEmpty && rest.utf8.allSatisfy(Self.isPlain) ? rest : nil
   }
@@ -64,7 +64,7 @@ struct FastRoute: Sendable {
 
   /// Adds the route for requests that do not take the fast path.
   func add(to router: Router<AppContext>, bodies: RequestBodies) {
-    router.on(RouterPath(path), method: method) { request, context in
+    router.on(RouterPath(path), method: method) { [handle] request, context in
       let whole = Request(
         headers: HTTPHeaders(request.headers), parameter: context.parameters.get("id")?[...] ?? "",
         body: try await bodies.bytes(of: request))

@@ -6,11 +6,18 @@ import NIOHTTP1
 import Tracing
 
 /// The fast routes of a server, and what happens around their handlers: what middlewares do for the router's.
-struct FastRoutes: Sendable {
+final class FastRoutes: Sendable {
   let routes: [FastRoute]
   let metrics: RequestMetrics?
   let spans: RequestSpans?
-  let logger: Logger
+  private let logger: Logger
+
+  init(routes: [FastRoute], metrics: RequestMetrics?, spans: RequestSpans?, logger: Logger) {
+    self.routes = routes
+    self.metrics = metrics
+    self.spans = spans
+    self.logger = logger
+  }
 
   /// The route that takes a request, and its parameter. Nil when none does, or the request needs more than is done here.
   func route(for head: HTTPRequestHead) -> (FastRoute, Substring)? {
@@ -32,11 +39,11 @@ struct FastRoutes: Sendable {
     let id = RequestID.ofRequest(with: headers[.xRequestID])
     let start = metrics == nil ? 0 : DispatchTime.now().uptimeNanoseconds
     let span = spans?.startIfWanted(route.method) { headers.value(ofLowercased: $0) }
-    let finish: FastRoute.Reply = { outcome in
-      loop.execute {
+    let finish: FastRoute.Reply = { [self] makeAnswer in
+      loop.execute { [self] in
         let answer: Answer
         do {
-          answer = try outcome()
+          answer = try makeAnswer()
         } catch {
           var logger = logger
           logger[metadataKey: "hb.request.id"] = .string(id)

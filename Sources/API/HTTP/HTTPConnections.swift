@@ -32,7 +32,9 @@ struct HTTPConnections: HTTPChannelHandler {
       var decoderLimits = NIOHTTPDecoderLimitConfiguration()
       decoderLimits.maxHeaderFieldSize = RequestGate.maximumHeaderBytes
       decoderLimits.maxHeaderListSize = RequestGate.maximumHeaderBytes
-      // Requests are kept in order and errors answered by the gate and those behind it; no header is a client's text.
+      decoderLimits.maxHeaderFieldCount = RequestGate.maximumHeaderCount
+      // Requests are kept in order and errors answered by the gate and those behind it. The only text of a client's in a
+      // header is X-Request-Id, which `RequestID` has checked.
       try pipeline.configureHTTPServerPipeline(
         withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
         withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoderLimits)

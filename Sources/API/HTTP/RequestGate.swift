@@ -36,6 +36,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
   /// The request line's address and the header fields, in bytes.
   static let maximumHeaderBytes = 16 * 1024
+  static let maximumHeaderCount = 256
 
   /// Closing a connection on which unread bytes wait resets it, and the reset may overtake the answer. So what comes
   /// after the last answer is read and dropped for a moment, up to a bound.
@@ -376,7 +377,11 @@ extension Problem {
       switch error {
       case .headerOverflow:
         Problem(
-          .headersTooLarge, "The address and headers have at most \(RequestGate.maximumHeaderBytes) bytes together.")
+          .headersTooLarge,
+          """
+          The address and headers have at most \(RequestGate.maximumHeaderBytes) bytes together, and there are at most \
+          \(RequestGate.maximumHeaderCount) header fields.
+          """)
       // What the decoder has no better name for is about how the length of the body is told.
       case .unknown: .malformedHTTP("its headers do not tell the length of its body")
       default: .malformedHTTP("\(error)")

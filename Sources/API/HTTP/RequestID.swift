@@ -12,6 +12,7 @@ enum RequestID {
     if let given, isSane(given) { given } else { random() }
   }
 
+  /// Whether it may stand in a log, and in a header that nobody checks any more.
   private static func isSane(_ id: String) -> Bool {
     1...maximumLength ~= id.utf8.count && id.utf8.allSatisfy { 0x21...0x7E ~= $0 }
   }

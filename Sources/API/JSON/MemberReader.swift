@@ -107,11 +107,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
   /// - Throws: `Problem.validation` with every error found.
   mutating func require<each Value>(_ values: repeat (each Value)?) throws -> (repeat each Value) {
     try requireValid()
-    func unwrapped<Wrapped>(_ value: Wrapped?) -> Wrapped {
-      guard let value else { preconditionFailure("a missing value leaves an error") }
-      return value
-    }
-    return (repeat unwrapped(each values))
+    return (repeat (each values)!)  // a missing value has left an error
   }
 
   /// - Throws: `Problem.validation` with every error found.

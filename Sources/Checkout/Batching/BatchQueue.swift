@@ -92,7 +92,9 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
       }
       lanes[lane] = Waiting(
         callers: Array(waiting.callers.dropFirst(count)), batchesAlone: max(0, waiting.batchesAlone - 1))
-      batch.append(Part(lane: lane, callers: Array(waiting.callers.prefix(count))))
+      // Nearly always all of them, who are not copied.
+      let callers = count == waiting.callers.count ? waiting.callers : Array(waiting.callers.prefix(count))
+      batch.append(Part(lane: lane, callers: callers))
       size += count
       if isAlone { break }
     }

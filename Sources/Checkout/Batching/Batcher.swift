@@ -38,7 +38,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     let arrival: BatchObserver.Arrival
     let completion: Completion<UseCase.Outcome>
     /// When an answer is due, for one who was in a batch already.
-    var deadline: ContinuousClock.Instant?
+    var deadline: Moment?
   }
 
   private struct State {
@@ -79,8 +79,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// Has a request carried out by the next batch.
   ///
   /// - Parameter completion: may be called before this returns. Gets what `execute` throws for the whole batch;
-  ///   `CheckoutError.shuttingDown` after `run` was told to end; `CheckoutError.overloaded` when admission is refused or
-  ///   the wait is ended by `expire`.
+  ///   `CheckoutError.shuttingDown` after `run` was told to end; `CheckoutError.overloaded` when admission is refused, the
+  ///   wait is ended by `expire`, or there is no time left for another batch; `PostgresError.connectionLost` when the answer
+  ///   to its batch was lost for good.
   func submit(_ request: UseCase.Request, completion: @escaping Completion<UseCase.Outcome>) {
     guard admission.admit() else { return completion(.failure(CheckoutError.overloaded)) }
     let lane = useCase.lane(of: request)
@@ -110,7 +111,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     for caller in forgotten { caller.completion(.failure(CheckoutError.shuttingDown)) }
   }
 
-  func expire(arrivedBefore cutoff: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+  func expire(arrivedBefore cutoff: Moment) -> Moment? {
     let (expired, heads) = state.withLock { $0.queue.removeFirst { $0.arrival.time <= cutoff } }
     for caller in expired { caller.completion(.failure(CheckoutError.overloaded)) }
     return heads.map { $0.arrival.time }.min()
@@ -138,7 +139,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private struct Batch: Sendable {
     let works: [Work]
     /// When all callers are to have an answer.
-    let deadline: ContinuousClock.Instant
+    let deadline: Moment
   }
 
   private func takeTurn(_ lane: UseCase.Lane) {
@@ -183,16 +184,17 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       let mark = useCase.mark(for: requests, lane: part.lane)
       return Work(part: part, sent: LaneBatch(lane: part.lane, requests: requests, mark: mark))
     }
-    let earliest = batch.lazy.flatMap { $0.callers }.compactMap { $0.deadline }.min()
-    let deadline = ContinuousClock.now + Self.resolutionTime
+    // Those who were in a batch before come first in their lane, and all have the same deadline.
+    let earliest = batch.compactMap { $0.callers.first?.deadline }.min()
+    let deadline = Moment.now + Self.resolutionTime
     return Batch(works: works, deadline: earliest.map { min($0, deadline) } ?? deadline)
   }
 
   private func execute(_ batch: Batch, on connection: isolated Connection) throws -> [[UseCase.Outcome?]] {
     let works = batch.works
     if works.isEmpty { return [] }
-    return try observer.batch(of: works.lazy.flatMap { $0.part.callers.lazy.map { $0.arrival } }) {
-      try connection.answering(by: min(batch.deadline, .now + Self.answerTime)) { connection in
+    return try observer.batch(of: works.flatMap { $0.part.callers.map { $0.arrival } }) {
+      try connection.answering(by: .now + min(batch.deadline - .now, Self.answerTime)) { connection in
         guard works.count == 1 else {
           do {
             return try useCase.executeTogether(works.map { $0.sent }, on: connection)
@@ -276,14 +278,14 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   /// - Parameter batch: of one lane.
   private func resolve(_ batch: Batch, _ answer: Once) {
-    guard ContinuousClock.now < batch.deadline else { return end(batch.works)() }
+    guard .now < batch.deadline else { return end(batch.works)() }
     let sent = batch.works[0].sent
     @Sendable func again() { after(Self.resolutionPause) { self.resolve(batch, answer) } }
     database.lend { [self] connection in
       // Nobody waits any more, perhaps since it took long to get a connection.
-      guard ContinuousClock.now < batch.deadline else { return end(batch.works) }
+      guard .now < batch.deadline else { return end(batch.works) }
       do {
-        let outcomes = try connection.answering(by: batch.deadline) {
+        let outcomes = try connection.answering(by: .now + (batch.deadline - .now)) {
           try useCase.resume(sent.requests, lane: sent.lane, mark: sent.mark, on: $0)
         }
         return answer.isFirst() ? finish(batch, [outcomes]) : end(batch.works)

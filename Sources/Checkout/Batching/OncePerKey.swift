@@ -15,8 +15,8 @@ func executeOncePerKey<Request: Equatable, Outcome>(
   _ requests: [Request], key: (Request) -> String?, asReplay: (Outcome) -> Outcome,
   toOthers: (Outcome) -> Outcome?, execute: ([Int]) throws -> [Outcome]
 ) rethrows -> [Outcome?] {
-  if requests.allSatisfy({ key($0) == nil }) { return try execute(Array(requests.indices)) }
-  var firstByKey: [String: Int] = [:]
+  if requests.allSatisfy({ key($0) == nil }) { return try execute(Array(requests.indices)).map { .some($0) } }
+  var firstByKey = [String: Int](minimumCapacity: requests.count)
   /// For each request the one whose outcome it gets.
   let leaders = requests.indices.map { index in
     guard let key = key(requests[index]) else { return index }
@@ -35,9 +35,10 @@ func executeOncePerKey<Request: Equatable, Outcome>(
 }
 
 extension Array {
-  /// The idempotency keys of a batch as a parameter: nil, which spares the database the look-up, when none has one.
-  func keys(_ key: (Element) -> String?) -> [String?]? {
-    let keys = map(key)
-    return keys.allSatisfy { $0 == nil } ? nil : keys
+  /// What each request of a batch names, such as its idempotency key, as a parameter: nil, which spares the database the
+  /// look-up, when none names any.
+  func named(_ name: (Element) -> String?) -> [String?]? {
+    let names = map(name)
+    return names.allSatisfy { $0 == nil } ? nil : names
   }
 }

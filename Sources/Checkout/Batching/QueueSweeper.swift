@@ -3,7 +3,7 @@ protocol WaitingQueue: Sendable {
   /// Answers those who arrived by then and whose turn has not come with `CheckoutError.overloaded`.
   ///
   /// - Returns: when the longest waiting of the others arrived.
-  func expire(arrivedBefore cutoff: ContinuousClock.Instant) -> ContinuousClock.Instant?
+  func expire(arrivedBefore cutoff: Moment) -> Moment?
 }
 
 /// Ends the waits that take too long, in several queues: also while the database does not answer, and so no batch ends.
@@ -17,9 +17,9 @@ struct QueueSweeper {
   /// Works until it is cancelled.
   func run() async {
     while !Task.isCancelled {
-      let now = ContinuousClock.now
+      let now = Moment.now
       let oldest = queues.compactMap { $0.expire(arrivedBefore: now - timeout) }.min()
-      try? await Task.sleep(until: (oldest ?? now) + timeout, clock: .continuous)
+      try? await Task.sleep(for: timeout - (oldest.map { now - $0 } ?? .zero))
     }
   }
 }

@@ -166,7 +166,7 @@ public struct ReserveHold: BatchedUseCase {
       parameters.append(ids.map(\.uuid))
       parameters.append(requests.map(\.quantity))
       parameters.append(Int64(timeToLive / .microseconds(1)))
-      parameters.append(requests.keys(\.idempotencyKey))
+      parameters.append(requests.named(\.idempotencyKey))
       // Each customer once, so that the database counts what it has once.
       var positions: [String: Int32] = [:]
       var customers: [String] = []
@@ -237,8 +237,8 @@ extension ReserveHold {
       parameters.append(ids.map(\.uuid))
       parameters.append(requests.map(\.quantity))
       parameters.append(Int64(timeToLive / .microseconds(1)))
-      parameters.append(requests.keys(\.idempotencyKey))
-      parameters.append(requests.keys(\.customerID))
+      parameters.append(requests.named(\.idempotencyKey))
+      parameters.append(requests.named(\.customerID))
     }
 
     static func decode(_ row: inout Row) throws -> (served: Set<Int32>, heldUntil: Timestamp) {

@@ -1,4 +1,3 @@
-import Dispatch
 import Logging
 import Postgres
 import ServiceLifecycle
@@ -83,7 +82,7 @@ struct JobRunner: Service {
       guard let job = run.job else { return run.untilNext }
       if job.isStockChanged { onStockChange(job.productID) }
       metrics?.jobs.increment()
-      metrics?.expiryLag.record(job.late)
+      if job.kind != "remove_old" { metrics?.expiryLag.record(job.late) }
       logger.debug("job done", metadata: ["kind": "\(job.kind)", "rows": "\(job.rowsDone)", "late": "\(job.late)"])
       if Task.isCancelled { return nil }
     }

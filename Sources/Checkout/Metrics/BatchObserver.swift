@@ -5,7 +5,7 @@ import Tracing
 struct BatchObserver: Sendable {
   /// What is known of a request when it comes.
   struct Arrival: Sendable {
-    let time: ContinuousClock.Instant
+    let time: Moment
     fileprivate let context: InstrumentationContext?
   }
 
@@ -24,7 +24,7 @@ struct BatchObserver: Sendable {
 
   static let none = BatchObserver("", metrics: nil, tracer: nil)
 
-  /// To be taken when a request comes, in its task.
+  /// To be taken when a request comes, in its tracing context.
   func arrival() -> Arrival {
     Arrival(
       time: .now, context: tracer == nil ? nil : InstrumentationContext.current)
@@ -32,12 +32,12 @@ struct BatchObserver: Sendable {
 
   /// Runs a batch. Its span is a child of the first request's, which waited the longest.
   func batch<Result>(
-    of arrivals: some Collection<Arrival>, _ body: () throws -> Result
+    of arrivals: [Arrival], _ body: () throws -> Result
   ) rethrows -> Result {
     if let size, let wait {
-      let now = ContinuousClock.now
+      let now = Moment.now
       size.record(arrivals.count)
-      for arrival in arrivals { wait.record(now - arrival.time) }
+      for arrival in arrivals { wait.recordNanoseconds(arrival.time.nanoseconds(until: now)) }
     }
     guard let tracer, let context = arrivals.lazy.compactMap(\.context).first else { return try body() }
     let span = tracer.startAnySpan(spanName, context: context)

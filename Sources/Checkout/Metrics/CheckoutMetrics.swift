@@ -2,7 +2,7 @@ import CoreMetrics
 import Telemetry
 
 /// What the checkout records as it happens: handles that are made once.
-public struct CheckoutMetrics: Sendable {
+public final class CheckoutMetrics: Sendable {
   let holds: CounterByLabel
   let orders: CounterByLabel
   let paymentEvents: CounterByLabel

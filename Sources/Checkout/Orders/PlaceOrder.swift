@@ -70,7 +70,7 @@ public struct PlaceOrder: BatchedUseCase {
     func bind(to parameters: inout Parameters) {
       parameters.append(productID)
       parameters.append(requests.map(\.holdID.uuid))
-      parameters.append(requests.keys(\.idempotencyKey))
+      parameters.append(requests.named(\.idempotencyKey))
       parameters.append(Int64(timeToLive / .microseconds(1)))
       parameters.append(batch)
     }

@@ -16,7 +16,7 @@ public struct ApplyPaymentEvent: BatchedUseCase {
   func execute(
     _ events: [PaymentEvent], lane productID: Int32, mark: Void, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(events, key: \.idempotencyKey, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
+    try executeOncePerKey(events, key: { $0.idempotencyKey }, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
       chosen in
       try connection.transact(Statement(productID: productID, events: chosen.map { events[$0] }))
     }

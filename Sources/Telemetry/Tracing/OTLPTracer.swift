@@ -1,4 +1,3 @@
-import CoreMetrics
 import Synchronization
 import Tracing
 

@@ -5,7 +5,7 @@ import Postgres
 struct MigrateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "migrate", abstract: "Bring the database's schema up to date.",
-    discussion: "Each migration runs in a transaction of its own; several may be started at once.")
+    discussion: "All of it is one transaction. Several may be started at once.")
 
   @Flag(help: "Only tell what would be done. Exit code 1 when there is something to do.")
   var status = false

@@ -32,7 +32,7 @@ struct ProductCommand: AsyncParsableCommand {
     func run() async throws {
       let product = CreateProduct(name: name, price: price, currency: currency, stock: stock)
       try await withPool(try database.settings.database()) { pool in
-        print(try await pool.execute(product)[0])
+        print(try await pool.transact(product)[0])
       }
     }
   }
@@ -68,7 +68,7 @@ struct ProductCommand: AsyncParsableCommand {
 
     func run() async throws {
       let results = try await withPool(try database.settings.database()) { [delta] pool in
-        try await pool.execute(RestockProduct(productID: id, delta: delta[0]))
+        try await pool.transact(RestockProduct(productID: id, delta: delta[0]))
       }
       switch results.first {
       case nil: throw Failure("there is no product \(id)")
