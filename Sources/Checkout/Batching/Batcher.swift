@@ -180,6 +180,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     for lane in idle { turns?.end(lane) }
     startWorkers(workers)
     let works = batch.map { part in
+      // No key paths in this class: where a type is generic, each is made anew at run time.
       let requests = part.callers.map { $0.request }
       let mark = useCase.mark(for: requests, lane: part.lane)
       return Work(part: part, sent: LaneBatch(lane: part.lane, requests: requests, mark: mark))
@@ -233,7 +234,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   }
 
   private func fail(_ batch: Batch, _ error: any Error) -> @Sendable () -> Void {
-    for caller in batch.works.lazy.flatMap(\.part.callers) { caller.completion(.failure(error)) }
+    for work in batch.works {
+      for caller in work.part.callers { caller.completion(.failure(error)) }
+    }
     return end(batch.works)
   }
 
