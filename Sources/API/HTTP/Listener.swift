@@ -25,11 +25,13 @@ struct Listener {
       ).get()
       let end = ContinuousClock.now + Self.drainTime
       var lastSeen = ContinuousClock.now
-      while ContinuousClock.now < min(lastSeen + Self.quietTime, end) {
+      while ContinuousClock.now < end {
         let info: TCPInfo = try await options.unsafeGetSocketOption(
           level: .tcp, name: .init(rawValue: Self.tcpInfo)
         ).get()
-        if info.unacknowledged > 0 { lastSeen = .now }
+        // However late this wakes up, it looks once more before it says that nobody is there.
+        let now = ContinuousClock.now
+        if info.unacknowledged > 0 { lastSeen = now } else if now >= lastSeen + Self.quietTime { return }
         try await Task.sleep(for: Self.pollingTime)
       }
     } catch {
