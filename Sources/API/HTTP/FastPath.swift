@@ -20,7 +20,7 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = WholeRequest
   typealias InboundOut = HTTPServerRequestPart
   typealias OutboundIn = HTTPServerResponsePart
-  typealias OutboundOut = HTTPServerResponsePart
+  typealias OutboundOut = Outgoing
 
   private enum Inbound {
     case request(WholeRequest)
@@ -100,14 +100,13 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
   // MARK: Out
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    if case .end = unwrapOutboundIn(data) { passedOn -= 1 }
-    context.write(data, promise: promise)
+    let part = unwrapOutboundIn(data)
+    if case .end = part { passedOn -= 1 }
+    context.write(wrapOutboundOut(.part(part)), promise: promise)
   }
 
   private func write(_ answer: Answer, _ requestID: String, _ context: ChannelHandlerContext) {
-    context.write(wrapOutboundOut(.head(HTTPResponseHead(answer, requestID: requestID))), promise: nil)
-    context.write(wrapOutboundOut(.body(.byteBuffer(answer.body))), promise: nil)
-    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    context.writeAndFlush(wrapOutboundOut(.answer(answer, requestID: requestID)), promise: nil)
     isAnswering = false
     takeUp(context)
   }
@@ -128,13 +127,3 @@ final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
 
 @available(*, unavailable)
 extension FastPath: Sendable {}
-
-extension HTTPResponseHead {
-  init(_ answer: Answer, requestID: String) {
-    var headers = answer.headers.map { ($0.name.rawName, $0.value) }
-    headers.append(("Date", DateHeader.now()))
-    headers.append((HTTPField.Name.xRequestID.rawName, requestID))
-    self.init(
-      version: .http1_1, status: HTTPResponseStatus(statusCode: answer.status.code), headers: HTTPHeaders(headers))
-  }
-}

@@ -35,12 +35,10 @@ struct HTTPConnections: HTTPChannelHandler {
       decoderLimits.maxHeaderFieldCount = RequestGate.maximumHeaderCount
       // Requests are kept in order and errors answered by the gate and those behind it. The only text of a client's in a
       // header is X-Request-Id, which `RequestID` has checked.
-      try pipeline.configureHTTPServerPipeline(
-        withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
-        withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoderLimits)
-      try pipeline.addHandler(RequestGate(limits: limits, draining: draining))
-      try pipeline.addHandler(FastPath(routes: routes))
-      try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
+      try pipeline.addHandlers(
+        AnswerEncoder(), ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoderLimits)),
+        RequestGate(limits: limits, draining: draining), FastPath(routes: routes),
+        HTTP1ToHTTPServerCodec(secure: false))
       return try NIOAsyncChannel(
         wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
     }

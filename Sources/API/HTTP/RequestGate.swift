@@ -23,8 +23,8 @@ import NIOHTTP1
 final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = WholeRequest
-  typealias OutboundIn = HTTPServerResponsePart
-  typealias OutboundOut = HTTPServerResponsePart
+  typealias OutboundIn = Outgoing
+  typealias OutboundOut = Outgoing
 
   struct Limits {
     var maximumBodyBytes: Int
@@ -168,7 +168,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
       // It would have to wait for the answers before it; the client goes on without it after a moment.
       if unanswered == 0 {
         let head = HTTPResponseHead(version: .http1_1, status: .continue)
-        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.part(.head(head))), promise: nil)
       }
     }
     var head = head
@@ -233,10 +233,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
   private func writeRefusal(_ context: ChannelHandlerContext) {
     guard let refusal else { return }
     self.refusal = nil
-    let head = HTTPResponseHead(refusal.answer, requestID: refusal.requestID)
-    context.write(wrapOutboundOut(.head(head)), promise: nil)
-    context.write(wrapOutboundOut(.body(.byteBuffer(refusal.answer.body))), promise: nil)
-    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    context.writeAndFlush(wrapOutboundOut(.answer(refusal.answer, requestID: refusal.requestID)), promise: nil)
     linger(context)
   }
 
@@ -250,14 +247,18 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
-    case .head(var head) where isLastAnswer:
+    case .answer(var answer, let requestID) where isLastAnswer:
+      answer.headers.append((.connection, "close"))
+      input = .ended(dropped: 0)
+      context.write(wrapOutboundOut(.answer(answer, requestID: requestID)), promise: promise)
+      answered(context)
+    case .part(.head(var head)) where isLastAnswer:
       head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: "close")
       input = .ended(dropped: 0)
-      context.write(wrapOutboundOut(.head(head)), promise: promise)
-    case .end:
+      context.write(wrapOutboundOut(.part(.head(head))), promise: promise)
+    case .answer, .part(.end):
       context.write(data, promise: promise)
-      unanswered -= 1
-      if unanswered == 0 { answeredAll(context) }
+      answered(context)
     default: context.write(data, promise: promise)
     }
   }
@@ -268,7 +269,9 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     return true
   }
 
-  private func answeredAll(_ context: ChannelHandlerContext) {
+  private func answered(_ context: ChannelHandlerContext) {
+    unanswered -= 1
+    guard unanswered == 0 else { return }
     lastAnswer = context.eventLoop.now
     if refusal != nil {
       writeRefusal(context)
