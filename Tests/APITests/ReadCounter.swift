@@ -1,10 +1,9 @@
 import NIOCore
-import NIOHTTP1
 import Synchronization
 
 /// Stands for a connection and counts how often it is to be read from.
 final class ReadCounter: ChannelOutboundHandler, Sendable {
-  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundIn = Never
 
   private let reads = Mutex(0)
 

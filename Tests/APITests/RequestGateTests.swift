@@ -1,3 +1,4 @@
+import HTTPTypes
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
@@ -12,7 +13,7 @@ import Testing
 
   /// Embedded channels have no half to close.
   private final class HalfClosing: ChannelOutboundHandler {
-    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundIn = Never
     private(set) var isOutputClosed = false
     /// Whether the client takes what it is sent, without which the output stays open.
     var isTaken = true
@@ -46,9 +47,24 @@ import Testing
       try channel.throwIfErrorCaught()
     }
 
+    /// The beginning of a response of the router's.
+    func beginAnswer() throws {
+      try channel.writeOutbound(Outgoing.part(.head(.init(version: .http1_1, status: .ok))))
+    }
+
+    func endAnswer() throws {
+      try channel.writeOutbound(Outgoing.part(.end(nil)))
+    }
+
     func answer() throws {
-      try channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
-      try channel.writeOutbound(HTTPServerResponsePart.end(nil))
+      try beginAnswer()
+      try endAnswer()
+    }
+
+    /// One of the fast path's.
+    func answerAtOnce() throws {
+      let answer = Answer(status: .ok, contentType: "text/plain", body: ByteBuffer())
+      try channel.writeOutbound(Outgoing.answer(answer, requestID: "1"))
     }
 
     /// The bodies of the requests that have passed since the last call.
@@ -63,8 +79,12 @@ import Testing
     /// The statuses of what was written since the last call.
     func written() throws -> [Int] {
       var statuses: [Int] = []
-      while let part = try channel.readOutbound(as: HTTPServerResponsePart.self) {
-        if case .head(let head) = part { statuses.append(Int(head.status.code)) }
+      while let outgoing = try channel.readOutbound(as: Outgoing.self) {
+        switch outgoing {
+        case .answer(let answer, _): statuses.append(answer.status.code)
+        case .part(.head(let head)): statuses.append(Int(head.status.code))
+        case .part: break
+        }
       }
       return statuses
     }
@@ -72,8 +92,12 @@ import Testing
     /// What the answers written since the last call say of the connection.
     func announcements() throws -> [String?] {
       var fields: [String?] = []
-      while let part = try channel.readOutbound(as: HTTPServerResponsePart.self) {
-        if case .head(let head) = part { fields.append(head.headers["Connection"].first) }
+      while let outgoing = try channel.readOutbound(as: Outgoing.self) {
+        switch outgoing {
+        case .answer(let answer, _): fields.append(answer.headers.first { $0.name == .connection }?.value)
+        case .part(.head(let head)): fields.append(head.headers["Connection"].first)
+        case .part: break
+        }
       }
       return fields
     }
@@ -87,11 +111,11 @@ import Testing
     let connection = try Connection()
     try connection.read(Self.head(), .end(nil))
     connection.draining.begin()
-    try connection.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
+    try connection.beginAnswer()
     // Sent before the client could know.
     try connection.read(Self.head(), .end(nil))
     #expect(!connection.isOutputClosed)
-    try connection.channel.writeOutbound(HTTPServerResponsePart.end(nil))
+    try connection.endAnswer()
     #expect(connection.isOutputClosed)
     #expect(try connection.announcements() == ["close"])
     #expect(try connection.passed().count == 1)
@@ -116,14 +140,28 @@ import Testing
     #expect(try connection.passed().count == 3)
   }
 
+  @Test func anAnswerThatIsMadeAtOnceIsTheLastOneToo() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(), .end(nil), Self.head(), .end(nil))
+    try connection.answerAtOnce()
+    connection.draining.begin()
+    #expect(!connection.isOutputClosed)
+    try connection.answerAtOnce()
+    #expect(try connection.announcements() == [nil, "close"])
+    #expect(connection.isOutputClosed)
+    // Sent before the client could know.
+    try connection.read(Self.head(), .end(nil))
+    #expect(try connection.passed().count == 2)
+  }
+
   @Test func aClientWhoClosesItsSideGetsTheWholeOfTheLastAnswer() throws {
     let connection = try Connection()
     connection.draining.begin()
     try connection.read(Self.head(), .end(nil))
-    try connection.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
+    try connection.beginAnswer()
     connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
     #expect(connection.channel.isActive)
-    try connection.channel.writeOutbound(HTTPServerResponsePart.end(nil))
+    try connection.endAnswer()
     #expect(connection.isOutputClosed)
   }
 
@@ -159,17 +197,17 @@ import Testing
     try connection.read(Self.head())
     if !isArriving {
       try connection.read(.end(nil))
-      try connection.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
+      try connection.beginAnswer()
     }
     connection.draining.begin()
     connection.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
     #expect(!connection.isOutputClosed)
     if isArriving {
       try connection.read(.end(nil))
-      try connection.channel.writeOutbound(HTTPServerResponsePart.head(.init(version: .http1_1, status: .ok)))
+      try connection.beginAnswer()
     }
     #expect(!connection.isOutputClosed)
-    try connection.channel.writeOutbound(HTTPServerResponsePart.end(nil))
+    try connection.endAnswer()
     #expect(connection.isOutputClosed)
   }
 
@@ -242,6 +280,19 @@ import Testing
     #expect(connection.channel.isActive)
     connection.advance(.seconds(1))
     #expect(!connection.channel.isActive)
+  }
+
+  /// What came behind the headers would be taken for the next answer.
+  @Test func refusedHEADHasNoBody() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(.HEAD, ["Host": "another"]))
+    guard case .answer(let answer, _)? = try connection.channel.readOutbound(as: Outgoing.self) else {
+      Issue.record("no refusal")
+      return
+    }
+    #expect(answer.status == .badRequest)
+    #expect(answer.body.readableBytes == 0)
+    #expect(answer.headers.contains { $0.name == .contentLength && $0.value != "0" })
   }
 
   @Test func connectionEndsWithTheClientsSideAfterARefusal() throws {

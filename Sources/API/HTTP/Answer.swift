@@ -9,7 +9,8 @@ struct Answer: Sendable {
   let status: HTTPResponse.Status
   /// Those that say what the body is, and what the route adds.
   var headers: Headers
-  let body: ByteBuffer
+  /// Empty in answer to a HEAD, whose headers say how long it would be.
+  var body: ByteBuffer
 
   /// - Parameter contentType: what the body is.
   init(status: HTTPResponse.Status, contentType: String, headers: Headers = [], body: ByteBuffer) {

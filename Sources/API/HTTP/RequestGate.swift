@@ -226,6 +226,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     body = nil
     var answer = problem.answer
     answer.headers.append((.connection, "close"))
+    if head?.method == .HEAD { answer.body.clear() }  // RFC 9110, section 9.3.2
     refusal = (answer, RequestID.ofRequest(with: head?.headers[.xRequestID]))
     if unanswered == 0 { writeRefusal(context) }
   }
