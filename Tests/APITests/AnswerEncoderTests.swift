@@ -27,7 +27,8 @@ import Testing
     #expect(date.hasPrefix("Date: ") && date.hasSuffix(" GMT"))
     #expect(
       lines == [
-        "HTTP/1.1 409 Conflict", "Content-Type: text/plain", "Content-Length: 4", "Location: /é", "X-Request-Id: mine", "",
+        "HTTP/1.1 409 Conflict", "Content-Type: text/plain", "Content-Length: 4", "Location: /é", "X-Request-Id: mine",
+        "",
         "sold",
       ])
   }
@@ -38,6 +39,7 @@ import Testing
     let texts = try bytes(
       of: .answer(answer, requestID: "1"), .part(.head(HTTPResponseHead(version: .http1_1, status: .ok))),
       .part(.body(.byteBuffer(ByteBuffer(string: "event")))), .part(.end(nil)))
-    #expect(texts.dropFirst().joined() == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nevent\r\n0\r\n\r\n")
+    #expect(
+      texts.dropFirst().joined() == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nevent\r\n0\r\n\r\n")
   }
 }
