@@ -23,14 +23,13 @@ extension APIServer {
     router.add(middleware: RequestIDMiddleware())
     router.add(middleware: ProblemMiddleware())
 
-    let bodies = RequestBodies(maximumBytes: configuration.maximumBodyBytes)
-    for route in fastRoutes.routes { route.add(to: router, bodies: bodies) }
+    for route in fastRoutes.routes { route.add(to: router) }
     let api = router.group("api")
     ProductRoutes(checkout: checkout).add(to: api)
     StockStreamRoutes(checkout: checkout, streams: streams).add(to: api)
     HoldRoutes(checkout: checkout).add(to: api)
     OrderRoutes(checkout: checkout).add(to: api)
-    AdminRoutes(checkout: checkout, bodies: bodies)
+    AdminRoutes(checkout: checkout)
       .add(to: api.group("admin").add(middleware: AdminAuthentication(token: configuration.adminToken)))
 
     HealthRoutes(checkout: checkout, draining: draining).add(to: router)

@@ -28,13 +28,12 @@ enum TypeID {
   static let int4: UInt32 = 23
   static let text: UInt32 = 25
   static let float8: UInt32 = 701
-  static let json: UInt32 = 114
   static let varchar: UInt32 = 1043
   static let timestamptz: UInt32 = 1184
   static let uuid: UInt32 = 2950
 
   static let arrayOf: [UInt32: UInt32] = [
-    bool: 1000, int8: 1016, int4: 1007, text: 1009, json: 199, varchar: 1015, timestamptz: 1185, uuid: 2951,
+    bool: 1000, int8: 1016, int4: 1007, text: 1009, varchar: 1015, timestamptz: 1185, uuid: 2951,
   ]
 }
 
@@ -102,20 +101,6 @@ extension UUID: PostgresEncodable, PostgresDecodable {
     guard bytes.count == MemoryLayout<uuid_t>.size else { return nil }
     return UUID(uuid: bytes.loadUnaligned(as: uuid_t.self))
   }
-}
-
-/// The text of a `json` value, unparsed.
-public struct JSONText: PostgresEncodable, PostgresDecodable, Hashable {
-  public var text: String
-
-  public init(_ text: String) {
-    self.text = text
-  }
-
-  public static var postgresType: UInt32 { TypeID.json }
-  public static var readableTypes: [UInt32] { [TypeID.json] }
-  public func encode(into bytes: inout [UInt8]) { text.encode(into: &bytes) }
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> JSONText? { String.decode(bytes).map(JSONText.init) }
 }
 
 extension Optional: PostgresEncodable where Wrapped: PostgresEncodable {

@@ -12,11 +12,6 @@ public struct Timestamp: Hashable, Comparable, Sendable {
   public static func < (left: Timestamp, right: Timestamp) -> Bool {
     left.microsecondsSince1970 < right.microsecondsSince1970
   }
-
-  /// How long after `earlier` this is; negative when it is before.
-  public func since(_ earlier: Timestamp) -> Duration {
-    .microseconds(microsecondsSince1970 - earlier.microsecondsSince1970)
-  }
 }
 
 extension Timestamp: PostgresEncodable, PostgresDecodable {

@@ -1,18 +1,21 @@
-/// JSON (RFC 8259) as it is written, piece by piece: spans come by the thousand, and log lines keep their order.
-struct JSONText {
+/// JSON (RFC 8259) as it is written, piece by piece, in the order in which it is written: Foundation's encoder has an order
+/// of its own, and takes a fifth of the time of a hold.
+///
+/// Inlinable, since an answer is made of dozens of pieces of a few bytes each: without that, 8 % fewer reads a second.
+package struct JSONText {
   /// UTF-8.
-  private(set) var bytes: [UInt8] = []
+  package internal(set) var bytes: [UInt8] = []
 
-  init(capacity: Int) {
+  @inlinable package init(capacity: Int) {
     bytes.reserveCapacity(capacity)
   }
 
   /// Appends what is JSON already.
-  mutating func raw(_ text: StaticString) {
+  @inlinable package mutating func raw(_ text: StaticString) {
     bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
-  mutating func string(_ text: String) {
+  @inlinable package mutating func string(_ text: String) {
     var text = text
     bytes.append(UInt8(ascii: "\""))
     text.withUTF8 { utf8 in
@@ -25,7 +28,7 @@ struct JSONText {
     bytes.append(UInt8(ascii: "\""))
   }
 
-  mutating func number(_ value: some FixedWidthInteger) {
+  @inlinable package mutating func number(_ value: some FixedWidthInteger) {
     if value < 0 { bytes.append(UInt8(ascii: "-")) }
     var rest = value.magnitude
     let start = bytes.count
@@ -59,7 +62,7 @@ struct JSONText {
     }
   }
 
-  private mutating func escape(_ byte: UInt8) {
+  @usableFromInline mutating func escape(_ byte: UInt8) {
     if byte < 0x20 {
       raw("\\u00")
       bytes.append(hexadecimalDigit(byte >> 4))
@@ -71,7 +74,7 @@ struct JSONText {
   }
 
   /// Whether a byte of UTF-8 stands for itself in a JSON string.
-  private static func isPlain(_ byte: UInt8) -> Bool {
+  @inlinable static func isPlain(_ byte: UInt8) -> Bool {
     byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
   }
 }

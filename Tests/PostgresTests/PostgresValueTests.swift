@@ -70,10 +70,6 @@ import Testing
     }
   }
 
-  @Test func json() async throws {
-    try await expectSame(["{}", "null", #"{"a": [1, "ü\n"],  "a": 2}"#].map { (JSONText($0), $0) })
-  }
-
   @Test func nullParametersAndColumns() async throws {
     try await withConnection { connection, _ async throws in
       #expect(try await connection.execute(Echo<Bool>(nil)) == [nil])
@@ -82,7 +78,6 @@ import Testing
       #expect(try await connection.execute(Echo<String>(nil)) == [nil])
       #expect(try await connection.execute(Echo<UUID>(nil)) == [nil])
       #expect(try await connection.execute(Echo<Timestamp>(nil)) == [nil])
-      #expect(try await connection.execute(Echo<JSONText>(nil)) == [nil])
       #expect(try await connection.execute(Echo<[Int64]>(nil)) == [nil])
     }
   }

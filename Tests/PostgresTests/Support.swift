@@ -182,7 +182,7 @@ struct Echo<Value: PostgresEncodable & PostgresDecodable>: PreparedStatement {
 
 func sqlName(_ type: UInt32) -> String {
   let names = [
-    TypeID.bool: "boolean", TypeID.int4: "integer", TypeID.int8: "bigint", TypeID.text: "text", TypeID.json: "json",
+    TypeID.bool: "boolean", TypeID.int4: "integer", TypeID.int8: "bigint", TypeID.text: "text",
     TypeID.uuid: "uuid", TypeID.timestamptz: "timestamptz",
   ]
   if let name = names[type] { return name }

@@ -6,12 +6,6 @@ import Testing
   private let earlier = Timestamp(microsecondsSince1970: -1)
   private let later = Timestamp(microsecondsSince1970: 1_500_000)
 
-  @Test func durationBetweenTwoIsExactAndSigned() {
-    #expect(later.since(earlier) == .microseconds(1_500_001))
-    #expect(earlier.since(later) == .microseconds(-1_500_001))
-    #expect(earlier.since(earlier) == .zero)
-  }
-
   @Test func orderIsThatOfTime() {
     #expect(earlier < later)
     #expect([later, earlier].min() == earlier)
@@ -22,7 +16,7 @@ import Testing
     try await withConnection { connection, _ in
       let before = try await connection.execute(Now())[0]
       let after = try await connection.execute(Now())[0]
-      #expect(before.since(after) <= .zero)
+      #expect(before <= after)
       #expect(after.microsecondsSince1970 > 1_700_000_000_000_000)
     }
   }

@@ -6,7 +6,6 @@ import Postgres
 /// `POST /api/admin/products`, `PATCH /api/admin/products/{id}` and `POST /api/admin/products/{id}/stock`.
 struct AdminProductRoutes {
   let checkout: Checkout
-  let bodies: RequestBodies
 
   func add(to router: RouterGroup<AppContext>) {
     router.post(use: create)
@@ -15,13 +14,13 @@ struct AdminProductRoutes {
   }
 
   @Sendable private func create(_ request: Request, context: AppContext) async throws -> Response {
-    let body = try await bodies.decode(CreateBody.self, from: request)
+    let body = try await RequestBodies.decode(CreateBody.self, from: request)
     let product = try await checkout.createProduct(body.product)
     return .json(status: .created, headers: .made("/api/products/\(product.id)")) { $0.add(product) }
   }
 
   @Sendable private func update(_ request: Request, context: AppContext) async throws -> Response {
-    let body = try await bodies.decode(UpdateBody.self, from: request)
+    let body = try await RequestBodies.decode(UpdateBody.self, from: request)
     guard let id = context.productID else { throw Problem.notFound("product") }
     guard let isDone = try await checkout.updateProduct(body.changes(of: id)) else { throw Problem.notFound("product") }
     guard isDone else { throw Problem.validation("/ends_at", MemberReader<UpdateBody.Member>.endsBeforeStart) }
@@ -29,7 +28,7 @@ struct AdminProductRoutes {
   }
 
   @Sendable private func restock(_ request: Request, context: AppContext) async throws -> Response {
-    let body = try await bodies.decode(RestockBody.self, from: request)
+    let body = try await RequestBodies.decode(RestockBody.self, from: request)
     guard let id = context.productID else { throw Problem.notFound("product") }
     switch try await checkout.restockProduct(RestockProduct(productID: id, delta: body.delta)) {
     case .done: return try await show(id)

@@ -5,11 +5,10 @@ import Hummingbird
 /// `GET /api/admin/invariants`, and all other calls of operators.
 struct AdminRoutes {
   let checkout: Checkout
-  let bodies: RequestBodies
 
   func add(to router: RouterGroup<AppContext>) {
     router.get("invariants", use: invariants)
-    AdminProductRoutes(checkout: checkout, bodies: bodies).add(to: router.group("products"))
+    AdminProductRoutes(checkout: checkout).add(to: router.group("products"))
     AdminPaymentRoutes(checkout: checkout).add(to: router.group("payment-events"))
   }
 

@@ -63,11 +63,11 @@ final class FastRoute: Sendable {
   }
 
   /// Adds the route for requests that do not take the fast path.
-  func add(to router: Router<AppContext>, bodies: RequestBodies) {
+  func add(to router: Router<AppContext>) {
     router.on(RouterPath(path), method: method) { [handle] request, context in
       let whole = Request(
         headers: HTTPHeaders(request.headers), parameter: context.parameters.get("id")?[...] ?? "",
-        body: try await bodies.bytes(of: request))
+        body: try await RequestBodies.bytes(of: request))
       return try await withCheckedThrowingContinuation { continuation in
         do {
           try handle(whole) { answer in continuation.resume(with: Result(catching: answer)) }

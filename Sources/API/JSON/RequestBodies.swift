@@ -10,24 +10,16 @@ protocol RequestBody {
 }
 
 /// Reads the JSON bodies of requests.
-struct RequestBodies: Sendable {
-  let maximumBytes: Int
-
-  /// The raw bytes.
-  ///
-  /// - Throws: `Problem.payloadTooLarge`.
-  func bytes(of request: Request) async throws -> ByteBuffer {
-    do {
-      return try await request.body.collect(upTo: maximumBytes)
-    } catch is NIOTooManyBytesError {
-      throw Problem.payloadTooLarge(maximumBytes: maximumBytes)
-    }
+enum RequestBodies {
+  /// The raw bytes. `RequestGate` lets none pass that are too many.
+  static func bytes(of request: Request) async throws -> ByteBuffer {
+    try await request.body.collect(upTo: .max)
   }
 
-  /// - Throws: `Problem.malformedRequest`, `Problem.validation`, `Problem.unsupportedMediaType`, `Problem.payloadTooLarge`.
-  func decode<Body: RequestBody>(_ type: Body.Type = Body.self, from request: Request) async throws -> Body {
-    guard Self.isJSON(request.headers[.contentType]) else { throw Problem.unsupportedMediaType }
-    return try Self.decode(type, from: await bytes(of: request))
+  /// - Throws: `Problem.malformedRequest`, `Problem.validation`, `Problem.unsupportedMediaType`.
+  static func decode<Body: RequestBody>(_ type: Body.Type = Body.self, from request: Request) async throws -> Body {
+    guard isJSON(request.headers[.contentType]) else { throw Problem.unsupportedMediaType }
+    return try decode(type, from: await bytes(of: request))
   }
 
   /// - Throws: `Problem.malformedRequest`, `Problem.validation`, `Problem.unsupportedMediaType`.
