@@ -34,6 +34,7 @@ PARTS = {  # how many of each: connections, requests a second, connections, (as 
 CROWDS = ("slow", "readers")
 RAMP_UP = 20  # seconds at most until crowds are there
 SLICES = 3  # of each, in turns: what else goes on at the machine disturbs all of them alike
+LEAST_SIZE = 0.95  # of an attack, of what it should be
 LEAST_RATIO = 0.5  # of the honest rate alone that is left under attack
 LEAST_AFTERWARDS = 0.8
 MOST_MEMORY_MB = 400
@@ -178,6 +179,13 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         if ratio < least:
             violations.append(f"{name}: {ratio:.2f} of the honest rate is left, less than {least}")
     attacked = seen[ATTACKED]
+    turned_away = attacked.newcomers.count(None)
+    if turned_away:
+        violations.append(f"{turned_away} of {len(attacked.newcomers)} who came anew under attack were not served")
+    if "malformed" in parts:
+        told = attacked.told["malformed"]
+        if told["requests sent"] < LEAST_SIZE * PARTS["malformed"] * told["seconds"]:
+            violations.append(f"only {told['requests sent'] / told['seconds']:,.0f} malformed requests a second were sent")
     faults = sum(one.faults for one in attacked.samples)
     if faults > MOST_FAULTS * attacked.held:
         violations.append(f"{faults:,} honest requests had no proper answer under attack, {attacked.held:,} had one")
@@ -221,7 +229,8 @@ def attacking(parts: Sequence[str], target: Server, product: int, work: Path, se
                         sys.executable, ATTACKER, part, host, port, str(product), str(PARTS[part]), log=logs[part]))
             if is_crowd:
                 crowd = sum(PARTS[part] for part in parts if part in CROWDS)
-                seconds_until(lambda: descriptors(target) > 0.95 * crowd, RAMP_UP)
+                if seconds_until(lambda: descriptors(target) > LEAST_SIZE * crowd, RAMP_UP) is None:
+                    raise BenchError(f"the server has {descriptors(target):,} descriptors and not {crowd:,}")
         yield
     for part, log in logs.items():
         lines = log.read_text(errors="replace").strip().splitlines()
@@ -244,7 +253,7 @@ def watching(server: Server, seen: Seen) -> Iterator[None]:
 
     def watch() -> None:
         while True:
-            seen.memory_mb = max(seen.memory_mb, server.memory_mb()[0])
+            seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
             seen.descriptors = max(seen.descriptors, descriptors(server))
             if over.wait(0.25):
                 return

@@ -256,10 +256,10 @@ def malformed(target: Target, per_second: int) -> None:
                     epoll.modify(descriptor, select.EPOLLIN)
                     continue
                 answer = connection.recv(16)
-                status = answer[9:12].decode() if answer.startswith(b"HTTP/1.1 ") else "closed without an answer"
+                status = answer[9:12].decode() if answer.startswith(b"HTTP/1.1 ") else "unexpected: no answer"
             except OSError as error:
                 status = type(error).__name__
-            COUNTS[f"answered {status}"] += 1
+            COUNTS[status if status.startswith("unexpected") else f"answered {status}"] += 1
             if len(status) == 3 and status[0] != "4" and status != "503":
                 COUNTS[f"unexpected: {status} to {kinds[kind][:60]!r}"] += 1
             asked.pop(descriptor)
@@ -269,7 +269,7 @@ def malformed(target: Target, per_second: int) -> None:
             descriptor = next(iter(asked))
             if asked[descriptor][2] > now:
                 break
-            COUNTS["not answered within 15 s"] += 1
+            COUNTS["unexpected: not answered within 15 s"] += 1
             asked.pop(descriptor)[0].close()
 
 

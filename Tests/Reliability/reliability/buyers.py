@@ -25,6 +25,7 @@ class Record:
     orders: set[str] = field(default_factory=set)        # acknowledged
     paid: set[str] = field(default_factory=set)          # of these, whose payment was
     contradictions: list[str] = field(default_factory=list)
+    returned_at: float | None = None                     # when the network was back
 
     def add(self, at: float, call: str, answer: Answer) -> None:
         self.asked.append((at, call, answer))
@@ -137,6 +138,7 @@ class Buyer:
             if not answer.is_success and self._until.is_set():
                 self._deadline = self._deadline or time.monotonic() + self.PATIENCE
                 if time.monotonic() > self._deadline:
+                    self._record.contradictions.append(f"{call}: no success for {self.PATIENCE} s")
                     return None
             await asyncio.sleep(PAUSE)
             if answer.is_success:

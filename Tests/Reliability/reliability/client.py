@@ -2,13 +2,13 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 from .history import Call, History, Outcome
 
-# Longer than a server with a healthy database ever takes, shorter than the five seconds that it has when its database is
-# silent: a client that gives up leaves a call whose outcome is unknown.
-PATIENCE = 4.0  # seconds
+# A little longer than the five seconds in which everybody has an answer.
+PATIENCE = 5.5  # seconds
 
 ADDRESSES = {
     "hold": ("POST", "/api/holds"), "order": ("POST", "/api/orders"), "pay": ("POST", "/api/payments/webhook"),
@@ -24,7 +24,7 @@ class Client:
         self.ports = ports
         self.history = history
         self.patience = patience
-        self._connections: dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+        self._connections: dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter, float]] = {}
 
     async def call(
         self, operation: str, product: int, request: dict[str, Any], server: int, key: str | None = None
@@ -36,8 +36,11 @@ class Client:
             # Not wait_for, which forgets a cancellation that comes together with the answer.
             async with asyncio.timeout(self.patience):
                 await self._exchange(call)
-        except (OSError, asyncio.IncompleteReadError, EOFError, ValueError, TimeoutError) as error:
+        except (OSError, EOFError, TimeoutError) as error:
             call.fault = call.fault or ("no answer in time" if isinstance(error, TimeoutError) else "connection lost")
+            self._drop(server)
+        except (ValueError, KeyError, IndexError, asyncio.LimitOverrunError) as error:
+            call.fault = f"not an answer: {error}"
             self._drop(server)
         except asyncio.CancelledError:
             call.fault = "gave up"
@@ -58,14 +61,16 @@ class Client:
     async def _exchange(self, call: Call) -> None:
         if call.server not in self._connections:
             try:
-                self._connections[call.server] = await asyncio.open_connection("127.0.0.1", self.ports[call.server])
+                began = time.monotonic()
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[call.server])
+                self._connections[call.server] = reader, writer, began
             except OSError:
                 call.outcome, call.fault = Outcome.NOTHING, "connection refused"
                 return
             except asyncio.CancelledError:
                 call.outcome, call.fault = Outcome.NOTHING, "not connected in time"
                 raise
-        reader, writer = self._connections[call.server]
+        reader, writer, call.connected = self._connections[call.server]
         method, address = ADDRESSES[call.operation]
         head = f"{method} {address.format(**call.request)} HTTP/1.1\r\nHost: localhost\r\n"
         body = b""

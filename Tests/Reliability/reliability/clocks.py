@@ -1,12 +1,21 @@
 """Wall clocks that are off: of single processes, by a library that is loaded into them."""
 
 import shutil
+import time
+import urllib.request
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from bench.children import BenchError, output_of
 from bench.services import ROOT
 
 SOURCE = ROOT / "Tests/Reliability/clock.c"
+
+
+def clock_off(port: int) -> float:
+    """By how many seconds a server's clock is ahead of ours, as its answers have it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5) as answer:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
 
 
 class Clocks:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from bench.children import BenchError
 
+from .clocks import clock_off
 from .processes import kill_if_there
 from .scene import Scene
 
@@ -35,8 +36,13 @@ async def server_clock_off(scene: Scene, rng: random.Random) -> None:
     server = rng.choice(scene.servers)
     scene.is_wanted[server.name] = False
     await asyncio.to_thread(server.end)
-    scene.clock_of[server.name] = scene.clocks.ahead_by(rng.choice((3600, -3600)))
+    seconds = rng.choice((3600, -3600))
+    scene.clock_of[server.name] = scene.clocks.ahead_by(seconds)
     scene.is_wanted[server.name] = True
+    while not await scene.is_ready(server):
+        await asyncio.sleep(0.05)
+    if abs(await asyncio.to_thread(clock_off, server.port) - seconds) > 5:
+        raise BenchError("the server's clock is right")
 
 
 async def backend_killed(scene: Scene, rng: random.Random) -> None:
@@ -56,6 +62,12 @@ async def database_killed(scene: Scene, rng: random.Random) -> None:
     await asyncio.to_thread(scene.database.crash)
     await asyncio.sleep(rng.uniform(0, 1))
     await asyncio.to_thread(scene.database.start)
+
+
+async def database_stopped(scene: Scene, rng: random.Random) -> None:
+    """All of it hangs, for less or for longer than anybody waits for it."""
+    with scene.database.stopped():
+        await asyncio.sleep(rng.uniform(0.3, 6))
 
 
 async def database_restarted_fast(scene: Scene, rng: random.Random) -> None:
@@ -104,12 +116,18 @@ async def network_slow(scene: Scene, rng: random.Random) -> None:
 async def listener_half_open(scene: Scene, rng: random.Random) -> None:
     """Notifications are lost without a word; polling has to make up for them."""
     proxy = rng.choice(scene.proxies)
-    if not proxy.freeze_listener():
+    silent = proxy.freeze_listener()
+    if not silent:
         raise BenchError("no connection has sent LISTEN")
-    # The server itself notices after seven seconds.
-    await asyncio.sleep(rng.uniform(2, 9))
-    for link in [link for link in proxy.links if link.is_listener]:
-        link.reset()
+    # The server itself notices after seven seconds. Before that, the network may do so.
+    if rng.random() < 0.5:
+        await asyncio.sleep(rng.uniform(2, 6))
+        for link in silent:
+            link.reset()
+        return
+    await asyncio.sleep(8.5)
+    if not any(link.is_listener for link in proxy.links - set(silent)):
+        raise BenchError("the server did not LISTEN anew")
 
 
 async def row_held(scene: Scene, rng: random.Random) -> None:
@@ -154,6 +172,7 @@ async def disk_full(scene: Scene, rng: random.Random) -> None:
 FAULTS: dict[str, Fault] = {
     "server killed": server_killed, "server stopped": server_stopped, "server's clock an hour off": server_clock_off,
     "backend killed": backend_killed, "backend stopped": backend_stopped, "database killed": database_killed,
+    "database stopped": database_stopped,
     "database restarted, fast": database_restarted_fast, "database restarted, at once": database_restarted_at_once,
     "connections cut": network_cut, "network away": network_away, "network frozen": network_frozen,
     "network slow": network_slow, "listener half open": listener_half_open, "product's row held": row_held,

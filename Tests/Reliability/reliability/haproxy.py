@@ -67,6 +67,13 @@ class Proxy:
 
     def up(self) -> list[str]:
         """The servers that it sends requests to."""
+        return [row["svname"] for row in self._servers() if row["status"].startswith("UP")]
+
+    def closed_doors(self) -> int:
+        """How often a connection to a server was refused, and the request went elsewhere."""
+        return sum(int(row[name] or 0) for row in self._servers() for name in ("econ", "wretr", "wredis"))
+
+    def _servers(self) -> list[dict[str, str]]:
         with socket.socket(socket.AF_UNIX) as connection:
             try:
                 connection.connect(str(self._socket))
@@ -74,8 +81,7 @@ class Proxy:
                 return []  # it is only just starting
             connection.sendall(b"show stat -1 4 -1\n")
             with connection.makefile() as answer:
-                rows = csv.DictReader(io.StringIO(answer.read().lstrip("# ")))
-                return [row["svname"] for row in rows if row["status"].startswith("UP")]
+                return list(csv.DictReader(io.StringIO(answer.read().lstrip("# "))))
 
 
 @contextmanager

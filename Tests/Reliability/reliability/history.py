@@ -38,6 +38,7 @@ class Call:
     answer: dict[str, Any] = field(default_factory=dict)
     is_replay: bool = False
     fault: str = ""             # why no answer came
+    connected: float = 0.0      # when its connection was made, on the monotonic clock
 
     def begin(self) -> None:
         self.start, self.start_monotonic = time.time(), time.monotonic()

@@ -27,9 +27,10 @@ class Bug:
     # A function of the database, and what stands in its text instead of what.
     function: str = ""
     changes: tuple[tuple[str, str], ...] = ()
-    also: str = ""                    # statements to be run once
+    also: tuple[str, ...] = ()        # statements to be run once, each by itself
     again_and_again: str = ""         # statements to be run all along
     is_cached: bool = False           # reads of a product come from a cache
+    crashes: bool = False             # the database, at the end
     caught_by: tuple[str, ...] = ()   # at least one violation says each of these
 
 
@@ -44,7 +45,7 @@ BUGS = [
         ("    v_available := v_product.available_stock;\n",
          "    v_available := v_product.available_stock;\n    perform pg_sleep(0.1);\n"),
         ("where p.id = p_product_id and p.available_stock >= v_taken;", "where p.id = p_product_id;")),
-        also="alter table products drop constraint products_available_stock_in_range",
+        also=("alter table products drop constraint products_available_stock_in_range",),
         caught_by=("cannot be linearized",)),
     Bug("reads of a product are answered from a cache", is_cached=True, caught_by=("cannot be linearized",)),
     Bug("a failed payment restores the stock twice", "settle_payment_events", (
@@ -61,6 +62,9 @@ BUGS = [
         update products p set available_stock = available_stock + gone.quantity
         from gone where p.id = gone.product_id""",
         caught_by=("an acknowledged hold is not in the database",)),
+    Bug("what is acknowledged is not on disk yet when PostgreSQL crashes", crashes=True, also=(
+        "alter system set synchronous_commit = off", "alter system set wal_writer_delay = '10s'",
+        "select pg_reload_conf()"), caught_by=("an acknowledged hold is not in the database",)),
     Bug("lapsed holds count only when a worker has released them", "lapsed_units", (
         ("and expires_at <= p_at", "and false"),), caught_by=("cannot be linearized",)),
     Bug("an idempotency key is not remembered", "reserve_holds", (
@@ -117,8 +121,8 @@ async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
         products = await asyncio.to_thread(scene.add_products, 3, 2000)
         if bug.function:
             await asyncio.to_thread(scene.sql, mutant(bug))
-        if bug.also:
-            await asyncio.to_thread(scene.sql, bug.also)
+        for statement in bug.also:
+            await asyncio.to_thread(scene.sql, statement)
         ports = scene.ports
         if bug.is_cached:
             ports = []
@@ -133,6 +137,9 @@ async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
         await asyncio.sleep(SECONDS)
         if saboteur:
             saboteur.cancel()
+        if bug.crashes:
+            await asyncio.to_thread(scene.database.crash)
+            await asyncio.to_thread(scene.database.start)
         await trial.finish()
     return trial.violations
 

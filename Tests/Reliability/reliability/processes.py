@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from bench.children import BenchError, output_of, running, wait_until
@@ -58,7 +58,11 @@ class Child:
         self._running: AbstractContextManager[subprocess.Popen[bytes]] | None = None
         self._starts = 0
         self.was_ended = False  # by us
-        self._is_paused = False
+        # On the monotonic clock, the moments in which it was killed or told to end, and the times in which it was stopped:
+        # nothing else may leave a call without an answer.
+        self.ends: list[float] = []
+        self.pauses: list[tuple[float, float]] = []
+        self._paused_at: float | None = None
 
     def launch(self, *command: str | Path, env: Mapping[str, str] | None = None) -> None:
         assert self.process is None or self.process.poll() is not None, f"{self.name} is running"
@@ -78,28 +82,39 @@ class Child:
             self.process.send_signal(number)
 
     def pause(self) -> None:
-        self._is_paused = True
+        self._paused_at = time.monotonic()
         self.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        self._is_paused = False
         self.send(signal.SIGCONT)
+        if self._paused_at is not None:
+            self.pauses.append((self._paused_at, time.monotonic()))
+        self._paused_at = None
 
     def kill(self) -> None:
         self.was_ended = True
+        self.ends.append(time.monotonic())
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-        self._is_paused = False
+        self._paused_at = None
 
     def end(self) -> None:
         """Asks it to end, and waits for that."""
         self.was_ended = True
         if self._running is not None:
-            if self._is_paused:
+            if self._paused_at is not None:
                 self.resume()
+            self.ends.append(time.monotonic())
             self._running.__exit__(None, None, None)
             self._running = None
+
+    def ended_between(self, begin: float, end: float) -> bool:
+        return any(begin < moment < end for moment in self.ends)
+
+    def paused_between(self, begin: float, end: float) -> bool:
+        """At any time."""
+        return any(stopped < end and begin < back for stopped, back in self.pauses)
 
 
 class Database(Child):
@@ -165,6 +180,21 @@ class Database(Child):
         self.process.wait()
         # A new one refuses to start while any of the old ones still has the shared memory.
         wait_for(lambda: not any(Path("/proc", str(child)).exists() for child in children), 10, "PostgreSQL's end")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """SIGSTOP of all its processes: it hangs, and keeps its connections and locks."""
+        assert self.process is not None
+        self.pause()  # first, so that it starts no more of them
+        children = children_of(self.process.pid)
+        for child in children:
+            kill_if_there(child, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for child in children:
+                kill_if_there(child, signal.SIGCONT)
+            self.resume()
 
     def shut_down(self, number: signal.Signals) -> None:
         """SIGINT ends it fast, but in order; SIGQUIT at once, so that it has to recover."""

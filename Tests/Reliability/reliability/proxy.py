@@ -72,12 +72,12 @@ class Proxy:
         for link in self.links:
             link.passes.set()
 
-    def freeze_listener(self) -> int:
-        """Only the connections that have sent LISTEN fall silent, until they break; returns how many there are."""
+    def freeze_listener(self) -> list[Link]:
+        """Only the connections that have sent LISTEN fall silent, until they break; returns them."""
         links = [link for link in self.links if link.is_listener]
         for link in links:
             link.passes.clear()
-        return len(links)
+        return links
 
     def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, client))

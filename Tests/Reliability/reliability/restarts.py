@@ -50,6 +50,8 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
                 problems += terminate(server)
                 start(server)
                 seconds.append(time.monotonic() - began)
+        if doors := proxy.closed_doors():
+            problems.append(f"HAProxy met {doors} closed doors")
         if crowd.failures:
             problems.append(f"{len(crowd.failures)} requests failed: " + "; ".join(told(crowd.failures)))
         problems += crowd.broken + lost(crowd, url)

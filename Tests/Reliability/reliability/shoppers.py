@@ -82,6 +82,9 @@ class Shopper(threading.Thread):
                 self._buy()
             except Unanswered:
                 pass
+            except Exception as error:  # an answer that is none: it would be missed if this one just ended
+                self.promises.broken.append(f"{type(error).__name__} over an answer: {error}")
+                break
         self._hang_up()
 
     def _buy(self) -> None:

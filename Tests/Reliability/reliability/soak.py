@@ -36,6 +36,7 @@ COMES_AND_GOES = {  # indexes, and their tables
     "payment_events_parked": "payment_events",
 }
 
+RATE_WITHIN = 0.95  # each quarter's of what was asked for
 MEMORY_WITHIN = 0.05  # the last quarter's mean of the second's
 SIZE_WITHIN = 1.2  # the last quarter's maximum by the second's
 SIZE_FLOOR = 2 << 20  # bytes: of what is smaller a few pages matter
@@ -97,6 +98,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
                          f"p99 {states[-1].p99_ms:.1f} ms, {states[-1].memory_mb:.0f} MB")
         watched = json.loads(log.read_text().strip().splitlines()[-1])
         failures = failed_requests(server)
+        stale = left_behind(server, int(retention))
         audits = services.audits()
 
     path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.csv"
@@ -107,7 +109,10 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
     print(f"Peak {peak:,.0f} requests a second, half of it for {options.soak_minutes:g} minutes; retention {retention} "
           f"s. {STREAMS} streams saw {watched['events']:,} events, {watched['ended']} ended. Samples: {path}")
     print_quarters(quarters)
-    violations = judge(quarters)
+    violations = judge(quarters, peak / 2)
+    if not watched["events"]:
+        violations.append("no stream had an event")
+    violations += [f"{count} {what} should have been removed" for what, count in stale.items() if count]
     if watched["ended"]:
         violations.append(f"{watched['ended']} streams of readers who read ended")
     if failures:
@@ -143,12 +148,23 @@ def failed_requests(server: Server) -> dict[str, int]:
     return counts
 
 
+def left_behind(server: Server, retention: int) -> dict[str, int]:
+    """Rows that retention should have removed more than a minute ago."""
+    kept = f"clock_timestamp() - interval '{retention + 60} seconds'"
+    return {what: int(sql(server.database_url, f"select count(*) from {rows} < {kept}")) for what, rows in {
+        "holds": "holds where status in ('released', 'expired') and expires_at",
+        "idempotency keys": "idempotency_keys where created_at",
+        "payment events": "payment_events where verdict = 'parked' and received_at",
+    }.items()}
+
+
 def measures(quarter: Sequence[State]) -> dict[str, float]:
     """One figure for each line of the table."""
     figures = {
         "requests per second": statistics.median(state.rate for state in quarter),
         "p50 ms": statistics.median(state.p50_ms for state in quarter),
         "p99 ms": statistics.median(state.p99_ms for state in quarter),
+        "p99 ms, of the worst tenth": statistics.quantiles((state.p99_ms for state in quarter), n=10)[-1],
         "refused, or no answer": sum(state.faults for state in quarter),
         "resident memory MB, mean": statistics.mean(state.memory_mb for state in quarter),
         "descriptors, most": max(state.descriptors for state in quarter),
@@ -171,9 +187,16 @@ def print_quarters(quarters: Sequence[Sequence[State]]) -> None:
          for name in columns[0]]))
 
 
-def judge(quarters: Sequence[Sequence[State]]) -> list[str]:
+def judge(quarters: Sequence[Sequence[State]], rate: float) -> list[str]:
+    """`rate` is what was asked for, in requests a second."""
     first, second, _, last = map(measures, quarters)
     violations = []
+    for number, quarter in enumerate(map(measures, quarters), 1):
+        if quarter["refused, or no answer"]:
+            violations.append(f"{quarter['refused, or no answer']:.0f} requests of quarter {number} were refused or not "
+                              "answered")
+        if quarter["requests per second"] < RATE_WITHIN * rate:
+            violations.append(f"quarter {number} had {quarter['requests per second']:,.0f} requests a second, not {rate:,.0f}")
     memory = "resident memory MB, mean"
     if abs(last[memory] / second[memory] - 1) > MEMORY_WITHIN:
         violations.append(f"memory went from {second[memory]:.1f} MB in the second quarter to {last[memory]:.1f} MB")

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from bench.children import BenchError
 
 from . import checker, database
 from .history import History
 from .load import Load, Market
+from .processes import Server
 from .scene import HOLD_TTL, ORDER_TTL, Scene
 
 # The evidence that is left where a violation was found, beside the logs of servers and database.
@@ -16,6 +18,7 @@ HISTORY = "history.jsonl"
 DATABASE = "database.json"
 
 AUDIT_PERIOD = 5.0     # seconds
+ANSWER_WITHIN = 5.0    # seconds, whatever happens
 # Seconds after the last fault in which every hold and order has to run out; longer than their times to live.
 SETTLES_WITHIN = 10.0
 
@@ -41,16 +44,20 @@ class Trial:
         self._started = time.monotonic()
         self._auditor = asyncio.create_task(self._audit_regularly())
 
-    async def finish(self) -> None:
-        """Lets everything settle, ends the load, and checks it all."""
-        await self._settle()
+    async def finish(self, since: float | None = None) -> None:
+        """Lets everything settle, ends the load, and checks it all.
+
+        - since: the end of the last fault, on the monotonic clock; now, if there was none.
+        """
+        await self._settle(since or time.monotonic())
         assert self._auditor is not None
         self._auditor.cancel()
         for result in await asyncio.gather(self._auditor, return_exceptions=True):
             if not isinstance(result, asyncio.CancelledError):
                 self.violations.append(f"the audits ended: {result}")
-        if self.audits == 0 and time.monotonic() - self._started > 3 * self._audit_period:
-            self.violations.append("the database could not be audited once")
+        due = (time.monotonic() - self._started) / self._audit_period
+        if due > 3 and self.audits < due / 2:
+            self.violations.append(f"of {due:.0f} audits that were due the database could answer {self.audits}")
         await self._load.stop()
         for task in self.scene.background:
             task.cancel()
@@ -66,12 +73,12 @@ class Trial:
             await asyncio.sleep(self._audit_period)
             await self.audit("during the run")
 
-    async def _settle(self) -> None:
+    async def _settle(self, since: float) -> None:
         """Holds and orders run out while clients only pay, release and read; then none may be left."""
         self.market.is_settling = True
-        deadline = time.monotonic() + SETTLES_WITHIN
+        deadline = since + SETTLES_WITHIN
         left = ["not asked yet"]
-        while left and time.monotonic() < deadline:
+        while left and (time.monotonic() < deadline or left == ["not asked yet"]):
             await asyncio.sleep(0.25)
             left = await asyncio.to_thread(unsettled, self.scene)
         self.violations += [f"stuck {SETTLES_WITHIN:.0f} s after the last fault: {line}" for line in left]
@@ -84,11 +91,31 @@ class Trial:
             self.violations.append("the database cannot be audited at the end")
             return
         self.violations += [f"audit at the end: {line}" for line in broken]
+        self.violations += unanswered(self.history, self.scene.servers)
         start = time.monotonic()
         rows = database.read(self.scene.sql)
         rows.save(self.scene.work / DATABASE)
         self.violations += checker.check(self.history, rows, HOLD_TTL, ORDER_TTL)
         self.seconds_to_check = time.monotonic() - start
+
+
+def unanswered(history: History, servers: Sequence[Server]) -> list[str]:
+    """Calls that a server left without a proper answer, or answered too late, though it was there all the time."""
+    found = []
+    for call in history.calls:
+        if call.fault.startswith("not an answer"):
+            found.append(f"{call.operation}: {call.fault}")
+            continue
+        server, times = servers[call.server], (call.start_monotonic, call.end_monotonic)
+        if call.fault == "connection lost":
+            is_excused = server.ended_between(call.connected, call.end_monotonic)
+        elif call.end_monotonic - call.start_monotonic > ANSWER_WITHIN:
+            is_excused = server.ended_between(*times) or server.paused_between(*times)
+        else:
+            continue  # answered, or asked by a probe, which has less patience
+        if not is_excused:
+            found.append(f"{call.operation}: {call.word} after {times[1] - times[0]:.1f} s, and {server.name} was there")
+    return [f"{count} × {what}" for what, count in sorted(Counter(found).items())]
 
 
 def unsettled(scene: Scene) -> list[str]:

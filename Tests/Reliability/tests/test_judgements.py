@@ -7,9 +7,11 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
-from reliability import frozen, soak  # noqa: E402
+from reliability import frozen, soak, trial  # noqa: E402
 from reliability.asking import Answer  # noqa: E402
 from reliability.buyers import Record, compare  # noqa: E402
+from reliability.history import Call, History  # noqa: E402
+from reliability.processes import Server  # noqa: E402
 
 STEADY = soak.State(
     rate=1000, p50_ms=1, p99_ms=10, faults=0, memory_mb=50, descriptors=80, threads=13,
@@ -20,7 +22,7 @@ STEADY = soak.State(
 class SoakTests(unittest.TestCase):
     def judge(self, **last: object) -> list[str]:
         """Four quarters, of which the last differs."""
-        return soak.judge([[STEADY] * 4] * 3 + [[dataclasses.replace(STEADY, **last)] * 4])
+        return soak.judge([[STEADY] * 4] * 3 + [[dataclasses.replace(STEADY, **last)] * 4], rate=1000)
 
     def test_steady_state_is_fine(self) -> None:
         self.assertEqual(self.judge(), [])
@@ -41,6 +43,10 @@ class SoakTests(unittest.TestCase):
         twice = {"bytes": {**STEADY.bytes, "holds": 200 << 20}}
         self.assertEqual(self.judge(**twice, live={**STEADY.live, "holds": 2_000_000}), [])
         self.assertIn("holds bytes a row", self.judge(**twice)[0])
+
+    def test_requests_that_fail_or_are_not_made_are_noticed(self) -> None:
+        self.assertIn("not answered", self.judge(faults=1)[0])
+        self.assertIn("not 1,000", self.judge(rate=900)[0])
 
     def test_latency_that_grows_is_noticed(self) -> None:
         self.assertIn("p99", self.judge(p99_ms=14)[0])
@@ -70,12 +76,45 @@ class BuyersTests(unittest.TestCase):
     def test_hold_that_nobody_was_told_of_is_noticed(self) -> None:
         self.assertIn("2 holds came of 1 keys", compare(self.record(Answer(503, 1, {})), {"hold_a", "hold_b"})[0])
 
+    def test_calls_that_fail_after_the_return_are_noticed(self) -> None:
+        record = self.record(Answer(503, 1, {}), Answer(201, 1, {"hold_id": "hold_a"}))
+        record.returned_at = -5
+        self.assertEqual(frozen.judge(record, returned=1), [])
+        record.returned_at = -5.5
+        self.assertIn("1 calls failed", frozen.judge(record, returned=1)[0])
+
     def test_late_answers_wrong_answers_and_no_return_are_noticed(self) -> None:
         record = self.record(Answer(201, 5.1, {"hold_id": "hold_a"}), Answer(500, 1, {}))
         late, away, unexpected = frozen.judge(record, returned=None)
         self.assertIn("took longer", late)
         self.assertIn("did not return", away)
         self.assertIn("500", unexpected)
+
+
+class UnansweredTests(unittest.TestCase):
+    def judge(self, fault: str, seconds: float = 1, ends: tuple[float, ...] = (), pauses: tuple[tuple[float, float], ...] = (),
+              status: int = 0) -> list[str]:
+        """A call that began at 10, on a connection that was made at 5."""
+        server = Server(0, Path("."), "", {})
+        server.ends, server.pauses = list(ends), list(pauses)
+        history = History()
+        history.add(Call(0, 0, "hold", 1, {}, fault=fault, connected=5, start_monotonic=10, end_monotonic=10 + seconds,
+                         status=status))
+        return trial.unanswered(history, [server])
+
+    def test_lost_connection_is_noticed_unless_its_server_was_ended(self) -> None:
+        self.assertIn("server0 was there", self.judge("connection lost")[0])
+        self.assertEqual(len(self.judge("connection lost", ends=(4, 12), pauses=((9, 12),))), 1)
+        self.assertEqual(self.judge("connection lost", ends=(7,)), [])
+
+    def test_late_answer_is_noticed_unless_its_server_was_stopped(self) -> None:
+        self.assertEqual(len(self.judge("no answer in time", 5.5, pauses=((5, 9),))), 1)
+        self.assertEqual(len(self.judge("", 5.5, status=201)), 1)
+        self.assertEqual(self.judge("", 4.5, status=503), [])
+        self.assertEqual(self.judge("no answer in time", 5.5, pauses=((9, 11),)), [])
+
+    def test_what_is_no_answer_is_noticed(self) -> None:
+        self.assertIn("not an answer", self.judge("not an answer: Expecting value", ends=(10.5,))[0])
 
 
 if __name__ == "__main__":
