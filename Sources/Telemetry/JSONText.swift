@@ -29,15 +29,7 @@ package struct JSONText {
   }
 
   @inlinable package mutating func number(_ value: some FixedWidthInteger) {
-    if value < 0 { bytes.append(UInt8(ascii: "-")) }
-    var rest = value.magnitude
-    let start = bytes.count
-    repeat {
-      let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-      bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit))
-      rest = quotient
-    } while rest > 0
-    bytes[start...].reverse()
+    bytes.append(contentsOf: value.description.utf8)
   }
 
   /// - Parameter value: finite.

@@ -33,13 +33,18 @@ import Testing
       ])
   }
 
-  /// Answers in between do not change how the parts of others are framed.
+  /// Answers before and in between do not change how the parts of others are framed.
   @Test func aResponseInPartsIsFramedAsNIODoesIt() throws {
     let answer = Answer(status: .ok, contentType: "text/plain", body: ByteBuffer())
     let texts = try bytes(
       of: .answer(answer, requestID: "1"), .part(.head(HTTPResponseHead(version: .http1_1, status: .ok))),
-      .part(.body(.byteBuffer(ByteBuffer(string: "event")))), .part(.end(nil)))
+      .part(.body(.byteBuffer(ByteBuffer(string: "event")))), .part(.end(nil)), .answer(answer, requestID: "2"),
+      .part(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: ["Content-Length": "0"]))),
+      .part(.end(nil)))
+    let others = texts.filter { !$0.contains("X-Request-Id") }
+    #expect(texts.count == others.count + 2)
     #expect(
-      texts.dropFirst().joined() == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nevent\r\n0\r\n\r\n")
+      others.joined() == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nevent\r\n0\r\n\r\n"
+        + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
   }
 }

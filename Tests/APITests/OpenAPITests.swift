@@ -59,7 +59,7 @@ import Yams
 
   @Test func everyTypeOfProblemIsNamedOrExplained() throws {
     let text = String(decoding: OpenAPIRoute.bytes, as: UTF8.self)
-    for kind in Problem.Kind.allCases where ![.notFound, .unauthorized, .invalidSignature].contains(kind) {
+    for kind in Problem.Kind.allCases {
       #expect(text.contains(kind.rawValue), "\(kind.rawValue)")
     }
   }

@@ -282,7 +282,7 @@ import Testing
     #expect(!connection.channel.isActive)
   }
 
-  /// What came behind the headers would be taken for the next answer.
+  /// RFC 9110, section 9.3.2.
   @Test func refusedHEADHasNoBody() throws {
     let connection = try Connection()
     try connection.read(Self.head(.HEAD, ["Host": "another"]))
@@ -312,6 +312,15 @@ import Testing
     #expect(connection.channel.isActive)
     try connection.read(Self.body("x"))
     #expect(!connection.channel.isActive)
+  }
+
+  /// RFC 9112, section 9.6: the answer to a request that asks for the end of its connection is the last one.
+  @Test func whatComesBehindTheLastRequestIsNotAnswered() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(.GET, ["Connection": "close"]), .end(nil))
+    connection.channel.pipeline.fireErrorCaught(HTTPParserError.closedConnection)
+    try connection.answer()
+    #expect(try connection.written() == [200])
   }
 
   @Test func refusalWaitsForTheAnswersBeforeIt() throws {

@@ -5,13 +5,13 @@ import NIOHTTP1
 /// What is written to a connection.
 enum Outgoing {
   case answer(Answer, requestID: String)
-  /// Of a response of the router's.
+  /// Of a response of the router's, or of 100 (Continue).
   case part(HTTPServerResponsePart)
 }
 
 /// Makes the bytes of a connection (RFC 9112): of an answer at once, as one buffer, and of all else by NIO's encoder, which
 /// takes each answer in three parts, and works out the framing that an answer's headers have already.
-final class AnswerEncoder: ChannelOutboundHandler, RemovableChannelHandler {
+final class AnswerEncoder: ChannelOutboundHandler {
   typealias OutboundIn = Outgoing
   typealias OutboundOut = IOData
 
@@ -31,7 +31,7 @@ final class AnswerEncoder: ChannelOutboundHandler, RemovableChannelHandler {
 extension AnswerEncoder: Sendable {}
 
 extension Answer {
-  /// The status line, the header fields and the body.
+  /// The status line, the header fields and the body. Not for a status that has no body (1xx, 204, 304).
   ///
   /// - Parameter requestID: without control characters, as all other values here.
   func http1Bytes(requestID: String) -> ByteBuffer {

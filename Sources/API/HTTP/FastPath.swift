@@ -1,5 +1,4 @@
 import DequeModule
-import HTTPTypes
 import NIOCore
 import NIOHTTP1
 
@@ -16,7 +15,7 @@ import NIOHTTP1
 ///      │ whatever comes meanwhile is passed on: those behind keep the order, and know the fast routes too
 /// ```
 /// A client that sends on without waiting for answers, or without taking them, is not read from meanwhile.
-final class FastPath: ChannelDuplexHandler, RemovableChannelHandler {
+final class FastPath: ChannelDuplexHandler {
   typealias InboundIn = WholeRequest
   typealias InboundOut = HTTPServerRequestPart
   typealias OutboundIn = HTTPServerResponsePart

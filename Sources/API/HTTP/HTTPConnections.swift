@@ -33,8 +33,9 @@ struct HTTPConnections: HTTPChannelHandler {
       decoderLimits.maxHeaderFieldSize = RequestGate.maximumHeaderBytes
       decoderLimits.maxHeaderListSize = RequestGate.maximumHeaderBytes
       decoderLimits.maxHeaderFieldCount = RequestGate.maximumHeaderCount
-      // Requests are kept in order and errors answered by the gate and those behind it. The only text of a client's in a
-      // header is X-Request-Id, which `RequestID` has checked.
+      // None of NIO's handlers for pipelining, errors and outbound headers: requests are kept in order and errors answered
+      // by the gate and those behind it, and the only text of a client's in a header is X-Request-Id, which `RequestID` has
+      // checked.
       try pipeline.addHandlers(
         AnswerEncoder(), ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoderLimits)),
         RequestGate(limits: limits, draining: draining), FastPath(routes: routes),

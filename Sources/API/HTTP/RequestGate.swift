@@ -20,7 +20,7 @@ import NIOHTTP1
 /// The time for a request to arrive is counted in total, so that a byte now and then does not extend it. Nothing counts
 /// while requests are answered, however long that takes; but who takes so little of the answers that they pile up for that
 /// long is given up.
-final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
+final class RequestGate: ChannelDuplexHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = WholeRequest
   typealias OutboundIn = Outgoing
@@ -211,6 +211,8 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     case (ByteToMessageDecoderError.dataReceivedInErrorState(_, let bytes), .ended):
       drop(bytes.readableBytes, context)
     case (_ as HTTPParserError, .ended): break
+    // Behind a request that is the last of its connection; nobody waits for an answer to it.
+    case (HTTPParserError.closedConnection, _): break
     case (let error as HTTPParserError, _):
       guard case .arriving(let head) = input else { return refuse(.init(error), nil, context) }
       refuse(.init(error), head, context)
