@@ -5,7 +5,8 @@ import Testing
 @testable import LocalPostgres
 
 /// Each kills some of the three that a server consists of, with a signal that none can handle: its owner (a test
-/// process of its own, forked by `processExitsWith`), the supervisor, and the server itself.
+/// process of its own, forked by `processExitsWith`), the supervisor, and the server itself. A supervisor that is to end
+/// with its owner is halted before: the owner of a killed one would stand in for it, and a running one does its work.
 @Suite struct CrashTests {
   @Test func killedOwnerTakesServerAndEphemeralDirectoryAlong() async throws {
     try await withDirectory { directory in
@@ -39,12 +40,14 @@ import Testing
       await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String] in
         try await withServer(directory) { server in
           _ = try await server.query("create table kept as select 42 as answer")
-          try Traces(server, directory).save(directory)
-          kill(try parent(of: postmaster(directory)), SIGKILL)
+          let traces = try Traces(server, directory)
+          try traces.save(directory)
+          kill(traces.supervisor, SIGSTOP)
           kill(getpid(), SIGKILL)
         }
       }
       let traces = try Traces(directory)
+      kill(traces.supervisor, SIGKILL)
       #expect(isRunning(traces.postmaster))
       try await withServer(directory) { server in
         #expect(!isRunning(traces.postmaster))
@@ -59,12 +62,14 @@ import Testing
       await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String] in
         try await withServer(directory) { server in
           _ = try await server.query("create table kept as select 42 as answer")
-          let server = try postmaster(directory)
-          kill(try parent(of: server), SIGKILL)
-          kill(server, SIGKILL)
+          let traces = try Traces(server, directory)
+          try traces.save(directory)
+          kill(traces.supervisor, SIGSTOP)
+          kill(traces.postmaster, SIGKILL)
           kill(getpid(), SIGKILL)
         }
       }
+      kill(try Traces(directory).supervisor, SIGKILL)
       #expect(PostmasterFile(inData: directory + "/data") != nil, "nobody was left to remove it")
       try await withServer(directory) { try await $0.expect("select answer from kept", "42") }
     }
@@ -127,10 +132,12 @@ import Testing
 /// Where to look for what a server may leave, told by its owner before it is killed.
 private struct Traces {
   let postmaster: pid_t
+  let supervisor: pid_t
   let sockets: String
 
   init(_ server: LocalPostgres, _ directory: String) throws {
     postmaster = try LocalPostgresTests.postmaster(directory)
+    supervisor = try parent(of: postmaster)
     sockets = server.socketDirectory
   }
 
@@ -138,11 +145,12 @@ private struct Traces {
   init(_ directory: String) throws {
     let lines = try #require(text(ofFile: directory + ".traces")).split(separator: "\n")
     postmaster = try #require(pid_t(lines[0]))
-    sockets = String(lines[1])
+    supervisor = try #require(pid_t(lines[1]))
+    sockets = String(lines[2])
   }
 
   /// Beside the directory, since that may be removed.
   func save(_ directory: String) throws {
-    try write("\(postmaster)\n\(sockets)\n", to: directory + ".traces")
+    try write("\(postmaster)\n\(supervisor)\n\(sockets)\n", to: directory + ".traces")
   }
 }
