@@ -63,8 +63,11 @@ BUGS = [
         from gone where p.id = gone.product_id""",
         caught_by=("an acknowledged hold is not in the database",)),
     Bug("what is acknowledged is not on disk yet when PostgreSQL crashes", crashes=True, also=(
-        "alter system set synchronous_commit = off", "alter system set wal_writer_delay = '10s'",
-        "select pg_reload_conf()"), caught_by=("an acknowledged hold is not in the database",)),
+        "alter system set wal_writer_delay = '10s'", "select pg_reload_conf()",
+        # Has the last word, over the server's command line too; for sessions that begin after it.
+        "do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$",
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where backend_type = 'client backend' and pid <> pg_backend_pid()"), caught_by=("an acknowledged hold is not in the database",)),
     Bug("lapsed holds count only when a worker has released them", "lapsed_units", (
         ("and expires_at <= p_at", "and false"),), caught_by=("cannot be linearized",)),
     Bug("an idempotency key is not remembered", "reserve_holds", (
