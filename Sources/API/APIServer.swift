@@ -11,48 +11,36 @@ import Tracing
 public struct APIServer: Service {
   public struct Configuration: Sendable {
     /// The name or address to listen on.
-    public var host: String
+    public var host = "127.0.0.1"
     /// 0 lets the system choose.
-    public var port: Int
+    public var port = 8080
     /// Checks payment events. Nil takes unsigned ones, for local use.
     public var webhookVerifier: WebhookVerifier?
     /// Opens the admin calls. Nil keeps them closed.
     public var adminToken: String?
     /// Larger request bodies are refused.
-    public var maximumBodyBytes: Int
+    public var maximumBodyBytes = 16 * 1024
     /// A request that takes longer to arrive, from its first byte to its last, is refused.
-    public var requestTimeout: Duration
+    public var requestTimeout: Duration = .seconds(10)
     /// A connection without a request for this long is closed.
-    public var idleTimeout: Duration
+    public var idleTimeout: Duration = .seconds(60)
     /// How long it goes on serving when it was told to end, while `GET /health/ready` says that it is not ready: so that
     /// those who spread requests among servers leave it out before it is gone.
-    public var shutdownDelay: Duration
+    public var shutdownDelay: Duration = .zero
     /// Where to record requests, and what `GET /metrics` shows. Nil does neither.
     public var metrics: MetricsRegistry?
     /// Records a span for each request. Nil records none.
     public var tracer: (any Tracer)?
 
     /// Streams of stock at the same time; others are refused.
-    public var maximumStreams: Int
+    public var maximumStreams = 10_000
     /// Connections at the same time; others wait to be accepted.
-    public var maximumConnections: Int
+    public var maximumConnections = Int.max
     var streamLimits = StockStream.Limits()
 
-    public init(
-      host: String = "127.0.0.1", port: Int = 8080, webhookVerifier: WebhookVerifier?, adminToken: String?,
-      maximumBodyBytes: Int = 16 * 1024, requestTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60),
-      shutdownDelay: Duration = .zero, maximumStreams: Int = 10_000, maximumConnections: Int = .max
-    ) {
-      self.host = host
-      self.port = port
+    public init(webhookVerifier: WebhookVerifier?, adminToken: String?) {
       self.webhookVerifier = webhookVerifier
       self.adminToken = adminToken
-      self.maximumBodyBytes = maximumBodyBytes
-      self.requestTimeout = requestTimeout
-      self.idleTimeout = idleTimeout
-      self.shutdownDelay = shutdownDelay
-      self.maximumStreams = maximumStreams
-      self.maximumConnections = maximumConnections
     }
   }
 

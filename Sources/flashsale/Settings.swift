@@ -44,9 +44,9 @@ struct Settings {
 
   /// Fractions of a second are allowed.
   private func seconds(
-    _ name: String, upTo maximum: Double, default fallback: Double, mayBeZero: Bool = false
+    _ name: String, upTo maximum: Double, default fallback: Duration, mayBeZero: Bool = false
   ) throws -> Duration {
-    guard let text = string(name) else { return .seconds(fallback) }
+    guard let text = string(name) else { return fallback }
     guard let value = Double(text), value > 0 || mayBeZero && value == 0, value <= maximum else {
       let minimum = mayBeZero ? "from" : "above"
       throw Failure("\(name) must be a number of seconds \(minimum) 0, at most \(Int(maximum)), not '\(text)'")
@@ -57,6 +57,18 @@ struct Settings {
   // MARK: The settings
 
   private static let secondsPerDay = 86_400.0
+  private static let longestRetention = 3650 * secondsPerDay
+
+  /// Leaves a value as it is that is not given.
+  private func set(
+    _ value: inout Duration, _ name: String, upTo maximum: Double, mayBeZero: Bool = false
+  ) throws {
+    value = try seconds(name, upTo: maximum, default: value, mayBeZero: mayBeZero)
+  }
+
+  private func set(_ value: inout Int, _ name: String, in range: ClosedRange<Int>) throws {
+    value = try integer(name, in: range, default: value)
+  }
 
   func database() throws -> ConnectionConfiguration {
     guard let url = string("DATABASE_URL") else {
@@ -96,19 +108,16 @@ struct Settings {
 
   func checkout() throws -> Checkout.Configuration {
     var configuration = Checkout.Configuration(listener: try listener())
-    configuration.holdTimeToLive = try seconds("HOLD_TTL_SECONDS", upTo: 30 * Self.secondsPerDay, default: 120)
-    configuration.orderTimeToLive = try seconds("ORDER_TTL_SECONDS", upTo: 30 * Self.secondsPerDay, default: 900)
-    configuration.retention.idempotencyKeys = try retention(
-      "IDEMPOTENCY_KEY_TTL_SECONDS", default: 3 * Self.secondsPerDay)
-    configuration.retention.holds = try retention("HOLD_RETENTION_SECONDS", default: 7 * Self.secondsPerDay)
-    configuration.retention.parkedEvents = try retention("PARKED_EVENT_TTL_SECONDS", default: 30 * Self.secondsPerDay)
-    configuration.maximumInFlight = try integer("MAX_IN_FLIGHT", in: 1...1_000_000, default: 4096)
-    configuration.queueTimeout = .milliseconds(try integer("QUEUE_TIMEOUT_MS", in: 1...3_600_000, default: 1000))
+    try set(&configuration.holdTimeToLive, "HOLD_TTL_SECONDS", upTo: 30 * Self.secondsPerDay)
+    try set(&configuration.orderTimeToLive, "ORDER_TTL_SECONDS", upTo: 30 * Self.secondsPerDay)
+    try set(&configuration.retention.idempotencyKeys, "IDEMPOTENCY_KEY_TTL_SECONDS", upTo: Self.longestRetention)
+    try set(&configuration.retention.holds, "HOLD_RETENTION_SECONDS", upTo: Self.longestRetention)
+    try set(&configuration.retention.parkedEvents, "PARKED_EVENT_TTL_SECONDS", upTo: Self.longestRetention)
+    try set(&configuration.maximumInFlight, "MAX_IN_FLIGHT", in: 1...1_000_000)
+    let queueTimeout = Int(configuration.queueTimeout / .milliseconds(1))
+    configuration.queueTimeout = .milliseconds(
+      try integer("QUEUE_TIMEOUT_MS", in: 1...3_600_000, default: queueTimeout))
     return configuration
-  }
-
-  private func retention(_ name: String, default fallback: Double) throws -> Duration {
-    try seconds(name, upTo: 3650 * Self.secondsPerDay, default: fallback)
   }
 
   /// The role that servers use, for `migrate` to let it in. Nil when there is none to set up.
@@ -124,16 +133,16 @@ struct Settings {
         "WEBHOOK_SECRETS is not set; give the payment provider's secret (whsec_...), or --unsigned-webhooks to take "
           + "payment events from anybody")
     }
-    return APIServer.Configuration(
-      host: string("HOST") ?? "127.0.0.1",
-      port: try integer("PORT", in: 0...65535, default: 8080),
-      webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets),
-      adminToken: string("ADMIN_TOKEN"),
-      maximumBodyBytes: try integer("MAX_BODY_BYTES", in: 1024...(16 << 20), default: 16 * 1024),
-      requestTimeout: try seconds("REQUEST_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 10),
-      idleTimeout: try seconds("IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay, default: 60),
-      shutdownDelay: try seconds("SHUTDOWN_DELAY_SECONDS", upTo: 3600, default: 0, mayBeZero: true),
-      maximumStreams: try integer("MAX_STREAMS", in: 1...1_000_000, default: 10_000))
+    var configuration = APIServer.Configuration(
+      webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: string("ADMIN_TOKEN"))
+    configuration.host = string("HOST") ?? configuration.host
+    try set(&configuration.port, "PORT", in: 0...65535)
+    try set(&configuration.maximumBodyBytes, "MAX_BODY_BYTES", in: 1024...(16 << 20))
+    try set(&configuration.requestTimeout, "REQUEST_TIMEOUT_SECONDS", upTo: Self.secondsPerDay)
+    try set(&configuration.idleTimeout, "IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay)
+    try set(&configuration.shutdownDelay, "SHUTDOWN_DELAY_SECONDS", upTo: 3600, mayBeZero: true)
+    try set(&configuration.maximumStreams, "MAX_STREAMS", in: 1...1_000_000)
+    return configuration
   }
 
   func webhookSecrets() throws -> [WebhookSecret] {
@@ -146,7 +155,7 @@ struct Settings {
   }
 
   func shutdownTimeout() throws -> Duration {
-    try seconds("SHUTDOWN_TIMEOUT_SECONDS", upTo: 3600, default: 10)
+    try seconds("SHUTDOWN_TIMEOUT_SECONDS", upTo: 3600, default: .seconds(10))
   }
 
   /// Reads every setting of a server, so that a bad one is refused before anything is done.

@@ -180,9 +180,10 @@ import Testing
       let connection = ConnectionConfiguration(url: url)
       let checkout = Checkout(
         database: Pool(connection), configuration: Checkout.Configuration(listener: connection), logger: logger)
-      var configuration = APIServer.Configuration(
-        port: 0, webhookVerifier: nil, adminToken: nil, maximumStreams: maximumStreams,
-        maximumConnections: maximumConnections)
+      var configuration = APIServer.Configuration(webhookVerifier: nil, adminToken: nil)
+      configuration.port = 0
+      configuration.maximumStreams = maximumStreams
+      configuration.maximumConnections = maximumConnections
       configuration.streamLimits = StockStream.Limits(heartbeatInterval: heartbeat, writeTimeout: writeTimeout)
       let (ports, portsSink) = AsyncStream.makeStream(of: Int.self)
       let api = APIServer(checkout: checkout, configuration: configuration, logger: logger) { portsSink.yield($0) }

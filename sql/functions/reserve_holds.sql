@@ -52,7 +52,8 @@ begin
 
     -- The same key on two servers at once: the second waits here until the first has committed, then finds the key. A
     -- customer's requests on two servers: the second waits likewise, then counts what the first one took. What is
-    -- counted is read in later statements, which see what was committed during the wait.
+    -- counted is read in later statements, which see what was committed during the wait. The seed of a hash says what its
+    -- text is: 0 the key of a payment event, 1 of a request, 2 a customer.
     if p_keys is not null or p_customers is not null then
         perform pg_advisory_xact_lock(hash)
         from (
