@@ -23,7 +23,7 @@ import Testing
   }
 
   @Test func readerWhoDoesNotReadIsDroppedWhileOthersGoOn() async throws {
-    try await withServer(name: Self.largeName, writeTimeout: .milliseconds(500)) { server in
+    try await withServer(name: Self.largeName, writeTimeout: .milliseconds(1500)) { server in
       let reader = try await EventReader.open(server.url)
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("both have streams") { server.streamCount == 2 }
@@ -34,7 +34,7 @@ import Testing
         return server.streamCount == 1
       }
       let elapsed = start.duration(to: .now)
-      #expect(elapsed > .milliseconds(500), "\(elapsed)")
+      #expect(elapsed > .milliseconds(1500), "\(elapsed)")
       idler.hangUp()
 
       let final = try await server.changeStock()
@@ -42,7 +42,7 @@ import Testing
       #expect(reader.end == nil)
       // Nothing kept the other one waiting.
       let gaps = zip(reader.events, reader.events.dropFirst()).map { $0.arrival.duration(to: $1.arrival) }
-      #expect(gaps.allSatisfy { $0 < .milliseconds(600) }, "\(gaps)")
+      #expect(gaps.allSatisfy { $0 < .seconds(1) }, "\(gaps)")
     }
   }
 
