@@ -1,8 +1,9 @@
+import Glibc
 import Postgres
 
 extension Connection {
   /// How often a statement is run that keeps getting into the way of others. Each attempt starts after the transaction
-  /// that it lost to has ended, so a second one nearly always succeeds.
+  /// that it lost to has ended, or has got its locks, so a second one nearly always succeeds.
   private static var maximumAttempts: Int { 5 }
 
   /// Runs a statement that is a transaction of its own, again when it was rolled back by a deadlock or a serialization
@@ -14,7 +15,8 @@ extension Connection {
       do {
         return try run(statement)
       } catch PostgresError.server(let error) where error.isConcurrencyFailure && !isOutOfTime {
-        continue
+        // Whoever won wakes up by now. At once, the loser would take the same locks again before that.
+        if error.isDeadlock { usleep(.random(in: 5_000...20_000)) }
       }
     }
     return try run(statement)

@@ -44,8 +44,11 @@ public enum PostgresError: Error, Sendable {
 extension PostgresError.ServerError {
   /// Two transactions were in each other's way and this one was rolled back (40001, 40P01): run it again, whole.
   public var isConcurrencyFailure: Bool {
-    sqlState == "40001" || sqlState == "40P01"
+    sqlState == "40001" || isDeadlock
   }
+
+  /// It was the one that had to go, of several that waited for each other.
+  public var isDeadlock: Bool { sqlState == "40P01" }
 
   /// The server is starting, stopping, full, or took longer than its time limits allow; another attempt may succeed.
   var isUnavailability: Bool {

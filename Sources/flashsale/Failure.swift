@@ -21,6 +21,8 @@ struct Failure: Error, CustomStringConvertible {
       Failure("\(error); check DATABASE_URL and that the server is running")
     case let error as IOError where error.errnoCode == EADDRINUSE:
       Failure("the port is in use by another program; choose another one with --port")
+    case let error as SocketAddressError.UnknownHost:
+      Failure("HOST '\(error.host)' cannot be resolved; check --host")
     case let error as IOError:
       Failure("cannot listen: \(error); check --host and --port")
     default: error

@@ -75,19 +75,20 @@ struct Settings {
       throw Failure(
         "DATABASE_URL is not set; give a URI such as postgresql://user:password@host/database, or run `flashsale demo`")
     }
-    return try connection(to: url)
+    return try connection(to: url, from: "DATABASE_URL")
   }
 
   /// Where to LISTEN, which a pooler in transaction mode cannot carry.
   func listener() throws -> ConnectionConfiguration {
-    guard let url = string("LISTEN_DATABASE_URL") else { return try database() }
-    return try connection(to: url)
+    let name = "LISTEN_DATABASE_URL"
+    guard let url = string(name) else { return try database() }
+    return try connection(to: url, from: name)
   }
 
-  private func connection(to url: String) throws -> ConnectionConfiguration {
+  private func connection(to url: String, from name: String) throws -> ConnectionConfiguration {
     var configuration = ConnectionConfiguration(url: url)
     if let problem = configuration.urlProblem {
-      throw Failure("DATABASE_URL or LISTEN_DATABASE_URL cannot be understood: \(problem)")
+      throw Failure("\(name) cannot be understood: \(problem)")
     }
     configuration.usesNamedStatements = try boolean("DB_NAMED_STATEMENTS", default: true)
     return configuration
@@ -146,7 +147,9 @@ struct Settings {
   }
 
   func webhookSecrets() throws -> [WebhookSecret] {
-    try (string("WEBHOOK_SECRETS") ?? "").split(separator: ",").map { text in
+    guard let list = string("WEBHOOK_SECRETS") else { return [] }
+    // An empty one is refused: an unset variable in a list is no reason to take unsigned events.
+    return try list.split(separator: ",", omittingEmptySubsequences: false).map { text in
       guard let secret = WebhookSecret(String(text)) else {
         throw Failure("WEBHOOK_SECRETS must be whsec_ followed by a key in Base64, several separated by commas")
       }

@@ -23,6 +23,20 @@ import Testing
     }
   }
 
+  /// Stands for the handler behind, which hands out what it has got at the end of a read and not before.
+  private final class HandsOutAtTheEndOfARead: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    private var parts: [NIOAny] = []
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { parts.append(data) }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+      for part in parts { context.fireChannelRead(part) }
+      parts = []
+    }
+  }
+
   private struct Connection {
     let channel: EmbeddedChannel
     let asked = Asked()
@@ -35,7 +49,7 @@ import Testing
         FastRoute(.post, "/wrong") { _, _ in throw Problem.holdExpired },
       ]
       let fastRoutes = FastRoutes(routes: routes, metrics: nil, spans: nil, logger: Logger(label: "test"))
-      channel = EmbeddedChannel(handlers: [FastPath(routes: fastRoutes)])
+      channel = EmbeddedChannel(handlers: [FastPath(routes: fastRoutes), HandsOutAtTheEndOfARead()])
       try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
     }
 

@@ -443,7 +443,7 @@ import Testing
   /// Those behind know one way of saying that a connection ends.
   @Test(arguments: [(HTTPVersion.http1_0, "x"), (.http1_1, "Close"), (.http1_1, "close, TE")])
   func connectionThatIsNotKeptIsToBeClosed(version: HTTPVersion, connection value: String) throws {
-    let headers: HTTPHeaders = ["Connection": value]
+    let headers: HTTPHeaders = ["Host": "sale", "Connection": value]
     let connection = try Connection()
     try connection.read(
       .head(HTTPRequestHead(version: version, method: .GET, uri: "/", headers: headers)), .end(nil))

@@ -1,7 +1,10 @@
-import Checkout
+import Logging
 import Postgres
+import Synchronization
 import TestSupport
 import Testing
+
+@testable import Checkout
 
 @Suite struct JobRunnerTests {
   private static let id = "'00000001-6b02-8f00-9e3e-db626b23aa96'::uuid"
@@ -68,6 +71,61 @@ import Testing
       }
       #expect(try await pool.integer("select available_stock from products") == 5)
       await pool.close()
+    }
+  }
+
+  /// While another one has it.
+  @Test func aWorkerDoesNotAskForAClaimedJobAgainAndAgain() async throws {
+    final class Calls: Sendable {
+      let count = Atomic(0)
+    }
+    try await TestDatabases.withDatabase { url in
+      let configuration = ConnectionConfiguration(url: url)
+      let pool = Pool(configuration, size: 2)
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null);
+        select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
+        """)
+      try await pool.holding("select from scheduled_jobs for update") { _ in
+        let calls = Calls()
+        let database = Pool(configuration) { name, _ in
+          if name == "run_next_job" { calls.count.wrappingAdd(1, ordering: .relaxed) }
+        }
+        let runner = JobRunner(
+          database: database, listener: configuration, retention: Retention(), logger: Logger(label: "jobs"))
+        let running = Task { await runner.run() }
+        try await Task.sleep(for: .seconds(1))
+        running.cancel()
+        await running.value
+        await database.close()
+        let count = calls.count.load(ordering: .relaxed)
+        #expect(1...40 ~= count, "\(count)")
+      }
+      await pool.close()
+    }
+  }
+
+  /// Somebody has locked a lapsed hold for long. The jobs of other products go on, and that one is made up for.
+  @Test func aJobThatIsHeldUpLetsOthersPass() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url, holdTimeToLive: .milliseconds(200)) { checkout, pool in
+        @Sendable func count(_ status: String, of product: Product) async throws -> Int64 {
+          try await pool.integer(
+            "select count(*) from holds where product_id = \(product.id) and status = '\(status)'")
+        }
+        let stuck = try await checkout.newProduct(stock: 1)
+        let hold = try await checkout.hold(1, of: stuck)
+        try await pool.holding("select from holds where id = '\(hold.id.uuidText)' for update") { commit in
+          let other = try await checkout.newProduct(stock: 1)
+          _ = try await checkout.hold(1, of: other)
+          try await until("the other hold has expired") { try await count("expired", of: other) == 1 }
+          #expect(try await count("active", of: stuck) == 1)
+          try await commit()
+        }
+        try await until("the hold has expired") { try await count("expired", of: stuck) == 1 }
+        try await checkout.expectCleanAudit()
+      }
     }
   }
 

@@ -108,6 +108,48 @@ import Testing
     }
   }
 
+  /// A key is replayed in the batch that makes a hold, and its hold cannot be read once the batch has been committed.
+  @Test func aHoldIsFoundWhenWhatIsReadBehindItFails() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let keyed = try await checkout.hold(1, of: product, idempotencyKey: "k")
+        try await pool.run(
+          """
+          create sequence reads;
+          alter function read_holds rename to read_holds_well;
+          create function read_holds(p_product_id integer, p_hold_ids uuid[])
+          returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
+          language plpgsql security definer as $$
+          begin
+              if nextval('reads') = 1 then
+                  raise exception 'locked for too long' using errcode = 'lock_not_available';
+              end if;
+              return query select * from read_holds_well(p_product_id, p_hold_ids);
+          end
+          $$;
+          """)
+        let outcomes = try await pool.holding("select from products where id = \(product.id) for update") { commit in
+          async let first = checkout.reserveHold(productID: product.id, quantity: 1)
+          try await pool.untilBlocked(1)
+          async let replay = checkout.reserveHold(productID: product.id, quantity: 1, idempotencyKey: "k")
+          async let second = checkout.reserveHold(productID: product.id, quantity: 1)
+          try await until("they wait for the next batch") { checkout.waitingReservations(of: product.id) == 2 }
+          try await commit()
+          return try await [first, replay, second]
+        }
+        guard case .held(_, isReplay: false) = outcomes[0], case .held(let replayed, isReplay: true) = outcomes[1],
+          case .held(let new, isReplay: false) = outcomes[2]
+        else { throw Unexpected("\(outcomes)") }
+        #expect(replayed.id == keyed.id)
+        #expect(try await checkout.hold(new.id)?.status == .active)
+        #expect(try await pool.integer("select last_value from reads") > 1)
+        #expect(try await checkout.availableStock(product) == 2)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
   /// A batch of several products: what became of each is asked by itself.
   @Test func holdsOfSeveralProductsAreFoundOrVoid() async throws {
     try await TestDatabases.withDatabase { url in

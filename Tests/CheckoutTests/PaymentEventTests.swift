@@ -135,6 +135,28 @@ import Testing
     }
   }
 
+  /// The order's own units come back with the first event and go with the second: nobody else's are touched.
+  @Test func lapsedHoldsAreNotReclaimedForAnOrderThatIsCancelledAndPaidTogether() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 2)
+      let order = "'00000001-6b02-8f00-9e3e-db626b23aa96'::uuid"
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 20, null, null, null, null);
+        select reserve_holds(1, array[\(order)], '{1}', 60000000, null, null, null);
+        select place_orders(1, array[\(order)], null, 60000000);
+        select reserve_holds(1, array(select gen_random_uuid() from generate_series(1, 10)), array_fill(1, '{10}'), 0, null, null, null);
+        select apply_payment_events(
+            1, '{a,b}', array[\(order), \(order)], '{failed,success}', '{null,null}', '{null,null}');
+        """)
+      #expect(try await pool.integer("select count(*) from orders where status = 'paid'") == 1)
+      #expect(try await pool.integer("select count(*) from holds where status = 'active'") == 10)
+      #expect(try await pool.integer("select available_stock from products") == 9)
+      #expect(try await Audit.run(on: pool).isClean)
+      await pool.close()
+    }
+  }
+
   @Test func anEventBeforeItsOrderIsParkedAndAppliedWhenTheOrderIsPlaced() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in

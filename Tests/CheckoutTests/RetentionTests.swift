@@ -1,7 +1,8 @@
-import Checkout
 import Postgres
 import TestSupport
 import Testing
+
+@testable import Checkout
 
 @Suite struct RetentionTests {
   /// Old rows of each kind beside rows that must stay; a worker removes the old ones, in batches.
@@ -42,6 +43,22 @@ import Testing
         #expect(
           try await pool.integer(
             "select count(*) from scheduled_jobs where kind = 'remove_old' and run_at > clock_timestamp()") == 1)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  @Test func anEventForAProductThatDoesNotExistIsRemovedToo() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        _ = try await checkout.pay(ReservationID(productID: 1, unixSecond: 1, random: 1), key: "k")
+        try await pool.run(
+          """
+          update payment_events set received_at = clock_timestamp() - interval '31 days';
+          update scheduled_jobs set run_at = clock_timestamp();
+          """)
+        try await until("it is gone") { try await pool.integer("select count(*) from payment_events") == 0 }
+        #expect(try await checkout.newProduct(stock: 1).id == 1)
         try await checkout.expectCleanAudit()
       }
     }

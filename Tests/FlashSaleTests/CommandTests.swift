@@ -34,7 +34,7 @@ extension FlashSaleTests {
           let again = try await pay(bought, ["--key", "k1", "--times", "20"], secrets: Self.nextSecret)
           #expect(again.status == .exited(0) && again.output.count == 20, "\(again)")
           #expect(again.output.allSatisfy { $0.hasPrefix("200 ") && $0.contains("applied") }, "\(again)")
-          let second = try await pay(bought, [])
+          let second = try await pay(bought, ["--key", String(repeating: "k", count: 255)])
           #expect(second.output.first?.contains("refund_due") == true, "\(second)")
 
           let failed = try await hold()
@@ -51,6 +51,7 @@ extension FlashSaleTests {
           }
           try await pay(failed, [], secrets: "nonsense").expectFailure(saying: "WEBHOOK_SECRETS")
           try await pay(failed, ["--times", "0"]).expectUsageError()
+          try await pay(failed, ["--delay", "inf"]).expectUsageError()
           try await pay(failed, ["--status", "maybe"]).expectUsageError()
           #expect(try await api.product(product).availableStock == 4)
           try await expectCleanAudit(url)

@@ -158,6 +158,8 @@ private struct BadInput: Sendable {
       ("a folded header", request("GET", "/health/live", nil, "X: y", " z")),
       ("NUL in a header", request("GET", "/health/live", nil, "X: \0")),
       ("two hosts", request("GET", "/health/live", nil, "Host: other")),
+      ("no host", Array("GET /health/live HTTP/1.1\r\n\r\n".utf8)),
+      ("a host that is none", Array("GET /health/live HTTP/1.1\r\nHost: sale/api\r\n\r\n".utf8)),
       ("two lengths", request("POST", "/api/holds", good, "Content-Length: 5")),
       ("two lengths that agree", request("POST", "/api/holds", good, "Content-Length: \(good.count)")),
       ("a list of lengths", request("POST", "/api/holds", nil, "Content-Length: 29, 29") + good),
@@ -259,6 +261,39 @@ extension FlashSaleTests {
             #expect(refusal.problem == "payload-too-large", "\(refusal)")
             #expect(refusal.headers["x-request-id"] == "mine")
             #expect(await connection.isClosed())
+          }
+        }
+      }
+    }
+
+    @Test func schemeOfTheAdminTokenIsTakenInWhateverCase() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          let statuses: [(String, UInt)] = [("Bearer", 200), ("bearer", 200), ("BEARER ", 200), ("Basic", 401)]
+          for (scheme, status) in statuses {
+            try await RawConnection.with(port: servers[0].port) { connection in
+              let lines = [
+                "GET /api/admin/invariants HTTP/1.1", "Host: sale",
+                "Authorization: \(scheme) \(ServerProcess.adminToken)", "", "",
+              ]
+              try await connection.send(lines.joined(separator: "\r\n").utf8)
+              #expect(try await connection.answer().status == status, "\(scheme)")
+            }
+          }
+        }
+      }
+    }
+
+    /// The second one is answered by others than the first, who have to hear that it is there.
+    @Test func requestBehindAHoldIsAnsweredThoughNothingMoreComes() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          _ = try await servers[0].api.createProduct(stock: 10)
+          let hold = BadInput.request("POST", "/api/holds", Array(#"{"product_id":1,"quantity":1}"#.utf8))
+          try await RawConnection.with(port: servers[0].port) { connection in
+            try await connection.send(hold + BadInput.request("GET", "/api/products"))
+            #expect(try await connection.answer().status == 201)
+            #expect(try await connection.answer().status == 200)
           }
         }
       }

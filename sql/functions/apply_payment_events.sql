@@ -59,6 +59,13 @@ begin
             v_outcomes, v_settled.verdicts, v_settled.order_statuses)
             with ordinality as e (key, order_id, status, amount, currency, outcome, verdict, order_status, n)
         where e.outcome = 'recorded';
+
+        -- Other products have had this job from the start.
+        if 'parked' = any (v_settled.verdicts) and not exists (select from products p where p.id = p_product_id) then
+            insert into scheduled_jobs (product_id, kind, run_at)
+            values (p_product_id, 'remove_old', v_now + interval '10 seconds')
+            on conflict (product_id, kind) do nothing;
+        end if;
     end if;
 
     if 'replayed' = any (v_outcomes) then

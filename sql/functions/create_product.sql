@@ -25,7 +25,10 @@ begin
         v_id, p_name, p_price, p_currency, p_stock, p_stock,
         p_starts_at, p_ends_at, p_max_quantity_per_hold, p_max_per_customer);
     insert into ordered_stock (product_id, units) values (v_id, 0);
-    insert into scheduled_jobs (product_id, kind, run_at) values (v_id, 'remove_old', clock_timestamp() + interval '10 seconds');
+    -- There is one when payment events came for the product before.
+    insert into scheduled_jobs (product_id, kind, run_at)
+    values (v_id, 'remove_old', clock_timestamp() + interval '10 seconds')
+    on conflict on constraint scheduled_jobs_pkey do nothing;
     id := v_id;
     return next;
 end

@@ -15,10 +15,12 @@ struct AdminAuthentication: RouterMiddleware {
   func handle(
     _ request: Request, context: AppContext, next: (Request, AppContext) async throws -> Response
   ) async throws -> Response {
-    let prefix = "Bearer "
+    // A scheme is written in whatever case (RFC 9110, section 11.1).
+    let scheme = "bearer "
     // Digests compare in constant time and have one length, so neither the token nor its length leaks.
-    guard let expected, let given = request.headers[.authorization], given.hasPrefix(prefix),
-      SHA256.hash(data: Data(given.dropFirst(prefix.count).utf8)) == expected
+    guard let expected, let given = request.headers[.authorization],
+      given.prefix(scheme.count).lowercased() == scheme,
+      SHA256.hash(data: Data(given.dropFirst(scheme.count).drop { $0 == " " }.utf8)) == expected
     else { throw Problem.unauthorized }
     return try await next(request, context)
   }

@@ -75,16 +75,18 @@ final class FastPath: ChannelDuplexHandler {
     context.read()
   }
 
-  private func take(_ request: WholeRequest, _ context: ChannelHandlerContext) {
+  /// - Returns: whether the request was passed on.
+  @discardableResult private func take(_ request: WholeRequest, _ context: ChannelHandlerContext) -> Bool {
     if passedOn == 0, let (route, parameter) = routes.route(for: request.head) {
       isAnswering = true
       answer(request, route, parameter, context)
-    } else {
-      passedOn += 1
-      context.fireChannelRead(wrapInboundOut(.head(request.head)))
-      if let body = request.body { context.fireChannelRead(wrapInboundOut(.body(body))) }
-      context.fireChannelRead(wrapInboundOut(.end(request.trailers)))
+      return false
     }
+    passedOn += 1
+    context.fireChannelRead(wrapInboundOut(.head(request.head)))
+    if let body = request.body { context.fireChannelRead(wrapInboundOut(.body(body))) }
+    context.fireChannelRead(wrapInboundOut(.end(request.trailers)))
+    return true
   }
 
   private func answer(
@@ -113,13 +115,16 @@ final class FastPath: ChannelDuplexHandler {
   private func takeUp(_ context: ChannelHandlerContext) {
     guard !isTakingUp else { return }
     isTakingUp = true
+    var hasPassedOn = false
     while !isAnswering, context.channel.isActive, context.channel.isWritable, let next = heldBack.popFirst() {
       switch next {
-      case .request(let request): take(request, context)
+      case .request(let request): hasPassedOn = take(request, context) || hasPassedOn
       case .event(let event): context.fireUserInboundEventTriggered(event)
       }
     }
     isTakingUp = false
+    // Those behind wait for the end of a read, and that of the read which brought these is over.
+    if hasPassedOn { context.fireChannelReadComplete() }
     readOn(context)
   }
 }

@@ -18,7 +18,8 @@ extension HTTPHeaders {
 }
 
 extension String {
-  fileprivate func trimmingWhiteSpace() -> String {
+  /// Without the white space around a value, which is no part of it.
+  func trimmingWhiteSpace() -> String {
     func isSpace(_ byte: UInt8?) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
     guard isSpace(utf8.first) || isSpace(utf8.last) else { return self }
     var text = self[...]

@@ -157,8 +157,10 @@ final class RequestGate: ChannelDuplexHandler {
 
   private func receive(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     let fields = FramingFields(head.headers)
-    // Others may only be a smuggler's (RFC 9112, section 3.2).
-    if fields.hostCount > 1 { return refuse(.malformedHTTP("it has several Host headers"), head, context) }
+    // RFC 9112, section 3.2. A second one may be a smuggler's.
+    if fields.hostCount > 1 || fields.hostCount == 0 && head.version == .http1_1 || fields.hasInvalidHost {
+      return refuse(.malformedHTTP("it does not have one Host header, with a host and at most a port"), head, context)
+    }
     if let length = fields.contentLength, length > limits.maximumBodyBytes {
       return refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
     }
@@ -351,6 +353,8 @@ extension RequestGate: Sendable {}
 /// The header fields that the gate looks at, found in one pass.
 private struct FramingFields {
   var hostCount = 0
+  /// Whether a host has what stands only around it in an address.
+  var hasInvalidHost = false
   var contentLength: Int?
   var hasExpectation = false
   var asksForUpgrade = false
@@ -358,7 +362,9 @@ private struct FramingFields {
   init(_ headers: HTTPHeaders) {
     for (name, value) in headers {
       switch name.utf8.count {
-      case 4 where name.lowercased() == "host": hostCount += 1
+      case 4 where name.lowercased() == "host":
+        hostCount += 1
+        hasInvalidHost = hasInvalidHost || value.trimmingWhiteSpace().utf8.contains { " \t/?#@".utf8.contains($0) }
       case 6 where name.lowercased() == "expect": hasExpectation = true
       case 7 where name.lowercased() == "upgrade": asksForUpgrade = true
       case 14 where name.lowercased() == "content-length": contentLength = Int(value)
@@ -390,6 +396,8 @@ extension Problem {
           """)
       // What the decoder has no better name for is about how the length of the body is told.
       case .unknown: .malformedHTTP("its headers do not tell the length of its body")
+      // Of the preface of HTTP/2, which the parser would hand over to another.
+      case .paused: .malformedHTTP("it is of another version")
       default: .malformedHTTP("\(error)")
       }
   }

@@ -15,6 +15,7 @@ struct StockStreamRoutes {
     guard let id = context.productID, let product = try await checkout.product(id) else {
       throw Problem.notFound("product")
     }
+    if request.method == .head { return Response(status: .ok, headers: Self.headers) }
     let stream = try streams.open(id, on: context.channel)
     let body = ResponseBody { [streams] writer in
       try await request.body.consumeWithInboundCloseHandler { _ in

@@ -106,8 +106,13 @@ public struct ReserveHold: BatchedUseCase {
     let replayedIDs = zip(ids, answer.words).compactMap { id, word in word == .replayed ? id : nil }
     var replayed: [ReservationID: Hold] = [:]
     if !replayedIDs.isEmpty {
-      for case let hold? in try ReadHold().execute(replayedIDs, lane: productID, on: connection) {
-        replayed[hold.id] = hold
+      do {
+        for case let hold? in try ReadHold().execute(replayedIDs, lane: productID, on: connection) {
+          replayed[hold.id] = hold
+        }
+      } catch {
+        // The new holds are there already, so nobody may be told that nothing was done: they have to be found again.
+        throw PostgresError.connectionLost(statement: "read_holds", message: "\(error)")
       }
     }
     return try zip(requests, zip(ids, answer.words)).map { request, granted in

@@ -14,6 +14,9 @@ struct JobRunner: Service {
   /// The longest sleep, and so the longest delay of a job whose announcement was lost.
   static let pollInterval: Duration = .seconds(1)
 
+  /// The sleep when a job is due that another worker has. Whoever has it sets the time of the next.
+  static let claimedPause: Duration = .milliseconds(50)
+
   /// Holds or orders that one transaction expires: enough to be fast, few enough not to keep buyers waiting for the
   /// product's row.
   static let batchSize: Int32 = 2000
@@ -65,7 +68,8 @@ struct JobRunner: Service {
       do {
         let untilNext = try await runDueJobs()
         isFailing = false
-        await alarm.nap(atMost: min(untilNext ?? Self.pollInterval, Self.pollInterval))
+        let rest = untilNext ?? Self.pollInterval
+        await alarm.nap(atMost: rest > .zero ? min(rest, Self.pollInterval) : Self.claimedPause)
       } catch {
         // Once for each time the database goes away, not once a second.
         if !Task.isCancelled, !isFailing { logger.warning("jobs cannot run", metadata: ["error": "\(error)"]) }
@@ -80,6 +84,11 @@ struct JobRunner: Service {
     while true {
       let run = try await database.transact(RunNextJob(batchSize: Self.batchSize, retention: retention))[0]
       guard let job = run.job else { return run.untilNext }
+      if let failure = job.failure {
+        logger.warning(
+          "a job was put off", metadata: ["kind": "\(job.kind)", "product": "\(job.productID)", "error": "\(failure)"])
+        continue
+      }
       if job.isStockChanged { onStockChange(job.productID) }
       metrics?.jobs.increment()
       if job.kind != "remove_old" { metrics?.expiryLag.record(job.late) }
@@ -112,6 +121,8 @@ struct JobRunner: Service {
     /// Holds or orders that it expired, or rows that it removed.
     let rowsDone: Int32
     let isStockChanged: Bool
+    /// Why nothing was done.
+    let failure: String?
   }
 
   private struct RunNextJob: PreparedStatement {
@@ -133,10 +144,12 @@ struct JobRunner: Service {
       let late = try row.decodeIfPresent(Int64.self).map { Duration.microseconds($0) }
       let rowsDone = try row.decodeIfPresent(Int32.self)
       let isStockChanged = try row.decodeIfPresent(Bool.self)
+      let failure = try row.decodeIfPresent(String.self)
       let untilNext = try row.decodeIfPresent(Int64.self).map { Duration.microseconds($0) }
       guard let kind, let productID, let late, let rowsDone, let isStockChanged else { return (nil, untilNext) }
       let job = Job(
-        kind: kind, productID: productID, late: late, rowsDone: rowsDone, isStockChanged: isStockChanged)
+        kind: kind, productID: productID, late: late, rowsDone: rowsDone, isStockChanged: isStockChanged,
+        failure: failure)
       return (job, untilNext)
     }
   }

@@ -19,6 +19,8 @@ struct DemoCommand: AsyncParsableCommand {
     try given.validate(allowsUnsignedWebhooks: true)
     let adminToken = given.string("ADMIN_TOKEN") ?? Self.makeToken()
     flags["ADMIN_TOKEN"] = adminToken
+    // Somebody who has set secrets wants signatures.
+    let takesUnsigned = try given.webhookSecrets().isEmpty
     let logger = try given.logger()
     print("Starting a private PostgreSQL in \(dataDir) ...")
     try await LocalPostgres.withServer(directory: dataDir, logger: logger) { [flags] postgres in
@@ -27,7 +29,12 @@ struct DemoCommand: AsyncParsableCommand {
         flags: flags.merging(["DATABASE_URL": databaseURL, "LISTEN_DATABASE_URL": databaseURL]) { $1 })
       try await migrateDatabase(try settings.database(), seed: true)
       try await runServer(settings, allowsUnsignedWebhooks: true, logger: logger) { host, port in
-        print(Self.welcome(url: "http://\(host):\(port)", adminToken: adminToken, databaseURL: databaseURL))
+        let url = "http://\(host):\(port)"
+        let payment =
+          takesUnsigned
+          ? #"curl \#(url)/api/payments/webhook -d '{"idempotency_key":"pay-1","order_id":"<order_id>","status":"success"}'"#
+          : "flashsale pay <order_id> --url \(url)"
+        print(Self.welcome(url: url, payment: payment, adminToken: adminToken, databaseURL: databaseURL))
       }
       print("Stopped. The data stays in \(dataDir).")
     }
@@ -37,7 +44,7 @@ struct DemoCommand: AsyncParsableCommand {
     (0..<4).map { _ in String(UInt32.random(in: 0x1000_0000 ... .max), radix: 16) }.joined()
   }
 
-  private static func welcome(url: String, adminToken: String, databaseURL: String) -> String {
+  private static func welcome(url: String, payment: String, adminToken: String, databaseURL: String) -> String {
     """
 
     flashsale serves on \(url)
@@ -47,7 +54,7 @@ struct DemoCommand: AsyncParsableCommand {
       curl \(url)/api/products/1
       curl \(url)/api/holds -d '{"product_id":1,"quantity":2}'
       curl \(url)/api/orders -d '{"hold_id":"<hold_id>"}'
-      curl \(url)/api/payments/webhook -d '{"idempotency_key":"pay-1","order_id":"<order_id>","status":"success"}'
+      \(payment)
 
     Operate it:
 

@@ -30,10 +30,13 @@ struct PayCommand: AsyncParsableCommand {
 
   /// Bounds the connections that one call opens.
   private static let maximumTimes = 1000
+  private static let maximumDelay = 86_400.0
 
   func validate() throws {
     guard 1...Self.maximumTimes ~= times else { throw ValidationError("--times is from 1 to \(Self.maximumTimes)") }
-    guard delay >= 0 else { throw ValidationError("--delay is not negative") }
+    guard 0...Self.maximumDelay ~= delay else {
+      throw ValidationError("--delay is from 0 to \(Int(Self.maximumDelay))")
+    }
   }
 
   private struct Event: Encodable {
@@ -54,13 +57,15 @@ struct PayCommand: AsyncParsableCommand {
     let body = try JSONEncoder().encode(Event(idempotencyKey: key, orderID: orderID, status: status.rawValue))
     try await Task.sleep(for: .seconds(delay))
 
+    // Of the delivery, whatever the key: a header has a narrower form than that.
+    let messageID = "msg_" + UUID().uuidString.lowercased()
     // Nobody listening is an answer too; a provider would try again later, this command does not.
     var configuration = HTTPClient.Configuration()
     configuration.connectionPool.retryConnectionEstablishment = false
     let answers = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
       try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
         for _ in 0..<times {
-          group.addTask { try await deliver(body, id: "msg_" + key, secret: secret, with: client) }
+          group.addTask { try await deliver(body, id: messageID, secret: secret, with: client) }
         }
         return try await group.reduce(into: []) { $0.append($1) }
       }

@@ -37,7 +37,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
     guard isPrepared else { return }
     try await runServer(settings, allowsUnsignedWebhooks: unsignedWebhooks, logger: logger) {
-      print("flashsale serves on http://\($0):\($1)")
+      print("flashsale serves on http://\($0.contains(":") ? "[\($0)]" : $0):\($1)")
     }
   }
 
