@@ -450,4 +450,24 @@ import Testing
     let request = try #require(try connection.channel.readInbound(as: WholeRequest.self))
     #expect(request.head.headers["Connection"] == ["close"])
   }
+
+  @Test func theAnswerToTheLastRequestSaysSo() throws {
+    let connection = try Connection()
+    try connection.read(Self.head(), .end(nil), Self.head(.GET, ["Connection": "close"]))
+    try connection.answer()
+    #expect(try connection.announcements() == [nil])
+    try connection.read(.end(nil))
+    try connection.answer()
+    #expect(try connection.announcements() == ["close"])
+  }
+
+  /// Of HTTP/1.0 a connection stays only when both sides say so.
+  @Test(arguments: [(["Connection": "keep-alive"], "keep-alive"), ([:], "close")] as [(HTTPHeaders, String)])
+  func aClientOfHTTP10IsToldWhetherItsConnectionStays(headers: HTTPHeaders, option: String) throws {
+    let connection = try Connection()
+    try connection.read(
+      .head(HTTPRequestHead(version: .http1_0, method: .GET, uri: "/", headers: headers)), .end(nil))
+    try connection.answer()
+    #expect(try connection.announcements() == [option])
+  }
 }

@@ -69,7 +69,11 @@ final class RequestGate: ChannelDuplexHandler {
   /// A refusal that waits for the answers to earlier requests.
   private var refusal: (answer: Answer, requestID: String)?
   /// The decoder takes in nothing behind the request that is arriving, or has arrived.
+  private var hasDecoderStopped = false
+  /// Whether the connection ends with the answer to the request that is arriving, or has arrived.
   private var isLastRequest = false
+  /// Whether the client speaks HTTP/1.0, of which a connection ends with each answer that does not say that it stays.
+  private var isHTTP10 = false
   /// Whether this connection is to end as soon as nothing is under way on it.
   private var isQuiescing = false
   /// When the connection was made, or the last answer written after which none was outstanding.
@@ -175,8 +179,10 @@ final class RequestGate: ChannelDuplexHandler {
     }
     var head = head
     // The decoder stops after a request that asks for another protocol, which none here speaks.
-    isLastRequest = fields.asksForUpgrade || head.method == .CONNECT
-    if isLastRequest || !head.isKeepAlive {
+    hasDecoderStopped = fields.asksForUpgrade || head.method == .CONNECT
+    isLastRequest = hasDecoderStopped || !head.isKeepAlive
+    isHTTP10 = head.version == .http1_0
+    if isLastRequest {
       // In the one way that those behind know.
       head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: "close")
     }
@@ -185,7 +191,7 @@ final class RequestGate: ChannelDuplexHandler {
 
   /// What the decoder does not take in would pile up in front of it. That the client goes is noticed without reading.
   func read(context: ChannelHandlerContext) {
-    if !isLastRequest || isArriving { context.read() }
+    if !hasDecoderStopped || isArriving { context.read() }
   }
 
   private var isArriving: Bool {
@@ -257,9 +263,11 @@ final class RequestGate: ChannelDuplexHandler {
       input = .ended(dropped: 0)
       context.write(wrapOutboundOut(.answer(answer, requestID: requestID)), promise: promise)
       answered(context)
-    case .part(.head(var head)) where isLastAnswer:
-      head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: "close")
-      input = .ended(dropped: 0)
+    case .part(.head(var head)):
+      if let connectionOption {
+        head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: connectionOption)
+      }
+      if isLastAnswer { input = .ended(dropped: 0) }
       context.write(wrapOutboundOut(.part(.head(head))), promise: promise)
     case .answer, .part(.end):
       context.write(data, promise: promise)
@@ -268,10 +276,19 @@ final class RequestGate: ChannelDuplexHandler {
     }
   }
 
-  /// Whether the connection may end with the answer that begins.
-  private var isLastAnswer: Bool {
-    guard draining.isUnderWay, unanswered == 1, case .idle = input else { return false }
+  /// Whether the connection may end with the answer that begins, and shall.
+  private var isLastAnswer: Bool { draining.isUnderWay && isOnlyAnswer }
+
+  private var isOnlyAnswer: Bool {
+    guard unanswered == 1, case .idle = input else { return false }
     return true
+  }
+
+  /// What an answer of the router's says about its connection (RFC 9112, section 9.3). The router ends it behind the answer
+  /// to a last request; such requests, and those of HTTP/1.0, take no fast route.
+  private var connectionOption: String? {
+    if isLastAnswer || isLastRequest && isOnlyAnswer { return "close" }
+    return isHTTP10 ? "keep-alive" : nil
   }
 
   private func answered(_ context: ChannelHandlerContext) {
