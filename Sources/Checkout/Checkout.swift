@@ -145,8 +145,19 @@ public struct Checkout: Service {
   }
 
   public func createProduct(_ product: CreateProduct) async throws -> Product {
-    let id = try await database.transact(product)[0]
-    return try await readProducts(.one(id))[0]
+    try await changedProduct(database.transact(product)[0])
+  }
+
+  /// A product that was changed, as it stands.
+  ///
+  /// - Throws: `PostgresError.connectionLost` when it cannot be read, for whatever reason. Other errors say that nothing was
+  ///   done, and whoever heard that would make the change once more.
+  public func changedProduct(_ id: Int32) async throws -> Product {
+    do {
+      return try await readProducts(.one(id))[0]
+    } catch {
+      throw PostgresError.connectionLost(statement: "read_products", message: "\(error)")
+    }
   }
 
   /// Whether it was done; nil for an unknown product. See `UpdateProduct`.

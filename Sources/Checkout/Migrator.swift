@@ -44,8 +44,16 @@ public struct Migrator: Sendable {
   }
 
   private func begin(on connection: Connection) async throws {
-    try await connection.executeScript(
-      "begin; set local search_path = public, pg_temp; select pg_advisory_xact_lock(\(Self.lockKey))")
+    try await connection.executeScript("begin; set local search_path = public, pg_temp")
+    _ = try await connection.execute(Lock())
+  }
+
+  private struct Lock: PreparedStatement {
+    static let name = "lock_schema"
+    static let sql = "select 1 from pg_advisory_xact_lock(\(Migrator.lockKey))"
+    static let isCancellable = true  // another migrator may take long
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws {}
   }
 
   /// - Throws: `PostgresError`.
@@ -117,6 +125,7 @@ public struct Migrator: Sendable {
       // Functions may call others that come later in the alphabet.
       try await connection.executeScript("set local check_function_bodies = off")
       for file in files {
+        try Task.checkCancellation()
         // Dropped first, since a replacement may not return something else; nothing depends on it.
         if file.key.kind == .function {
           try await connection.executeScript("drop function if exists \(file.key.name)")

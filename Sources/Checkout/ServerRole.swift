@@ -22,7 +22,7 @@ public struct ServerRole: Sendable {
   /// - Throws: `PostgresError`, such as when the connection's role may not create roles.
   func grantAccess(on connection: Connection) async throws {
     let (identifier, statements) = try await connection.execute(Preparation(role: self))[0]
-    for statement in statements { try await connection.executeScript(statement) }
+    for statement in statements { try await connection.executeScript(statement, name: Preparation.name) }
     let others = try await Self.all(on: connection)
     try await Self.restrictFunctions(to: Set(others + [identifier]).sorted(), on: connection)
   }

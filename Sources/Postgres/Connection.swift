@@ -152,10 +152,11 @@ public actor Connection {
 
   /// Runs a text of one or more statements without parameters, as one transaction unless it says otherwise.
   ///
+  /// - Parameter name: what errors call it, for a text with something secret in it; by default how it begins.
   /// - Throws: `PostgresError`.
-  public func executeScript(_ sql: String) throws {
-    let beginning = sql.prefix(60).split(whereSeparator: \.isWhitespace).joined(separator: " ")
-    try exchange(beginning) { PQsendQuery($0, sql) }
+  public func executeScript(_ sql: String, name: String? = nil) throws {
+    let name = name ?? sql.prefix(60).split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    try exchange(name) { PQsendQuery($0, sql) }
   }
 
   // MARK: One exchange with the server

@@ -52,16 +52,24 @@ public struct ConnectionConfiguration: Sendable {
     let settings: [(keyword: String, value: String)]
   }
 
+  private static let defaultPort = "5432"
+
   /// The hosts that `url` lists, in their order. One that is nil stands for what the URL says when it lists none.
   var hosts: [Host?] {
     let lists = ["host", "hostaddr", "port"].compactMap { keyword in
       value(of: keyword).map { (keyword, $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)) }
     }
     let count = lists.map(\.1.count).max() ?? 1
-    // One port may stand for that of all hosts; of lists that do not fit together libpq complains.
-    guard count > 1, lists.allSatisfy({ [1, count].contains($0.1.count) }) else { return [nil] }
+    // One port may stand for that of all hosts; of lists that do not fit together libpq complains. It takes an empty value
+    // for none, and would go by the list again: a default has to be put in its place, which only ports have.
+    guard count > 1, lists.allSatisfy({ [1, count].contains($0.1.count) && ($0.0 == "port" || !$0.1.contains("")) }) else {
+      return [nil]
+    }
     return (0..<count).map { index in
-      let settings = lists.map { keyword, values in (keyword, values[min(index, values.count - 1)]) }
+      let settings = lists.map { keyword, values in
+        let value = values[min(index, values.count - 1)]
+        return (keyword, value.isEmpty ? Self.defaultPort : value)
+      }
       return Host(name: settings.map(\.1).joined(separator: ":"), settings: settings)
     }
   }

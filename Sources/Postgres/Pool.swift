@@ -172,20 +172,21 @@ public final class Pool: Sendable {
     // Filing the waiter and looking for a free connection happen under one lock, or a connection that comes back
     // between the two would be missed. Cancellation is looked at here too: whoever removes a cancelled waiter may have
     // been here already, when there was none yet.
-    let outcome = state.withLock { state -> Result<Turn, any Error>? in
-      if state.isClosed { return .failure(Self.closed) }
-      if waiterID != nil, Task.isCancelled { return .failure(CancellationError()) }
+    let (first, outcome) = state.withLock { state -> (Waiter, Result<Turn, any Error>?) in
+      if state.isClosed { return (waiter, .failure(Self.closed)) }
+      if waiterID != nil, Task.isCancelled { return (waiter, .failure(CancellationError())) }
       if let connection = state.idle.popLast() {
-        return .success(connection.isReusable ? .use(connection) : .connect(replacing: connection))
+        return (waiter, .success(connection.isReusable ? .use(connection) : .connect(replacing: connection)))
       }
-      if state.count < size {
-        state.count += 1
-        return .success(.connect(replacing: nil))
-      }
+      if state.count == 0, let reason = state.reasonNotToTry { return (waiter, .failure(reason)) }
       state.waiters.append(waiter)
-      return nil
+      guard state.count < size, state.reasonNotToTry == nil, let first = state.waiters.popFirst() else {
+        return (waiter, nil)
+      }
+      state.count += 1
+      return (first, .success(.connect(replacing: nil)))
     }
-    if let outcome { go(on: waiter, with: outcome) }
+    if let outcome { go(on: first, with: outcome) }
   }
 
   private func go(on waiter: Waiter, with turn: Result<Turn, any Error>) {

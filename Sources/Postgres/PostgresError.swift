@@ -12,7 +12,7 @@ public enum PostgresError: Error, Sendable {
   /// A row did not have the shape that `statement` declares: a programmer's error or a schema that does not fit.
   case unexpectedRow(statement: String, message: String)
 
-  /// The pool was closed, or the wait for one of its connections was given up. Nothing was sent.
+  /// The pool was closed. Nothing was sent.
   case poolUnavailable(String)
 
   /// An error as the server reports it (PostgreSQL documentation, "Error and Notice Message Fields").

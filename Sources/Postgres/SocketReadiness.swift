@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Glibc
 
 /// A number of its own for an open socket, for a dispatch source to watch, and to be closed in its cancel handler.
 ///

@@ -106,6 +106,32 @@ import Testing
     }
   }
 
+  /// It would be left alone for a while, as one that another worker has.
+  @Test func aJobThatBecomesDueDuringTheCallIsNotTakenForAClaimedOne() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await pool.run(
+        """
+        do $$
+        declare
+            v_run record;
+        begin
+            for i in 1..2000 loop
+                insert into scheduled_jobs (kind, product_id, run_at)
+                values ('expire_holds', 1, clock_timestamp() + (i % 500) * interval '1 microsecond');
+                select * into v_run from run_next_job(10, \(retention));
+                if v_run.kind is null and v_run.next_in_us <= 0 then
+                    raise exception 'in % microseconds', v_run.next_in_us;
+                end if;
+                delete from scheduled_jobs;
+            end loop;
+        end
+        $$
+        """)
+      await pool.close()
+    }
+  }
+
   /// Somebody has locked a lapsed hold for long. The jobs of other products go on, and that one is made up for.
   @Test func aJobThatIsHeldUpLetsOthersPass() async throws {
     try await TestDatabases.withDatabase { url in

@@ -163,6 +163,20 @@ extension FlashSaleTests {
       await #expect(throws: (any Error).self) { try await start.value }
     }
 
+    @Test func aServerThatWaitsForAnotherToMigrateEndsWhenTold() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withPool(on: url) { pool in
+          try await pool.holding("select pg_advisory_xact_lock(x'666c61736873616c'::bigint)") { _ in
+            let server = ServerProcess(database: url, arguments: Self.arguments)
+            let start = Task { try await server.start() }
+            try await pool.untilBlocked(1)
+            #expect(try await server.end(with: .terminate) == .exited(0), "\(server.output)")
+            await #expect(throws: (any Error).self) { try await start.value }
+          }
+        }
+      }
+    }
+
     private static let arguments = ["--unsigned-webhooks", "--migrate"]
 
     /// Returns when the buyer waits in the database, behind somebody who goes away only with the database.

@@ -27,6 +27,28 @@ extension FlashSaleTests {
       }
     }
 
+    /// The product is made; what fails is to read it.
+    @Test func nobodyWhoMadeAProductIsToldThatNothingWasDone() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url, settings: ["MAX_IN_FLIGHT": "1", "QUEUE_TIMEOUT_MS": "60000"]) { servers in
+          let api = servers[0].api
+          let product = try await api.createProduct(stock: 100)
+          try await withPool(on: url) { pool in
+            try await pool.holding("select from products for update") { commit in
+              async let underWay = api.reserve(1, of: product)
+              try await pool.untilBlocked(1)
+              let answer = try await api.send(
+                "POST", "/api/admin/products", #"{"name":"Cap","price":500,"currency":"USD","total_stock":1}"#)
+              #expect(answer.status == 503 && answer.problem == "outcome-unknown", "\(answer)")
+              try await commit()
+              #expect(try await underWay.status == 201)
+            }
+            #expect(try await pool.integer("select count(*) from products") == 2)
+          }
+        }
+      }
+    }
+
     @Test func whoWaitsTooLongIsRefusedWhileTheDatabaseDoesNotAnswer() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url, settings: ["QUEUE_TIMEOUT_MS": "300"]) { servers in

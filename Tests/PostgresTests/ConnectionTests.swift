@@ -71,6 +71,13 @@ import Testing
     #expect(error.contains("Connection refused"), "\(error)")
   }
 
+  /// libpq takes an empty value for none, and would hold the list of ports against the one host.
+  @Test(arguments: ["127.0.0.1,127.0.0.2", "127.0.0.1:5432,127.0.0.2"])
+  func hostsHaveAPortByDefault(hosts: String) async throws {
+    let error = try await connectError(ConnectionConfiguration(url: "postgresql://nobody@\(hosts)/x"))
+    for host in ["127.0.0.1", "127.0.0.2"] { #expect(error.contains("\"\(host)\", port 5432"), "\(error)") }
+  }
+
   @Test func timeForAHostCanBeSetInTheURL() async throws {
     let server = try SilentServer()
     var configuration = ConnectionConfiguration(url: server.url + "&connect_timeout=1")

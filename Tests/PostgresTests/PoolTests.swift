@@ -374,15 +374,7 @@ import Testing
 
   /// The database has no room for all of us: those who are in serve everybody.
   @Test func whoCannotHaveAConnectionSharesThoseThatThereAre() async throws {
-    try await withConnection { observer, configuration in
-      let database = try await observer.text("current_database()")
-      let sockets = try await observer.text("current_setting('unix_socket_directories')")
-      // The limit is not for superusers, but those are counted: the observer is one.
-      try await observer.executeScript(
-        "create role guest login; alter database \(database) connection limit 3")
-      var configuration = configuration
-      configuration.url = "host=\(sockets) port=5432 user=guest dbname=\(database)"
-      let crowded = Pool(configuration, size: 4)
+    try await withCrowdedPool(connections: 2) { crowded in
       try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<40 {
           group.addTask { for _ in 0..<5 { _ = try await crowded.execute(Echo(Int32(1))) } }
@@ -390,8 +382,41 @@ import Testing
         try await group.waitForAll()
       }
       #expect(crowded.usage.inUse == 0 && crowded.usage.waiting == 0)
+    }
+  }
+
+  @Test func whoCannotHaveAConnectionIsServedInTheOrderOfArrival() async throws {
+    try await withCrowdedPool(connections: 1) { crowded in
+      let served = Shared([Int]())
+      try await withFullPool(crowded) { line, release in
+        let callers = (0..<20).map { number in
+          line.start { try await crowded.withConnection { _ in served.withLock { $0.append(number) } } }
+        }
+        try await eventually("all of them wait") { crowded.usage.waiting == callers.count }
+        release()
+        for caller in callers { try await caller.value }
+      }
+      #expect(served.value == Array(0..<20))
+    }
+  }
+
+  /// A pool of four, of which the database lets only some in.
+  private func withCrowdedPool(
+    connections: Int, _ body: @escaping @Sendable (Pool) async throws -> Void
+  ) async throws {
+    try await withConnection { observer, configuration in
+      let database = try await observer.text("current_database()")
+      let sockets = try await observer.text("current_setting('unix_socket_directories')")
+      let guest = "guest_of_\(database)"
+      // The limit is not for superusers, but those are counted: the observer is one.
+      try await observer.executeScript(
+        "create role \(guest) login; alter database \(database) connection limit \(connections + 1)")
+      var configuration = configuration
+      configuration.url = "host=\(sockets) port=5432 user=\(guest) dbname=\(database)"
+      let crowded = Pool(configuration, size: 4)
+      try await body(crowded)
       await crowded.close()
-      try await observer.executeScript("drop role guest")
+      try await observer.executeScript("drop role \(guest)")
     }
   }
 

@@ -5,8 +5,8 @@
 -- for long, and it is not waited for any longer than here.
 --
 -- Returns what the job was, how late it started, how many rows it expired or removed, whether that changed the stock, and
--- why it failed (null when it did not); all of them null when no job was due. Then in how many microseconds the next one is
--- due, null when there is none, and below zero when another worker has it.
+-- why it failed (null when it did not); all of them null when no job was due. Then in how many microseconds from the call on
+-- the next one is due, null when there is none, and not above zero when another worker has it.
 create or replace function run_next_job(
     p_limit integer, p_key_ttl_us bigint, p_hold_retention_us bigint, p_parked_ttl_us bigint)
 returns table (
@@ -87,7 +87,8 @@ begin
         end;
     end if;
 
-    select (extract(epoch from min(j.run_at) - clock_timestamp()) * 1000000)::bigint into next_in_us
+    -- Not from now on: what became due since would look as if another had it.
+    select (extract(epoch from min(j.run_at) - v_now) * 1000000)::bigint into next_in_us
     from scheduled_jobs j;
     return next;
 end

@@ -24,22 +24,22 @@ struct AdminProductRoutes {
     guard let id = context.productID else { throw Problem.notFound("product") }
     guard let isDone = try await checkout.updateProduct(body.changes(of: id)) else { throw Problem.notFound("product") }
     guard isDone else { throw Problem.validation("/ends_at", MemberReader<UpdateBody.Member>.endsBeforeStart) }
-    return try await show(id)
+    return try await showChanged(id)
   }
 
   @Sendable private func restock(_ request: Request, context: AppContext) async throws -> Response {
     let body = try await RequestBodies.decode(RestockBody.self, from: request)
     guard let id = context.productID else { throw Problem.notFound("product") }
     switch try await checkout.restockProduct(RestockProduct(productID: id, delta: body.delta)) {
-    case .done: return try await show(id)
+    case .done: return try await showChanged(id)
     case .insufficientStock(let left): throw Problem.insufficientStock(left)
     case .tooMany: throw Problem.validation("/delta", "would make a total stock above \(Int32.max)")
     case nil: throw Problem.notFound("product")
     }
   }
 
-  private func show(_ id: Int32) async throws -> Response {
-    guard let product = try await checkout.product(id) else { throw Problem.notFound("product") }
+  private func showChanged(_ id: Int32) async throws -> Response {
+    let product = try await checkout.changedProduct(id)
     return .json { $0.add(product) }
   }
 }

@@ -14,7 +14,7 @@ extension Problem {
       case let problem as Problem: problem
       case let error as HTTPError where error.status == .notFound: .notFound("resource")
       case PostgresError.connectionLost where ![.get, .head].contains(method):
-        Problem(.outcomeUnknown, "The connection to the database broke before it answered.", retryAfterSeconds: 1)
+        Problem(.outcomeUnknown, "The database did not tell in time what became of it.", retryAfterSeconds: 1)
       case let error as PostgresError where error.isDatabaseAway:
         Problem(.databaseUnavailable, "Nothing was done. Try again.", retryAfterSeconds: 1)
       case CheckoutError.overloaded: .overloaded

@@ -83,8 +83,8 @@ extension Problem.Kind {
     case .unsupportedMediaType:
       "The body is labelled as something else than JSON. Nothing was done. Send JSON, with Content-Type: application/json."
     case .validation:
-      "Members of the body are missing or wrong. Nothing was done. The member errors lists all of them, each with a "
-        + "JSON pointer and what is expected there."
+      "Members of the body are missing or wrong, or a header or parameter is. Nothing was done. The member errors lists "
+        + "them, each with a JSON pointer (or / and the name of the header or parameter) and what is expected there."
     }
   }
 }

@@ -8,7 +8,7 @@ import ServiceLifecycle
 /// Nothing that clients are told depends on it: reads count lapsed holds as available, and reservations reclaim them.
 ///
 /// Between jobs it sleeps until the earliest one is due. A server that makes a job due earlier than that announces it
-/// with NOTIFY, after its commit and on a connection of its own: a pending notification takes an instance-wide lock at
+/// with NOTIFY, after its commit and in a transaction of its own: a pending notification takes an instance-wide lock at
 /// commit, which would make all sales wait for each other. When a notification is lost, polling finds the job.
 struct JobRunner: Service {
   /// The longest sleep, and so the longest delay of a job whose announcement was lost.
@@ -87,6 +87,7 @@ struct JobRunner: Service {
       if let failure = job.failure {
         logger.warning(
           "a job was put off", metadata: ["kind": "\(job.kind)", "product": "\(job.productID)", "error": "\(failure)"])
+        metrics?.jobsPutOff.increment()
         continue
       }
       if job.isStockChanged { onStockChange(job.productID) }

@@ -7,6 +7,7 @@ public final class CheckoutMetrics: Sendable {
   let orders: CounterByLabel
   let paymentEvents: CounterByLabel
   let jobs: Counter
+  let jobsPutOff: Counter
   let expiryLag: Timer
   private let statements: TimerByLabel
   private let factory: any MetricsFactory
@@ -21,6 +22,7 @@ public final class CheckoutMetrics: Sendable {
     orders = outcomes(.orders, "outcome", of: PlaceOrder.Outcome.self)
     paymentEvents = outcomes(.paymentEvents, "verdict", of: ApplyPaymentEvent.Outcome.self)
     jobs = MetricDescription.jobs.counter(in: factory)
+    jobsPutOff = MetricDescription.jobsPutOff.counter(in: factory)
     expiryLag = MetricDescription.expiryLag.timer(in: factory)
     statements = TimerByLabel(.statementDuration, label: "statement", in: factory)
     self.factory = factory

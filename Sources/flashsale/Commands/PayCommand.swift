@@ -62,6 +62,7 @@ struct PayCommand: AsyncParsableCommand {
     // Nobody listening is an answer too; a provider would try again later, this command does not.
     var configuration = HTTPClient.Configuration()
     configuration.connectionPool.retryConnectionEstablishment = false
+    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = times
     let answers = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
       try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
         for _ in 0..<times {

@@ -58,9 +58,9 @@ class Child:
         self._running: AbstractContextManager[subprocess.Popen[bytes]] | None = None
         self._starts = 0
         self.was_ended = False  # by us
-        # On the monotonic clock, the moments in which it was killed or told to end, and the times in which it was stopped:
-        # nothing else may leave a call without an answer.
-        self.ends: list[float] = []
+        # On the monotonic clock, the times that its being killed took, the moments in which it was told to end, and the times
+        # in which it was stopped: nothing else may leave a call without an answer.
+        self.ends: list[tuple[float, float]] = []
         self.pauses: list[tuple[float, float]] = []
         self._paused_at: float | None = None
 
@@ -93,10 +93,12 @@ class Child:
 
     def kill(self) -> None:
         self.was_ended = True
-        self.ends.append(time.monotonic())
+        begin = time.monotonic()
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        # For a few milliseconds it may have taken connections yet.
+        self.ends.append((begin, time.monotonic()))
         self._paused_at = None
 
     def end(self) -> None:
@@ -105,12 +107,12 @@ class Child:
         if self._running is not None:
             if self._paused_at is not None:
                 self.resume()
-            self.ends.append(time.monotonic())
+            self.ends.append((time.monotonic(),) * 2)
             self._running.__exit__(None, None, None)
             self._running = None
 
     def ended_between(self, begin: float, end: float) -> bool:
-        return any(begin < moment < end for moment in self.ends)
+        return any(begin < gone and told < end for told, gone in self.ends)
 
     def paused_between(self, begin: float, end: float) -> bool:
         """At any time."""
