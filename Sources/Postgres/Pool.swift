@@ -28,12 +28,17 @@ public final class Pool: Sendable {
     /// Connections that exist or are being made; never above the pool's size.
     var count = 0
     var waiters: Deque<Waiter> = []
-    var nextWaiterID = 0
+    private var lastWaiterID = 0
     var isClosed = false
     var backoff = Backoff()
     /// Set while the database is away: until `until`, and while one attempt is under way, others fail with `error` without
     /// being made.
     var away: (until: ContinuousClock.Instant, error: any Error, isBeingTried: Bool)?
+
+    mutating func newWaiterID() -> Int {
+      lastWaiterID += 1
+      return lastWaiterID
+    }
 
     /// What a call fails with that would need a new connection now; nil when one may be made.
     var reasonNotToTry: (any Error)? {
@@ -44,8 +49,8 @@ public final class Pool: Sendable {
 
   /// Somebody who asked for a connection, to be called once, on any thread.
   private struct Waiter {
-    /// Nil for one that no cancellation takes out of the line.
-    let id: Int?
+    /// In the order of arrival.
+    let id: Int
     let completion: @Sendable (Result<Connection, any Error>) -> Void
   }
 
@@ -147,10 +152,7 @@ public final class Pool: Sendable {
   // MARK: Acquiring
 
   private func acquire() async throws -> Connection {
-    let id = state.withLock { state in
-      state.nextWaiterID += 1
-      return state.nextWaiterID
-    }
+    let id = state.withLock { $0.newWaiterID() }
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         acquire(waiterID: id) { continuation.resume(with: $0) }
@@ -168,11 +170,11 @@ public final class Pool: Sendable {
   /// - Parameter waiterID: nil for somebody who asks on behalf of others: that the task in which it happens to run is
   ///   cancelled means nothing then.
   private func acquire(waiterID: Int?, _ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
-    let waiter = Waiter(id: waiterID, completion: completion)
     // Filing the waiter and looking for a free connection happen under one lock, or a connection that comes back
     // between the two would be missed. Cancellation is looked at here too: whoever removes a cancelled waiter may have
     // been here already, when there was none yet.
     let (first, outcome) = state.withLock { state -> (Waiter, Result<Turn, any Error>?) in
+      let waiter = Waiter(id: waiterID ?? state.newWaiterID(), completion: completion)
       if state.isClosed { return (waiter, .failure(Self.closed)) }
       if waiterID != nil, Task.isCancelled { return (waiter, .failure(CancellationError())) }
       if let connection = state.idle.popLast() {
@@ -238,7 +240,8 @@ public final class Pool: Sendable {
       if let connection = state.idle.popLast() {
         return (connection.isReusable ? .use(connection) : .connect(replacing: connection), [])
       }
-      state.waiters.prepend(waiter)
+      let place = state.waiters.firstIndex { $0.id > waiter.id } ?? state.waiters.endIndex
+      state.waiters.insert(waiter, at: place)
       return (nil, [])
     }
     if let turn { go(on: waiter, with: .success(turn)) }

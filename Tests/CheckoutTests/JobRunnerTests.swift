@@ -116,7 +116,7 @@ import Testing
         declare
             v_run record;
         begin
-            for i in 1..2000 loop
+            for i in 1..400 loop
                 insert into scheduled_jobs (kind, product_id, run_at)
                 values ('expire_holds', 1, clock_timestamp() + (i % 500) * interval '1 microsecond');
                 select * into v_run from run_next_job(10, \(retention));

@@ -42,14 +42,19 @@ import Testing
   @Test func noErrorTellsThePassword() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run("create role clerk login in role pg_database_owner; create role shop")
-      let migrator = Migrator(ConnectionConfiguration(url: url.replacing("postgres@", with: "clerk@")))
+      try await pool.run("""
+        create role clerk login;
+        grant create on schema public to clerk;
+        grant select on schema_files to clerk;
+        create role shop;
+        """)
+      let migrator = Migrator(ConnectionConfiguration(url: url.replacing("//flashsale@", with: "//clerk@")))
       let error = await #expect(throws: PostgresError.self) {
         try await migrator.migrate(serverRole: ServerRole(name: "shop", password: "hunter2"))
       }
       let text = "\(String(describing: error))"
       #expect(text.contains("42501") && !text.contains("hunter2"), "\(text)")
-      try await pool.run("drop role clerk; drop role shop")
+      try await pool.run("drop owned by clerk; drop role clerk; drop role shop")
       await pool.close()
     }
   }
