@@ -62,9 +62,10 @@ public struct ConnectionConfiguration: Sendable {
     let count = lists.map(\.1.count).max() ?? 1
     // One port may stand for that of all hosts; of lists that do not fit together libpq complains. It takes an empty value
     // for none, and would go by the list again: a default has to be put in its place, which only ports have.
-    guard count > 1, lists.allSatisfy({ [1, count].contains($0.1.count) && ($0.0 == "port" || !$0.1.contains("")) }) else {
-      return [nil]
+    let isUsable = lists.allSatisfy { keyword, values in
+      [1, count].contains(values.count) && (keyword == "port" || !values.contains(""))
     }
+    guard count > 1, isUsable else { return [nil] }
     return (0..<count).map { index in
       let settings = lists.map { keyword, values in
         let value = values[min(index, values.count - 1)]

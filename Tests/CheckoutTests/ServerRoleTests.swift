@@ -42,7 +42,8 @@ import Testing
   @Test func noErrorTellsThePassword() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run("""
+      try await pool.run(
+        """
         create role clerk login;
         grant create on schema public to clerk;
         grant select on schema_files to clerk;
