@@ -194,7 +194,8 @@ public struct Checkout: Service {
     completion: @escaping Completion<ReserveHold.Outcome>
   ) {
     let request = ReserveHold.Request(
-      productID: productID, quantity: quantity, customerID: customerID, idempotencyKey: idempotencyKey)
+      productID: productID, quantity: quantity, customerID: customerID.map(VerbatimText.init),
+      idempotencyKey: idempotencyKey)
     reserveHolds.submit(request, completion: counting(metrics?.holds, completion))
   }
 

@@ -339,10 +339,12 @@ public actor Connection {
   /// it overrides the same key in it. Server options that the string itself has come last and so have the last word.
   private func startConnecting(to host: ConnectionConfiguration.Host?) -> OpaquePointer? {
     func milliseconds(_ duration: Duration) -> Int { Int(duration / .milliseconds(1)) }
-    let limits = """
+    // What was locked is read in the next statement, which has to see what was committed during the wait.
+    let options = """
       -c statement_timeout=\(milliseconds(configuration.statementTimeout)) \
       -c lock_timeout=\(milliseconds(configuration.lockTimeout)) \
       -c idle_in_transaction_session_timeout=\(milliseconds(configuration.idleInTransactionTimeout)) \
+      -c default_transaction_isolation=read\\ committed \
       \(configuration.value(of: "options") ?? "")
       """
     var settings = ConnectionConfiguration.networkDefaults
@@ -350,7 +352,7 @@ public actor Connection {
       ("dbname", configuration.url),
       ("client_encoding", "UTF8"),
       ("fallback_application_name", configuration.applicationName),
-      ("options", limits),
+      ("options", options),
     ]
     settings += host?.settings ?? []
     return withCStrings(settings.map(\.0)) { keys in

@@ -124,6 +124,37 @@ import Testing
     }
   }
 
+  /// The hold lapses meanwhile. To go by its time alone would let the customer have the order and as much again.
+  @Test func anOrderThatIsBeingPlacedCounts() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url, holdTimeToLive: .milliseconds(500)) { checkout, pool in
+        let product = try await Self.product(perCustomer: 2, in: checkout, pool)
+        @Sendable func reserve() async throws -> ReserveHold.Outcome {
+          try await checkout.reserveHold(productID: product.id, quantity: 2, customerID: "ada")
+        }
+        guard case .held(let hold, _) = try await reserve() else { throw Unexpected("no hold") }
+        let outcome = try await pool.holding(
+          "select place_orders(\(product.id), array['\(hold.id.uuidText)'::uuid], null, 60000000)"
+        ) { commit in
+          try await pool.untilPast(hold.expiresAt)
+          async let outcome = reserve()
+          try await until("the reservation waits") {
+            try await pool.integer(
+              """
+              select count(*) from pg_stat_activity
+              where datname = current_database() and wait_event_type = 'Lock' and query like '%reserve_holds%'
+              """) == 1
+          }
+          try await commit()
+          return try await outcome
+        }
+        #expect(outcome == .customerLimitReached(2))
+        #expect(try await checkout.order(hold.id)?.status == .pendingPayment)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
   /// The other server's transaction is under way: to count what the customer has before it has committed would let the
   /// customer have both.
   @Test func aCustomerOnTwoServersAtOnceStaysWithinTheLimit() async throws {

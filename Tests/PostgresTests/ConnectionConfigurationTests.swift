@@ -20,6 +20,15 @@ import Testing
     }
   }
 
+  @Test func isolationIsNotTheDatabasesChoice() async throws {
+    try await withConnection { connection, configuration in
+      let database = try await connection.text("current_database()")
+      try await connection.executeScript(
+        "alter database \(database) set default_transaction_isolation = 'repeatable read'")
+      try await withConnection(configuration) { try await expect("transaction_isolation", "read committed", $0) }
+    }
+  }
+
   @Test func slowStatementIsEndedByTheServer() async throws {
     try await withConnection {
       $0.statementTimeout = .milliseconds(50)

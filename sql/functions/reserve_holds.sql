@@ -119,6 +119,12 @@ begin
             return;
         end if;
         if max_per_customer is not null then
+            -- A lapsed hold of theirs may be on its way into an order that was placed in time and is not committed yet.
+            perform from holds h
+            where h.product_id = p_product_id and h.customer_id = any (p_customers)
+              and h.status = 'active' and h.expires_at <= v_now
+            order by h.expires_at, h.id
+            for update;
             v_left := array(
                 select max_per_customer - coalesce(sum(h.quantity), 0)
                 from unnest(p_customers) with ordinality as c (customer_id, n)

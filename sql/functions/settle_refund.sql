@@ -12,6 +12,9 @@ begin
     set settled_at = clock_timestamp()
     where e.idempotency_key = p_idempotency_key and e.settled_at is null
       and (e.verdict = 'refund_due' or (e.verdict = 'amount_mismatch' and e.status = 'success'));
+    if not found then
+        perform confirm_durably();
+    end if;
     return query
     select e.idempotency_key, e.order_id, e.status, e.amount, e.currency,
            e.verdict, e.order_status, e.received_at, e.settled_at

@@ -16,10 +16,10 @@ func executeOncePerKey<Request: Equatable, Outcome>(
   toOthers: (Outcome) -> Outcome?, execute: ([Int]) throws -> [Outcome]
 ) rethrows -> [Outcome?] {
   if requests.allSatisfy({ key($0) == nil }) { return try execute(Array(requests.indices)).map { .some($0) } }
-  var firstByKey = [String: Int](minimumCapacity: requests.count)
+  var firstByKey = [VerbatimText: Int](minimumCapacity: requests.count)
   /// For each request the one whose outcome it gets.
   let leaders = requests.indices.map { index in
-    guard let key = key(requests[index]) else { return index }
+    guard let key = key(requests[index]).map(VerbatimText.init) else { return index }
     if let first = firstByKey[key] { return first }
     firstByKey[key] = index
     return index

@@ -6,7 +6,7 @@ public struct ReserveHold: BatchedUseCase {
   struct Request: Sendable, Equatable {
     let productID: Int32
     let quantity: Int32
-    let customerID: String?
+    let customerID: VerbatimText?
     let idempotencyKey: String?
   }
 
@@ -173,12 +173,12 @@ public struct ReserveHold: BatchedUseCase {
       parameters.append(Int64(timeToLive / .microseconds(1)))
       parameters.append(requests.named(\.idempotencyKey))
       // Each customer once, so that the database counts what it has once.
-      var positions: [String: Int32] = [:]
+      var positions: [VerbatimText: Int32] = [:]
       var customers: [String] = []
       let positionOf = requests.map { request in
         request.customerID.map { customer in
           if let known = positions[customer] { return known }
-          customers.append(customer)
+          customers.append(customer.text)
           positions[customer] = Int32(customers.count)
           return Int32(customers.count)
         }
@@ -243,7 +243,7 @@ extension ReserveHold {
       parameters.append(requests.map(\.quantity))
       parameters.append(Int64(timeToLive / .microseconds(1)))
       parameters.append(requests.named(\.idempotencyKey))
-      parameters.append(requests.named(\.customerID))
+      parameters.append(requests.named(\.customerID?.text))
     }
 
     static func decode(_ row: inout Row) throws -> (served: Set<Int32>, heldUntil: Timestamp) {
