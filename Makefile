@@ -5,7 +5,7 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos build lint format packages
+.PHONY: help run test bench chaos openapi build lint format packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,11 @@ chaos: MISSING += $(shell command -v python3 >/dev/null || echo python3) \
 chaos: build ## break servers, database and network under load, and check every answer (Tests/Reliability/run --help for more)
 	Tests/Reliability/run $(or $(ARGS),--chaos --minutes 1)
 
+openapi: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+openapi: build ## hold the OpenAPI document against the server, with requests made from it
+	Tests/Schemathesis/run $(or $(ARGS),30)
+
 build: packages ## the release binary, .build/release/flashsale
 	swift build -c release --product flashsale
 
@@ -68,6 +73,7 @@ NO_CLUSTER = /etc/postgresql-common/createcluster.d/flashsale.conf
 # The same goes for services: this file, which is there only for the duration where there is none, says that none is to be
 # started (invoke-rc.d(8)), and what was installed is disabled afterwards.
 NO_START = /usr/sbin/policy-rc.d
+OURS = While flashsale installs packages.
 SERVICES = etcd haproxy patroni pgbouncer
 
 packages:
@@ -77,11 +83,11 @@ packages:
 	command -v apt-get >/dev/null && $$root true 2>/dev/null || \
 	{ echo "Missing: $$*. Installing them takes apt-get, and root or sudo." >&2; exit 1; }; \
 	echo "Installing $$* ..."; \
-	[ -e $(NO_START) ] && no_start= || no_start=$(NO_START); \
-	trap "$$root rm -f $(NO_CLUSTER) $$no_start" EXIT; \
+	[ -e $(NO_START) ] && ! grep -qs '$(OURS)' $(NO_START) && no_start= || no_start=$(NO_START); \
+	trap "$$root rm -f $(NO_CLUSTER) $$no_start" EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP; \
 	$$root mkdir -p $(dir $(NO_CLUSTER)) && \
 	echo "create_main_cluster = false" | $$root tee $(NO_CLUSTER) >/dev/null && \
-	{ [ -z "$$no_start" ] || printf '#!/bin/sh\nexit 101\n' | $$root install -m 755 /dev/stdin $(NO_START); } && \
+	{ [ -z "$$no_start" ] || printf '#!/bin/sh\n# $(OURS)\nexit 101\n' | $$root install -m 755 /dev/stdin $(NO_START); } && \
 	$$root apt-get update -qq && \
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@" >/dev/null && \
 	for service in $(SERVICES); do \

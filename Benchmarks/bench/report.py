@@ -66,7 +66,7 @@ class Report:
 
     def finish(self, results: Results, audits: dict[str, str]) -> list[str]:
         """Writes and prints the page; returns what was wrong, which is nothing if the figures mean something."""
-        self.problems += [f"{name}: {count:,} unexpected answers, or none within 10 s" for name, count in results.faults().items()]
+        self.problems += [f"{name}: {count:,} unexpected answers, or later than 10 s" for name, count in results.faults().items()]
         self.problems += [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
         for problem in self.problems:
             self.add(f"**PROBLEM: {problem}**")

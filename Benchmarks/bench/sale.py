@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -76,7 +77,7 @@ def of_server(server: Server, echo: str) -> list[Contestant]:
         Contestant("checkouts", "hold, then order, then payment",
                    lambda s: wrk(api, s, "checkouts.lua", PRODUCT=for_checkouts, counts_finished=True)),
         Contestant("refusals", "POST /api/holds, sold out",
-                   partial(hold_at(f"{api}/holds", sell_out(server)), expects_refusals=True)),
+                   refused(server, sell_out(server))),
         Contestant("echo, reading", "HTTP package alone, GET", lambda s: wrk(echo, s)),
         Contestant("reads", "GET /api/products/{id}", lambda s: wrk(f"{api}/products/{quiet}", s)),
     ]
@@ -99,6 +100,18 @@ def at(name: str, connections: int) -> str:
 
 def hold_at(url: str, product: int) -> Callable[..., Sample]:
     return lambda seconds, **options: wrk(url, seconds, "holds.lua", PRODUCT=product, **options)
+
+
+def refused(server: Server, product: int) -> Callable[[float], Sample]:
+    """Holds that are refused because nothing is left, and for no other reason."""
+    def measure(seconds: float) -> Sample:
+        before = server.answered()
+        sample = hold_at(f"{server.url}/api/holds", product)(seconds, expects_refusals=True)
+        others = server.answered() - before
+        del others["409"], others["200"]  # 200: /metrics itself
+        return replace(sample, faults=sample.faults + others.total())
+
+    return measure
 
 
 def alone(session: Session, plain: str) -> list[Contestant]:

@@ -3,6 +3,8 @@
 import http.client
 import shutil
 import socket
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -51,6 +53,16 @@ class Server:
     url: str
     pid: int
     database_url: str
+
+    def answered(self) -> Counter[str]:
+        """Its answers so far, by status."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as response:
+            lines = response.read().decode().splitlines()
+        counts: Counter[str] = Counter()
+        for line in lines:
+            if line.startswith("flashsale_http_requests_total{"):
+                counts[line.split('status="')[1].split('"')[0]] += int(float(line.rsplit(" ", 1)[1]))
+        return counts
 
     def memory_mb(self) -> tuple[float, float]:
         """Resident memory, now and at most."""

@@ -155,6 +155,32 @@ import Testing
     }
   }
 
+  /// Somebody reclaims lapsed holds from the oldest on, and comes to that of a customer who is back and reclaims, too.
+  @Test func aCustomerWhoIsBackIsNotInTheWayOfOthers() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 4)
+      let reserve = "select reserve_holds(1, array[gen_random_uuid()], '{1}'"
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 2, null, null, null, 2);
+        \(reserve), 0, null, '{bob}', '{1}');
+        select pg_sleep(0.002);
+        \(reserve), 0, null, '{ada}', '{1}');
+        """)
+      try await pool.holding("select from holds where customer_id = 'bob' for update") { commit in
+        async let ada: Void = pool.run("\(reserve), 60000000, null, '{ada}', '{1}')")
+        try await pool.untilBlocked(1)
+        let locked = try await pool.integer(
+          "select 2 - (select count(*) from (select from holds for update skip locked) free)")
+        #expect(locked == 1, "bob's")
+        try await commit()
+        try await ada
+      }
+      #expect(try await Audit.run(on: pool).isClean)
+      await pool.close()
+    }
+  }
+
   /// The other server's transaction is under way: to count what the customer has before it has committed would let the
   /// customer have both.
   @Test func aCustomerOnTwoServersAtOnceStaysWithinTheLimit() async throws {

@@ -155,6 +155,27 @@ import Testing
     }
   }
 
+  @Test func aJobThatTakesTooLongIsPutOffToo() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 3)
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null);
+        select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
+        """)
+      try await pool.holding("select from holds for update") { _ in
+        try await pool.withConnection { connection in
+          try await connection.executeScript("set statement_timeout = '100ms'")
+          try await connection.executeScript("select run_next_job(10, \(retention))")
+        }
+        let due = try await pool.integer(
+          "select count(*) from scheduled_jobs where kind = 'expire_holds' and run_at <= clock_timestamp()")
+        #expect(due == 0)
+      }
+      await pool.close()
+    }
+  }
+
   @Test func aBacklogIsWorkedOffInBatches() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)

@@ -78,7 +78,7 @@ begin
         exception
             when serialization_failure or deadlock_detected then
                 raise;  -- the whole is run again
-            when others then
+            when query_canceled or others then  -- the former is statement_timeout's
                 failure := sqlerrm || ' (SQLSTATE ' || sqlstate || ')';
                 rows_done := 0;
                 is_stock_changed := false;

@@ -124,7 +124,9 @@ public struct ReserveHold: BatchedUseCase {
           id: id, quantity: request.quantity, status: .active, expiresAt: expiresAt, remaining: timeToLive)
         return .held(hold, isReplay: false)
       case .replayed:
-        guard let hold = replayed[id] else { throw UnknownValue(description: "a key without its hold") }
+        guard let hold = replayed[id] else {
+          throw PostgresError.connectionLost(statement: "read_holds", message: "a key without its hold")
+        }
         return .held(hold, isReplay: true)
       default:
         guard let refusal = answer.refusals[word] else { throw UnknownValue(description: "\(word) without a reason") }

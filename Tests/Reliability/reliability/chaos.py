@@ -67,7 +67,8 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
         episodes = await break_things(
             trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
         await probes.stop()
-        await trial.finish(episodes[-1].end if episodes else None)
+        # Buyers went on until now, unless the last fault ended after the deadline.
+        await trial.finish(episodes[-1].end if trial.market.is_settling else None)
         if not episodes:
             trial.violations.append("there was no time for a fault")
         if options.minutes >= ALL_KINDS_WITHIN and not options.only:

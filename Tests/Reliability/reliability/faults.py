@@ -4,6 +4,7 @@ an operator would; what recovers by itself is left alone."""
 import asyncio
 import random
 import signal
+import time
 from collections.abc import Awaitable, Callable
 
 from bench.children import BenchError
@@ -11,6 +12,8 @@ from bench.children import BenchError
 from .clocks import clock_off
 from .processes import kill_if_there
 from .scene import Scene
+
+STARTS_WITHIN = 30.0  # seconds, with a clock that is off
 
 Fault = Callable[[Scene, random.Random], Awaitable[None]]
 
@@ -39,7 +42,10 @@ async def server_clock_off(scene: Scene, rng: random.Random) -> None:
     seconds = rng.choice((3600, -3600))
     scene.clock_of[server.name] = scene.clocks.ahead_by(seconds)
     scene.is_wanted[server.name] = True
+    deadline = time.monotonic() + STARTS_WITHIN
     while not await scene.is_ready(server):
+        if time.monotonic() > deadline:
+            raise BenchError(f"a server was not ready {STARTS_WITHIN:.0f} s after its start")
         await asyncio.sleep(0.05)
     if abs(await asyncio.to_thread(clock_off, server.port) - seconds) > 5:
         raise BenchError("the server's clock is right")
@@ -54,8 +60,10 @@ async def backend_stopped(scene: Scene, rng: random.Random) -> None:
     """It keeps the locks that it has."""
     backend = await _backend(scene, rng)
     kill_if_there(backend, signal.SIGSTOP)
-    await asyncio.sleep(rng.uniform(0.3, 3.5))
-    kill_if_there(backend, signal.SIGCONT)
+    try:
+        await asyncio.sleep(rng.uniform(0.3, 3.5))
+    finally:
+        kill_if_there(backend, signal.SIGCONT)
 
 
 async def database_killed(scene: Scene, rng: random.Random) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -87,12 +88,13 @@ class Proxy:
 @contextmanager
 def proxying(work: Path, servers: Mapping[str, str], template: str = HTTP) -> Iterator[Proxy]:
     """A proxy in front of servers, given by name and address, once it has one of them up."""
-    if shutil.which("haproxy") is None:
+    program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")  # not on the path of Debian's users
+    if program is None:
         raise BenchError("HAProxy is missing: apt-get install haproxy")
     proxy = Proxy(free_port(), work / "haproxy.sock")
     lines = "\n".join(f"    server {name} {address}" for name, address in servers.items())
     settings, log = work / "haproxy.cfg", work / "haproxy.log"
     settings.write_text(template.format(socket=proxy._socket, port=proxy.port, servers=lines))
-    with running("haproxy", "-db", "-f", settings, log=log) as process:
+    with running(program, "-db", "-f", settings, log=log) as process:
         wait_until(proxy.up, process, log)
         yield proxy

@@ -11,7 +11,6 @@ import json
 import statistics
 import sys
 import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +96,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
                     tell(f"{len(states) * SLICE / 60:.0f} minutes: {states[-1].rate:,.0f}/s, "
                          f"p99 {states[-1].p99_ms:.1f} ms, {states[-1].memory_mb:.0f} MB")
         watched = json.loads(log.read_text().strip().splitlines()[-1])
-        failures = failed_requests(server)
+        failures = {status: count for status, count in server.answered().items() if status.startswith("5")}
         stale = left_behind(server, int(retention))
         audits = services.audits()
 
@@ -133,19 +132,6 @@ def look(server: Server, sample: Sample) -> State:
         memory_mb=int(status["VmRSS"].split()[0]) / 1024, descriptors=len(list((process / "fd").iterdir())),
         threads=int(status["Threads"]), bytes={row[0]: int(row[1]) for row in tables + indexes},
         live={row[0]: int(row[2]) for row in tables}, dead={row[0]: int(row[3]) for row in tables})
-
-
-def failed_requests(server: Server) -> dict[str, int]:
-    """With 5xx, by status, as the server counts them."""
-    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as response:
-        lines = response.read().decode().splitlines()
-    counts: dict[str, int] = {}
-    for line in lines:
-        if line.startswith("flashsale_http_requests_total{"):
-            status = line.split('status="')[1].split('"')[0]
-            if status.startswith("5"):
-                counts[status] = counts.get(status, 0) + int(float(line.rsplit(" ", 1)[1]))
-    return counts
 
 
 def left_behind(server: Server, retention: int) -> dict[str, int]:

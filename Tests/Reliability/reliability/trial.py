@@ -47,7 +47,7 @@ class Trial:
     async def finish(self, since: float | None = None) -> None:
         """Lets everything settle, ends the load, and checks it all.
 
-        - since: the end of the last fault, on the monotonic clock; now, if there was none.
+        - since: the end of the last fault or of buying, whichever came later, on the monotonic clock; now by default.
         """
         await self._settle(since or time.monotonic())
         assert self._auditor is not None
