@@ -31,7 +31,8 @@ begin
     end if;
 
     -- There is one, due too late: the time to live was shortened. When a worker has its row locked it is about to wait
-    -- for the job lock, will then see this transaction's rows and choose the time by them: skip, do not wait for it.
+    -- for the job lock, will then see this transaction's rows and choose the time by them: skip, do not wait for it. When a
+    -- buyer has, who does the same, it is moved already; only if that is undone, the job comes as late as it was.
     update scheduled_jobs j
     set run_at = p_run_at
     from (
