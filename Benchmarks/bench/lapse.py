@@ -110,6 +110,7 @@ def wait_until_released(url: str, product: int, lapse_at: float) -> float:
     psql = subprocess.Popen(
         ["psql", "-qXAt", "-d", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     assert psql.stdin and psql.stdout
+    psql.stdin.write("set search_path = flashsale, public;\n")
     try:
         while True:
             time.sleep(max(0.05, lapse_at - time.time()))

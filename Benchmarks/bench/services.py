@@ -43,7 +43,8 @@ def answers(port: int, path: str) -> bool:
 
 def sql(url: str, statements: str) -> str:
     """Runs statements in one psql; returns the rows, columns separated by |."""
-    return output_of("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statements).strip()
+    return output_of("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", url,
+                     "-c", "set search_path = flashsale, public", "-c", statements).strip()
 
 
 @dataclass(frozen=True)

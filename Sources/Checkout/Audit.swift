@@ -23,7 +23,7 @@ public struct Audit: Sendable {
 
   private struct CheckInvariants: PreparedStatement {
     static let name = "check_invariants"
-    static let sql = "select * from check_invariants()"
+    static let sql = "select * from flashsale.check_invariants()"
     static let isCancellable = true
 
     func bind(to parameters: inout Parameters) {}

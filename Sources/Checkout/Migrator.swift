@@ -44,7 +44,7 @@ public struct Migrator: Sendable {
   }
 
   private func begin(on connection: Connection) async throws {
-    try await connection.executeScript("begin; set local search_path = public, pg_temp")
+    try await connection.executeScript("begin; set local search_path = flashsale, pg_temp")
     _ = try await connection.execute(Lock())
   }
 
@@ -106,7 +106,8 @@ public struct Migrator: Sendable {
     try await begin(on: connection)
     try await connection.executeScript(
       """
-      create table if not exists schema_files (
+      create schema if not exists flashsale;
+      create table if not exists flashsale.schema_files (
           kind       text        not null,
           name       text        not null,
           checksum   text        not null,
@@ -128,7 +129,7 @@ public struct Migrator: Sendable {
         try Task.checkCancellation()
         // Dropped first, since a replacement may not return something else; nothing depends on it.
         if file.key.kind == .function {
-          try await connection.executeScript("drop function if exists \(file.key.name)")
+          try await connection.executeScript("drop function if exists flashsale.\(file.key.name)")
         }
         try await connection.executeScript(file.text)
         _ = try await connection.execute(RecordFile(file: file))
@@ -142,7 +143,7 @@ public struct Migrator: Sendable {
   private struct RecordFile: PreparedStatement {
     static let name = "record_schema_file"
     static let sql = """
-      insert into schema_files (kind, name, checksum) values ($1::text, $2::text, $3::text)
+      insert into flashsale.schema_files (kind, name, checksum) values ($1::text, $2::text, $3::text)
       on conflict (kind, name) do update set checksum = excluded.checksum, applied_at = now()
       """
     let file: SQLFile

@@ -38,14 +38,14 @@ public struct SchemaStatus: Sendable {
 
   private struct HasSchemaTable: PreparedStatement {
     static let name = "has_schema_files"
-    static let sql = "select to_regclass('schema_files') is not null"
+    static let sql = "select to_regclass('flashsale.schema_files') is not null"
     func bind(to parameters: inout Parameters) {}
     static func decode(_ row: inout Row) throws -> Bool { try row.decode() }
   }
 
   private struct ReadSchemaTable: PreparedStatement {
     static let name = "read_schema_files"
-    static let sql = "select kind, name, checksum from schema_files"
+    static let sql = "select kind, name, checksum from flashsale.schema_files"
     func bind(to parameters: inout Parameters) {}
     static func decode(_ row: inout Row) throws -> (SQLFile.Key, String) {
       (SQLFile.Key(kind: try row.decodeCase(), name: try row.decode()), try row.decode())

@@ -51,8 +51,8 @@ public struct ServerRole: Sendable {
         case when not exists (select from pg_roles where rolname = $1::text) then
           format('create role %I login', $1::text) end,
         case when $2::text is not null then format('alter role %I password %L', $1::text, $2::text) end,
-        format('grant usage on schema public to %I', $1::text),
-        format('grant select on schema_files to %I', $1::text)], null)
+        format('grant usage on schema flashsale to %I', $1::text),
+        format('grant select on flashsale.schema_files to %I', $1::text)], null)
       """
     let role: ServerRole
 
@@ -73,7 +73,7 @@ public struct ServerRole: Sendable {
       from pg_proc p
       cross join aclexplode(p.proacl) a
       join pg_roles r on r.oid = a.grantee
-      where p.pronamespace = 'public'::regnamespace and p.proname = any ($1::text[]) and r.oid <> p.proowner
+      where p.pronamespace = 'flashsale'::regnamespace and p.proname = any ($1::text[]) and r.oid <> p.proowner
       """
     func bind(to parameters: inout Parameters) { parameters.append(ServerRole.functionNames) }
     static func decode(_ row: inout Row) throws -> String { try row.decode() }
@@ -90,7 +90,7 @@ public struct ServerRole: Sendable {
           else ''
         end
       from pg_proc p
-      where p.pronamespace = 'public'::regnamespace and p.proname = any ($1::text[])
+      where p.pronamespace = 'flashsale'::regnamespace and p.proname = any ($1::text[])
       """
     let roles: [String]
 

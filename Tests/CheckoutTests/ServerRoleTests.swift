@@ -27,12 +27,12 @@ import Testing
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
       try await pool.run("create temporary table products (id integer); insert into pg_temp.products values (7)")
-      #expect(try await pool.integer("select count(*) from read_products(null)") == 0)
+      #expect(try await pool.integer("select count(*) from flashsale.read_products(null)") == 0)
       let unfixed = try await pool.integer(
         """
         select count(*) from pg_proc
-        where pronamespace = 'public'::regnamespace and prosecdef
-          and (proconfig @> array['search_path=public, pg_temp']) is not true
+        where pronamespace = 'flashsale'::regnamespace and prosecdef
+          and (proconfig @> array['search_path=pg_catalog, flashsale, pg_temp']) is not true
         """)
       #expect(unfixed == 0)
       await pool.close()
@@ -66,7 +66,7 @@ import Testing
       let open = try await pool.integer(
         """
         select count(*) from pg_proc p cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-        where p.pronamespace = 'public'::regnamespace and a.grantee = 0
+        where p.pronamespace = 'flashsale'::regnamespace and a.grantee = 0
         """)
       #expect(open == 0)
       await pool.close()

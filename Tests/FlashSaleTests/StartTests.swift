@@ -136,7 +136,7 @@ extension FlashSaleTests {
 
     private static func tables(_ url: String) async throws -> Int64 {
       try await withPool(on: url) {
-        try await $0.integer("select count(*) from pg_class where relnamespace = 'public'::regnamespace")
+        try await $0.integer("select count(*) from pg_class where relnamespace = to_regnamespace('flashsale')")
       }
     }
   }

@@ -93,6 +93,10 @@ public enum TestDatabases {
       configuration.statementTimeout = .seconds(60)
       let administration = Pool(configuration, size: 1)
       try await administration.withConnection { try await $0.executeScript("create database checkout_template") }
+      // Tests name tables as functions do.
+      try await administration.withConnection {
+        try await $0.executeScript("alter role flashsale set search_path = flashsale, public")
+      }
       _ = try await Migrator(ConnectionConfiguration(url: postgres.databaseURL("checkout_template"))).migrate(
         serverRole: serverRole)
       try await applyMutant(to: postgres.databaseURL("checkout_template"))

@@ -5,7 +5,7 @@ create or replace function apply_payment_events(
     p_product_id integer, p_keys text[], p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[])
 returns table (outcome text, verdict text, order_status text)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 -- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
 -- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off

@@ -3,7 +3,7 @@
 create or replace function check_invariants()
 returns table (name text, description text, violations bigint)
 language sql stable
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
     with held as (
         select product_id, sum(quantity) as units from holds where status = 'active' group by product_id

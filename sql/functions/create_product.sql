@@ -5,7 +5,7 @@ create or replace function create_product(
     p_starts_at timestamptz, p_ends_at timestamptz, p_max_quantity_per_hold integer, p_max_per_customer integer)
 returns table (id integer)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 declare
     v_id integer;

@@ -18,7 +18,7 @@ returns table (
     quantity integer, amount bigint, currency text, status text,
     payment_due_at timestamptz, created_at timestamptz, paid_at timestamptz)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 -- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
 -- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off

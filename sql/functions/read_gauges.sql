@@ -3,7 +3,7 @@
 create or replace function read_gauges()
 returns table (metric text, product_id integer, verdict text, currency text, value double precision)
 language sql stable
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
     with clock as materialized (select clock_timestamp() as now),
 

@@ -4,7 +4,7 @@ returns table (
     id integer, name text, price integer, currency text, total_stock integer, available_stock integer, status text,
     starts_at timestamptz, ends_at timestamptz, max_quantity_per_hold integer, max_per_customer integer)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 declare
     v_now timestamptz := clock_timestamp();

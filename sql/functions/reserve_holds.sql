@@ -27,7 +27,7 @@ returns table (
     starts_at timestamptz, starts_in_us bigint, ends_at timestamptz,
     max_quantity_per_hold integer, max_per_customer integer)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 -- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
 -- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off

@@ -15,7 +15,7 @@ create or replace function reserve_holds_together(
     p_keys text[], p_customers text[])
 returns table (served integer[], held_until timestamptz)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 -- Plans are made while tables are small, and kept; rows are found by their whole keys behind fences (offset 0).
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan  -- see place_orders

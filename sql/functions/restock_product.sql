@@ -6,7 +6,7 @@ returns table (
     outcome text,
     available_stock integer, held_stock integer, next_release_at timestamptz, next_release_in_us bigint)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 declare
     c_most      constant bigint := 2147483647;

@@ -13,7 +13,7 @@ returns table (
     kind text, product_id integer, late_us bigint, rows_done integer, is_stock_changed boolean, failure text,
     next_in_us bigint)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 set lock_timeout = '500ms'
 as $$
 declare

@@ -5,7 +5,7 @@ returns table (
     idempotency_key text, order_id uuid, status text, amount bigint, currency text,
     verdict text, order_status text, received_at timestamptz, settled_at timestamptz)
 language plpgsql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 begin
     update payment_events e

@@ -10,7 +10,7 @@
 create or replace function void_holds(p_product_id integer, p_hold_ids uuid[])
 returns void
 language sql
-security definer set search_path = public, pg_temp
+security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
     insert into holds (product_id, id, quantity, status, expires_at)
     select p.id, hold_id, 1, 'released', date_trunc('milliseconds', clock_timestamp())

@@ -16,7 +16,7 @@ struct ReadHold: RepeatableUseCase {
 
   private struct Statement: PreparedStatement {
     static let name = "read_holds"
-    static let sql = "select * from read_holds($1::integer, $2::uuid[])"
+    static let sql = "select * from flashsale.read_holds($1::integer, $2::uuid[])"
     let productID: Int32
     let ids: [UUID]
 

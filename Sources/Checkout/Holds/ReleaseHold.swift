@@ -16,7 +16,7 @@ struct ReleaseHold: RepeatableUseCase {
 
   private struct Statement: PreparedStatement {
     static let name = "release_holds"
-    static let sql = "select * from release_holds($1::integer, $2::uuid[])"
+    static let sql = "select * from flashsale.release_holds($1::integer, $2::uuid[])"
     let productID: Int32
     let ids: [UUID]
 

@@ -159,7 +159,7 @@ public struct ReserveHold: BatchedUseCase {
   private struct Statement: PreparedStatement {
     static let name = "reserve_holds"
     static let sql = """
-      select * from reserve_holds(
+      select * from flashsale.reserve_holds(
         $1::integer, $2::uuid[], $3::integer[], $4::bigint, $5::text[], $6::text[], $7::integer[])
       """
 
@@ -216,7 +216,7 @@ public struct ReserveHold: BatchedUseCase {
 extension ReserveHold {
   private struct VoidStatement: PreparedStatement {
     static let name = "void_holds"
-    static let sql = "select void_holds($1::integer, $2::uuid[])"
+    static let sql = "select flashsale.void_holds($1::integer, $2::uuid[])"
     let productID: Int32
     let ids: [ReservationID]
 
@@ -231,7 +231,7 @@ extension ReserveHold {
   private struct JointStatement: PreparedStatement {
     static let name = "reserve_holds_together"
     static let sql = """
-      select * from reserve_holds_together(
+      select * from flashsale.reserve_holds_together(
         $1::integer[], $2::uuid[], $3::integer[], $4::bigint, $5::text[], $6::text[])
       """
 

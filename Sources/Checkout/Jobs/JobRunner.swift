@@ -128,7 +128,7 @@ struct JobRunner: Service {
 
   private struct RunNextJob: PreparedStatement {
     static let name = "run_next_job"
-    static let sql = "select * from run_next_job($1::integer, $2::bigint, $3::bigint, $4::bigint)"
+    static let sql = "select * from flashsale.run_next_job($1::integer, $2::bigint, $3::bigint, $4::bigint)"
     let batchSize: Int32
     let retention: Retention
 

@@ -29,7 +29,7 @@ struct ReadGauges: RepeatableUseCase {
 
   private struct Statement: PreparedStatement {
     static let name = "read_gauges"
-    static let sql = "select * from read_gauges()"
+    static let sql = "select * from flashsale.read_gauges()"
 
     func bind(to parameters: inout Parameters) {}
 

@@ -61,7 +61,7 @@ public struct PlaceOrder: BatchedUseCase {
 
   private struct Statement: PreparedStatement {
     static let name = "place_orders"
-    static let sql = "select * from place_orders($1::integer, $2::uuid[], $3::text[], $4::bigint, $5::bigint)"
+    static let sql = "select * from flashsale.place_orders($1::integer, $2::uuid[], $3::text[], $4::bigint, $5::bigint)"
     let productID: Int32
     let requests: [Request]
     let batch: Int64

@@ -16,7 +16,7 @@ struct ReadOrder: RepeatableUseCase {
 
   private struct Statement: PreparedStatement {
     static let name = "read_orders"
-    static let sql = "select * from read_orders($1::integer, $2::uuid[])"
+    static let sql = "select * from flashsale.read_orders($1::integer, $2::uuid[])"
     let productID: Int32
     let ids: [UUID]
 

@@ -32,7 +32,7 @@ public struct ApplyPaymentEvent: BatchedUseCase {
   private struct Statement: PreparedStatement {
     static let name = "apply_payment_events"
     static let sql = """
-      select * from apply_payment_events($1::integer, $2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::text[])
+      select * from flashsale.apply_payment_events($1::integer, $2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::text[])
       """
     let productID: Int32
     let events: [PaymentEvent]

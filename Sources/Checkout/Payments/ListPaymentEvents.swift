@@ -46,7 +46,7 @@ public struct PaymentEventPage: Sendable {
 /// Lists payment events with their verdicts, newest first, from behind `cursor`.
 struct ListPaymentEvents: PreparedStatement {
   static let name = "list_payment_events"
-  static let sql = "select * from list_payment_events($1::text, $2::timestamptz, $3::text, $4::integer)"
+  static let sql = "select * from flashsale.list_payment_events($1::text, $2::timestamptz, $3::text, $4::integer)"
   static let isCancellable = true
 
   /// Events on a page: more than anybody reads at once, few enough to be sent at once.

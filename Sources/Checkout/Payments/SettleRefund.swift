@@ -6,7 +6,7 @@ import Postgres
 /// was too late, came twice, or had the wrong amount.
 struct SettleRefund: PreparedStatement {
   static let name = "settle_refund"
-  static let sql = "select * from settle_refund($1::text)"
+  static let sql = "select * from flashsale.settle_refund($1::text)"
 
   let idempotencyKey: String
 

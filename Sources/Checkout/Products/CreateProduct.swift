@@ -4,7 +4,7 @@ import Postgres
 public struct CreateProduct: PreparedStatement {
   public static let name = "create_product"
   public static let sql = """
-    select * from create_product(
+    select * from flashsale.create_product(
       $1::integer, $2::text, $3::integer, $4::text, $5::integer,
       $6::timestamptz, $7::timestamptz, $8::integer, $9::integer)
     """

@@ -37,7 +37,7 @@ struct ReadProducts: RepeatableUseCase {
 
   private struct Statement: PreparedStatement {
     static let name = "read_products"
-    static let sql = "select * from read_products($1::integer[])"
+    static let sql = "select * from flashsale.read_products($1::integer[])"
     let ids: [Int32]?
 
     func bind(to parameters: inout Parameters) {

@@ -5,7 +5,7 @@ import Postgres
 /// Yields one outcome, or none for an unknown product.
 public struct RestockProduct: PreparedStatement {
   public static let name = "restock_product"
-  public static let sql = "select * from restock_product($1::integer, $2::integer)"
+  public static let sql = "select * from flashsale.restock_product($1::integer, $2::integer)"
 
   public enum Outcome: Sendable, Equatable {
     case done

@@ -7,7 +7,7 @@ import Postgres
 public struct UpdateProduct: PreparedStatement {
   public static let name = "update_product"
   public static let sql = """
-    select * from update_product(
+    select * from flashsale.update_product(
       $1::integer, $2::text[], $3::text, $4::integer, $5::timestamptz, $6::timestamptz, $7::integer, $8::integer)
     """
 
