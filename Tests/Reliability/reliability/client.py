@@ -15,12 +15,19 @@ ADDRESSES = {
     "release": ("DELETE", "/api/holds/{hold_id}"), "product": ("GET", "/api/products/{product_id}"),
     "products": ("GET", "/api/products"), "read_hold": ("GET", "/api/holds/{hold_id}"),
     "read_order": ("GET", "/api/orders/{order_id}"),
+    "create": ("POST", "/api/admin/products"), "change": ("PATCH", "/api/admin/products/{product_id}"),
+    "restock": ("POST", "/api/admin/products/{product_id}/stock"),
+    "settle": ("POST", "/api/admin/payment-events/{idempotency_key}/settle"),
 }
 
 
 class Client:
-    def __init__(self, number: int, ports: list[int], history: History, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, number: int, ports: list[int], history: History, patience: float = PATIENCE, token: str | None = None
+    ) -> None:
+        """`token` is the one of admin calls."""
         self.number = number
+        self.token = token
         self.ports = ports
         self.history = history
         self.patience = patience
@@ -74,11 +81,13 @@ class Client:
         method, address = ADDRESSES[call.operation]
         head = f"{method} {address.format(**call.request)} HTTP/1.1\r\nHost: localhost\r\n"
         body = b""
-        if method == "POST":
+        if method in ("POST", "PATCH"):
             body = json.dumps(call.request).encode()
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         if call.key:
             head += f"Idempotency-Key: {call.key}\r\n"
+        if self.token:
+            head += f"Authorization: Bearer {self.token}\r\n"
         writer.write(head.encode() + b"\r\n" + body)
         await writer.drain()
 

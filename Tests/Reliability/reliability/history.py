@@ -25,7 +25,7 @@ class Call:
 
     client: int
     server: int
-    operation: str              # hold, order, pay, release, product, products, read_hold, read_order
+    operation: str              # hold, order, pay, release, product, products, read_hold, read_order, and admin calls
     product: int
     request: dict[str, Any]     # the body, or what the address names
     key: str | None = None      # Idempotency-Key

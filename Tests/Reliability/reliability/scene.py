@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,8 +92,14 @@ class Scene:
 
 
 @asynccontextmanager
-async def staged(work: Path, server_count: int = 2) -> AsyncIterator[Scene]:
-    """Everything up and running until the end of the block, each server's network included."""
+async def staged(
+    work: Path, settings: Sequence[Mapping[str, str]] = (SETTINGS, SETTINGS), has_proxies: bool = True
+) -> AsyncIterator[Scene]:
+    """Everything up and running until the end of the block, each server's network included.
+
+    - settings: of each server.
+    - has_proxies: whether each server has a network of its own that can be broken; it takes CPU.
+    """
     with ExitStack() as stack:
         disk = Disk()
         stack.callback(disk.remove)
@@ -102,11 +108,14 @@ async def staged(work: Path, server_count: int = 2) -> AsyncIterator[Scene]:
         await asyncio.to_thread(database.create)
         output_of(FLASHSALE, "migrate", env={"DATABASE_URL": database.url})
         proxies, servers = [], []
-        for number in range(server_count):
-            proxy = Proxy(database.port)
-            await proxy.open(reserved_port())
-            proxies.append(proxy)
-            server = Server(number, work, database.url_at(proxy.port), SETTINGS)
+        for number, own in enumerate(settings):
+            url = database.url
+            if has_proxies:
+                proxy = Proxy(database.port)
+                await proxy.open(reserved_port())
+                proxies.append(proxy)
+                url = database.url_at(proxy.port)
+            server = Server(number, work, url, own)
             stack.callback(server.end)
             servers.append(server)
         scene = Scene(work, disk, database, servers, proxies, Clocks(work))

@@ -1,0 +1,140 @@
+"""The log of all row changes that were committed, kept by triggers, and read in the order of commits.
+
+Which order is that? Of two transactions that lock the same row, the second gets the lock when the first has committed,
+and takes the time of its own commit after that: `pg_xact_commit_timestamp` orders them rightly. The same goes for advisory
+locks. Of two that share no lock nobody can tell the order, nor does it matter to what either of them may do. That the
+order is right is checked: each change says what it found (`was`), which is what the change before it left.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from bench.children import output_of
+
+# How long it may take from the time of a commit until others see it, when nothing tells sooner: its record is flushed in
+# between.
+VISIBLE_WITHIN = 2.0  # seconds
+
+# The tables, each with the column that tells what a change found.
+TABLES = {"products": "available_stock", "holds": "status", "orders": "status", "payment_events": "verdict"}
+
+# Outside the schema of the program, whose functions do not see it. Without an index: it is written by everybody.
+INSTALL = """
+create schema harness;
+create sequence harness.numbers cache 1;
+create table harness.changes (
+    number bigint not null, transaction text not null, began timestamptz not null, at timestamptz not null,
+    table_name text not null, was text, row jsonb, id text not null);
+create function harness.note() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_row jsonb := case when tg_op = 'DELETE' then to_jsonb(old) else to_jsonb(new) end;
+begin
+    insert into harness.changes (number, transaction, began, at, table_name, was, row, id)
+    values (nextval('harness.numbers'), pg_current_xact_id()::text, transaction_timestamp(), clock_timestamp(),
+            tg_table_name, case when tg_op <> 'INSERT' then to_jsonb(old) ->> tg_argv[0] end,
+            case when tg_op <> 'DELETE' then v_row end, v_row ->> tg_argv[1]);
+    return null;
+end
+$$;
+grant usage on schema harness to public;
+"""
+TRIGGER = """
+create trigger note after insert or update or delete on {table} for each row
+execute function harness.note('{found}', '{id}');
+"""
+
+# A change in a subtransaction has the number of that, and the time of the whole transaction's commit.
+READ = """
+select json_build_array(
+    extract(epoch from pg_xact_commit_timestamp(c.xmin)), c.transaction, extract(epoch from c.began),
+    extract(epoch from c.at), c.table_name, c.id, c.was, c.row)
+from harness.changes c
+order by pg_xact_commit_timestamp(c.xmin), c.transaction, c.number
+"""
+
+
+@dataclass(slots=True)
+class Change:
+    """A row as a transaction left it; None where it deleted it."""
+
+    table: str
+    id: str              # of the row, as clients see it
+    at: float            # when the row was locked and changed
+    was: str | None      # what `TABLES` names, as it was found; None where the row was inserted
+    row: dict[str, Any] | None
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """Times are the database's, which clients share."""
+
+    id: str
+    began: float
+    committed: float
+    changes: list[Change] = field(default_factory=list)
+    seen_by: float = inf     # when it could certainly be seen, narrowed by whoever saw it
+
+    def __post_init__(self) -> None:
+        self.seen_by = min(self.seen_by, self.committed + VISIBLE_WITHIN)
+
+    def was_seen(self, at: float) -> None:
+        """By then, no later."""
+        self.seen_by = max(self.committed, min(self.seen_by, at))
+
+    def of(self, table: str) -> list[Change]:
+        return [change for change in self.changes if change.table == table]
+
+
+def install(sql: Callable[[str], str]) -> None:
+    sql(INSTALL)
+    for table, found in TABLES.items():
+        sql(TRIGGER.format(table=table, found=found, id="idempotency_key" if table == "payment_events" else "id"))
+
+
+def save(url: str, path: Path) -> None:
+    output_of("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-o", path, "-c", READ)
+
+
+def read(path: Path) -> Iterator[Transaction]:
+    """In the order of commits."""
+    transaction: Transaction | None = None
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            committed, number, began, at, table, id, was, row = json.loads(line)
+            if transaction is None or transaction.id != number:
+                if transaction is not None:
+                    yield transaction
+                transaction = Transaction(number, began, committed)
+            transaction.changes.append(Change(table, shown(table, id), at, was, understood(table, row)))
+    if transaction is not None:
+        yield transaction
+
+
+def shown(table: str, id: str) -> str:
+    """The id of a row as clients see it."""
+    if table in ("holds", "orders"):
+        return f"{table[:-1]}_{id.replace('-', '')}"
+    return id
+
+
+TIMES = ("expires_at", "payment_due_at", "created_at", "received_at", "settled_at", "starts_at", "ends_at")
+
+
+def understood(table: str, row: dict[str, Any] | None) -> dict[str, Any] | None:
+    """With times in seconds, and ids as clients see them."""
+    if row is None:
+        return None
+    for name in TIMES:
+        if row.get(name) is not None:
+            row[name] = datetime.fromisoformat(row[name]).timestamp()
+    if table in ("holds", "orders"):
+        row["id"] = shown(table, row["id"])
+    elif table == "payment_events":
+        row["order_id"] = shown("orders", row["order_id"])
+    return row

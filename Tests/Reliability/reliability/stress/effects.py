@@ -1,0 +1,135 @@
+"""Whether everything that happened was asked for, once, by somebody who was not told that nothing was done."""
+
+from collections import Counter, defaultdict
+
+from ..agreement import describe
+from ..history import Call
+from .book import Book
+from .conditions import Conditions
+
+
+def check(calls: list[Call], book: Book, conditions: Conditions) -> list[str]:
+    return [*keys(calls), *holds(calls, book), *changes_of_holds(calls, book), *events(calls, book), *restocks(calls, book)]
+
+
+def name_of(call: Call) -> tuple[int, str | None, str]:
+    """What a key stands for: each customer has keys of their own, and each product."""
+    assert call.key is not None
+    return call.product, call.request.get("customer_id"), call.key
+
+
+def by_key(calls: list[Call]) -> defaultdict[tuple[int, str | None, str], list[Call]]:
+    found: defaultdict[tuple[int, str | None, str], list[Call]] = defaultdict(list)
+    for call in calls:
+        if call.key and call.operation in ("hold", "order"):
+            found[name_of(call)].append(call)
+    return found
+
+
+def keys(calls: list[Call]) -> list[str]:
+    """Under one key of a customer there is one request, and one thing that it made."""
+    violations = []
+    for (product, customer, key), same in by_key(calls).items():
+        made = {call.answer["hold_id"] for call in same if call.status == 201}
+        asked = {str(call.request) for call in same if call.status == 201}
+        fresh = sum(1 for call in same if call.status == 201 and not call.is_replay)
+        what = f"key {key} of product {product}, customer {customer}"
+        if len(made) > 1 or len(asked) > 1:
+            violations.append(f"{what} stands for {len(made)} things: {sorted(made)}")
+        if fresh > 1:
+            violations.append(f"{what}: {fresh} calls were told that they were the first")
+        for call in same:
+            others = [other for other in same if other is not call and other.start < call.end and other.may_have_acted]
+            if call.is_replay and not any(other.request == call.request for other in others):
+                violations.append(f"{what}: a replay of what nobody had asked before: {describe(call)}")
+            if call.problem == "idempotency-key-reused" and not any(other.request != call.request for other in others):
+                violations.append(f"{what} was refused as that of another request, and this customer made none: "
+                                  f"{describe(call)}, {call.request}")
+    return violations
+
+
+def holds(calls: list[Call], book: Book) -> list[str]:
+    """As many as were asked for by those who were told so, or were told nothing."""
+    made: Counter[tuple[int, int, str | None]] = Counter()
+    for id, timeline in book.history["holds"].items():
+        row = timeline.versions[0].value
+        if row is not None and row["status"] != "released":  # released at once: its number was only taken
+            made[row["product_id"], row["quantity"], row["customer_id"]] += 1
+    asked = [call for call in calls if call.operation == "hold"]
+    told: defaultdict[tuple[int, int, str | None], set[str]] = defaultdict(set)
+    open_keys: defaultdict[tuple[int, int, str | None], set[str]] = defaultdict(set)
+    unknown: Counter[tuple[int, int, str | None]] = Counter()
+    answered_keys = {name_of(call) for call in asked if call.key and call.status == 201}
+    for call in asked:
+        kind = (call.product, call.request["quantity"], call.request.get("customer_id"))
+        if call.status == 201:
+            told[kind].add(call.answer["hold_id"])
+        elif call.may_have_acted and call.key is None:
+            unknown[kind] += 1
+        elif call.may_have_acted and call.key is not None and name_of(call) not in answered_keys:
+            open_keys[kind].add(call.key)
+    violations = []
+    for kind, count in made.items():
+        most = len(told[kind]) + unknown[kind] + len(open_keys[kind])
+        if count > most:
+            violations.append(f"{count} holds of product {kind[0]} with {kind[1]} units for customer {kind[2]}; at most "
+                              f"{most} were asked for by those who were not refused")
+    return violations
+
+
+def changes_of_holds(calls: list[Call], book: Book) -> list[str]:
+    asked: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for call in calls:
+        if call.operation in ("order", "release") and call.may_have_acted:
+            asked[call.operation, call.request["hold_id"]].append(call.start)
+    violations = []
+    for id, timeline in book.history["holds"].items():
+        for version in timeline.versions[1:]:
+            status = version.value and version.value["status"]
+            operation = {"ordered": "order", "released": "release"}.get(status or "")
+            if operation and not any(start <= version.by.committed for start in asked[operation, id]):
+                violations.append(
+                    f"{id} was {status}, and whoever asked for that was refused or told that nothing was done")
+    return violations
+
+
+def events(calls: list[Call], book: Book) -> list[str]:
+    by_event: defaultdict[str, list[Call]] = defaultdict(list)
+    settled = {call.request["idempotency_key"] for call in calls if call.operation == "settle" and call.may_have_acted}
+    for call in calls:
+        if call.operation == "pay":
+            by_event[call.request["idempotency_key"]].append(call)
+    violations = []
+    for key, timeline in book.history["payment_events"].items():
+        if not any(call.may_have_acted and call.start <= timeline.versions[0].by.committed for call in by_event[key]):
+            violations.append(f"payment event {key} is recorded, and its sender was refused or told that nothing was done")
+        row = timeline.versions[-1].value
+        if row is not None and row["settled_at"] is not None and key not in settled:
+            violations.append(f"payment event {key} is settled, and whoever asked for that was refused")
+    for key, same in by_event.items():
+        fresh = sum(1 for call in same if call.status in (200, 202) and not call.is_replay)
+        if fresh > max(1, len(book.times_made("payment_events", key))):
+            violations.append(f"{fresh} answers to payment event {key} say that it came for the first time")
+    return violations
+
+
+def restocks(calls: list[Call], book: Book) -> list[str]:
+    """A key adds once."""
+    done: Counter[tuple[int, int]] = Counter()
+    for product, timeline in book.stock.items():
+        for before, after in zip(timeline.versions, timeline.versions[1:]):
+            delta = after.value.product["total_stock"] - before.value.product["total_stock"]
+            if delta:
+                done[product, delta] += 1
+    asked: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    open_keys: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    for call in calls:
+        if call.operation == "restock" and call.may_have_acted and call.key:
+            (asked if call.status == 200 else open_keys)[call.product, call.request["delta"]].add(call.key)
+    violations = []
+    for kind in {*done, *asked}:
+        least, most = len(asked[kind]), len(asked[kind] | open_keys[kind])
+        if not least <= done[kind] <= most:
+            violations.append(f"the stock of product {kind[0]} was changed by {kind[1]:+} {done[kind]} times; {least} keys "
+                              f"were told so, and {most - least} may have been")
+    return violations

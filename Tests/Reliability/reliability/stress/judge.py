@@ -1,0 +1,116 @@
+"""All that a stress is judged by: the log of changes, played once more, and every answer."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..history import Call
+from . import answers, effects, rules, verdicts
+from .book import Book
+from .changes import Transaction
+from .conditions import Conditions
+
+# What runs out is ended within a second of its time, and the word of it is committed.
+EXPIRES_WITHIN = 1.0    # seconds
+# A worker whose backend is ended has to connect anew first.
+RECOVERS_WITHIN = 4.0   # seconds
+SHOWN = 5   # violations of a kind
+# How long a job that looks for old events may sleep, beside the retention itself.
+GIVES_UP_WITHIN = 5.0   # seconds
+
+
+@dataclass(slots=True)
+class Judgement:
+    violations: list[str] = field(default_factory=list)
+    transactions: int = 0
+    changes: int = 0
+    latest_hold: float = 0.0    # seconds after its time, of undisturbed products
+    latest_order: float = 0.0
+
+
+def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions) -> Judgement:
+    judgement = Judgement()
+    book = Book()
+    refusals: list[verdicts.Refusal] = []
+    ended = 0.0
+    for transaction in log:
+        step = book.take(transaction)
+        judgement.violations += rules.check(book, step, conditions)
+        found = verdicts.check(book, step, conditions)
+        judgement.violations += [f"{line} (transaction {transaction.id}, committed at {transaction.committed:.4f})"
+                                 for line in found.violations]
+        refusals += found.refusals
+        judgement.transactions += 1
+        judgement.changes += len(transaction.changes)
+        ended = transaction.committed
+    judgement.violations += book.violations
+    judgement.violations += answers.check(calls, book, conditions)
+    judgement.violations += [line for refusal in refusals for line in unexplained(refusal, book)]
+    judgement.violations += effects.check(calls, book, conditions)
+    judgement.violations += late(book, conditions, judgement)
+    judgement.violations += forgotten(book, conditions, max([ended, *(call.end for call in calls)]))
+    return judgement
+
+
+def unexplained(refusal: verdicts.Refusal, book: Book) -> list[str]:
+    """Whether there was stock, and room under the limit, all the time in which the late payment was decided."""
+    stocks = [stock for stock, _, _ in book.stock[refusal.product].seen(refusal.begin, refusal.end) if stock is not None]
+    least = min((stock.least_available(refusal.begin) for stock in stocks), default=0)
+    if least + refusal.given_back < refusal.quantity:
+        return []
+    limits = [stock.product["max_per_customer"] for stock in stocks if stock.product["max_per_customer"] is not None]
+    most = 0
+    if limits and refusal.customer is not None:
+        most = max((holdings.units(refusal.begin) for holdings, _, _ in book.holdings_of(
+            refusal.product, refusal.customer).seen(refusal.begin, refusal.end) if holdings is not None), default=0)
+        if most + refusal.quantity > min(limits):
+            return []
+    return [f"payment event {refusal.key} is refund_due, and {refusal.order} could have been paid: it has "
+            f"{refusal.quantity} units, {least} were available, customer {refusal.customer} had {most} of {limits}"]
+
+
+def late(book: Book, conditions: Conditions, judgement: Judgement) -> list[str]:
+    """What ran out and was not ended in time, of products whose rows nobody outside has locked."""
+    violations = []
+    for table, due_name, open_status in (
+            ("holds", "expires_at", "active"), ("orders", "payment_due_at", "pending_payment")):
+        for id, timeline in book.history[table].items():
+            for version, following in zip(timeline.versions, timeline.versions[1:]):
+                row, after = version.value, following.value
+                if row is None or row["status"] != open_status or row["product_id"] not in conditions.undisturbed:
+                    continue
+                due, at = row[due_name], following.by.committed
+                if at < due or after is not None and after["status"] == open_status:
+                    continue
+                if conditions.is_locked_between(row["product_id"], due - EXPIRES_WITHIN, at):
+                    continue  # the whole table
+                is_killed = conditions.is_killed_between(due - EXPIRES_WITHIN, at)
+                if not is_killed and table == "holds":
+                    judgement.latest_hold = max(judgement.latest_hold, at - due)
+                elif not is_killed:
+                    judgement.latest_order = max(judgement.latest_order, at - due)
+                if at - due > (RECOVERS_WITHIN if is_killed else EXPIRES_WITHIN):
+                    violations.append(f"{id} was {after and after['status']} {at - due:.3f} s after its time")
+    return violations
+
+
+def forgotten(book: Book, conditions: Conditions, now: float) -> list[str]:
+    """No payment is forgotten: a parked success whose order does not come is to be given back."""
+    return [f"payment event {key} is parked for {now - row['received_at']:.1f} s"
+            for key, row in book.rows["payment_events"].items()
+            if row["verdict"] == "parked" and row["status"] == "success" and row.get("settled_at") is None
+            and now - row["received_at"] > conditions.parked_ttl + GIVES_UP_WITHIN]
+
+
+def some_of_each_kind(violations: list[str]) -> list[str]:
+    """Those that differ by numbers and names only are of one kind."""
+    kinds: defaultdict[str, list[str]] = defaultdict(list)
+    for violation in violations:
+        kinds[re.sub(r"(payment event|key) \S+|customer[- ]\S+|\S*\d\S*|\(.*", "", violation)[:120]].append(violation)
+    shown = []
+    for same in kinds.values():
+        shown += same[:SHOWN]
+        if len(same) > SHOWN:
+            shown.append(f"and {len(same) - SHOWN:,} more like it: {same[0][:100]}")
+    return shown

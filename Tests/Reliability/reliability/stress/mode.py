@@ -1,0 +1,154 @@
+"""Three servers on one database, random calls, changes and locks; then the log of changes tells what must have been."""
+
+import argparse
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.children import BenchError
+
+from ..client import Client
+from ..history import History
+from ..scene import Scene, staged
+from ..trial import HISTORY, unanswered, unsettled
+from . import changes
+from .conditions import Conditions, Lock
+from .judge import Judgement, judge, some_of_each_kind
+from .shop import CURRENCY, Buyer, Operator, Shop
+from .trouble import Killer, Locker, TableLocker
+
+SUMMARY = "random calls with limits, windows, late payments and locked rows; every change and every answer is judged"
+
+CHANGES = "changes.jsonl"
+CONDITIONS = "conditions.json"
+VIOLATIONS = "violations.txt"
+
+# The time to live depends on the server, so that jobs become due earlier than what workers sleep for.
+HOLD_TTLS = (1.0, 1.5, 2.0)    # seconds
+ORDER_TTLS = (1.0, 2.0, 3.0)
+PARKED_TTL = 4.0
+TOKEN = "a-token-for-the-harness"
+PRODUCTS = 8
+UNDISTURBED = 2                # of these: no row of theirs is locked
+STOCK = 25
+LOCKERS = 4
+# In which all has to run out, and parked payments to be given up.
+SETTLES_WITHIN = 12.0
+
+
+def add_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--backends", action="store_true", help="end backends of PostgreSQL all the time, too")
+    group.add_argument("--stress-rate", type=float, default=500, help="calls a second, of all clients (default: 500)")
+    group.add_argument("--stress-clients", type=int, default=40, help="(default: 40)")
+
+
+def run(options: argparse.Namespace, work: Path) -> list[str]:
+    return asyncio.run(stress(
+        work, options.seed, options.minutes * 60, options.stress_rate, options.stress_clients, options.backends))
+
+
+async def stress(
+    work: Path, seed: int, seconds: float, rate: float = 500, clients: int = 40, ends_backends: bool = False,
+    sabotage: str = "", again_and_again: str = "",
+) -> list[str]:
+    """Returns the violations.
+
+    - sabotage: statements that are run before the load, as of a planted bug.
+    - again_and_again: the same, all along.
+    """
+    settings = [{
+        "HOLD_TTL_SECONDS": str(hold), "ORDER_TTL_SECONDS": str(order), "PARKED_EVENT_TTL_SECONDS": str(PARKED_TTL),
+        "ADMIN_TOKEN": TOKEN, "LOG_LEVEL": "info"} for hold, order in zip(HOLD_TTLS, ORDER_TTLS)]
+    history = History(work / HISTORY)
+    async with staged(work, settings, has_proxies=False) as scene:
+        await asyncio.to_thread(changes.install, scene.sql)
+        if sabotage:
+            await asyncio.to_thread(scene.sql, sabotage)
+        operator = Client(-1, scene.ports, history, token=TOKEN)
+        products = [await create(operator, number) for number in range(PRODUCTS)]
+        shop = Shop(products, rate, max(ORDER_TTLS), PARKED_TTL)
+        locks: list[Lock] = []
+        kills: list[float] = []
+        violations = await load(
+            scene, shop, locks, kills if ends_backends else None, history, operator, seed, seconds, clients, again_and_again)
+        violations += scene.violations + unanswered(history, scene.servers)
+        violations += [f"audit at the end: {line}" for line in await asyncio.to_thread(scene.audit) or []]
+        history.close()
+        await asyncio.to_thread(changes.save, scene.database.url, work / CHANGES)
+    conditions = Conditions(
+        HOLD_TTLS, ORDER_TTLS, PARKED_TTL, locks, kills, undisturbed=frozenset(products[-UNDISTURBED:]))
+    (work / CONDITIONS).write_text(json.dumps(asdict(conditions) | {"undisturbed": products[-UNDISTURBED:]}))
+    start = time.monotonic()
+    judgement = judge(changes.read(work / CHANGES), history.calls, conditions)
+    tell(history, conditions, judgement, seconds, time.monotonic() - start)
+    (work / VIOLATIONS).write_text("\n".join(violations := violations + judgement.violations))
+    return some_of_each_kind(violations)
+
+
+async def create(operator: Client, number: int) -> int:
+    call = await operator.call("create", 0, {
+        "name": f"Product {number}", "price": 1000 + number, "currency": CURRENCY, "total_stock": STOCK}, number % 3)
+    operator.history.calls.remove(call)
+    if call.status != 201:
+        raise BenchError(f"a product was not made: {call.word} {call.answer}")
+    return int(call.answer["id"])
+
+
+async def load(
+    scene: Scene, shop: Shop, locks: list[Lock], kills: list[float] | None, history: History, operator: Client, seed: int,
+    seconds: float, clients: int, again_and_again: str,
+) -> list[str]:
+    """Adds to locks, and to kills if backends are to be ended. Returns what is stuck."""
+    def chance(name: object) -> random.Random:
+        return random.Random(f"{seed} {name}")
+
+    locked, url = shop.products[:-UNDISTURBED], scene.database.url
+    people = [Buyer(Client(number, scene.ports, history, token=TOKEN), shop, chance(number)) for number in range(clients)]
+    people_tasks = [asyncio.create_task(person.run(clients)) for person in people]
+    people_tasks += [asyncio.create_task(Operator(operator, shop, chance("operator")).run(clients))]
+    troubles: list[Locker | TableLocker | Killer] = [
+        Locker(url, locked, shop, locks, chance(f"locker {number}")) for number in range(LOCKERS)]
+    troubles.append(TableLocker(url, shop, locks, chance("table locker")))
+    if kills is not None:
+        troubles.append(Killer(url, shop, kills, chance("killer")))
+    tasks = [asyncio.create_task(trouble.run()) for trouble in troubles]
+    if again_and_again:
+        tasks.append(asyncio.create_task(repeat(scene, shop, again_and_again)))
+    await asyncio.sleep(seconds)
+    shop.is_settling = True
+    await asyncio.gather(*tasks)
+    left = ["not asked yet"]
+    deadline = time.monotonic() + SETTLES_WITHIN
+    while left and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+        left = await asyncio.to_thread(unsettled, scene)
+    await asyncio.sleep(max(0.0, deadline - time.monotonic()))
+    shop.is_over = True
+    await asyncio.gather(*people_tasks)
+    for person in people:
+        person.client.close()
+    operator.close()
+    return [f"stuck {SETTLES_WITHIN:.0f} s after the last trouble: {line}" for line in left]
+
+
+async def repeat(scene: Scene, shop: Shop, statements: str) -> None:
+    while not shop.is_settling:
+        await asyncio.to_thread(scene.sql, statements)
+        await asyncio.sleep(0.5)
+
+
+def tell(history: History, conditions: Conditions, judgement: Judgement, seconds: float, checked: float) -> None:
+    calls = history.calls
+    print(f"{len(calls):,} calls ({len(calls) / seconds:.0f} a second), {judgement.transactions:,} transactions, "
+          f"{judgement.changes:,} changes, {len(conditions.locks)} times rows locked, {len(conditions.kills)} backends ended; "
+          f"judged in {checked:.1f} s")
+    print(f"latest expiry where nothing was locked: hold {judgement.latest_hold:.3f} s, "
+          f"order {judgement.latest_order:.3f} s")
+    for (operation, word), count in sorted(Counter((call.operation, call.word) for call in calls).items()):
+        print(f"  {operation:10}  {word:28}  {count:9,}")
+    verdicts = Counter(call.answer["verdict"] for call in calls if call.operation == "pay" and "verdict" in call.answer)
+    print("  verdicts:", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(verdicts.items())))

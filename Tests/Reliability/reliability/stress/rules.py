@@ -1,0 +1,141 @@
+"""What a transaction may do to products, holds and orders, whatever it was asked for."""
+
+from .book import Book, Row, Step
+from .conditions import Conditions
+
+# A server may have looked at clock, window and limits this long before it had the product's row: it need not start again
+# after every wait that is too short to be noticed.
+LOOKS_BEFORE = 0.05     # seconds
+# From the look at the clock to the change of the product's row; a process may lose the CPU in between.
+DECIDES_WITHIN = 0.3    # seconds
+ROUNDED = 0.0015        # seconds: times that clients see are whole milliseconds
+
+
+def check(book: Book, step: Step, conditions: Conditions) -> list[str]:
+    violations = [line for product in step.products for line in conserved(book, product)]
+    granted: list[Row] = []
+    for (table, id), before in step.before.items():
+        row = book.rows[table].get(id)
+        if table == "holds":
+            violations += hold_changed(book, step, id, before, row, conditions)
+            if before is None and row is not None and row["status"] != "released":
+                granted.append(row)
+        elif table == "orders":
+            violations += order_changed(book, step, id, before, row, conditions)
+    violations += grants(book, step, granted, conditions)
+    return [f"{line} (transaction {step.by.id}, committed at {step.by.committed:.4f})" for line in violations]
+
+
+def conserved(book: Book, product: int) -> list[str]:
+    row, shelf = book.rows["products"].get(str(product)), book.shelves[product]
+    if row is None:
+        return []
+    total, available, held, ordered = row["total_stock"], row["available_stock"], shelf.held, shelf.all.ordered
+    if total == available + held + ordered and 0 <= available <= total:
+        return []
+    return [f"stock of product {product} is not conserved: {total} in all, {available} available, {held} held, "
+            f"{ordered} ordered"]
+
+
+def grants(book: Book, step: Step, granted: list[Row], conditions: Conditions) -> list[str]:
+    violations = []
+    for product in {hold["product_id"] for hold in granted}:
+        id, row = str(product), book.rows["products"][str(product)]
+        holds = [hold for hold in granted if hold["product_id"] == product]
+        changed = step.first("products", id)
+        if changed is None:
+            violations.append(f"{len(holds)} holds of product {product} were granted, and its stock was left as it was")
+            continue
+        free = locked_after(step, conditions, "products", id)
+        if row["starts_at"] is not None and changed < row["starts_at"]:
+            violations.append(f"{holds[0]['id']} was granted {row['starts_at'] - changed:.3f} s before the sale starts")
+        if row["ends_at"] is not None and row["ends_at"] < max(free - LOOKS_BEFORE, changed - DECIDES_WITHIN):
+            violations.append(f"{holds[0]['id']} was granted {changed - row['ends_at']:.3f} s after the sale had ended; "
+                              f"others had the row until {free - row['ends_at']:.3f} s after")
+        for hold in holds:
+            violations += granted_as_allowed(hold, row, free, changed, step, conditions)
+        if row["max_per_customer"] is not None:
+            violations += within_limit(book, step, product, {hold["customer_id"] for hold in holds}, "a hold")
+    return violations
+
+
+def granted_as_allowed(
+    hold: Row, product: Row, free: float, changed: float, step: Step, conditions: Conditions
+) -> list[str]:
+    id, most = hold["id"], product["max_quantity_per_hold"]
+    violations = []
+    if most is not None and hold["quantity"] > most:
+        violations.append(f"{id} has {hold['quantity']} units, and max_quantity_per_hold was {most} by then")
+    if product["max_per_customer"] is not None and hold["customer_id"] is None:
+        violations.append(f"{id} names no customer, and there is a limit per customer")
+    ttl = min(conditions.hold_ttls)
+    least = max(free - LOOKS_BEFORE, changed - DECIDES_WITHIN) + ttl - ROUNDED
+    if hold["expires_at"] < least:
+        violations.append(
+            f"{id} lasts for {hold['expires_at'] - changed:.3f} s from when its units were taken, not for {ttl}; others "
+            f"had the product's row until {changed - free:.3f} s before")
+    if hold["expires_at"] > step.by.committed + max(conditions.hold_ttls):
+        violations.append(f"{id} lasts for longer than any hold")
+    return violations
+
+
+def within_limit(book: Book, step: Step, product: int, customers: set[str | None], by: str) -> list[str]:
+    """To be asked when units were given to these customers; a limit that is lowered later takes nothing away."""
+    limit = book.rows["products"][str(product)]["max_per_customer"]
+    violations = []
+    for customer in customers:
+        if customer is not None and limit is not None:
+            units = book.units_of(product, customer, step.by.committed)
+            if units > limit:
+                violations.append(f"customer {customer} has {units} units of product {product} through {by}, above the "
+                                  f"limit of {limit}")
+    return violations
+
+
+def hold_changed(book: Book, step: Step, id: str, before: Row | None, row: Row | None, conditions: Conditions) -> list[str]:
+    if row is None:
+        return [f"{id} is gone"]
+    if before is None:
+        return [] if row["status"] in ("active", "released") else [f"{id} began as {row['status']}"]
+    change = (before["status"], row["status"])
+    free = locked_after(step, conditions, "holds", id)
+    if any(before[name] != row[name] for name in ("quantity", "customer_id", "expires_at")):
+        return [f"{id} is another hold than before: {row}"]
+    if change == ("active", "expired"):
+        at = step.first("holds", id) or 0.0
+        return [f"{id} was expired {row['expires_at'] - at:.4f} s before its time"] if at < row["expires_at"] else []
+    if change == ("active", "released"):
+        if free >= row["expires_at"]:
+            return [f"{id} was released after its time: others had its row until {free - row['expires_at']:.3f} s after"]
+        return []
+    if change == ("active", "ordered"):
+        order = book.rows["orders"].get(id.replace("hold_", "order_"))
+        return [] if order is not None and order["quantity"] == row["quantity"] else [f"{id} is ordered, without its order"]
+    return [] if change[0] == change[1] else [f"{id} was {change[0]}, then {change[1]}"]
+
+
+def order_changed(book: Book, step: Step, id: str, before: Row | None, row: Row | None, conditions: Conditions) -> list[str]:
+    if row is None:
+        return [f"{id} is gone"]
+    hold_id = id.replace("order_", "hold_")
+    if before is None:
+        hold = step.before.get(("holds", hold_id))
+        if hold is None or hold["status"] != "active":
+            return [f"{id} was placed from a hold that is {hold and hold['status']}"]
+        violations = []
+        created = row["created_at"]
+        if created >= hold["expires_at"]:
+            violations.append(f"{id} was placed {created - hold['expires_at']:.4f} s after its hold's time")
+        if created < (free := locked_after(step, conditions, "holds", hold_id)):
+            violations.append(f"{id} was placed at a time {free - created:.4f} s before the hold's row could be had")
+        ttl = row["payment_due_at"] - created
+        if not any(-ROUNDED < known - ttl < ROUNDED for known in conditions.order_ttls):
+            violations.append(f"{id} has to be paid within {ttl:.3f} s")
+        return violations
+    names = ("quantity", "amount", "currency", "payment_due_at", "created_at")
+    return [f"{id} is another order than before: {row}"] if any(before[name] != row[name] for name in names) else []
+
+
+def locked_after(step: Step, conditions: Conditions, table: str, id: str) -> float:
+    """The transaction locked the row later than this: until then others had it."""
+    return max(step.free_since.get((table, id), 0.0), conditions.released_before(table, id, step.by.committed))

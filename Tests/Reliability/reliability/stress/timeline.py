@@ -1,0 +1,95 @@
+"""What could be seen at which time."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from .changes import VISIBLE_WITHIN, Transaction
+
+T = TypeVar("T")
+
+# A statement takes the clock and its snapshot one after the other, and its process may lose the CPU in between.
+SNAPSHOT_TAKES = 0.02  # seconds
+
+
+@dataclass(slots=True)
+class Version(Generic[T]):
+    by: Transaction
+    value: T
+    # From when on an answer may tell it: the transaction itself decides by it before it commits.
+    since: float
+
+
+@dataclass(slots=True)
+class Timeline(Generic[T]):
+    """The versions of one thing, in the order of their commits. Before the first there was nothing."""
+
+    versions: list[Version[T]] = field(default_factory=list)
+
+    def add(self, by: Transaction, value: T, since: float | None = None) -> None:
+        self.versions.append(Version(by, value, by.committed if since is None else since))
+
+    def made_between(self, start: float, end: float) -> Iterator[T]:
+        """What was committed in this time."""
+        at = bisect_left(self.versions, start, key=lambda version: version.by.committed)
+        while at < len(self.versions) and self.versions[at].by.committed <= end:
+            yield self.versions[at].value
+            at += 1
+
+    def seen(self, start: float, end: float) -> Iterator[tuple[T | None, float, float]]:
+        """What a look between these times may have seen, each with the part of the time in which it was there."""
+        versions = self.versions
+        at = bisect_left(versions, start - VISIBLE_WITHIN, key=lambda version: version.by.committed)
+        if at == 0:
+            until = versions[0].by.seen_by if versions else end
+            if until > start or not versions:
+                yield None, start, min(end, until)
+        for index in range(max(0, at - 1), len(versions)):
+            version = versions[index]
+            if version.since > end:
+                break
+            until = versions[index + 1].by.seen_by if index + 1 < len(versions) else end
+            if until >= start:
+                yield version.value, max(start, version.since), min(end, until)
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """All that answers tell of a product's stock."""
+
+    product: dict
+    active: tuple[tuple[float, int], ...]  # of each active hold, when it expires, and its units
+    ordered: int                           # units in live orders
+    dues: tuple[float, ...]                # of unpaid orders
+
+    def available(self, begin: float, end: float) -> set[int]:
+        """All that it may have been in this time, lapsed holds included, which nobody has to have released."""
+        begin, end = begin - SNAPSHOT_TAKES, end + SNAPSHOT_TAKES
+        total = self.product["available_stock"]
+        values = set()
+        later = []
+        for expires, units in self.active:
+            if expires <= begin:
+                total += units
+            elif expires <= end:
+                later.append((expires, units))
+        values.add(total)
+        for _, units in sorted(later):
+            total += units
+            values.add(total)
+        return values
+
+    def least_available(self, begin: float) -> int:
+        return min(self.available(begin, begin))
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a customer has of a product."""
+
+    active: tuple[tuple[float, int], ...]
+    ordered: int
+
+    def units(self, at: float) -> int:
+        return self.ordered + sum(units for expires, units in self.active if expires > at)

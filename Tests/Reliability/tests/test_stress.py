@@ -1,0 +1,549 @@
+"""The judge of --stress refuses what must not be, and nothing else. Run with: python3 -m unittest, in Tests/Reliability."""
+
+import sys
+import unittest
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.dont_write_bytecode = True
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
+from reliability.history import Call, Outcome  # noqa: E402
+from reliability.stress.changes import TABLES, Change, Transaction  # noqa: E402
+from reliability.stress.conditions import Conditions, Lock  # noqa: E402
+from reliability.stress.judge import judge, some_of_each_kind  # noqa: E402
+
+ZERO = 1_800_000_000.0
+HOLD_TTL, ORDER_TTL, PARKED_TTL = 2.0, 3.0, 4.0
+HOLD, ORDER = "hold_a", "order_a"
+
+
+def text(time: float) -> str:
+    return datetime.fromtimestamp(ZERO + time, UTC).isoformat()
+
+
+class Story:
+    """Transactions and calls as they would be found. Times are seconds after `ZERO`."""
+
+    def __init__(self, stock: int = 5, **product: Any) -> None:
+        self.log: list[Transaction] = []
+        self.calls: list[Call] = []
+        self.locks: list[Lock] = []
+        self.kills: list[float] = []
+        self.undisturbed: frozenset[int] = frozenset()
+        self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self.commit(-10, self.product(
+            id=1, total_stock=stock, available_stock=stock, starts_at=None, ends_at=None, max_quantity_per_hold=None,
+            max_per_customer=None, **{}), self.product(**product))
+
+    # Rows: what of them changes
+
+    def product(self, **values: Any) -> tuple[str, str, dict[str, Any]]:
+        return "products", "1", values
+
+    def take(self, units: int) -> tuple[str, str, dict[str, Any]]:
+        return self.product(available_stock=lambda available: available - units)
+
+    def hold(self, id: str = HOLD, **values: Any) -> tuple[str, str, dict[str, Any]]:
+        return "holds", id, {"id": id, "product_id": 1, **values}
+
+    def order(self, id: str = ORDER, **values: Any) -> tuple[str, str, dict[str, Any]]:
+        return "orders", id, {"id": id, "product_id": 1, **values}
+
+    def event(self, key: str, **values: Any) -> tuple[str, str, dict[str, Any]]:
+        return "payment_events", key, {"idempotency_key": key, "product_id": 1, **values}
+
+    def commit(self, time: float, *rows: tuple[str, str, dict[str, Any] | None], locked: float | None = None) -> None:
+        at = ZERO + (time - 0.001 if locked is None else locked)
+        changes = []
+        for table, id, values in rows:
+            before = self._rows.get((table, id))
+            was = None if before is None else str(before[TABLES[table]])
+            row = None
+            if values is not None:
+                row = dict(before or {})
+                for name, value in values.items():
+                    value = value(row[name]) if callable(value) else value
+                    row[name] = ZERO + value if name.endswith("_at") and value is not None else value
+                self._rows[table, id] = row
+            else:
+                self._rows.pop((table, id))
+            changes.append(Change(table, id, at, was, row))
+        self.log.append(Transaction(str(len(self.log)), min(at, ZERO + time - 0.002), ZERO + time, changes))
+
+    # What happens
+
+    def holds(self, time: float, id: str = HOLD, quantity: int = 1, customer: str | None = None,
+              expires: float | None = None, locked: float | None = None, **call: Any) -> None:
+        """With the call that asks for it."""
+        expires = time + HOLD_TTL if expires is None else expires
+        self.commit(time, self.hold(id, quantity=quantity, status="active", customer_id=customer, expires_at=expires),
+                    self.take(quantity), locked=locked)
+        self.asks_hold(time - 0.01, time + 0.01, quantity, customer, 201, {
+            "hold_id": id, "product_id": 1, "quantity": quantity, "status": "active", "expires_at": text(expires)}, **call)
+
+    def asks_hold(self, start: float, end: float, quantity: int, customer: str | None, status: int,
+                  answer: dict[str, Any], **call: Any) -> None:
+        request = {"product_id": 1, "quantity": quantity} | ({"customer_id": customer} if customer else {})
+        self.call("hold", start, end, request, status, answer, **call)
+
+    def places(self, time: float, id: str = ORDER, quantity: int = 1, created: float | None = None,
+               status: str = "pending_payment", *more: Any) -> None:
+        created = time - 0.001 if created is None else created
+        hold = id.replace("order_", "hold_")
+        self.commit(time, self.hold(hold, status="ordered"), self.order(
+            id, quantity=quantity, amount=100 * quantity, currency="USD", status=status,
+            created_at=created, payment_due_at=created + ORDER_TTL), *more)
+        self.call("order", time - 0.01, time + 0.01, {"hold_id": hold}, 201, {
+            "order_id": id, "hold_id": hold, "quantity": quantity, "amount": 100 * quantity, "currency": "USD",
+            "status": status, "payment_due_at": text(created + ORDER_TTL)})
+
+    def pays(self, time: float, key: str, verdict: str, order_status: str | None, *rows: Any, status: str = "success",
+             id: str = ORDER, amount: int | None = None) -> None:
+        self.commit(time, self.event(
+            key, order_id=id, status=status, amount=amount, currency=None, verdict=verdict, order_status=order_status,
+            received_at=time - 0.001, settled_at=None), *rows)
+        code = 202 if verdict == "parked" else 200
+        self.asks_pay(time - 0.01, time + 0.01, key, code, verdict, order_status, status, id, amount)
+
+    def asks_pay(self, start: float, end: float, key: str, code: int, verdict: str, order_status: str | None,
+                 status: str = "success", id: str = ORDER, amount: int | None = None, **call: Any) -> None:
+        request = {"idempotency_key": key, "order_id": id, "status": status} | ({"amount": amount} if amount else {})
+        answer = {"order_id": id, "verdict": verdict, "order_status": order_status}
+        self.call("pay", start, end, request, code, answer, **call)
+
+    def expires(self, time: float, quantity: int = 1) -> None:
+        self.commit(time, self.order(status="expired"), self.take(-quantity))
+
+    def call(self, operation: str, start: float, end: float, request: dict[str, Any], status: int,
+             answer: dict[str, Any], key: str | None = None, replay: bool = False) -> None:
+        call = Call(0, 0, operation, 1, request, key)
+        call.answered(status, answer, replay)
+        call.start, call.end = ZERO + start, ZERO + end
+        self.calls.append(call)
+
+    def lock(self, table: str, id: str, begin: float, end: float) -> None:
+        self.locks.append(Lock(1, table, (id,), ZERO + begin, ZERO + end))
+
+    def judge(self) -> list[str]:
+        conditions = Conditions((HOLD_TTL,), (ORDER_TTL,), PARKED_TTL, self.locks, [ZERO + kill for kill in self.kills],
+                                self.undisturbed)
+        return judge(self.log, self.calls, conditions).violations
+
+
+def problem(slug: str, **members: Any) -> dict[str, Any]:
+    return {"type": f"/problems/{slug}", **members}
+
+
+class StressTests(unittest.TestCase):
+    def accept(self, story: Story) -> None:
+        self.assertEqual(story.judge(), [])
+
+    def refuse(self, story: Story, *words: str) -> None:
+        violations = story.judge()
+        for word in words:
+            self.assertTrue(any(word in violation for violation in violations), (word, violations))
+
+
+class HoldTests(StressTests):
+    def test_purchase_is_accepted(self) -> None:
+        story = Story(max_per_customer=1)
+        story.holds(0, customer="c", key="k")
+        story.asks_hold(0.1, 0.2, 1, "c", 201, {
+            "hold_id": HOLD, "product_id": 1, "quantity": 1, "status": "active", "expires_at": text(HOLD_TTL)}, key="k",
+            replay=True)
+        story.places(1)
+        story.pays(2, "p", "applied", "paid", story.order(status="paid"))
+        story.call("read_order", 2.1, 2.2, {"order_id": ORDER}, 200, {"status": "paid"})
+        self.accept(story)
+
+    def test_units_that_come_from_nowhere_are_refused(self) -> None:
+        story = Story()
+        story.commit(1, story.take(-1))
+        self.refuse(story, "not conserved")
+
+    def test_change_that_overlooks_another_one_is_refused(self) -> None:
+        story = Story()
+        story.commit(1, story.take(1))
+        story.log[-1].changes[0].was = "4"
+        self.refuse(story, "as the one before had left it")
+
+    def test_customer_above_the_limit_through_a_hold_is_refused(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0, customer="c", quantity=2)
+        story.holds(1, "hold_b", customer="c")
+        self.refuse(story, "through a hold, above the limit of 2")
+
+    def test_lapsed_hold_does_not_count_for_the_limit(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0, customer="c", quantity=2)
+        story.holds(2.1, "hold_b", customer="c")
+        self.accept(story)
+
+    def test_limit_that_is_lowered_later_excuses_what_was_there(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0, customer="c", quantity=2)
+        story.commit(0.5, story.product(max_per_customer=1))
+        self.accept(story)
+
+    def test_hold_above_a_limit_that_was_committed_before_is_refused(self) -> None:
+        story = Story()
+        story.commit(0.5, story.product(max_quantity_per_hold=2))
+        story.holds(1, quantity=3)
+        self.refuse(story, "max_quantity_per_hold was 2")
+
+    def test_hold_without_a_customer_under_a_limit_is_refused(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0)
+        self.refuse(story, "names no customer")
+
+    def test_hold_after_the_end_of_the_sale_is_refused(self) -> None:
+        for lock_ends, is_refused in ((0.9, False), (1.2, True)):
+            story = Story(ends_at=1.0)
+            story.lock("products", "1", 0.1, lock_ends)
+            story.holds(lock_ends + 0.01)
+            if is_refused:
+                self.refuse(story, "after the sale had ended")
+            else:
+                self.accept(story)
+
+    def test_hold_before_the_sale_is_refused(self) -> None:
+        story = Story(starts_at=1.0)
+        story.holds(0.9)
+        self.refuse(story, "before the sale starts")
+
+    def test_time_to_live_that_begins_before_the_wait_for_the_row_is_refused(self) -> None:
+        story = Story()
+        story.lock("products", "1", 0.1, 1.3)
+        story.holds(1.31, expires=0.1 + HOLD_TTL)
+        self.refuse(story, "lasts for")
+        story = Story()
+        story.lock("products", "1", 0.1, 1.3)
+        story.holds(1.31, expires=1.301 + HOLD_TTL)
+        self.accept(story)
+
+    def test_wait_behind_another_transaction_counts_too(self) -> None:
+        story = Story()
+        story.commit(1.3, story.take(0), locked=0.2)
+        story.holds(1.301, expires=0.1 + HOLD_TTL, locked=1.3005)
+        self.refuse(story, "lasts for")
+
+    def test_hold_that_ends_before_its_time_or_twice_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.commit(1, story.hold(status="expired"), story.take(-1))
+        self.refuse(story, "before its time")
+        story.commit(3, story.hold(status="released"), story.take(0))
+        self.refuse(story, "was expired, then released")
+
+    def test_release_after_its_time_is_refused(self) -> None:
+        for lock_ends, is_refused in ((1.9, False), (2.1, True)):
+            story = Story()
+            story.holds(0)
+            story.lock("holds", HOLD, 0.5, lock_ends)
+            story.commit(lock_ends + 0.01, story.hold(status="released"), story.take(-1))
+            story.call("release", 0.6, lock_ends + 0.02, {"hold_id": HOLD}, 200, {"hold_id": HOLD, "status": "released"})
+            if is_refused:
+                self.refuse(story, "released after its time")
+            else:
+                self.accept(story)
+
+    def test_order_after_its_holds_time_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.places(2.5)
+        self.refuse(story, "after its hold's time")
+
+    def test_order_by_a_clock_from_before_the_wait_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.lock("holds", HOLD, 1, 1.9)
+        story.places(1.91, created=1.1)
+        self.refuse(story, "before the hold's row could be had")
+
+    def test_what_runs_out_late_is_refused_unless_the_harness_has_locked_its_product(self) -> None:
+        for undisturbed in (frozenset({1}), frozenset()):
+            story = Story()
+            story.undisturbed = undisturbed
+            story.holds(0)
+            story.places(1)
+            story.expires(0.999 + ORDER_TTL + 1.1)
+            if undisturbed:
+                self.refuse(story, "after its time")
+            else:
+                self.accept(story)
+
+
+class PaymentTests(StressTests):
+    def expired(self, stock: int = 5, customer: str | None = None, **product: Any) -> Story:
+        """A story with an order that has expired at 4.5."""
+        story = Story(stock, **product)
+        story.holds(0, customer=customer)
+        story.places(1)
+        story.expires(4.5)
+        return story
+
+    def test_each_verdict_of_the_table_is_accepted(self) -> None:
+        story = self.expired()
+        story.pays(5, "wrong", "amount_mismatch", "expired", amount=101)
+        story.pays(6, "failed", "ignored", "expired", status="failed")
+        story.pays(7, "late", "reacquired", "paid", story.order(status="paid"), story.take(1))
+        story.pays(8, "twice", "refund_due", "paid")
+        story.asks_pay(9, 9.1, "late", 200, "reacquired", "paid", replay=True)
+        self.accept(story)
+
+    def test_verdict_that_does_not_fit_the_state_is_refused(self) -> None:
+        for verdict, status in (
+                ("applied", "paid"), ("ignored", "expired"), ("amount_mismatch", "expired"), ("parked", None)):
+            story = self.expired()
+            rows = [story.order(status="paid"), story.take(1)] if status == "paid" else []
+            story.pays(5, "p", verdict, status, *rows)
+            self.refuse(story, "payment event p, success on order_a that is expired")
+
+    def test_order_that_changes_without_a_payment_is_refused(self) -> None:
+        story = self.expired()
+        story.commit(5, story.order(status="paid"), story.take(1))
+        self.refuse(story, "by its payments it is expired")
+
+    def test_order_that_expires_before_it_is_due_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.places(1)
+        story.expires(2)
+        self.refuse(story, "before it was due")
+
+    def test_late_payment_above_the_limit_is_refused(self) -> None:
+        story = self.expired(customer="c", max_per_customer=1)
+        story.holds(5, "hold_b", customer="c")
+        story.pays(5.5, "p", "reacquired", "paid", story.order(status="paid"), story.take(1))
+        self.refuse(story, "through a late payment, above the limit of 1")
+
+    def test_late_payment_is_given_back_for_the_limit_or_the_stock_only(self) -> None:
+        story = self.expired(customer="c", max_per_customer=1)
+        story.holds(5, "hold_b", customer="c")
+        story.pays(5.5, "p", "refund_due", "expired")
+        self.accept(story)
+        story = self.expired(customer="c", max_per_customer=2)
+        story.holds(5, "hold_b", customer="c")
+        story.pays(5.5, "p", "refund_due", "expired")
+        self.refuse(story, "could have been paid")
+        story = self.expired(stock=1)
+        story.holds(5, "hold_b")
+        story.pays(5.5, "p", "refund_due", "expired")
+        self.accept(story)
+        story = self.expired(stock=1)
+        story.holds(5, "hold_b")
+        story.pays(7.5, "p", "refund_due", "expired")  # what is held has lapsed
+        self.refuse(story, "could have been paid")
+
+    def parked(self, status: str = "success") -> Story:
+        story = Story()
+        story.holds(0)
+        story.pays(0.5, "p", "parked", None, status=status)
+        return story
+
+    def test_parked_payment_is_applied_when_its_order_is_placed(self) -> None:
+        story = self.parked()
+        story.places(1, ORDER, 1, None, "paid", story.event("p", verdict="applied", order_status="paid"))
+        self.accept(story)
+        story = self.parked()
+        story.places(1)
+        self.refuse(story, "its parked events were not applied")
+
+    def test_parked_payment_that_vanishes_is_refused(self) -> None:
+        story = self.parked()
+        story.commit(6, ("payment_events", "p", None))
+        self.refuse(story, "payment event p is gone", "pay was answered 202: the event is gone")
+
+    def test_parked_failure_is_removed_after_its_time(self) -> None:
+        story = self.parked("failed")
+        story.commit(0.5 + PARKED_TTL + 0.1, ("payment_events", "p", None))
+        self.accept(story)
+        story = self.parked("failed")
+        story.commit(0.5 + PARKED_TTL - 0.1, ("payment_events", "p", None))
+        self.refuse(story, "was kept for")
+
+    def test_parked_payment_becomes_refund_due_after_its_time(self) -> None:
+        for time, is_refused in ((PARKED_TTL - 0.1, True), (PARKED_TTL + 0.1, False)):
+            story = self.parked()
+            story.commit(0.5 + time, story.event("p", verdict="refund_due"))
+            if is_refused:
+                self.refuse(story, "is refund_due, and there is no order_a")
+            else:
+                self.accept(story)
+
+    def test_parked_payment_that_is_forgotten_is_refused(self) -> None:
+        story = self.parked()
+        story.commit(20, story.take(0))
+        self.refuse(story, "is parked for")
+
+    def test_settled_payment_that_is_applied_is_refused(self) -> None:
+        story = self.parked()
+        story.commit(0.6, story.event("p", settled_at=0.6))
+        story.call("settle", 0.5, 0.7, {"idempotency_key": "p"}, 200, {})
+        self.accept(story)
+        story.places(1, ORDER, 1, None, "paid", story.event("p", verdict="applied", order_status="paid"))
+        self.refuse(story, "was settled while it was parked")
+
+    def test_event_that_says_another_status_is_refused(self) -> None:
+        story = self.expired()
+        story.pays(5, "p", "ignored", "cancelled", status="failed")
+        self.refuse(story, "says that order_a is cancelled, which is expired")
+
+
+class AnswerTests(StressTests):
+    def test_stale_answers_are_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.call("read_hold", 2.5, 2.6, {"hold_id": HOLD}, 200, {"status": "active"})
+        self.refuse(story, "read_hold was answered 200: the hold was active")
+        story = Story()
+        story.holds(0)
+        story.places(1)
+        story.call("read_order", 1.1, 1.2, {"order_id": ORDER}, 404, problem("not-found"))
+        self.refuse(story, "read_order was answered 404")
+
+    def test_answers_of_either_side_of_a_change_are_accepted(self) -> None:
+        for status in ("active", "ordered"):
+            story = Story()
+            story.holds(0)
+            story.places(1)
+            story.call("read_hold", 0.995, 1.005, {"hold_id": HOLD}, 200, {"status": status})
+            self.accept(story)
+
+    def test_refusal_for_want_of_stock_has_to_be_true(self) -> None:
+        for available, start, is_refused in ((0, 0.1, False), (1, 0.1, True), (0, 2.1, True)):
+            story = Story(stock=1)
+            story.holds(0)
+            story.asks_hold(start, start + 0.1, 2, None, 409, problem("insufficient-stock", available_stock=available))
+            if is_refused:
+                self.refuse(story, "insufficient-stock: it was never so")
+            else:
+                self.accept(story)
+
+    def test_product_that_was_never_so_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        shown = {"total_stock": 5, "available_stock": 4, "max_quantity_per_hold": None, "max_per_customer": None}
+        story.call("product", 0.1, 0.2, {"product_id": 1}, 200, shown)
+        self.accept(story)
+        story.call("product", 0.1, 0.2, {"product_id": 1}, 200, shown | {"available_stock": 5})
+        self.refuse(story, "product was answered 200")
+
+    def test_refusal_for_the_limit_has_to_be_true(self) -> None:
+        for quantity, is_refused in ((1, False), (0, True)):
+            story = Story(max_per_customer=1)
+            if quantity:
+                story.holds(0, customer="c")
+            story.asks_hold(0.1, 0.2, 1, "c", 409, problem("customer-limit-reached", max_per_customer=1))
+            if is_refused:
+                self.refuse(story, "the customer had at most 0")
+            else:
+                self.accept(story)
+
+    def test_refusal_for_the_window_has_to_be_true(self) -> None:
+        for time, is_refused in ((1.1, False), (0.5, True)):
+            story = Story(ends_at=1.0)
+            story.asks_hold(time, time + 0.1, 1, None, 409, problem("sale-ended", ends_at=text(1.0)))
+            if is_refused:
+                self.refuse(story, "sale-ended: it was never so")
+            else:
+                self.accept(story)
+
+    def test_refusal_for_the_quantity_has_to_be_true(self) -> None:
+        for most, is_refused in ((1, False), (2, True)):
+            story = Story(max_quantity_per_hold=most)
+            story.asks_hold(0.1, 0.2, 2, None, 422, problem("validation", errors=[{"pointer": "/quantity"}]))
+            if is_refused:
+                self.refuse(story, "validation: it was never so")
+            else:
+                self.accept(story)
+
+    def test_faults_need_a_cause(self) -> None:
+        def fault(slug: str, status: int = 503) -> Story:
+            story = Story()
+            story.asks_hold(1, 2, 1, None, status, problem(slug))
+            return story
+
+        self.refuse(fault("overloaded"), "nobody had locked a row")
+        story = fault("internal-error", 500)
+        story.lock("products", "1", 0.5, 1.5)
+        self.refuse(story, "no fault explains it")
+        story = fault("database-unavailable")
+        story.lock("products", "1", 0.5, 1.5)
+        self.accept(story)
+        story = fault("outcome-unknown")
+        story.kills = [1.5]
+        self.accept(story)
+
+    def test_fresh_answer_about_an_old_hold_is_refused(self) -> None:
+        story = Story()
+        story.holds(0, key="k")
+        story.calls[-1].start = story.calls[-1].end = ZERO + 0.5
+        self.refuse(story, "it was made at")
+
+
+class EffectTests(StressTests):
+    def test_hold_that_nobody_was_told_of_is_refused(self) -> None:
+        for outcome in (Outcome.NOTHING, Outcome.UNKNOWN):
+            story = Story()
+            story.kills = [0]
+            story.holds(0)
+            story.calls[-1].answered(503, problem("overloaded" if outcome is Outcome.NOTHING else "outcome-unknown"), False)
+            if outcome is Outcome.NOTHING:
+                self.refuse(story, "at most 0 were asked for")
+            else:
+                self.accept(story)
+
+    def test_key_that_stands_for_two_holds_is_refused(self) -> None:
+        story = Story()
+        story.holds(0, customer="c", key="k")
+        story.holds(1, "hold_b", customer="c", key="k")
+        self.refuse(story, "stands for 2 things", "told that they were the first")
+
+    def test_customers_have_keys_of_their_own(self) -> None:
+        story = Story()
+        story.holds(0, customer="c", key="k")
+        story.holds(1, "hold_b", customer="d", key="k")
+        self.accept(story)
+        story = Story()
+        story.holds(0, customer="c", key="k")
+        story.asks_hold(1, 1.1, 1, "d", 422, problem("idempotency-key-reused"), key="k")
+        self.refuse(story, "this customer made none")
+
+    def test_release_and_order_that_nobody_asked_for_are_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.commit(1, story.hold(status="released"), story.take(-1))
+        self.refuse(story, "was released, and whoever asked")
+        story = Story()
+        story.holds(0)
+        story.places(1)
+        story.calls.pop()
+        self.refuse(story, "was ordered, and whoever asked")
+
+    def test_payment_that_was_refused_and_is_recorded_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.kills = [0.5]
+        story.pays(0.5, "p", "parked", None)
+        story.calls[-1].answered(503, problem("overloaded"), False)
+        self.refuse(story, "its sender was refused")
+
+    def test_restock_adds_once_under_a_key(self) -> None:
+        story = Story()
+        for time in (1, 2):
+            story.commit(time, story.product(total_stock=lambda total: total + 2, available_stock=lambda stock: stock + 2))
+            story.call("restock", time - 0.1, time + 0.1, {"product_id": 1, "delta": 2}, 200, {}, key=f"r{time}")
+        self.accept(story)
+        story.calls[-1].key = "r1"
+        self.refuse(story, "changed by +2 2 times")
+
+    def test_much_of_one_kind_is_told_by_a_few(self) -> None:
+        lines = [f"payment event p-{number} is gone (transaction {number})" for number in range(100)]
+        shown = some_of_each_kind([*lines, "another"])
+        self.assertEqual((len(shown), shown[5][:12], shown[6]), (7, "and 95 more ", "another"))
+
+
+if __name__ == "__main__":
+    unittest.main()
