@@ -13,11 +13,13 @@ from .cache import Cache
 from .load import Market
 from .processes import reserved_port
 from .scene import Scene, staged
+from .stress.mode import stress
 from .trial import Trial
 
 SUMMARY = "bugs planted on purpose: each has to be caught"
 
 SECONDS = 6.0
+STRESS_SECONDS = 25.0
 FUNCTIONS = ROOT / "sql/functions"
 
 
@@ -31,6 +33,7 @@ class Bug:
     again_and_again: str = ""         # statements to be run all along
     is_cached: bool = False           # reads of a product come from a cache
     crashes: bool = False             # the database, at the end
+    is_stressed: bool = False         # by the load and the judge of --stress
     caught_by: tuple[str, ...] = ()   # at least one violation says each of these
 
 
@@ -82,6 +85,13 @@ BUGS = [
         ("if v_locked.statuses[i] <> 'active' then", "if v_locked.statuses[i] not in ('active', 'expired') then"),
         ("elsif v_locked.expiries[i] <= v_now then", "elsif false then")),
         caught_by=("cannot be linearized", "ordered after its time")),
+    Bug("nothing is planted, under stress", is_stressed=True),
+    Bug("a parked payment vanishes", is_stressed=True, again_and_again="""
+        delete from payment_events where (product_id, idempotency_key) in (
+            select product_id, idempotency_key from payment_events
+            where verdict = 'parked' and status = 'success'
+            limit 1)""",
+        caught_by=("is gone: a success that was parked",)),
     Bug("unpaid orders are never expired", "expire_orders", (
         ("o.payment_due_at <= v_now", "false"),), caught_by=("stuck",)),
 ]
@@ -122,6 +132,10 @@ def first_of_each_kind(violations: list[str]) -> list[str]:
 
 
 async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
+    if bug.is_stressed:
+        sabotage = [mutant(bug), *bug.also] if bug.function else bug.also
+        return await stress(
+            work, seed, STRESS_SECONDS, sabotage=sabotage, again_and_again=bug.again_and_again, is_telling=False)
     async with staged(work) as scene, contextlib.AsyncExitStack() as stack:
         products = await asyncio.to_thread(scene.add_products, 3, 2000)
         if bug.function:

@@ -93,12 +93,14 @@ class Scene:
 
 @asynccontextmanager
 async def staged(
-    work: Path, settings: Sequence[Mapping[str, str]] = (SETTINGS, SETTINGS), has_proxies: bool = True
+    work: Path, settings: Sequence[Mapping[str, str]] = (SETTINGS, SETTINGS), has_proxies: bool = True,
+    preparation: str = "",
 ) -> AsyncIterator[Scene]:
     """Everything up and running until the end of the block, each server's network included.
 
     - settings: of each server.
     - has_proxies: whether each server has a network of its own that can be broken; it takes CPU.
+    - preparation: statements to be run before the servers start.
     """
     with ExitStack() as stack:
         disk = Disk()
@@ -107,6 +109,8 @@ async def staged(
         stack.callback(database.end)
         await asyncio.to_thread(database.create)
         output_of(FLASHSALE, "migrate", env={"DATABASE_URL": database.url})
+        if preparation:
+            await asyncio.to_thread(sql, database.url, preparation)
         proxies, servers = [], []
         for number, own in enumerate(settings):
             url = database.url

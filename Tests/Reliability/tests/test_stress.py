@@ -412,10 +412,14 @@ class AnswerTests(StressTests):
             self.accept(story)
 
     def test_refusal_for_want_of_stock_has_to_be_true(self) -> None:
-        for available, start, is_refused in ((0, 0.1, False), (1, 0.1, True), (0, 2.1, True)):
+        for available, held, release, start, is_refused in (
+                (0, 1, HOLD_TTL, 0.1, False), (1, 0, None, 2.1, False), (1, 0, None, 0.1, True), (0, 1, HOLD_TTL, 2.1, True),
+                (0, 0, HOLD_TTL, 0.1, True), (0, 1, None, 0.1, True), (0, 1, HOLD_TTL + 0.1, 0.1, True)):
             story = Story(stock=1)
             story.holds(0)
-            story.asks_hold(start, start + 0.1, 2, None, 409, problem("insufficient-stock", available_stock=available))
+            story.asks_hold(start, start + 0.1, 2, None, 409, problem(
+                "insufficient-stock", available_stock=available, held_stock=held,
+                next_release_at=None if release is None else text(release)))
             if is_refused:
                 self.refuse(story, "insufficient-stock: it was never so")
             else:
@@ -424,11 +428,26 @@ class AnswerTests(StressTests):
     def test_product_that_was_never_so_is_refused(self) -> None:
         story = Story()
         story.holds(0)
-        shown = {"total_stock": 5, "available_stock": 4, "max_quantity_per_hold": None, "max_per_customer": None}
+        shown = {"total_stock": 5, "available_stock": 4, "max_quantity_per_hold": None, "max_per_customer": None,
+                 "status": "on_sale"}
         story.call("product", 0.1, 0.2, {"product_id": 1}, 200, shown)
         self.accept(story)
         story.call("product", 0.1, 0.2, {"product_id": 1}, 200, shown | {"available_stock": 5})
         self.refuse(story, "product was answered 200")
+
+    def test_status_of_a_product_says_whether_units_may_come_back(self) -> None:
+        for status, window, is_refused in (
+                ("reserved_out", {}, False), ("sold_out", {}, True), ("on_sale", {}, True),
+                ("ended", {"ends_at": 0.05}, False), ("upcoming", {"ends_at": 0.05}, True)):
+            story = Story(stock=1, **window)
+            story.holds(0)
+            story.call("product", 0.1, 0.2, {"product_id": 1}, 200, {
+                "total_stock": 1, "available_stock": 0, "max_quantity_per_hold": None, "max_per_customer": None,
+                "status": status})
+            if is_refused:
+                self.refuse(story, "product was answered 200")
+            else:
+                self.accept(story)
 
     def test_refusal_for_the_limit_has_to_be_true(self) -> None:
         for quantity, is_refused in ((1, False), (0, True)):

@@ -110,17 +110,18 @@ def any_stock(call: Call, book: Book, is_so: Callable[[Stock, float, float], boo
             if stock is not None]
     if any(is_so(*each) for each in seen):
         return None
-    states = "; ".join(
-        f"from {begin:.4f} to {end:.4f}: {sorted(stock.available(begin, end))} of {stock.product}"
-        for stock, begin, end in seen[:4])
-    return f"it was never so ({states})"
+    return f"it was never so ({'; '.join(stock.told(begin, end) for stock, begin, end in seen[-4:])})"
 
 
 def too_few(call: Call, book: Book, wanted: int) -> str | None:
     available = call.answer["available_stock"]
     if available >= wanted:
         return f"{available} are enough"
-    return any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end))
+    time = call.answer["next_release_at"]
+    return any_stock(call, book, lambda stock, begin, end: (
+        available in stock.available(begin, end)
+        and call.answer["held_stock"] == stock.product["total_stock"] - stock.ordered - available
+        and stock.is_next_release(time and seconds(time), end)))
 
 
 def limit_was_reached(call: Call, book: Book) -> str | None:
@@ -216,7 +217,8 @@ def product(call: Call, book: Book) -> str | None:
 def is_shown(call: Call, stock: Stock, begin: float, end: float) -> bool:
     names = ("total_stock", "max_quantity_per_hold", "max_per_customer")
     return (all(call.answer[name] == stock.product[name] for name in names)
-            and call.answer["available_stock"] in stock.available(begin, end))
+            and call.answer["available_stock"] in stock.available(begin, end)
+            and call.answer["status"] in stock.statuses(call.answer["available_stock"], begin, end))
 
 
 def change(call: Call, book: Book) -> str | None:

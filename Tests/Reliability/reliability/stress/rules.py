@@ -2,13 +2,12 @@
 
 from .book import Book, Row, Step
 from .conditions import Conditions
+from .timeline import ROUNDED
 
-# A server may have looked at clock, window and limits this long before it had the product's row: it need not start again
-# after every wait that is too short to be noticed.
-LOOKS_BEFORE = 0.05     # seconds
+# By so much a hold may begin before its transaction had the product's row: nobody notices.
+BEGINS_BEFORE = 0.05    # seconds
 # From the look at the clock to the change of the product's row; a process may lose the CPU in between.
 DECIDES_WITHIN = 0.3    # seconds
-ROUNDED = 0.0015        # seconds: times that clients see are whole milliseconds
 
 
 def check(book: Book, step: Step, conditions: Conditions) -> list[str]:
@@ -49,7 +48,7 @@ def grants(book: Book, step: Step, granted: list[Row], conditions: Conditions) -
         free = locked_after(step, conditions, "products", id)
         if row["starts_at"] is not None and changed < row["starts_at"]:
             violations.append(f"{holds[0]['id']} was granted {row['starts_at'] - changed:.3f} s before the sale starts")
-        if row["ends_at"] is not None and row["ends_at"] < max(free - LOOKS_BEFORE, changed - DECIDES_WITHIN):
+        if row["ends_at"] is not None and row["ends_at"] < max(free, changed - DECIDES_WITHIN):
             violations.append(f"{holds[0]['id']} was granted {changed - row['ends_at']:.3f} s after the sale had ended; "
                               f"others had the row until {free - row['ends_at']:.3f} s after")
         for hold in holds:
@@ -69,7 +68,7 @@ def granted_as_allowed(
     if product["max_per_customer"] is not None and hold["customer_id"] is None:
         violations.append(f"{id} names no customer, and there is a limit per customer")
     ttl = min(conditions.hold_ttls)
-    least = max(free - LOOKS_BEFORE, changed - DECIDES_WITHIN) + ttl - ROUNDED
+    least = max(free - BEGINS_BEFORE, changed - DECIDES_WITHIN) + ttl - ROUNDED
     if hold["expires_at"] < least:
         violations.append(
             f"{id} lasts for {hold['expires_at'] - changed:.3f} s from when its units were taken, not for {ttl}; others "

@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 # A statement takes the clock and its snapshot one after the other, and its process may lose the CPU in between.
 SNAPSHOT_TAKES = 0.02  # seconds
+ROUNDED = 0.0015       # seconds: times that clients see are whole milliseconds
 
 
 @dataclass(slots=True)
@@ -79,6 +80,39 @@ class Stock:
             total += units
             values.add(total)
         return values
+
+    def is_next_release(self, time: float | None, at: float) -> bool:
+        """Whether the first units come back then, as of `at` or shortly before: from a hold or an unpaid order."""
+        ends = [*(expires for expires, _ in self.active), *self.dues]
+        still_to_come = [end for end in ends if end > at + SNAPSHOT_TAKES]
+        if time is None:
+            return not still_to_come
+        return any(abs(end - time) < ROUNDED for end in ends) and not any(end < time - ROUNDED for end in still_to_come)
+
+    def statuses(self, available: int, begin: float, end: float) -> set[str]:
+        """What the product's status may have been in this time, with so much available."""
+        starts_at, ends_at = self.product["starts_at"], self.product["ends_at"]
+        begin, end = begin - SNAPSHOT_TAKES, end + SNAPSHOT_TAKES
+        statuses = set()
+        if starts_at is not None and begin < starts_at:
+            statuses.add("upcoming")
+        if ends_at is not None and end >= ends_at:
+            statuses.add("ended")
+        if (starts_at is None or end >= starts_at) and (ends_at is None or begin < ends_at):
+            if available > 0:
+                statuses.add("on_sale")
+            else:
+                may_come_back = self.dues or any(expires > begin for expires, _ in self.active)
+                statuses.add("reserved_out" if may_come_back else "sold_out")
+        return statuses
+
+    def told(self, begin: float, end: float) -> str:
+        """For people who look for what went wrong."""
+        rules = {name: self.product[name] for name in ("starts_at", "ends_at", "max_quantity_per_hold", "max_per_customer")
+                 if self.product[name] is not None}
+        ends = sorted(f"{expires:.3f}" for expires in (*(expires for expires, _ in self.active), *self.dues))
+        return (f"from {begin:.4f} to {end:.4f}: {sorted(self.available(begin, end))} of {self.product['total_stock']} "
+                f"available, {self.ordered} ordered, the first back at {ends[0] if ends else None}, {rules}")
 
     def least_available(self, begin: float) -> int:
         return min(self.available(begin, begin))
