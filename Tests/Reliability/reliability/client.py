@@ -95,7 +95,9 @@ class Client:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         text = await reader.readexactly(int(headers["content-length"]))
         # The end of the call is when its last byte came, not when Python has made sense of it.
-        call.answered(int(lines[0].split()[1]), json.loads(text), headers.get("idempotent-replayed") == "true")
+        retry_after = headers.get("retry-after")
+        call.answered(int(lines[0].split()[1]), json.loads(text), headers.get("idempotent-replayed") == "true",
+                      None if retry_after is None else int(retry_after))
         if headers.get("connection", "").lower() == "close":
             self._drop(call.server)
 

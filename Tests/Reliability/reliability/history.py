@@ -37,6 +37,7 @@ class Call:
     status: int = 0             # 0 when no answer came
     answer: dict[str, Any] = field(default_factory=dict)
     is_replay: bool = False
+    retry_after: int | None = None  # seconds, of the header
     fault: str = ""             # why no answer came
     connected: float = 0.0      # when its connection was made, on the monotonic clock
 
@@ -46,8 +47,10 @@ class Call:
     def finish(self) -> None:
         self.end, self.end_monotonic = time.time(), time.monotonic()
 
-    def answered(self, status: int, answer: dict[str, Any], is_replay: bool) -> None:
-        self.status, self.answer, self.is_replay = status, answer, is_replay
+    def answered(
+        self, status: int, answer: dict[str, Any], is_replay: bool, retry_after: int | None = None
+    ) -> None:
+        self.status, self.answer, self.is_replay, self.retry_after = status, answer, is_replay, retry_after
         if status == 503 and self.problem in DID_NOTHING:
             self.outcome = Outcome.NOTHING
         elif status >= 500:

@@ -116,9 +116,9 @@ class Story:
         self.commit(time, self.order(status="expired"), self.take(-quantity))
 
     def call(self, operation: str, start: float, end: float, request: dict[str, Any], status: int,
-             answer: dict[str, Any], key: str | None = None, replay: bool = False) -> None:
+             answer: dict[str, Any], key: str | None = None, replay: bool = False, retry_after: int | None = 1) -> None:
         call = Call(0, 0, operation, 1, request, key)
-        call.answered(status, answer, replay)
+        call.answered(status, answer, replay, retry_after)
         call.start, call.end = ZERO + start, ZERO + end
         self.calls.append(call)
 
@@ -419,7 +419,7 @@ class AnswerTests(StressTests):
             story.holds(0)
             story.asks_hold(start, start + 0.1, 2, None, 409, problem(
                 "insufficient-stock", available_stock=available, held_stock=held,
-                next_release_at=None if release is None else text(release)))
+                next_release_at=None if release is None else text(release)), retry_after=None if release is None else 1)
             if is_refused:
                 self.refuse(story, "insufficient-stock: it was never so")
             else:
@@ -508,7 +508,7 @@ class EffectTests(StressTests):
             story = Story()
             story.kills = [0]
             story.holds(0)
-            story.calls[-1].answered(503, problem("overloaded" if outcome is Outcome.NOTHING else "outcome-unknown"), False)
+            story.calls[-1].answered(503, problem("overloaded" if outcome is Outcome.NOTHING else "outcome-unknown"), False, 1)
             if outcome is Outcome.NOTHING:
                 self.refuse(story, "at most 0 were asked for")
             else:
@@ -546,7 +546,7 @@ class EffectTests(StressTests):
         story.holds(0)
         story.kills = [0.5]
         story.pays(0.5, "p", "parked", None)
-        story.calls[-1].answered(503, problem("overloaded"), False)
+        story.calls[-1].answered(503, problem("overloaded"), False, 1)
         self.refuse(story, "its sender was refused")
 
     def test_restock_adds_once_under_a_key(self) -> None:

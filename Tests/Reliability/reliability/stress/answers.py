@@ -65,6 +65,8 @@ def fault(call: Call, conditions: Conditions) -> str | None:
     """What the harness did must explain it."""
     if call.status != 503:
         return "no fault explains it"
+    if call.retry_after is None:
+        return "it has no Retry-After"
     begin = call.start - HURTS_FOR
     if conditions.is_killed_between(begin, call.end) or conditions.is_locked_between(call.product, begin, call.end):
         return None
@@ -118,6 +120,8 @@ def too_few(call: Call, book: Book, wanted: int) -> str | None:
     if available >= wanted:
         return f"{available} are enough"
     time = call.answer["next_release_at"]
+    if (time is None) != (call.retry_after is None):
+        return f"Retry-After is {call.retry_after}"
     return any_stock(call, book, lambda stock, begin, end: (
         available in stock.available(begin, end)
         and call.answer["held_stock"] == stock.product["total_stock"] - stock.ordered - available
