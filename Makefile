@@ -5,10 +5,10 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos openapi build lint format packages
+.PHONY: help run test bench chaos openapi proxies browser deploy-check build lint format packages
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 # The program replaces the shell, so that Ctrl-C is the program's own to answer; it stops the database, then ends with 0.
 run: build ## start the API with a database of its own on http://127.0.0.1:8080 (PORT=8081 for another port)
@@ -49,6 +49,25 @@ openapi: MISSING += $(shell \
 openapi: build ## hold the OpenAPI document against the server, with requests made from it
 	Tests/Schemathesis/run $(or $(ARGS),30)
 
+proxies: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; \
+  for each in nginx:nginx haproxy:haproxy caddy:caddy apache2:apache2 lighttpd:lighttpd varnishd:varnish; do \
+    ls /usr/bin/$${each%:*} /usr/sbin/$${each%:*} 2>/dev/null | grep -q . || echo $$each | cut -d : -f 2; \
+  done)
+proxies: build ## put nginx, HAProxy, Caddy, Apache, lighttpd and Varnish in front of servers (ARGS="nginx" for some)
+	Tests/Proxies/run $(ARGS)
+
+browser: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; command -v chromium >/dev/null || echo chromium)
+browser: build ## open pages of other sites in Chromium, which may take nothing
+	Tests/Browser/run
+
+deploy-check: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
+  command -v promtool >/dev/null || echo prometheus; command -v systemd-analyze >/dev/null || echo systemd)
+deploy-check: build ## hold the files of deploy/ against the programs that read them, and against the server
+	Tests/Deploy/run
+
 build: packages ## the release binary, .build/release/flashsale
 	swift build -c release --product flashsale
 
@@ -74,7 +93,7 @@ NO_CLUSTER = /etc/postgresql-common/createcluster.d/flashsale.conf
 # started (invoke-rc.d(8)), and what was installed is disabled afterwards.
 NO_START = /usr/sbin/policy-rc.d
 OURS = While flashsale installs packages.
-SERVICES = etcd haproxy patroni pgbouncer
+SERVICES = apache2 caddy etcd haproxy lighttpd nginx patroni pgbouncer prometheus varnish varnishncsa
 
 packages:
 	@command -v swift >/dev/null || { echo "Swift is missing: https://www.swift.org/install" >&2; exit 1; }

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -11,36 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.children import BenchError, running, wait_until
-from bench.services import free_port
+from bench.services import ROOT, free_port
 
-# A request that fails to reach a server goes to the other one: nothing was sent yet, so nothing is done twice. What
-# breaks later is not repeated by the proxy, which cannot know whether a POST had its effect: that takes the client and
-# its Idempotency-Key. A server that leaves says so at /health/ready, five times in a second asked.
-HTTP = """
-global
-    log stdout format raw local0 debug
-    stats socket {socket} mode 600 level operator
-defaults
-    mode http
-    log global
-    option httplog
-    timeout connect 1s
-    timeout client 60s
-    timeout server 30s
-    timeout http-keep-alive 60s
-    retries 3
-    retry-on conn-failure
-    option redispatch 1
-frontend api
-    bind 127.0.0.1:{port}
-    default_backend servers
-backend servers
-    balance leastconn
-    option httpchk GET /health/ready
-    http-check expect status 200
-    default-server check inter 200ms fall 1 rise 1
-{servers}
-"""
+
+def http_template() -> str:
+    """The file of deploy/proxies that docs/proxies.md explains, with its addresses left open, and a socket to ask it."""
+    text = (ROOT / "deploy/proxies/haproxy.cfg").read_text().replace("{", "{{").replace("}", "}}")
+    text = text.replace("127.0.0.1:8080", "127.0.0.1:{port}")
+    text = text.replace("global\n", "global\n    stats socket {socket} mode 600 level operator\n", 1)
+    return re.sub(r"^    server .*\n", "", text, flags=re.M) + "{servers}\n"
+
+
+HTTP = http_template()
 
 # In front of databases: only the primary is up, which its Patroni tells at /primary. Sessions on one that is no longer
 # it are ended, so that a client notices at once.

@@ -1,0 +1,143 @@
+"""Two servers behind a proxy: streams flow, operators' calls are kept out, and nobody notices that servers restart."""
+
+import http.client
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.seed import create_product
+from bench.services import NOTHING_LAPSES, Services
+from reliability.processes import Server
+from reliability.promises import lost
+from reliability.shoppers import Crowd, told
+from reliability.termination import start, terminate
+
+from .programs import proxying
+from .streams import SILENCE_SECONDS_MAX, Watcher
+
+STREAMS = 10
+SHOPPERS = 16
+STOCK = 1_000_000
+# From the answer to a hold until everybody who watches sees it.
+EVENT_SECONDS_MAX = 1.0
+FIRST_EVENT_SECONDS_MAX = 10.0
+BACK_SECONDS_MAX = 10.0
+# What docs/proxies.md advises. Longer than twice the second in which the slowest of the proxies asks for readiness.
+SHUTDOWN_DELAY_SECONDS = 3
+# From a server's being ready to the next one's restart.
+BETWEEN_RESTARTS_SECONDS = 2.0
+SETTINGS = {
+    **NOTHING_LAPSES, "SHUTDOWN_DELAY_SECONDS": str(SHUTDOWN_DELAY_SECONDS), "ADMIN_TOKEN": "proxies-admin-token",
+}
+# How an attacker spells what the proxy keeps for operators.
+GUARDED = (
+    "/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/;/metrics", "/api/admin/invariants",
+    "/api//admin/invariants", "//api/admin/invariants", "/api/%61dmin/invariants", "/api/./admin/invariants",
+    "/api/admin/invariants/")
+
+
+def run(name: str, work: Path, restarts: int, without: Sequence[str]) -> list[str]:
+    """Returns the violations."""
+    problems: list[str] = []
+    with Services(work) as services, ExitStack() as stack:
+        url = services.database("proxies")
+        product = create_product(url, stock=STOCK)
+        servers = [Server(number, work, url, SETTINGS) for number in (1, 2)]
+        for server in servers:
+            stack.callback(server.end)
+            start(server)
+        port = stack.enter_context(proxying(name, work, [server.port for server in servers], without))
+        problems += guarded(port)
+        watchers = [Watcher(port, product) for _ in range(STREAMS)]
+        for watcher in watchers:
+            stack.callback(watcher.stop)
+            watcher.start()
+        problems += flowing(watchers, STOCK, FIRST_EVENT_SECONDS_MAX)
+        slowest, late = watching(watchers, port, servers[0].port, product)
+        problems += late
+        if not heard(watchers, SILENCE_SECONDS_MAX):
+            problems.append("heartbeats do not come through while nothing else happens")
+        if ends := sum(watcher.ends for watcher in watchers):
+            problems.append(f"{ends} streams ended although no server did")
+
+        with Crowd(SHOPPERS, [port], product, seed=1) as crowd:
+            for number in range(restarts):
+                server = servers[number % len(servers)]
+                problems += terminate(server)
+                start(server)
+                time.sleep(BETWEEN_RESTARTS_SECONDS)
+        if crowd.failures:
+            problems.append(f"{len(crowd.failures)} of {len(crowd.successes) + len(crowd.failures)} requests failed: "
+                            + "; ".join(told(crowd.failures)))
+        problems += crowd.broken + lost(crowd, url)
+        given_up = [each for watcher in watchers for each in watcher.given_up]
+        if given_up:
+            problems.append("an EventSource would have given up: " + ", ".join(
+                f"{count} × {each}" for each, count in Counter(given_up).most_common()))
+        problems += flowing(watchers, available(servers[0].port, product), BACK_SECONDS_MAX)
+        problems += watching(watchers, port, servers[0].port, product)[1]
+    print(f"{name}: {STREAMS} streams, an event took at most {slowest * 1000:.0f} ms; {restarts} restarts, "
+          f"{len(crowd.successes)} requests answered as expected, {len(crowd.failures)} not; "
+          f"{sum(watcher.ends for watcher in watchers)} streams ended and began again, {len(given_up)} were given up")
+    return problems
+
+
+def flowing(watchers: Sequence[Watcher], stock: int, seconds: float) -> list[str]:
+    """Waits until everybody knows the stock."""
+    deadline = time.monotonic() + seconds
+    blind = sum(not watcher.wait_for(stock, deadline - time.monotonic()) for watcher in watchers)
+    return [f"{blind} of {len(watchers)} streams did not tell the stock within {seconds:.0f} s"] if blind else []
+
+
+def heard(watchers: Sequence[Watcher], seconds: float) -> bool:
+    """Waits until everybody has had another heartbeat."""
+    counts, deadline = [len(watcher.heartbeats) for watcher in watchers], time.monotonic() + seconds
+    return all(watcher.wait_for_heartbeat(count, deadline - time.monotonic())
+               for watcher, count in zip(watchers, counts, strict=True))
+
+
+def watching(watchers: Sequence[Watcher], port: int, server: int, product: int) -> tuple[float, list[str]]:
+    """Holds units a few times, through the proxy; the slowest event, and what was too late."""
+    slowest, problems = 0.0, []
+    for _ in range(5):
+        expected = available(server, product) - 1
+        status, _ = call(port, "POST", "/api/holds", {"product_id": product, "quantity": 1})
+        if status != 201:
+            problems.append(f"a hold was answered with {status}")
+            continue
+        held = time.monotonic()
+        late = sum(not watcher.wait_for(expected, held + EVENT_SECONDS_MAX - time.monotonic()) for watcher in watchers)
+        if late:
+            problems.append(f"{late} of {len(watchers)} streams did not tell of a hold within {EVENT_SECONDS_MAX} s")
+            continue
+        slowest = max(slowest, max(watcher.events[-1].at for watcher in watchers) - held)
+    return slowest, problems
+
+
+def guarded(port: int) -> list[str]:
+    """Whether no spelling gets to what is for operators."""
+    headers = {"Authorization": f"Bearer {SETTINGS['ADMIN_TOKEN']}"}
+    return [f"GET {path} is answered with {status}" for path in GUARDED
+            if (status := call(port, "GET", path, headers=headers)[0]) < 400]
+
+
+def available(port: int, product: int) -> int:
+    return int(call(port, "GET", f"/api/products/{product}")[1]["available_stock"])
+
+
+def call(
+    port: int, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, object]]:
+    """A request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body),
+                           {"Content-Type": "application/json", **(headers or {})})
+        response = connection.getresponse()
+        text = response.read()
+        return response.status, json.loads(text) if text.startswith(b"{") else {}
+    finally:
+        connection.close()
