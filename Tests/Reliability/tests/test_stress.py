@@ -261,6 +261,17 @@ class HoldTests(StressTests):
         story.places(1.91, created=1.1)
         self.refuse(story, "before the hold's row could be had")
 
+    def test_hold_that_lapses_while_it_is_being_ordered_counts_for_the_limit(self) -> None:
+        for limit, is_refused in ((2, False), (1, True)):
+            story = Story(max_per_customer=limit)
+            story.holds(0, customer="c")
+            story.holds(HOLD_TTL + 0.01, "hold_b", customer="c")
+            story.places(HOLD_TTL + 0.02, created=HOLD_TTL - 0.01)
+            if is_refused:
+                self.refuse(story, "that was being ordered, above the limit of 1")
+            else:
+                self.accept(story)
+
     def test_what_runs_out_late_is_refused_unless_the_harness_has_locked_its_product(self) -> None:
         for undisturbed in (frozenset({1}), frozenset()):
             story = Story()

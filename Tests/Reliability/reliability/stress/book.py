@@ -73,6 +73,8 @@ class Book:
         self.rows: dict[str, dict[str, Row]] = {table: {} for table in TABLES}
         self.shelves: defaultdict[int, Shelf] = defaultdict(Shelf)
         self.parked: defaultdict[str, set[str]] = defaultdict(set)   # keys of events by order
+        # When each customer got units: commit, the limit in force, and the customer's units after it.
+        self.grants: defaultdict[tuple[int, str], list[tuple[float, int, int]]] = defaultdict(list)
         self.violations: list[str] = []
         # Of what could be seen: rows of holds, orders and payment events; stock of products; what customers have.
         self.history: dict[str, defaultdict[str, Timeline[Row | None]]] = {

@@ -46,5 +46,10 @@ class Conditions:
     def is_killed_between(self, begin: float, end: float) -> bool:
         return any(begin <= kill <= end for kill in self.kills)
 
+    def tables_locked(self, product: int, begin: float, end: float) -> frozenset[str]:
+        """Of which tables rows of the product were locked in this time."""
+        return frozenset(lock.table for lock in self.locks
+                         if lock.product in (None, product) and lock.asked <= end and begin <= lock.released)
+
     def is_locked_between(self, product: int, begin: float, end: float) -> bool:
         return any(lock.product in (None, product) and lock.asked <= end and begin <= lock.released for lock in self.locks)

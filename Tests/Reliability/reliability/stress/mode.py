@@ -5,7 +5,7 @@ import asyncio
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.children import BenchError
 
 from ..client import Client
-from ..history import History
+from ..history import Call, History
 from ..scene import Scene, staged
 from ..trial import HISTORY, unanswered, unsettled
 from . import changes
@@ -146,6 +146,16 @@ async def load(
     return [f"stuck {SETTLES_WITHIN:.0f} s after the last trouble: {line}" for line in left]
 
 
+def waits(calls: list[Call], conditions: Conditions) -> dict[tuple[str, ...], list[float]]:
+    """How long buyers waited for the answer to a hold, by what the harness had locked of their product meanwhile."""
+    found: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+    for call in calls:
+        if call.operation == "hold":
+            tables = conditions.tables_locked(call.product, call.start, call.end)
+            found[tuple(sorted(tables))].append(call.end - call.start)
+    return {tables: sorted(times) for tables, times in found.items()}
+
+
 async def repeat(scene: Scene, shop: Shop, statements: str) -> None:
     while not shop.is_settling:
         await asyncio.to_thread(scene.sql, statements)
@@ -159,6 +169,9 @@ def tell(history: History, conditions: Conditions, judgement: Judgement, seconds
           f"judged in {checked:.1f} s")
     print(f"latest expiry where nothing was locked: hold {judgement.latest_hold:.3f} s, "
           f"order {judgement.latest_order:.3f} s")
+    for tables, times in sorted(waits(calls, conditions).items()):
+        print(f"  holds, {', '.join(tables) or 'nothing'} locked: {len(times):,}, p99 {times[int(len(times) * 0.99)]:.3f} s, "
+              f"at most {times[-1]:.3f} s")
     for (operation, word), count in sorted(Counter((call.operation, call.word) for call in calls).items()):
         print(f"  {operation:10}  {word:28}  {count:9,}")
     verdicts = Counter(call.answer["verdict"] for call in calls if call.operation == "pay" and "verdict" in call.answer)

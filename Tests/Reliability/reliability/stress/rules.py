@@ -85,6 +85,7 @@ def within_limit(book: Book, step: Step, product: int, customers: set[str | None
     for customer in customers:
         if customer is not None and limit is not None:
             units = book.units_of(product, customer, step.by.committed)
+            book.grants[product, customer].append((step.by.committed, limit, units))
             if units > limit:
                 violations.append(f"customer {customer} has {units} units of product {product} through {by}, above the "
                                   f"limit of {limit}")
@@ -127,12 +128,22 @@ def order_changed(book: Book, step: Step, id: str, before: Row | None, row: Row 
             violations.append(f"{id} was placed {created - hold['expires_at']:.4f} s after its hold's time")
         if created < (free := locked_after(step, conditions, "holds", hold_id)):
             violations.append(f"{id} was placed at a time {free - created:.4f} s before the hold's row could be had")
+        violations += lapsed_meanwhile(book, step, hold)
         ttl = row["payment_due_at"] - created
         if not any(-ROUNDED < known - ttl < ROUNDED for known in conditions.order_ttls):
             violations.append(f"{id} has to be paid within {ttl:.3f} s")
         return violations
     names = ("quantity", "amount", "currency", "payment_due_at", "created_at")
     return [f"{id} is another order than before: {row}"] if any(before[name] != row[name] for name in names) else []
+
+
+def lapsed_meanwhile(book: Book, step: Step, hold: Row) -> list[str]:
+    """A hold whose time runs out while its order is being committed counts for its customer all the time."""
+    product, customer = hold["product_id"], hold["customer_id"]
+    return [f"customer {customer} had {units} units of product {product} at {committed:.4f}, and {hold['quantity']} more in "
+            f"{hold['id']} that was being ordered, above the limit of {limit}"
+            for committed, limit, units in book.grants.get((product, customer), ())
+            if hold["expires_at"] <= committed < step.by.committed and units + hold["quantity"] > limit]
 
 
 def locked_after(step: Step, conditions: Conditions, table: str, id: str) -> float:

@@ -97,7 +97,7 @@ class Person:
 
 
 class Buyer(Person):
-    """One after the other plays the buyer and the provider."""
+    """Plays a buyer and the payment provider in turn."""
 
     async def run(self, clients: int) -> None:
         actions: dict[str, Callable[[], Awaitable[None]]] = {
