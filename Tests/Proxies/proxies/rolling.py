@@ -104,7 +104,10 @@ def watching(watchers: Sequence[Watcher], port: int, server: int, product: int) 
     slowest, problems = 0.0, []
     for _ in range(5):
         expected = available(server, product) - 1
-        status, _ = call(port, "POST", "/api/holds", {"product_id": product, "quantity": 1})
+        try:
+            status, _ = call(port, "POST", "/api/holds", {"product_id": product, "quantity": 1})
+        except (OSError, http.client.HTTPException) as error:
+            status = f"{type(error).__name__}: {error}"
         if status != 201:
             problems.append(f"a hold was answered with {status}")
             continue
