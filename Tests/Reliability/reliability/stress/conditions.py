@@ -27,6 +27,8 @@ class Conditions:
     locks: list[Lock] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)         # when backends were ended
     undisturbed: frozenset[int] = frozenset()                # products with rows that the harness never locked
+    # When this machine was too busy to run the harness: it was so for the database, too.
+    stalls: list[tuple[float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._releases: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
@@ -42,6 +44,10 @@ class Conditions:
             if at := bisect_right(releases, time):
                 latest = max(latest, releases[at - 1])
         return latest
+
+    def stalled(self, begin: float, end: float) -> float:
+        """For how many seconds of this time."""
+        return sum(max(0.0, min(end, until) - max(begin, since)) for since, until in self.stalls)
 
     def is_killed_between(self, begin: float, end: float) -> bool:
         return any(begin <= kill <= end for kill in self.kills)

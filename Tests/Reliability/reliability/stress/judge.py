@@ -90,7 +90,8 @@ def late(book: Book, conditions: Conditions, judgement: Judgement) -> list[str]:
                     judgement.latest_hold = max(judgement.latest_hold, at - due)
                 elif not is_killed:
                     judgement.latest_order = max(judgement.latest_order, at - due)
-                if at - due > (RECOVERS_WITHIN if is_killed else EXPIRES_WITHIN):
+                allowed = (RECOVERS_WITHIN if is_killed else EXPIRES_WITHIN) + conditions.stalled(due, at)
+                if at - due > allowed:
                     violations.append(f"{id} was {after and after['status']} {at - due:.3f} s after its time")
     return violations
 

@@ -45,6 +45,7 @@ PRODUCTS = 8
 UNDISTURBED = 2                # of these: no row of theirs is locked
 STOCK = 25
 LOCKERS = 4
+STALL = 0.15                   # seconds
 # In which all has to run out, and parked payments to be given up.
 SETTLES_WITHIN = 12.0
 
@@ -81,16 +82,19 @@ async def stress(
         operator = Client(-1, scene.ports, history, token=TOKEN)
         products = [await create(operator, number) for number in range(PRODUCTS)]
         shop = Shop(products, rate, max(ORDER_TTLS), PARKED_TTL)
+        stalls: list[tuple[float, float]] = []
+        watch = asyncio.create_task(watch_for_stalls(stalls))
         locks: list[Lock] = []
         kills: list[float] = []
         violations = await load(
             scene, shop, locks, kills if ends_backends else None, history, operator, seed, seconds, clients, again_and_again)
+        watch.cancel()
         violations += scene.violations + unanswered(history, scene.servers)
         violations += [f"audit at the end: {line}" for line in await asyncio.to_thread(scene.audit) or []]
         history.close()
         await asyncio.to_thread(changes.save, scene.database.url, work / CHANGES)
     conditions = Conditions(
-        HOLD_TTLS, ORDER_TTLS, PARKED_TTL, locks, kills, undisturbed=frozenset(products[-UNDISTURBED:]))
+        HOLD_TTLS, ORDER_TTLS, PARKED_TTL, locks, kills, undisturbed=frozenset(products[-UNDISTURBED:]), stalls=stalls)
     (work / CONDITIONS).write_text(json.dumps(asdict(conditions) | {"undisturbed": products[-UNDISTURBED:]}))
     start = time.monotonic()
     judgement = judge(changes.read(work / CHANGES), history.calls, conditions)
@@ -156,6 +160,15 @@ def waits(calls: list[Call], conditions: Conditions) -> dict[tuple[str, ...], li
     return {tables: sorted(times) for tables, times in found.items()}
 
 
+async def watch_for_stalls(stalls: list[tuple[float, float]]) -> None:
+    """Notes when this process was not run for long, though it had to be."""
+    while True:
+        asleep = time.time()
+        await asyncio.sleep(0.01)
+        if (awake := time.time()) - asleep > STALL:
+            stalls.append((asleep, awake))
+
+
 async def repeat(scene: Scene, shop: Shop, statements: str) -> None:
     while not shop.is_settling:
         await asyncio.to_thread(scene.sql, statements)
@@ -166,7 +179,7 @@ def tell(history: History, conditions: Conditions, judgement: Judgement, seconds
     calls = history.calls
     print(f"{len(calls):,} calls ({len(calls) / seconds:.0f} a second), {judgement.transactions:,} transactions, "
           f"{judgement.changes:,} changes, {len(conditions.locks)} times rows locked, {len(conditions.kills)} backends ended; "
-          f"judged in {checked:.1f} s")
+          f"{sum(until - since for since, until in conditions.stalls):.1f} s in which the machine was too busy; judged in {checked:.1f} s")
     print(f"latest expiry where nothing was locked: hold {judgement.latest_hold:.3f} s, "
           f"order {judgement.latest_order:.3f} s")
     for tables, times in sorted(waits(calls, conditions).items()):

@@ -46,20 +46,21 @@ def grants(book: Book, step: Step, granted: list[Row], conditions: Conditions) -
             violations.append(f"{len(holds)} holds of product {product} were granted, and its stock was left as it was")
             continue
         free = locked_after(step, conditions, "products", id)
+        decided = changed - DECIDES_WITHIN - conditions.stalled(step.by.began, changed)
         if row["starts_at"] is not None and changed < row["starts_at"]:
             violations.append(f"{holds[0]['id']} was granted {row['starts_at'] - changed:.3f} s before the sale starts")
-        if row["ends_at"] is not None and row["ends_at"] < max(free, changed - DECIDES_WITHIN):
+        if row["ends_at"] is not None and row["ends_at"] < max(free, decided):
             violations.append(f"{holds[0]['id']} was granted {changed - row['ends_at']:.3f} s after the sale had ended; "
                               f"others had the row until {free - row['ends_at']:.3f} s after")
         for hold in holds:
-            violations += granted_as_allowed(hold, row, free, changed, step, conditions)
+            violations += granted_as_allowed(hold, row, free, max(free - BEGINS_BEFORE, decided), step, conditions)
         if row["max_per_customer"] is not None:
             violations += within_limit(book, step, product, {hold["customer_id"] for hold in holds}, "a hold")
     return violations
 
 
 def granted_as_allowed(
-    hold: Row, product: Row, free: float, changed: float, step: Step, conditions: Conditions
+    hold: Row, product: Row, free: float, begins: float, step: Step, conditions: Conditions
 ) -> list[str]:
     id, most = hold["id"], product["max_quantity_per_hold"]
     violations = []
@@ -68,11 +69,10 @@ def granted_as_allowed(
     if product["max_per_customer"] is not None and hold["customer_id"] is None:
         violations.append(f"{id} names no customer, and there is a limit per customer")
     ttl = min(conditions.hold_ttls)
-    least = max(free - BEGINS_BEFORE, changed - DECIDES_WITHIN) + ttl - ROUNDED
-    if hold["expires_at"] < least:
-        violations.append(
-            f"{id} lasts for {hold['expires_at'] - changed:.3f} s from when its units were taken, not for {ttl}; others "
-            f"had the product's row until {changed - free:.3f} s before")
+    if hold["expires_at"] < begins + ttl - ROUNDED:
+        committed = step.by.committed
+        violations.append(f"{id} lasts for {hold['expires_at'] - committed:.3f} s from its commit, not for {ttl}; others had "
+                          f"the product's row until {committed - free:.3f} s before")
     if hold["expires_at"] > step.by.committed + max(conditions.hold_ttls):
         violations.append(f"{id} lasts for longer than any hold")
     return violations
