@@ -51,9 +51,7 @@ import Yams
     ("StockChange", RestockBody.Member.allCases.map(\.rawValue)),
   ])
   func everyMemberOfARequestIsDescribedAndNoOther(schema: String, members: [String]) throws {
-    let components = try #require(try Self.document()["components"] as? [String: Any])
-    let schemas = try #require(components["schemas"] as? [String: [String: Any]])
-    let properties = try #require(schemas[schema]?["properties"] as? [String: Any])
+    let properties = try #require(try Self.schemas()[schema]?["properties"] as? [String: Any])
     #expect(properties.keys.sorted() == members.sorted())
   }
 
@@ -62,5 +60,73 @@ import Yams
     for kind in Problem.Kind.allCases {
       #expect(text.contains(kind.rawValue), "\(kind.rawValue)")
     }
+  }
+
+  /// A union without a discriminator makes a generator try one schema after the other.
+  @Test func `each union of problems is told apart by type`() throws {
+    let schemas = try Self.schemas()
+    var unions = 0
+    for (name, schema) in schemas {
+      guard let references = schema["oneOf"] as? [[String: String]] else { continue }
+      unions += 1
+      let discriminator = try #require(schema["discriminator"] as? [String: Any], "\(name)")
+      let mapping = try #require(discriminator["mapping"] as? [String: String])
+      #expect(discriminator["propertyName"] as? String == "type")
+      #expect(mapping.values.sorted() == references.compactMap { $0["$ref"] }.sorted(), "\(name)")
+      for (type, reference) in mapping {
+        #expect(try Self.type(of: Self.schema(reference, of: schemas), in: schemas) == type, "\(reference)")
+      }
+    }
+    #expect(unions > 0)
+  }
+
+  @Test func `each schema of a problem names an existing type`() throws {
+    let schemas = try Self.schemas()
+    let types = try schemas.filter { $0.key.hasSuffix("Problem") && $0.key != "Problem" }.map {
+      try #require(Self.type(of: $0.value, in: schemas), "\($0.key)")
+    }
+    #expect(types.count > 0 && Set(types).count == types.count)
+    #expect(Set(types).isSubset(of: Problem.Kind.allCases.map { "/problems/" + $0.rawValue }))
+  }
+
+  /// Each of these made a generator refuse the document, or made a client that lost data or did not compile.
+  @Test func `the description avoids what generators misread`() throws {
+    func check(_ part: Any, at path: String) {
+      if let list = part as? [Any] {
+        for item in list { check(item, at: path) }
+      } else if let object = part as? [String: Any] {
+        #expect(object["const"] == nil, "\(path)")
+        if let enumeration = object["enum"] as? [Any], enumeration.allSatisfy({ $0 is String }) {
+          #expect(object["type"] as? String == "string", "\(path)")
+        }
+        for (key, value) in object {
+          // In a flow mapping, an unquoted comma ends a text, and its rest becomes a key.
+          #expect(!key.utf8.contains(UInt8(ascii: " ")), "\(path): \(key)")
+          if key == "links", let links = value as? [String: [String: Any]] {
+            #expect(links.values.allSatisfy { $0["requestBody"] == nil }, "\(path)")
+          }
+          check(value, at: "\(path)/\(key)")
+        }
+      }
+    }
+    check(try Self.document(), at: "")
+    #expect(try Self.schemas()["Validation"] == nil, "a generated client has a type of this name")
+  }
+
+  private static func schemas() throws -> [String: [String: Any]] {
+    let components = try #require(try document()["components"] as? [String: Any])
+    return try #require(components["schemas"] as? [String: [String: Any]])
+  }
+
+  private static func schema(_ reference: String, of schemas: [String: [String: Any]]) throws -> [String: Any] {
+    try #require(schemas[String(reference.dropFirst("#/components/schemas/".utf8.count))], "\(reference)")
+  }
+
+  /// The only value that a problem's `type` has.
+  private static func type(of problem: [String: Any], in schemas: [String: [String: Any]]) throws -> String? {
+    let properties = try #require(problem["properties"] as? [String: [String: Any]])
+    let type = try schema(#require(properties["type"]?["$ref"] as? String), of: schemas)
+    let values = try #require(type["enum"] as? [String])
+    return values.count == 1 ? values[0] : nil
   }
 }

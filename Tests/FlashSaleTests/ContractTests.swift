@@ -76,10 +76,10 @@ extension FlashSaleTests {
           }
           let held = try await reserve(2, "ada")
           try check("Hold", held, 201)
-          try check("CustomerLimitReached", try await reserve(1, "ada"), 409)
-          try check("Validation", try await reserve(1, nil), 422)
+          try check("CustomerLimitReachedProblem", try await reserve(1, "ada"), 409)
+          try check("ValidationProblem", try await reserve(1, nil), 422)
           let short = try await reserve(2, "bob")
-          try check("InsufficientStock", short, 409)
+          try check("InsufficientStockProblem", short, 409)
           #expect(short.members["available_stock"] as? Int == 1 && short.members["held_stock"] as? Int == 2)
           #expect(short.members["next_release_at"] as? String == held.members["expires_at"] as? String)
           #expect((1...120).contains(Int(short.headers["retry-after"] ?? "") ?? 0))
@@ -87,8 +87,8 @@ extension FlashSaleTests {
           let hold: APIClient.Hold = try held.decode()
           let order = try await api.order(hold.holdId)
           try check("Order", order, 201)
-          try check("HoldIsOver", try await api.order(hold.holdId), 409)
-          try check("HoldIsOver", try await api.release(hold.holdId), 409)
+          try check("HoldAlreadyOrderedProblem", try await api.order(hold.holdId), 409)
+          try check("HoldAlreadyOrderedProblem", try await api.release(hold.holdId), 409)
           try check("PaymentResult", try await api.pay(hold.orderID, key: "pay"), 200)
           try check("PaymentResult", try await api.pay(hold.orderID, key: "again/ünd"), 200)
 
@@ -97,21 +97,22 @@ extension FlashSaleTests {
           try check("Product", changed, 200)
           #expect(changed.members["status"] as? String == "upcoming")
           let early = try await reserve(1, nil)
-          try check("SaleNotStarted", early, 409)
+          try check("SaleNotStartedProblem", early, 409)
           #expect((Int(early.headers["retry-after"] ?? "") ?? 0) > 1_000_000)
           _ = try await api.send(
             "PATCH", "/api/admin/products/\(id)", #"{"starts_at":null,"ends_at":"2020-01-01T00:00:00Z"}"#)
-          try check("SaleEnded", try await reserve(1, nil), 409)
+          try check("SaleEndedProblem", try await reserve(1, nil), 409)
           let backwards = try await api.send(
             "PATCH", "/api/admin/products/\(id)", #"{"starts_at":"2020-01-01T00:00:00Z"}"#)
-          try check("Validation", backwards, 422)
+          try check("ValidationProblem", backwards, 422)
 
           try check("Product", try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":-1}"#), 200)
           try check(
-            "InsufficientStock", try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":-1}"#), 409)
+            "InsufficientStockProblem", try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":-1}"#),
+            409)
           for delta in ["0", "2147483647", "2147483648", "-2147483648", "1.5", "null"] {
             let refused = try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":\#(delta)}"#)
-            try check("Validation", refused, 422)
+            try check("ValidationProblem", refused, 422)
           }
 
           let page = try await api.send("GET", "/api/admin/payment-events?verdict=refund_due")
