@@ -1,0 +1,19 @@
+"""A server for the tests that are written in Python: `flashsale demo` with its own database, for the time of a block."""
+import contextlib, os, pathlib, re, signal, subprocess, tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ADMIN_TOKEN = "token-of-the-tests"
+
+
+@contextlib.contextmanager
+def demo():
+    """Yields the server's address. Its admin token is ADMIN_TOKEN."""
+    with tempfile.TemporaryDirectory() as directory:
+        server = subprocess.Popen(
+            [ROOT / ".build/release/flashsale", "demo", "--port", "0", "--data-dir", f"{directory}/data"],
+            stdout=subprocess.PIPE, text=True, env=os.environ | {"ADMIN_TOKEN": ADMIN_TOKEN, "LOG_LEVEL": "error"})
+        try:
+            yield next(match[1] for line in server.stdout if (match := re.search(r"serves on (http\S+)", line)))
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
