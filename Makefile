@@ -5,7 +5,7 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos openapi proxies browser deploy-check build lint format packages
+.PHONY: help run test bench chaos openapi clients proxies browser deploy-check build lint format packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,11 @@ openapi: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 openapi: build ## hold the OpenAPI document against the server, with requests made from it
 	Tests/Schemathesis/run $(or $(ARGS),30)
+
+clients: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+clients: build ## generate clients of the OpenAPI document in six languages, and buy with two of them
+	Tests/Clients/run $(ARGS)
 
 proxies: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; \

@@ -83,7 +83,8 @@ import Yams
   @Test func `each schema of a problem names an existing type`() throws {
     let schemas = try Self.schemas()
     let types = try schemas.filter { $0.key.hasSuffix("Problem") && $0.key != "Problem" }.map {
-      try #require(Self.type(of: $0.value, in: schemas), "\($0.key)")
+      let type = try Self.type(of: $0.value, in: schemas)
+      return try #require(type, "\($0.key)")
     }
     #expect(types.count > 0 && Set(types).count == types.count)
     #expect(Set(types).isSubset(of: Problem.Kind.allCases.map { "/problems/" + $0.rawValue }))
