@@ -45,6 +45,7 @@ PRODUCTS = 8
 UNDISTURBED = 2                # of these: no row of theirs is locked
 STOCK = 25
 LOCKERS = 4
+OPERATORS = 3                  # of whom some wait for a locked row
 STALL = 0.15                   # seconds
 # In which all has to run out, and parked payments to be given up.
 SETTLES_WITHIN = 12.0
@@ -57,8 +58,8 @@ def add_options(group: argparse._ArgumentGroup) -> None:
 
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:
-    return asyncio.run(stress(
-        work, options.seed, options.minutes * 60, options.stress_rate, options.stress_clients, options.backends))
+    return some_of_each_kind(asyncio.run(stress(
+        work, options.seed, options.minutes * 60, options.stress_rate, options.stress_clients, options.backends)))
 
 
 async def stress(
@@ -79,15 +80,15 @@ async def stress(
         await asyncio.to_thread(changes.install, scene.sql)
         for statement in sabotage:
             await asyncio.to_thread(scene.sql, statement)
-        operator = Client(-1, scene.ports, history, token=TOKEN)
-        products = [await create(operator, number) for number in range(PRODUCTS)]
+        operators = [Client(-1 - number, scene.ports, history, token=TOKEN) for number in range(OPERATORS)]
+        products = [await create(operators[0], number) for number in range(PRODUCTS)]
         shop = Shop(products, rate, max(ORDER_TTLS), PARKED_TTL)
         stalls: list[tuple[float, float]] = []
         watch = asyncio.create_task(watch_for_stalls(stalls))
         locks: list[Lock] = []
         kills: list[float] = []
         violations = await load(
-            scene, shop, locks, kills if ends_backends else None, history, operator, seed, seconds, clients, again_and_again)
+            scene, shop, locks, kills if ends_backends else None, history, operators, seed, seconds, clients, again_and_again)
         watch.cancel()
         violations += scene.violations + unanswered(history, scene.servers)
         violations += [f"audit at the end: {line}" for line in await asyncio.to_thread(scene.audit) or []]
@@ -101,7 +102,7 @@ async def stress(
     if is_telling:
         tell(history, conditions, judgement, seconds, time.monotonic() - start)
     (work / VIOLATIONS).write_text("\n".join(violations := violations + judgement.violations))
-    return some_of_each_kind(violations)
+    return violations
 
 
 async def create(operator: Client, number: int) -> int:
@@ -114,7 +115,7 @@ async def create(operator: Client, number: int) -> int:
 
 
 async def load(
-    scene: Scene, shop: Shop, locks: list[Lock], kills: list[float] | None, history: History, operator: Client, seed: int,
+    scene: Scene, shop: Shop, locks: list[Lock], kills: list[float] | None, history: History, operators: list[Client], seed: int,
     seconds: float, clients: int, again_and_again: str,
 ) -> list[str]:
     """Adds to locks, and to kills if backends are to be ended. Returns what is stuck."""
@@ -122,9 +123,10 @@ async def load(
         return random.Random(f"{seed} {name}")
 
     locked, url = shop.products[:-UNDISTURBED], scene.database.url
-    people = [Buyer(Client(number, scene.ports, history, token=TOKEN), shop, chance(number)) for number in range(clients)]
+    people: list[Buyer | Operator] = [
+        Buyer(Client(number, scene.ports, history, token=TOKEN), shop, chance(number)) for number in range(clients)]
+    people += [Operator(client, shop, chance(client.number)) for client in operators]
     people_tasks = [asyncio.create_task(person.run(clients)) for person in people]
-    people_tasks += [asyncio.create_task(Operator(operator, shop, chance("operator")).run(clients))]
     troubles: list[Locker | TableLocker | Killer] = [
         Locker(url, locked, shop, locks, chance(f"locker {number}")) for number in range(LOCKERS)]
     troubles.append(TableLocker(url, shop, locks, chance("table locker")))
@@ -146,7 +148,6 @@ async def load(
     await asyncio.gather(*people_tasks)
     for person in people:
         person.client.close()
-    operator.close()
     return [f"stuck {SETTLES_WITHIN:.0f} s after the last trouble: {line}" for line in left]
 
 
