@@ -9,7 +9,7 @@ import Testing
     "select * from holds", "select * from products", "update products set available_stock = 1",
     "insert into scheduled_jobs values (1, 'expire_holds', now())", "delete from payment_events",
     "create table public.t (i integer)", "create function public.f() returns int language sql as 'select 1'",
-    "select expire_holds(1, 1)", "select settle_payment_events(1, null, null, null, null)",
+    "select expire_holds(1, 1, null)", "select settle_payment_events(1, null, null, null, null)",
     "update schema_files set checksum = ''", "drop function read_products",
   ])
   func aServersRoleIsRefused(statement: String) async throws {
