@@ -36,6 +36,7 @@ public struct Checkout: Service {
   private let jobs: JobRunner
   private let stockFeed: StockFeed
   private let readProducts: Batcher<ReadProducts>
+  private let knownProducts: KnownProducts
   private let reserveHolds: Batcher<AnnouncingStock<ReserveHold>>
   private let releaseHolds: Batcher<AnnouncingStock<ReleaseHold>>
   private let readHolds: Batcher<ReadHold>
@@ -68,6 +69,7 @@ public struct Checkout: Service {
     /// What changes a product is done one after the other, as far as this server goes.
     let turns = Turns<Int32>()
     readProducts = batcher("read_products", ReadProducts())
+    knownProducts = KnownProducts(read: readProducts)
     reserveHolds = batcher(
       "reserve_holds",
       AnnouncingStock(
@@ -90,8 +92,8 @@ public struct Checkout: Service {
       "apply_payment_events",
       AnnouncingStock(ApplyPaymentEvent(), to: stockFeed) { outcome in
         switch outcome {
-        case .settled(.applied, orderStatus: .cancelled, isReplay: false), .settled(.reacquired, _, isReplay: false):
-          true
+        // Also of a payment: what was reserved out is sold out when the last order is paid.
+        case .settled(.applied, _, isReplay: false), .settled(.reacquired, _, isReplay: false): true
         default: false
         }
       },
@@ -156,7 +158,9 @@ public struct Checkout: Service {
   ///   done, and whoever heard that would make the change once more.
   public func changedProduct(_ id: Int32) async throws -> Product {
     do {
-      return try await readProducts(.one(id))[0]
+      let product = try await readProducts(.one(id))[0]
+      knownProducts.insert(id)
+      return product
     } catch {
       throw PostgresError.connectionLost(statement: "read_products", message: "\(error)")
     }
@@ -198,7 +202,9 @@ public struct Checkout: Service {
     let request = ReserveHold.Request(
       productID: productID, quantity: quantity, customerID: customerID.map(VerbatimText.init),
       idempotencyKey: idempotencyKey)
-    reserveHolds.submit(request, completion: counting(metrics?.holds, completion))
+    knownProducts.call(
+      productID, absent: .productNotFound, completion: counting(metrics?.holds, completion)
+    ) { [reserveHolds] in reserveHolds.submit(request, completion: $0) }
   }
 
   // Callers who wait for the batch under way of a product to end: for tests.
@@ -209,12 +215,20 @@ public struct Checkout: Service {
 
   /// Nil for an unknown hold.
   public func hold(_ id: ReservationID) async throws -> Hold? {
-    try await readHolds(id)
+    try await awaitCompletion { completion in
+      knownProducts.call(id.productID, absent: nil, completion: completion) { [readHolds] in
+        readHolds.submit(id, completion: $0)
+      }
+    }
   }
 
   /// The hold afterwards, whose status tells whether it was released. Nil for an unknown one.
   public func releaseHold(_ id: ReservationID) async throws -> Hold? {
-    try await releaseHolds(id)
+    try await awaitCompletion { completion in
+      knownProducts.call(id.productID, absent: nil, completion: completion) { [releaseHolds] in
+        releaseHolds.submit(id, completion: $0)
+      }
+    }
   }
 
   // MARK: Orders
@@ -231,12 +245,18 @@ public struct Checkout: Service {
     holdID: ReservationID, idempotencyKey: String? = nil, completion: @escaping Completion<PlaceOrder.Outcome>
   ) {
     let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey)
-    placeOrders.submit(request, completion: counting(metrics?.orders, completion))
+    knownProducts.call(
+      holdID.productID, absent: .holdNotFound, completion: counting(metrics?.orders, completion)
+    ) { [placeOrders] in placeOrders.submit(request, completion: $0) }
   }
 
   /// Nil for an unknown order.
   public func order(_ id: ReservationID) async throws -> Order? {
-    try await readOrders(id)
+    try await awaitCompletion { completion in
+      knownProducts.call(id.productID, absent: nil, completion: completion) { [readOrders] in
+        readOrders.submit(id, completion: $0)
+      }
+    }
   }
 
   // MARK: Payments

@@ -27,6 +27,10 @@ import Testing
       "insert into idempotency_keys values (1, 'k', 'reserve_hold', gen_random_uuid(), now())",
       "keys_lead_to_what_they_made"
     ),
+    (
+      "insert into idempotency_keys select product_id, 'k', 'reserve_hold', id, now(), 'ada' from holds limit 1",
+      "keys_lead_to_what_they_made"
+    ),
     ("delete from scheduled_jobs where kind = 'expire_holds'", "every_hold_will_expire"),
     ("delete from scheduled_jobs where kind = 'expire_orders'", "every_unpaid_order_will_expire"),
   ]

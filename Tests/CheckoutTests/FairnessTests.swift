@@ -67,22 +67,22 @@ import Testing
           return hold
         }
         #expect(try await reserve(1, nil) == .customerRequired)
-        #expect(try await reserve(4) == .customerLimitReached(3))
+        #expect(try await reserve(4).customerLimit?.maximum == 3)
         let order = try await checkout.order(hold(2))
         let first = try await hold(1)
-        #expect(try await reserve(1) == .customerLimitReached(3))
+        #expect(try await reserve(1).customerLimit?.maximum == 3)
         guard case .held = try await reserve(3, "bob") else { throw Unexpected("bob has his own limit") }
 
         _ = try await checkout.releaseHold(first.id)
         let second = try await hold(1)
         try await pool.run("update holds set expires_at = clock_timestamp() where id = '\(second.id.uuidText)'")
         let third = try await hold(1)
-        #expect(try await reserve(1) == .customerLimitReached(3))
+        #expect(try await reserve(1).customerLimit?.maximum == 3)
         _ = try await checkout.pay(order.id, .failed, key: "failed")
-        #expect(try await reserve(3) == .customerLimitReached(3))
+        #expect(try await reserve(3).customerLimit?.maximum == 3)
         _ = try await hold(2)
         _ = try await checkout.pay(try await checkout.order(third).id, key: "paid")
-        #expect(try await reserve(1) == .customerLimitReached(3))
+        #expect(try await reserve(1).customerLimit?.maximum == 3)
         try await checkout.expectCleanAudit()
       }
     }
@@ -148,36 +148,81 @@ import Testing
           try await commit()
           return try await outcome
         }
-        #expect(outcome == .customerLimitReached(2))
+        #expect(outcome.customerLimit?.maximum == 2)
         #expect(try await checkout.order(hold.id)?.status == .pendingPayment)
         try await checkout.expectCleanAudit()
       }
     }
   }
 
-  /// Somebody reclaims lapsed holds from the oldest on, and comes to that of a customer who is back and reclaims, too.
-  @Test func aCustomerWhoIsBackIsNotInTheWayOfOthers() async throws {
+  /// Another session reclaims lapsed holds from the oldest on, and must not have to wait for a customer's in the middle.
+  @Test func theLocksOfACustomersLapsedHoldsAreUndone() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
-      let reserve = "select reserve_holds(1, array[gen_random_uuid()], '{1}'"
       try await pool.run(
         """
         select create_product(1, 'Cap', 100, 'USD', 2, null, null, null, 2);
-        \(reserve), 0, null, '{bob}', '{1}');
-        select pg_sleep(0.002);
-        \(reserve), 0, null, '{ada}', '{1}');
+        select reserve_holds(1, array[gen_random_uuid()], '{1}', 0, null, '{ada}', '{1}');
         """)
-      try await pool.holding("select from holds where customer_id = 'bob' for update") { commit in
-        async let ada: Void = pool.run("\(reserve), 60000000, null, '{ada}', '{1}')")
-        try await pool.untilBlocked(1)
-        let locked = try await pool.integer(
-          "select 2 - (select count(*) from (select from holds for update skip locked) free)")
-        #expect(locked == 1, "bob's")
-        try await commit()
-        try await ada
+      for patience in ["null", "1000"] {
+        try await pool.holding("select customers_left(1, '{ada}', 2, clock_timestamp(), \(patience))") { _ in
+          let free = try await pool.integer("select count(*) from (select from holds for update skip locked) free")
+          #expect(free == 1)
+        }
       }
-      #expect(try await Audit.run(on: pool).isClean)
       await pool.close()
+    }
+  }
+
+  /// A customer's lapsed hold is locked: it may become an order yet. Other buyers in the batch do not wait for that.
+  @Test func anOrderThatIsBeingPlacedDelaysOnlyItsCustomer() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await Self.product(perCustomer: 2, in: checkout, pool)
+        _ = try await checkout.reserveHold(productID: product.id, quantity: 2, customerID: "ada")
+        try await pool.run("delete from scheduled_jobs; update holds set expires_at = clock_timestamp()")
+        let requests = ["ada", "bob"].map {
+          ReserveHold.Request(
+            productID: product.id, quantity: 2, customerID: VerbatimText($0), idempotencyKey: nil)
+        }
+        let outcomes = try await pool.holding("select from holds for update") { _ in
+          try await pool.reserve(requests, of: product)
+        }
+        guard outcomes[0] == nil, case .held? = outcomes[1] else { throw Unexpected("\(outcomes)") }
+        guard case .held? = try await pool.reserve([requests[0]], of: product)[0] else { throw Unexpected("no hold") }
+      }
+    }
+  }
+
+  @Test func aCustomerAtTheLimitIsToldWhenUnitsComeBack() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await Self.product(stock: 100, perCustomer: 3, in: checkout, pool)
+        func reserve(_ quantity: Int32) async throws -> ReserveHold.Outcome {
+          try await checkout.reserveHold(productID: product.id, quantity: quantity, customerID: "ada")
+        }
+        func hold(_ quantity: Int32) async throws -> Hold {
+          guard case .held(let hold, _) = try await reserve(quantity) else { throw Unexpected("no hold") }
+          return hold
+        }
+        // More than one may ever have: no wait helps.
+        #expect(try await reserve(4).customerLimit == CustomerLimit(maximum: 3, nextReleaseAt: nil, nextReleaseIn: nil))
+        let first = try await hold(1)
+        let second = try await hold(2)
+        let limit = try #require(try await reserve(1).customerLimit)
+        #expect(limit.nextReleaseAt == first.expiresAt)
+        let wait = try #require(limit.nextReleaseIn)
+        #expect(.seconds(60)...(.seconds(120)) ~= wait)
+        #expect(try await reserve(4).customerLimit?.nextReleaseAt == nil)
+
+        // An unpaid order ends, too; a paid one does not.
+        let order = try await checkout.order(first)
+        #expect(try await reserve(1).customerLimit?.nextReleaseAt == second.expiresAt)
+        let later = try await checkout.order(second)
+        #expect(try await reserve(1).customerLimit?.nextReleaseAt == order.paymentDueAt)
+        for order in [order, later] { _ = try await checkout.pay(order.id, key: order.id.uuidText) }
+        #expect(try await reserve(1).customerLimit?.nextReleaseAt == nil)
+      }
     }
   }
 
@@ -195,7 +240,7 @@ import Testing
           try await commit()
           return try await outcome
         }
-        #expect(outcome == .customerLimitReached(3))
+        #expect(outcome.customerLimit?.maximum == 3)
         #expect(try await checkout.availableStock(product) == 8)
       }
     }
@@ -219,13 +264,37 @@ import Testing
         let last = try await checkout.hold(1, of: product)
         #expect(try await checkout.product(product.id)?.status == .reservedOut)
         for hold in [first, last] { _ = try await checkout.order(hold) }
-        _ = try await checkout.order(1, of: try await checkout.newProduct(stock: 1))
-        let soldOut = try await checkout.newProduct(stock: 1)
-        _ = try await checkout.order(1, of: soldOut)
-        #expect(try await checkout.product(soldOut.id)?.status == .soldOut)
-        guard case .insufficientStock(let none) = try await checkout.reserveHold(productID: soldOut.id, quantity: 1)
-        else { throw Unexpected("no refusal") }
-        #expect(none.held == 0 && none.nextReleaseAt == nil && none.nextReleaseIn == nil)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// Units in an unpaid order may come back as well. Only a payment makes them sold.
+  @Test func unpaidOrdersAreReservedOutNotSoldOut() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        let product = try await checkout.newProduct(stock: 2)
+        func left() async throws -> StockLeft {
+          guard case .insufficientStock(let left) = try await checkout.reserveHold(productID: product.id, quantity: 1)
+          else { throw Unexpected("no refusal") }
+          return left
+        }
+        let order = try await checkout.order(1, of: product)
+        let hold = try await checkout.hold(1, of: product)
+        #expect(try await left().nextReleaseAt == hold.expiresAt)
+        let later = try await checkout.order(hold)
+        #expect(try await checkout.product(product.id)?.status == .reservedOut)
+        let unpaid = try await left()
+        #expect(unpaid.available == 0 && unpaid.held == 0 && unpaid.nextReleaseAt == order.paymentDueAt)
+        let wait = try #require(unpaid.nextReleaseIn)
+        #expect(.seconds(800)...(.seconds(900)) ~= wait)
+
+        _ = try await checkout.pay(order.id, key: "first")
+        #expect(try await left().nextReleaseAt == later.paymentDueAt)
+        #expect(try await checkout.product(product.id)?.status == .reservedOut)
+        _ = try await checkout.pay(later.id, key: "second")
+        #expect(try await checkout.product(product.id)?.status == .soldOut)
+        #expect(try await left() == StockLeft(available: 0, held: 0, nextReleaseAt: nil, nextReleaseIn: nil))
         try await checkout.expectCleanAudit()
       }
     }

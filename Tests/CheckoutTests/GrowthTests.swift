@@ -39,8 +39,8 @@ import Testing
                now() + case when n between 101 and 200 then -1 else 1 end * interval '1 hour', 'customer ' || n
         from new
     ), new_keys as (
-        insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
-        select \(product), 'key ' || n, 'reserve_hold', id, now() from new
+        insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+        select \(product), 'key ' || n, 'customer ' || n, 'reserve_hold', id, now() from new
     ), new_events as (
         insert into payment_events (idempotency_key, product_id, order_id, status, verdict, order_status, received_at)
         select 'event ' || n, \(product), id, 'failed', 'ignored', 'pending_payment', now() from new where n > 200
@@ -60,6 +60,11 @@ import Testing
   private static let batches: [(name: String, function: String, condition: String)] = [
     ("reserve_holds", "reserve_holds(1, new_ids, ones, 1000000, null, null, null)", ""),
     ("reserve_holds with keys", "reserve_holds(1, new_ids, ones, 1000000, keys, customers, positions)", ""),
+    ("reserve_holds for customers", "reserve_holds(1, new_ids, ones, 1000000, null, customers, positions)", ""),
+    (
+      "reserve_holds for customers at their limit",
+      "reserve_holds(1, new_ids, fives, 1000000, null, customers, positions)", ""
+    ),
     ("reserve_holds_together", "reserve_holds_together(products, new_ids, ones, 1000000, new_keys, customers)", ""),
     ("place_orders", "place_orders(1, ids, null, 1000000)", "n <= 100"),
     ("place_orders with keys", "place_orders(1, ids, new_keys, 1000000)", "n <= 100"),
@@ -68,7 +73,7 @@ import Testing
     ("read_holds", "read_holds(1, ids)", ""),
     ("read_orders", "read_orders(1, ids)", "n > 200"),
     ("release_holds", "release_holds(1, ids)", "n <= 100"),
-    ("expire_holds", "expire_holds(1, size)", ""),
+    ("expire_holds", "expire_holds(1, size, size)", ""),
     ("expire_orders", "expire_orders(1, size)", ""),
     ("remove_old", "remove_old(1, size, 3600000000, 3600000000, 3600000000)", ""),
     ("read_products", "read_products(array[1])", ""),
@@ -84,6 +89,7 @@ import Testing
         new_ids uuid[] := array(select gen_random_uuid() from generate_series(1, size));
         products integer[] := array(select 1 + n from made order by n limit size);
         ones integer[] := array_fill(1, array[size]);
+        fives integer[] := array_fill(5, array[size]);
         keys text[] := array(select 'key ' || n from generate_series(1, size) n);
         new_keys text[] := array(select 'new ' || gen_random_uuid() from generate_series(1, size) n);
         events text[] := array(select 'event ' || n from made where n > 200 order by n limit size);

@@ -17,16 +17,48 @@ import Testing
         #expect(replayed.id == hold.id)
         #expect(replayed.expiresAt == hold.expiresAt)
         #expect(try await checkout.availableStock(product) == 3)
-        for (quantity, customer) in [(Int32(1), nil), (2, "ada")] {
-          let other = try await checkout.reserveHold(
-            productID: product.id, quantity: quantity, customerID: customer, idempotencyKey: "k")
-          #expect(other == .keyReused)
-        }
+        #expect(try await checkout.reserveHold(productID: product.id, quantity: 1, idempotencyKey: "k") == .keyReused)
         // Keys are those of a product, for any call.
         #expect(try await checkout.placeOrder(holdID: hold.id, idempotencyKey: "k") == .keyReused)
         let elsewhere = try await checkout.newProduct(stock: 1)
         let free = try await checkout.reserveHold(productID: elsewhere.id, quantity: 1, idempotencyKey: "k")
         guard case .held(_, false) = free else { throw Unexpected("\(free)") }
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  /// The other buyer may have guessed the key: the answer must neither show the hold nor say that the key is taken.
+  @Test func nobodyIsShownAnotherCustomersHold() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 10)
+        let customers: [String?] = ["ada", "bob", nil]
+        // Each by itself, then all of them again, then in one batch, then with every other.
+        var ids: [ReservationID] = []
+        for (number, customer) in (customers + customers).enumerated() {
+          let outcome = try await checkout.reserveHold(
+            productID: product.id, quantity: 1, customerID: customer, idempotencyKey: "cart-1001")
+          guard case .held(let hold, number >= 3) = outcome else { throw Unexpected("\(outcome)") }
+          ids.append(hold.id)
+        }
+        #expect(ids[..<3] == ids[3...])
+        #expect(Set(ids).count == 3)
+        let together = try await pool.reserve(
+          customers.map {
+            ReserveHold.Request(
+              productID: product.id, quantity: 1, customerID: $0.map(VerbatimText.init), idempotencyKey: "cart-1002")
+          }, of: product)
+        #expect(Set(together.compactMap(\.?.heldID)).count == 3)
+
+        // The order's customer is its hold's.
+        let orders = ids[..<3].map { PlaceOrder.Request(holdID: $0, idempotencyKey: "order-1") }
+        for isReplay in [false, true] {
+          let placed = try await pool.place(orders, of: product)
+          for (outcome, id) in zip(placed, ids) {
+            guard case .placed(let order, isReplay)? = outcome, order.id == id else { throw Unexpected("\(placed)") }
+          }
+        }
         try await checkout.expectCleanAudit()
       }
     }
@@ -135,29 +167,18 @@ import Testing
         let (one, other) = (try await checkout.hold(1, of: product).id, try await checkout.hold(1, of: product).id)
         let released = try await checkout.hold(1, of: product).id
         _ = try await checkout.releaseHold(released)
-        let useCase = PlaceOrder.forTests
         let requests = [(one, nil), (other, "k"), (one, "k"), (other, "k"), (released, "free"), (one, "free")].map {
           PlaceOrder.Request(holdID: $0, idempotencyKey: $1)
         }
-        let (first, second) = try await pool.withConnection { connection in
-          try await connection.with { connection in
-            let mark = useCase.mark(for: requests, lane: product.id)
-            let first = try useCase.execute(requests, lane: product.id, mark: mark, on: connection)
-            return (
-              first,
-              try useCase.execute(
-                [requests[5]], lane: product.id, mark: useCase.mark(for: [requests[5]], lane: product.id),
-                on: connection)
-            )
-          }
-        }
+        let first = try await pool.place(requests, of: product)
+        let second = try await pool.place([requests[2]], of: product)
         guard case .placed(let order, false)? = first[0], case .placed(let otherOrder, false)? = first[1],
           case .placed(let replayed, true)? = first[3]
         else { throw Unexpected("\(first)") }
         #expect([order.id, otherOrder.id, replayed.id] == [one, other, other])
-        #expect(first[2] == .keyReused)
-        #expect(first[4...] == [.holdReleased, nil])
-        #expect(second == [.alreadyOrdered])
+        #expect(first[2] == nil)
+        #expect(first[4...] == [.holdReleased, .alreadyOrdered])
+        #expect(second == [.keyReused])
         try await checkout.expectCleanAudit()
       }
     }
@@ -194,11 +215,21 @@ import Testing
   }
 
   /// As they are for the database: é as one character, and as two.
-  @Test func keysAreComparedByteByByte() {
-    let outcomes = executeOncePerKey(["caf\u{e9}", "cafe\u{301}"], key: { $0 }, asReplay: { -$0 }, toOthers: { -$0 }) {
-      $0
+  @Test func keysAreComparedByteByByte() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 10)
+        let requests = ["caf\u{e9}", "cafe\u{301}"].map {
+          ReserveHold.Request(productID: product.id, quantity: 1, customerID: nil, idempotencyKey: $0)
+        }
+        let ids = try await pool.reserve(requests, of: product).compactMap(\.?.heldID)
+        #expect(Set(ids).count == 2)
+        let orders = ["caf\u{e9}", "cafe\u{301}"].map { PlaceOrder.Request(holdID: ids[0], idempotencyKey: "o" + $0) }
+        let placed = try await pool.place(orders, of: product)
+        guard case .placed(_, isReplay: false)? = placed[0] else { throw Unexpected("\(placed)") }
+        #expect(placed[1] == .alreadyOrdered)
+      }
     }
-    #expect(outcomes == [0, 1])
   }
 
   @Test func aCrowdWithTheSameKeysHasOneEffectPerKey() async throws {

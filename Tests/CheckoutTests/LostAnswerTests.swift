@@ -180,7 +180,7 @@ import Testing
             let outcomes = try useCase.executeTogether(made, on: connection)
             for (batch, outcomes) in zip(made, outcomes) {
               let found = try useCase.resume(batch.requests, lane: batch.lane, mark: batch.mark, on: connection)
-              #expect(found.map(\.?.holdID) == outcomes.map(\.?.holdID))
+              #expect(found.map(\.?.heldID) == outcomes.map(\.?.heldID))
             }
             for batch in lost {
               for _ in 1...2 {
@@ -297,11 +297,5 @@ import Testing
       #expect(try await checkout.availableStock(product) == 3)
       try await checkout.expectCleanAudit()
     }
-  }
-}
-
-extension ReserveHold.Outcome {
-  fileprivate var holdID: ReservationID? {
-    if case .held(let hold, _) = self { hold.id } else { nil }
   }
 }

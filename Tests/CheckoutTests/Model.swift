@@ -2,9 +2,21 @@
 
 /// What the contract says the checkout does, without time, batches or a database: small enough to be seen to be right.
 struct Model {
+  struct ProductState {
+    let total: Int32
+    var window = Window.open
+    var maximumPerHold: Int32?
+    var maximumPerCustomer: Int32?
+  }
+
+  enum Window: CaseIterable {
+    case upcoming, open, ended
+  }
+
   struct HoldState {
     let product: Int
     let quantity: Int32
+    let customer: String?
     var status = Hold.Status.active
     /// Its time has run out; what has not been expired yet is expired by whoever meets it.
     var isLapsed = false
@@ -25,7 +37,7 @@ struct Model {
 
   static let price: Int64 = 100
 
-  let totals: [Int32]
+  var products: [ProductState]
   var holds: [HoldState] = []
   /// By the index of their hold.
   var orders: [Int: OrderState] = [:]
@@ -33,12 +45,12 @@ struct Model {
   var events: [(key: String, event: Event)] = []
 
   init(totals: [Int32]) {
-    self.totals = totals
+    products = totals.map { ProductState(total: $0) }
   }
 
   /// Total stock less what is in active holds whose time has not run out and in live orders.
   func available(_ product: Int) -> Int32 {
-    var available = totals[product]
+    var available = products[product].total
     for (index, hold) in holds.enumerated() where hold.product == product {
       if hold.status == .active, !hold.isLapsed { available -= hold.quantity }
       if let order = orders[index], [.pendingPayment, .paid].contains(order.status) { available -= hold.quantity }
@@ -50,10 +62,58 @@ struct Model {
     holds[index].status == .active && holds[index].isLapsed ? .expired : holds[index].status
   }
 
-  mutating func reserve(_ product: Int, _ quantity: Int32) -> Bool {
-    guard available(product) >= quantity else { return false }
-    holds.append(HoldState(product: product, quantity: quantity))
-    return true
+  /// Units that a customer has in active holds and live orders.
+  func units(of customer: String, in product: Int) -> Int32 {
+    holds.indices.filter { holds[$0].product == product && holds[$0].customer == customer && isTaken($0) }
+      .reduce(0) { $0 + holds[$1].quantity }
+  }
+
+  private func isTaken(_ index: Int) -> Bool {
+    switch visibleStatus(index) {
+    case .active: true
+    case .ordered: [.pendingPayment, .paid].contains(orders[index]?.status)
+    case .released, .expired: false
+    }
+  }
+
+  func status(_ product: Int) -> Product.Status {
+    switch products[product].window {
+    case .upcoming: return .upcoming
+    case .ended: return .ended
+    case .open: break
+    }
+    if available(product) > 0 { return .onSale }
+    let mayComeBack = holds.indices.contains {
+      holds[$0].product == product && (visibleStatus($0) == .active || orders[$0]?.status == .pendingPayment)
+    }
+    return mayComeBack ? .reservedOut : .soldOut
+  }
+
+  /// The words of the database.
+  enum Reservation: String {
+    case held, ended
+    case tooFew = "too_few"
+    case tooMany = "too_many"
+    case customerMissing = "customer_missing"
+    case customerLimit = "customer_limit"
+    case notStarted = "not_started"
+  }
+
+  mutating func reserve(_ product: Int, _ quantity: Int32, _ customer: String?) -> Reservation {
+    let rules = products[product]
+    if let maximum = rules.maximumPerHold, quantity > maximum { return .tooMany }
+    if rules.maximumPerCustomer != nil, customer == nil { return .customerMissing }
+    switch rules.window {
+    case .upcoming: return .notStarted
+    case .ended: return .ended
+    case .open: break
+    }
+    if let maximum = rules.maximumPerCustomer, let customer, units(of: customer, in: product) + quantity > maximum {
+      return .customerLimit
+    }
+    guard available(product) >= quantity else { return .tooFew }
+    holds.append(HoldState(product: product, quantity: quantity, customer: customer))
+    return .held
   }
 
   /// - Returns: the hold's status afterwards.
@@ -108,7 +168,13 @@ struct Model {
         event.verdict = .applied
       case (.success, .paid): event.verdict = .refundDue
       case (.success, .cancelled), (.success, .expired):
-        if available(hold.product) >= hold.quantity {
+        let isWithinLimit =
+          if let maximum = products[hold.product].maximumPerCustomer, let customer = hold.customer {
+            units(of: customer, in: hold.product) + hold.quantity <= maximum
+          } else {
+            true
+          }
+        if isWithinLimit, available(hold.product) >= hold.quantity {
           orders[event.hold]!.status = .paid
           event.verdict = .reacquired
         } else {

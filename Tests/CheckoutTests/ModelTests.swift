@@ -51,6 +51,9 @@ private struct Interleaving {
   private var products: [Product] = []
   private var ids: [ReservationID] = []
   private var history: [String] = []
+  private let generator = ReservationIDGenerator()
+  private static let customers = ["ada", "bob", nil]
+  private static let limits: [Int32?] = [nil, nil, 1, 2, 3, 4]
 
   init(seed: UInt64, checkout: Checkout, pool: Pool) {
     self.seed = seed
@@ -62,8 +65,8 @@ private struct Interleaving {
   }
 
   mutating func run(steps: Int) async throws {
-    for total in model.totals {
-      products.append(try await checkout.newProduct(stock: total, price: Int32(Model.price)))
+    for product in model.products {
+      products.append(try await checkout.newProduct(stock: product.total, price: Int32(Model.price)))
     }
     for _ in 0..<steps {
       try await step()
@@ -73,8 +76,10 @@ private struct Interleaving {
 
   private mutating func step() async throws {
     let hold = ids.indices.randomElement(using: &random)
-    switch Int.random(in: 0..<15, using: &random) {
+    switch Int.random(in: 0..<18, using: &random) {
     case 0...2: try await reserve()
+    case 15: try await reserveBatch()
+    case 16...17: try await change()
     case 3: if let hold { try await release(hold) }
     case 4...5: if let hold { try await place(hold) }
     case 6...8: if let hold { try await pay(hold) }
@@ -89,15 +94,70 @@ private struct Interleaving {
   private mutating func reserve() async throws {
     let product = Int.random(in: 0..<products.count, using: &random)
     let quantity = Int32.random(in: 1...4, using: &random)
-    history.append("reserve \(quantity) of \(product)")
-    let expected = model.reserve(product, quantity)
-    switch try await checkout.reserveHold(productID: products[product].id, quantity: quantity) {
-    case .held(let hold, _):
-      ids.append(hold.id)
-      try expect(expected, "held")
-    case let outcome:
-      try expect(!expected && outcome.isInsufficientStock, "\(outcome)")
+    let customer = Self.customers.randomElement(using: &random)!
+    history.append("reserve \(quantity) of \(product) for \(customer ?? "-")")
+    let expected = model.reserve(product, quantity, customer)
+    let outcome = try await checkout.reserveHold(
+      productID: products[product].id, quantity: quantity, customerID: customer)
+    let found: Model.Reservation? =
+      switch outcome {
+      case .held: .held
+      case .insufficientStock: .tooFew
+      case .quantityAboveLimit: .tooMany
+      case .customerRequired: .customerMissing
+      case .customerLimitReached: .customerLimit
+      case .saleNotStarted: .notStarted
+      case .saleEnded: .ended
+      case .keyReused, .productNotFound: nil
+      }
+    if let id = outcome.heldID { ids.append(id) }
+    try expect(found == expected, "\(outcome), not \(expected)")
+  }
+
+  /// Several requests in one batch: in the order in which they came, each has the outcome that it would have by itself.
+  private mutating func reserveBatch() async throws {
+    let product = Int.random(in: 0..<products.count, using: &random)
+    let requests = (0..<Int.random(in: 2...5, using: &random)).map { _ in
+      (Int32.random(in: 1...4, using: &random), Self.customers.randomElement(using: &random)!)
     }
+    history.append("reserve \(requests) of \(product)")
+    let expected = requests.map { model.reserve(product, $0.0, $0.1) }
+    let new = requests.map { _ in generator.next(productID: products[product].id) }
+    ids += zip(new, expected).compactMap { $1 == .held ? $0 : nil }
+    let named = Self.customers.compactMap(\.self)
+    let positions = requests.map { request in
+      request.1.flatMap { named.firstIndex(of: $0) }.map { "\($0 + 1)" } ?? "null"
+    }
+    try await expect(
+      expected.map(\.rawValue), fromRows: "a.outcome",
+      of: """
+        (select unnest(outcomes) as outcome from reserve_holds(
+          \(products[product].id), \(sqlTexts(new.map { "\($0.uuid)" }))::uuid[], array\(requests.map(\.0)), 120000000, null,
+          \(sqlTexts(named)), array[\(positions.joined(separator: ", "))]::integer[]))
+        """)
+  }
+
+  /// An operator changes a limit or the time of the sale.
+  private mutating func change() async throws {
+    let product = Int.random(in: 0..<products.count, using: &random)
+    var change = UpdateProduct(productID: products[product].id)
+    switch Int.random(in: 0..<3, using: &random) {
+    case 0:
+      model.products[product].maximumPerHold = Self.limits.randomElement(using: &random)!
+      change.maximumQuantityPerHold = .set(model.products[product].maximumPerHold)
+    case 1:
+      model.products[product].maximumPerCustomer = Self.limits.randomElement(using: &random)!
+      change.maximumPerCustomer = .set(model.products[product].maximumPerCustomer)
+    default:
+      let now = try await pool.integer("select extract(epoch from clock_timestamp())::bigint")
+      let window = [Model.Window.open, .open, .upcoming, .ended].randomElement(using: &random)!
+      model.products[product].window = window
+      func hours(_ count: Int64) -> Timestamp { Timestamp(microsecondsSince1970: (now + count * 3600) * 1_000_000) }
+      change.startsAt = .set(window == .upcoming ? hours(1) : nil)
+      change.endsAt = .set(window == .ended ? hours(-1) : nil)
+    }
+    history.append("change \(product) to \(model.products[product])")
+    try expect(try await checkout.updateProduct(change) == true, "not changed")
   }
 
   private mutating func release(_ index: Int) async throws {
@@ -228,8 +288,11 @@ private struct Interleaving {
 
   private func compare() async throws {
     for (index, product) in products.enumerated() {
-      let stock = try await checkout.availableStock(product)
+      let found = try await checkout.product(product.id)
+      let stock = found?.availableStock
       try expect(stock == model.available(index), "stock \(String(describing: stock)), not \(model.available(index))")
+      try expect(
+        found?.status == model.status(index), "\(String(describing: found?.status)), not \(model.status(index))")
     }
     // All at once, so that they share a round trip.
     let states = try await withThrowingTaskGroup(of: (Int, Hold.Status?, Order.Status?).self) { group in

@@ -106,7 +106,7 @@ import Testing
         let hold = try await checkout.hold(2, of: product)
         _ = try await pool.holding("select release_holds(\(product.id), array(select id from holds))") { commit in
           try await pool.untilPast(hold.expiresAt)
-          async let expiry: Void = pool.run("select expire_holds(\(product.id), 10)")
+          async let expiry: Void = pool.run("select expire_holds(\(product.id), 10, 2)")
           try await pool.untilBlocked(1)
           try await commit()
           try await expiry

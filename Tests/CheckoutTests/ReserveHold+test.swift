@@ -27,3 +27,36 @@ extension Connection {
     try body(self)
   }
 }
+
+extension ReserveHold.Outcome {
+  var heldID: ReservationID? {
+    if case .held(let hold, _) = self { hold.id } else { nil }
+  }
+
+  var customerLimit: CustomerLimit? {
+    if case .customerLimitReached(let limit) = self { limit } else { nil }
+  }
+}
+
+extension Pool {
+  /// One batch of reservations, without a checkout.
+  func reserve(_ requests: [ReserveHold.Request], of product: Product) async throws -> [ReserveHold.Outcome?] {
+    try await execute(ReserveHold.forTests, requests, of: product)
+  }
+
+  /// One batch of orders, without a checkout.
+  func place(_ requests: [PlaceOrder.Request], of product: Product) async throws -> [PlaceOrder.Outcome?] {
+    try await execute(PlaceOrder.forTests, requests, of: product)
+  }
+
+  private func execute<UseCase: BatchedUseCase>(
+    _ useCase: UseCase, _ requests: [UseCase.Request], of product: Product
+  ) async throws -> [UseCase.Outcome?] where UseCase.Lane == Int32 {
+    try await withConnection { connection in
+      try await connection.with {
+        try useCase.execute(
+          requests, lane: product.id, mark: useCase.mark(for: requests, lane: product.id), on: $0)
+      }
+    }
+  }
+}

@@ -6,10 +6,12 @@ import Postgres
 ///
 /// - Parameters:
 ///   - url: a database with the schema.
+///   - onStatement: hears the name of each statement that the checkout runs.
 ///   - proxy: stands between the checkout and the database. Each statement is one message then, without a name.
 public func withCheckout<Result: Sendable>(
   on url: String, holdTimeToLive: Duration = .seconds(120), orderTimeToLive: Duration = .seconds(900),
-  retention: Retention = Retention(), through proxy: DatabaseProxy? = nil,
+  retention: Retention = Retention(), onStatement: (@Sendable (String) -> Void)? = nil,
+  through proxy: DatabaseProxy? = nil,
   _ body: @escaping @Sendable (Checkout, Pool) async throws -> Result
 ) async throws -> Result {
   var connection = ConnectionConfiguration.checkout(url: TestDatabases.serverURL(proxy?.url ?? url))
@@ -22,7 +24,8 @@ public func withCheckout<Result: Sendable>(
   configuration.queueTimeout = .seconds(60)
   var logger = Logger(label: "checkout")
   logger.logLevel = .error
-  let checkout = Checkout(database: Pool(connection), configuration: configuration, logger: logger)
+  let database = Pool(connection) { name, _ in onStatement?(name) }
+  let checkout = Checkout(database: database, configuration: configuration, logger: logger)
   let pool = Pool(ConnectionConfiguration(url: url), size: 4)
   return try await withThrowingTaskGroup(of: Result?.self) { group in
     group.addTask {

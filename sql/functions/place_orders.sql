@@ -1,15 +1,16 @@
 -- Turns holds of one product into orders, each hold at most once: an order has its hold's number, so the primary key of
 -- orders is what says "once".
 --
--- p_keys has the idempotency keys of the requests, null for those without; it is null when no request has one. A key
--- comes at most once, a hold may come several times.
+-- p_keys has the idempotency keys of the requests, null for those without; it is null when no request has one. A key is
+-- known by the hold's customer, too. Keys and holds may come several times.
 --
 -- p_batch tells this batch from all others; null for who will not ask again. Called again with the same arguments, since
 -- its answer was lost, it answers as it did, or would have: what it placed is known by its number, and its refusals are
 -- for good. Should the first call still be under way, it has locked the holds, or will find them ordered.
 --
 -- Returns a row for each request, in their order: placed, replayed (under the same key before), key_reused, not_found,
--- already_ordered, expired or released; then the order, if it was placed now or before. Payment events that came before
+-- already_ordered, expired or released, or later, when nothing was done since a request before it has the same key; then
+-- the order, if it was placed now or before. Payment events that came before
 -- the order are applied here, in the transaction that places it.
 create or replace function place_orders(
     p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint, p_batch bigint default null)
@@ -28,11 +29,12 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_wanted   uuid[] := p_hold_ids;  -- null where the key tells the outcome
-    v_outcomes text[] := array_fill(null::text, array[cardinality(p_hold_ids)]);
+    v_outcomes text[] := array_fill(null::text, array[coalesce(cardinality(p_hold_ids), 0)]);
     v_locked   record;
     v_at       integer;
     v_now      timestamptz;
     v_due      timestamptz;
+    v_counted_at timestamptz;  -- with the row in ordered_stock locked
     v_placed            uuid[];
     v_placed_at         integer[];  -- the request
     v_placed_tids       tid[];
@@ -42,6 +44,12 @@ declare
     v_settled  record;
     v_is_rescheduled boolean := false;
 begin
+    if (is_list(p_hold_ids, cardinality(p_hold_ids)) and array_position(p_hold_ids, null) is null
+        and (p_keys is null or is_list(p_keys, cardinality(p_hold_ids)))
+        and is_time_to_live(p_ttl_us) and coalesce(p_batch >= 0, true)) is not true
+    then
+        raise exception 'place_orders: arguments that do not fit together' using errcode = 'invalid_parameter_value';
+    end if;
     if p_keys is not null then
         -- As in reserve_holds: the same key on another server waits here, then finds it.
         perform pg_advisory_xact_lock(hash)
@@ -50,15 +58,27 @@ begin
             from unnest(p_keys) key
             where key is not null
             order by 1) sorted;
+        -- A hold's customer never changes. Of several holds that could become orders under one key, the first has it: what
+        -- becomes of the others is found by the next batch, which knows. A hold whose time is over by now has no use of it.
         v_outcomes := array(
             select case
-                when k.key is null then null
+                when asked.key is null then null
                 when k.operation = 'place_order' and k.reservation_id = asked.hold_id then 'replayed'
-                else 'key_reused'
+                when k.key is not null then 'key_reused'
+                when h.is_active and row_number() over (
+                    partition by asked.key, h.customer_id, h.is_active order by asked.n) > 1 then 'later'
             end
             from unnest(p_keys, p_hold_ids) with ordinality as asked (key, hold_id, n)
             left join lateral (
-                select * from idempotency_keys k where k.product_id = p_product_id and k.key = asked.key offset 0) k on true
+                select coalesce(h.customer_id, '') as customer_id,
+                       h.status = 'active' and h.expires_at > clock_timestamp() as is_active
+                from holds h
+                where h.product_id = p_product_id and h.id = asked.hold_id
+                offset 0) h on true
+            left join lateral (
+                select * from idempotency_keys k
+                where k.product_id = p_product_id and k.key = asked.key and k.customer_id = coalesce(h.customer_id, '')
+                offset 0) k on true
             order by asked.n);
         if 'replayed' = any (v_outcomes) then
             perform confirm_durably();
@@ -102,14 +122,29 @@ begin
         perform mark_holds(p_product_id, v_placed_tids, 'ordered');
 
         if p_keys is not null then
-            insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
-            select p_product_id, asked.key, 'place_order', asked.hold_id, v_now
+            insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+            select p_product_id, asked.key, coalesce(h.customer_id, ''), 'place_order', asked.hold_id, v_now
             from unnest(p_hold_ids, p_keys, v_outcomes) as asked (hold_id, key, outcome)
+            cross join lateral (
+                select * from holds h where h.product_id = p_product_id and h.id = asked.hold_id offset 0) h
             where asked.outcome = 'placed' and asked.key is not null;
         end if;
 
         v_is_rescheduled := schedule_job('expire_orders', p_product_id, v_due);
-        update ordered_stock s set units = s.units + v_units where s.product_id = p_product_id;
+        update ordered_stock s set units = s.units + v_units where s.product_id = p_product_id
+        returning clock_timestamp() into v_counted_at;
+        if v_counted_at > least(v_now + clock_tolerance(p_ttl_us), v_due) then
+            -- That was a long wait for the row, or for a lock before it. The orders begin now, at the price of now: an
+            -- operator who was told that it is changed finds no later order at the old one. Nobody else has seen them yet.
+            v_now := v_counted_at;
+            v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
+            for i in 1 .. cardinality(v_placed) loop
+                update orders o
+                set payment_due_at = v_due, created_at = v_now, amount = o.quantity::bigint * p.price, currency = p.currency
+                from products p
+                where o.product_id = p_product_id and o.id = v_placed[i] and p.id = p_product_id;
+            end loop;
+        end if;
 
         -- Whoever parks an event holds the lock on the hold's row (see settle_payment_events), and this transaction has
         -- it now: every event that found no order has been committed and is seen by this statement. Locked, so that

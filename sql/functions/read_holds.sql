@@ -10,15 +10,15 @@ set enable_seqscan = off
 -- A plan for each call would take longer to make than to run: see place_orders.
 set plan_cache_mode = force_generic_plan
 as $$
-declare
-    v_now timestamptz := clock_timestamp();
 begin
     return query
+    with clock as materialized (select clock_timestamp() as now)  -- with the snapshot: see read_products
     select h.id, h.quantity,
-           case when h.status = 'active' and h.expires_at <= v_now then 'expired' else h.status end,
+           case when h.status = 'active' and h.expires_at <= clock.now then 'expired' else h.status end,
            h.expires_at,
-           greatest(0, extract(epoch from h.expires_at - v_now) * 1000000)::bigint
-    from (select distinct a.id from unnest(p_hold_ids) as a (id)) asked
+           greatest(0, extract(epoch from h.expires_at - clock.now) * 1000000)::bigint
+    from clock
+    cross join (select distinct a.id from unnest(p_hold_ids) as a (id)) asked
     cross join lateral (
         select * from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h;
 end

@@ -6,21 +6,24 @@ returns table (
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
-declare
-    v_now timestamptz := clock_timestamp();
 begin
     return query
+    -- The clock is read in the statement whose snapshot it goes with. Read before, it could be older than the snapshot by
+    -- any wait in between, such as for a lock on a table: holds that lapsed during the wait would count as held, although
+    -- the snapshot shows what was sold of the rest by then. That stock was true at no moment.
+    with clock as materialized (select clock_timestamp() as now)
     select p.id, p.name, p.price, p.currency, p.total_stock, (p.available_stock + l.units)::integer,
            case
-               when v_now < p.starts_at then 'upcoming'
-               when v_now >= p.ends_at then 'ended'
+               when clock.now < p.starts_at then 'upcoming'
+               when clock.now >= p.ends_at then 'ended'
                when p.available_stock + l.units > 0 then 'on_sale'
-               when (select h.held from held_stock(p.id, v_now) h) > 0 then 'reserved_out'
+               when (select h.next_release_at from held_stock(p.id, clock.now) h) is not null then 'reserved_out'
                else 'sold_out'
            end,
            p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer
-    from products p
-    cross join lateral lapsed_units(p.id, v_now) as l (units)
+    from clock
+    cross join products p
+    cross join lateral lapsed_units(p.id, clock.now) as l (units)
     where p_ids is null or p.id = any (p_ids)
     order by p.id;
 end

@@ -23,14 +23,15 @@ declare
     v_old    record;
 begin
     for v_old in
-        select old.key
+        select old.key, old.customer_id
         from idempotency_keys old
         where old.product_id = p_product_id and old.created_at <= v_now - v_key_ttl
         order by old.created_at
         limit p_limit
         for update skip locked
     loop
-        delete from idempotency_keys k where k.product_id = p_product_id and k.key = v_old.key;
+        delete from idempotency_keys k
+        where k.product_id = p_product_id and k.key = v_old.key and k.customer_id = v_old.customer_id;
         v_keys := v_keys + 1;
     end loop;
 

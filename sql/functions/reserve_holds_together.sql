@@ -7,7 +7,7 @@
 -- before: reserve_holds serves it, or says why not.
 --
 -- The arrays have a place for each request; p_keys and p_customers are null when no request has any. A key comes at most
--- once for a product.
+-- once for a product and customer.
 --
 -- Returns one row: the products that were served, null when none was, and until when their holds are valid.
 create or replace function reserve_holds_together(
@@ -22,12 +22,24 @@ set plan_cache_mode = force_generic_plan  -- see place_orders
 as $$
 declare
     v_now   constant timestamptz := clock_timestamp();
+    v_ends_at  timestamptz;  -- the earliest end of these sales
+    v_taken_at timestamptz;
     v_free  integer[];
     v_used  integer[];
     v_units integer[];
     v_rows  tid[];
     v_count integer;
 begin
+    v_count := cardinality(p_product_ids);
+    if (is_list(p_product_ids, v_count) and array_position(p_product_ids, null) is null
+        and is_list(p_hold_ids, v_count) and array_position(p_hold_ids, null) is null
+        and is_list(p_quantities, v_count) and array_position(p_quantities, null) is null and 0 < all (p_quantities)
+        and is_time_to_live(p_ttl_us) and (p_keys is null or is_list(p_keys, v_count))
+        and (p_customers is null or is_list(p_customers, v_count))) is not true
+    then
+        raise exception 'reserve_holds_together: arguments that do not fit together'
+        using errcode = 'invalid_parameter_value';
+    end if;
     held_until := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
 
     -- Keys and jobs as in reserve_holds and schedule_job, but without a wait: who finds a lock taken leaves its product be.
@@ -43,14 +55,16 @@ begin
     if p_keys is not null then
         v_used := array(
             select asked.id
-            from unnest(p_product_ids, p_keys) as asked (id, key)
+            from unnest(p_product_ids, p_keys, p_customers) as asked (id, key, customer_id)
             cross join lateral (
-                select from idempotency_keys k where k.product_id = asked.id and k.key = asked.key offset 0) k);
+                select from idempotency_keys k
+                where k.product_id = asked.id and k.key = asked.key and k.customer_id = coalesce(asked.customer_id, '')
+                offset 0) k);
     end if;
 
     -- The rows stay locked until the commit, so what is read of them here is still so when the stock is taken.
-    select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid)
-    into served, v_units, v_rows
+    select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid), min(p.ends_at)
+    into served, v_units, v_rows, v_ends_at
     from (
         select asked.id, sum(asked.quantity) as units, max(asked.quantity) as largest
         from unnest(p_product_ids, p_quantities) as asked (id, quantity)
@@ -78,9 +92,9 @@ begin
     where asked.product_id = any (served);
 
     if p_keys is not null then
-        insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
-        select asked.product_id, asked.key, 'reserve_hold', asked.id, v_now
-        from unnest(p_product_ids, p_keys, p_hold_ids) as asked (product_id, key, id)
+        insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+        select asked.product_id, asked.key, coalesce(asked.customer_id, ''), 'reserve_hold', asked.id, v_now
+        from unnest(p_product_ids, p_keys, p_customers, p_hold_ids) as asked (product_id, key, customer_id, id)
         where asked.key is not null and asked.product_id = any (served);
     end if;
 
@@ -92,6 +106,11 @@ begin
     if v_count <> cardinality(served) then
         raise exception '% of % products are not where they were locked', cardinality(served) - v_count, cardinality(served)
         using errcode = 'internal_error';
+    end if;
+    -- No row was waited for, but perhaps a table that an operator had locked.
+    v_taken_at := clock_timestamp();
+    if v_taken_at > least(v_now + clock_tolerance(p_ttl_us), held_until) or v_taken_at >= v_ends_at then
+        raise exception 'the look at % products is too old', cardinality(served) using errcode = 'serialization_failure';
     end if;
     return next;
 end

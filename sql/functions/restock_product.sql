@@ -11,12 +11,15 @@ as $$
 declare
     c_most      constant bigint := 2147483647;
     v_reclaimed integer := 0;
+    v_free      integer;  -- available without lapsed holds
     v_stock     record;
     v_total     bigint;
 begin
     if p_delta < 0 then
         -- Lapsed holds count as available, so a cut may take their units.
-        select e.units into v_reclaimed from expire_holds(p_product_id, -p_delta::bigint) e;
+        select p.available_stock into v_free from products p where p.id = p_product_id;
+        select e.units into v_reclaimed
+        from expire_holds(p_product_id, -p_delta::bigint, -p_delta::bigint - v_free) e;
     end if;
     v_stock := lock_stock(p_product_id, v_reclaimed, -p_delta::bigint);
     select p.total_stock into v_total from products p where p.id = p_product_id;
@@ -25,14 +28,20 @@ begin
     end if;
     if v_stock.available + p_delta < 0 then
         outcome := 'too_few';
-        available_stock := v_stock.available + v_stock.lapsed;
+        -- One statement, so that all of it was so at one moment: see read_products.
+        with clock as materialized (select clock_timestamp() as now)
+        select p.available_stock + lapsed_units(p.id, clock.now), h.held, h.next_release_at,
+               case when h.next_release_at is not null then
+                   greatest(0, extract(epoch from h.next_release_at - clock.now) * 1000000) end
+        into available_stock, held_stock, next_release_at, next_release_in_us
+        from clock
+        cross join products p
+        cross join lateral held_stock(p.id, clock.now) h
+        where p.id = p_product_id;
         if available_stock + p_delta >= 0 then
             -- The units are there, and somebody is giving them back just now: the next attempt waits for that.
             raise exception 'lapsed units of product % are locked', p_product_id using errcode = 'serialization_failure';
         end if;
-        select h.held, h.next_release_at into held_stock, next_release_at
-        from held_stock(p_product_id, v_stock.as_of) h;
-        next_release_in_us := extract(epoch from next_release_at - v_stock.as_of) * 1000000;
     elsif v_total + p_delta > c_most then
         outcome := 'too_many';
     else

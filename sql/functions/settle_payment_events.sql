@@ -108,7 +108,8 @@ begin
                 select coalesce(sum(v_quantities[e.at]), 0) into v_units
                 from unnest(v_order_of, p_statuses) as e (at, status)
                 where e.status = 'success' and v_before[e.at] in ('cancelled', 'expired');
-                select e.units into v_reclaimed from expire_holds(p_product_id, v_units) e;
+                select p.available_stock into v_available from products p where p.id = p_product_id;
+                select e.units into v_reclaimed from expire_holds(p_product_id, v_units, v_units - v_available) e;
                 perform from ordered_stock s where s.product_id = p_product_id for update;
                 select s.available, s.lapsed into v_available, v_lapsed
                 from lock_stock(p_product_id, v_reclaimed, v_units) s;

@@ -147,10 +147,9 @@ extension Problem {
   }
 
   static func insufficientStock(_ left: StockLeft) -> Problem {
-    // Rounded up: a second earlier the units would still be held.
-    let wait = left.nextReleaseIn.map { Int(($0 / .seconds(1)).rounded(.up)) }
-    return Problem(
-      .insufficientStock, "Fewer units are available than were asked for.", retryAfterSeconds: wait
+    Problem(
+      .insufficientStock, "Fewer units are available than were asked for.",
+      retryAfterSeconds: left.nextReleaseIn?.secondsRoundedUp
     ) { json in
       json.add("available_stock", left.available)
       json.add("held_stock", left.held)
@@ -160,7 +159,7 @@ extension Problem {
 
   static func saleNotStarted(startsAt: Timestamp, in wait: Duration) -> Problem {
     Problem(
-      .saleNotStarted, "The sale starts at starts_at.", retryAfterSeconds: Int((wait / .seconds(1)).rounded(.up))
+      .saleNotStarted, "The sale starts at starts_at.", retryAfterSeconds: wait.secondsRoundedUp
     ) { json in
       json.add("starts_at", startsAt.rfc3339)
     }
@@ -170,11 +169,13 @@ extension Problem {
     Problem(.saleEnded, "The sale is over since ends_at.") { json in json.add("ends_at", endsAt.rfc3339) }
   }
 
-  static func customerLimitReached(_ limit: Int32) -> Problem {
+  static func customerLimitReached(_ limit: CustomerLimit) -> Problem {
     Problem(
-      .customerLimitReached, "With this hold the customer would have more units in holds and orders than one may have."
+      .customerLimitReached, "With this hold the customer would have more units in holds and orders than one may have.",
+      retryAfterSeconds: limit.nextReleaseIn?.secondsRoundedUp
     ) { json in
-      json.add("max_per_customer", limit)
+      json.add("max_per_customer", limit.maximum)
+      json.add("next_release_at", limit.nextReleaseAt?.rfc3339)
     }
   }
 
@@ -194,6 +195,11 @@ extension Problem {
   static func payloadTooLarge(maximumBytes: Int) -> Problem {
     Problem(.payloadTooLarge, "A body has at most \(maximumBytes) bytes.")
   }
+}
+
+extension Duration {
+  /// For `Retry-After`: a second earlier the units would still be held.
+  fileprivate var secondsRoundedUp: Int { Int((self / .seconds(1)).rounded(.up)) }
 }
 
 extension Problem {

@@ -23,7 +23,7 @@ extension Problem.Kind {
     switch self {
     case .customerLimitReached:
       "A customer may have max_per_customer units in active holds and live orders of this product. Nothing was held. "
-        + "Units that are given back count again."
+        + "Units that are given back count again: Retry-After says when the first will be, where that is known."
     case .databaseUnavailable:
       "The server cannot reach its database, or what the request needs is locked there for too long. Nothing was done. "
         + "Repeat the request after the time in Retry-After."
@@ -42,7 +42,7 @@ extension Problem.Kind {
         + "Use a new key for another request, or repeat the first one as it was."
     case .insufficientStock:
       "Fewer units are available than were asked for. Nothing was held. Ask for fewer, or try again later: "
-        + "units that others hold come back when they are given back or their time runs out."
+        + "units in holds and unpaid orders of others come back when they are given back or their time runs out."
     case .internalError:
       "A fault in this server; the request may or may not have taken effect. "
         + "The server's log has the details under the X-Request-Id of the response: tell the operator."

@@ -19,7 +19,7 @@ protocol BatchedUseCase: Sendable {
   /// In one transaction: when it fails, every caller is told so.
   ///
   /// - Returns: one outcome a request, in the same order; nil for one for which nothing was done, and which is among the
-  ///   first in the next batch. There is an outcome for one of them at least.
+  ///   first in the next batch. There is an outcome for one of them at least, unless this has waited for what they need.
   /// - Throws: what every one of these callers is told.
   func execute(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome?]
 

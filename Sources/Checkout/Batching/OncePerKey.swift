@@ -5,21 +5,21 @@
 /// when the first one took the key, and waits for the next batch when it failed.
 ///
 /// - Parameters:
-///   - key: nil for a request that stands for itself.
+///   - key: what the request's idempotency key is known by; nil for a request that stands for itself.
 ///   - asReplay: the outcome as told to those who share it.
 ///   - toOthers: what another request is told when this is the outcome of the first; nil when the key is not taken by it.
-///   - execute: carries out some of the requests, given by their indices; one outcome a request, in the same order. They
-///     are the same whenever the requests are.
+///   - execute: carries out some of the requests, given by their indices; one outcome a request, in the same order, nil for
+///     one that waits. They are the same whenever the requests are.
 /// - Returns: one outcome a request; nil for one that waits.
-func executeOncePerKey<Request: Equatable, Outcome>(
-  _ requests: [Request], key: (Request) -> String?, asReplay: (Outcome) -> Outcome,
-  toOthers: (Outcome) -> Outcome?, execute: ([Int]) throws -> [Outcome]
+func executeOncePerKey<Request: Equatable, Key: Hashable, Outcome>(
+  _ requests: [Request], key: (Request) -> Key?, asReplay: (Outcome) -> Outcome,
+  toOthers: (Outcome) -> Outcome?, execute: ([Int]) throws -> [Outcome?]
 ) rethrows -> [Outcome?] {
-  if requests.allSatisfy({ key($0) == nil }) { return try execute(Array(requests.indices)).map { .some($0) } }
-  var firstByKey = [VerbatimText: Int](minimumCapacity: requests.count)
+  if requests.allSatisfy({ key($0) == nil }) { return try execute(Array(requests.indices)) }
+  var firstByKey = [Key: Int](minimumCapacity: requests.count)
   /// For each request the one whose outcome it gets.
   let leaders = requests.indices.map { index in
-    guard let key = key(requests[index]).map(VerbatimText.init) else { return index }
+    guard let key = key(requests[index]) else { return index }
     if let first = firstByKey[key] { return first }
     firstByKey[key] = index
     return index

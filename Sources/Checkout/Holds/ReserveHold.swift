@@ -19,7 +19,7 @@ public struct ReserveHold: BatchedUseCase {
     case quantityAboveLimit(Int32)
     /// The product has a limit per customer, and the request names none.
     case customerRequired
-    case customerLimitReached(Int32)
+    case customerLimitReached(CustomerLimit)
     /// Another request came under the same key before.
     case keyReused
     case productNotFound
@@ -44,8 +44,7 @@ public struct ReserveHold: BatchedUseCase {
   func execute(
     _ requests: [Request], lane productID: Int32, mark ids: [ReservationID], on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(requests, key: \.idempotencyKey, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
-      chosen in
+    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) { chosen in
       try reserve(chosen.map { requests[$0] }, as: chosen.map { ids[$0] }, productID: productID, on: connection)
     }
   }
@@ -76,7 +75,7 @@ public struct ReserveHold: BatchedUseCase {
   ) throws -> [[Outcome?]] {
     // With a key that comes twice, a lane has a batch to itself.
     let requests = batches.map { batch in
-      let keys = batch.requests.compactMap(\.idempotencyKey)
+      let keys = batch.requests.compactMap(\.key)
       return Set(keys).count == keys.count ? batch.requests : []
     }
     let ids = zip(batches, requests).flatMap { batch, requests in batch.mark.prefix(requests.count) }
@@ -92,10 +91,11 @@ public struct ReserveHold: BatchedUseCase {
     }
   }
 
-  /// - Parameter requests: each key at most once.
+  /// - Parameter requests: each key at most once for a customer.
+  /// - Returns: one outcome a request; nil for one that waits for units which another session has locked.
   private func reserve(
     _ requests: [Request], as newIDs: [ReservationID], productID: Int32, on connection: isolated Connection
-  ) throws -> [Outcome] {
+  ) throws -> [Outcome?] {
     let statement = Statement(productID: productID, ids: newIDs, requests: requests, timeToLive: timeToLive)
     guard let answer = try connection.transact(statement).first else {
       return requests.map { _ in .productNotFound }
@@ -115,9 +115,11 @@ public struct ReserveHold: BatchedUseCase {
         throw PostgresError.connectionLost(statement: "read_holds", message: "\(error)")
       }
     }
-    return try zip(requests, zip(ids, answer.words)).map { request, granted in
-      let (id, word) = granted
+    return try requests.indices.map { index in
+      let (request, id, word) = (requests[index], ids[index], answer.words[index])
       switch word {
+      case .later: return nil
+      case .customerLimit: return .customerLimitReached(try answer.customerLimit(at: index))
       case .held:
         guard let expiresAt = answer.heldUntil else { throw UnknownValue(description: "a hold without an end") }
         let hold = Hold(
@@ -137,7 +139,7 @@ public struct ReserveHold: BatchedUseCase {
 
   /// What the database says to one request.
   private enum Word: String {
-    case held, replayed, ended
+    case held, replayed, ended, later
     case keyReused = "key_reused"
     case tooFew = "too_few"
     case tooMany = "too_many"
@@ -154,6 +156,19 @@ public struct ReserveHold: BatchedUseCase {
     let ids: [ReservationID]?
     /// The outcome that a word stands for, where it is the same for all.
     let refusals: [Word: Outcome]
+    let maximumPerCustomer: Int32?
+    /// For each request at its customer's limit when the first unit of that customer comes back, in microseconds, and how
+    /// long that is; 0 when it is not known. Nil when there is no such request.
+    let limitEnds: (at: [Int64], in: [Int64])?
+
+    func customerLimit(at index: Int) throws -> CustomerLimit {
+      guard let maximumPerCustomer, let limitEnds else { throw UnknownValue(description: "a limit without a reason") }
+      let isKnown = limitEnds.at[index] > 0
+      return CustomerLimit(
+        maximum: maximumPerCustomer,
+        nextReleaseAt: isKnown ? Timestamp(microsecondsSince1970: limitEnds.at[index]) : nil,
+        nextReleaseIn: isKnown ? .microseconds(limitEnds.in[index]) : nil)
+    }
   }
 
   private struct Statement: PreparedStatement {
@@ -206,9 +221,14 @@ public struct ReserveHold: BatchedUseCase {
       }
       if let endsAt = try row.decodeIfPresent(Timestamp.self) { refusals[.ended] = .saleEnded(endsAt: endsAt) }
       if let maximum = try row.decodeIfPresent(Int32.self) { refusals[.tooMany] = .quantityAboveLimit(maximum) }
-      if let maximum = try row.decodeIfPresent(Int32.self) { refusals[.customerLimit] = .customerLimitReached(maximum) }
+      let maximumPerCustomer = try row.decodeIfPresent(Int32.self)
+      let (limitEndsAt, limitEndsIn) = (
+        try row.decodeIfPresent([Int64].self), try row.decodeIfPresent([Int64].self)
+      )
       return Answer(
-        words: words, heldUntil: heldUntil, isRescheduled: isRescheduled, ids: ids, refusals: refusals)
+        words: words, heldUntil: heldUntil, isRescheduled: isRescheduled, ids: ids, refusals: refusals,
+        maximumPerCustomer: maximumPerCustomer,
+        limitEnds: limitEndsAt.flatMap { at in limitEndsIn.map { (at, $0) } })
     }
   }
 }
@@ -251,6 +271,18 @@ extension ReserveHold {
     static func decode(_ row: inout Row) throws -> (served: Set<Int32>, heldUntil: Timestamp) {
       (Set(try row.decodeIfPresent([Int32].self) ?? []), try row.decode())
     }
+  }
+}
+
+extension ReserveHold.Request {
+  /// What the request's key is known by: nobody is told of another customer's hold.
+  fileprivate struct Key: Hashable {
+    let text: VerbatimText
+    let customerID: VerbatimText?
+  }
+
+  fileprivate var key: Key? {
+    idempotencyKey.map { Key(text: VerbatimText($0), customerID: customerID) }
   }
 }
 

@@ -32,8 +32,8 @@ public struct PlaceOrder: BatchedUseCase {
   func execute(
     _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(requests, key: \.idempotencyKey, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
-      chosen in
+    // Other requests under the same key may be another customer's, which the database knows.
+    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, toOthers: { _ in nil }) { chosen in
       let answers = try connection.transact(
         Statement(productID: productID, requests: chosen.map { requests[$0] }, batch: mark, timeToLive: timeToLive))
       guard answers.count == chosen.count else { throw UnknownValue(description: "\(answers.count) outcomes") }
@@ -53,7 +53,7 @@ public struct PlaceOrder: BatchedUseCase {
 
   /// What the database says to one request.
   private enum Word: String {
-    case placed, replayed, expired, released
+    case placed, replayed, expired, released, later
     case keyReused = "key_reused"
     case notFound = "not_found"
     case alreadyOrdered = "already_ordered"
@@ -75,12 +75,13 @@ public struct PlaceOrder: BatchedUseCase {
       parameters.append(batch)
     }
 
-    static func decode(_ row: inout Row) throws -> (outcome: Outcome, isRescheduled: Bool) {
+    static func decode(_ row: inout Row) throws -> (outcome: Outcome?, isRescheduled: Bool) {
       let word = try row.decodeCase(Word.self)
       let isRescheduled = try row.decode(Bool.self)
       let id = try row.decodeReservationID()
-      let outcome: Outcome =
+      let outcome: Outcome? =
         switch word {
+        case .later: nil
         case .placed, .replayed: .placed(try Order(id: id, &row), isReplay: word == .replayed)
         case .alreadyOrdered: .alreadyOrdered
         case .expired: .holdExpired
@@ -93,12 +94,19 @@ public struct PlaceOrder: BatchedUseCase {
   }
 }
 
+extension PlaceOrder.Request {
+  fileprivate struct Key: Hashable {
+    let text: VerbatimText
+    let holdID: ReservationID
+  }
+
+  fileprivate var key: Key? {
+    idempotencyKey.map { Key(text: VerbatimText($0), holdID: holdID) }
+  }
+}
+
 extension PlaceOrder.Outcome {
   fileprivate var asReplay: Self {
     if case .placed(let order, _) = self { .placed(order, isReplay: true) } else { self }
-  }
-
-  fileprivate var toOthersUnderItsKey: Self? {
-    if case .placed = self { .keyReused } else { nil }
   }
 }

@@ -24,7 +24,7 @@ public struct Product: Sendable, Equatable {
   public enum Status: String, Sendable, CaseIterable {
     case upcoming
     case onSale = "on_sale"
-    /// Nothing is left, but some units are only held.
+    /// Nothing is left, but some units are only held, or in unpaid orders.
     case reservedOut = "reserved_out"
     case soldOut = "sold_out"
     case ended

@@ -6,7 +6,8 @@ public struct StockLeft: Sendable, Equatable {
   public let available: Int32
   /// Units in active holds, which may come back.
   public let held: Int32
-  /// When the first of them will come back if its buyer does nothing. Nil when nothing is held.
+  /// When the first units will come back if nobody acts: the earliest end of a hold or of an unpaid order's time. Nil when
+  /// there is neither.
   public let nextReleaseAt: Timestamp?
   /// How long that is from when this was read.
   public let nextReleaseIn: Duration?

@@ -1,0 +1,66 @@
+import Postgres
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+/// Calls for products that do not exist: they share one read, and take no place of buyers.
+@Suite struct UnknownProductTests {
+  enum Call: CaseIterable {
+    case reserve, order, release, readHold, readOrder
+
+    func isRefused(by checkout: Checkout, productID: Int32) async throws -> Bool {
+      let id = ReservationID(productID: productID, unixSecond: 1, random: 1)
+      return switch self {
+      case .reserve: try await checkout.reserveHold(productID: productID, quantity: 1) == .productNotFound
+      case .order: try await checkout.placeOrder(holdID: id) == .holdNotFound
+      case .release: try await checkout.releaseHold(id) == nil
+      case .readHold: try await checkout.hold(id) == nil
+      case .readOrder: try await checkout.order(id) == nil
+      }
+    }
+  }
+
+  /// The database is asked for the products, by a statement that all such calls share, and for nothing else.
+  @Test(arguments: Call.allCases)
+  func aFloodOfThemIsLookedUpAndNoMore(call: Call) async throws {
+    try await TestDatabases.withDatabase { url in
+      let statements = Statements()
+      try await withCheckout(on: url, onStatement: statements.insert) { checkout, _ in
+        let refused = try await withThrowingTaskGroup(of: Bool.self) { group in
+          for number in 1...50 {
+            group.addTask { try await call.isRefused(by: checkout, productID: Int32(number * 1000)) }
+          }
+          return try await group.reduce(into: 0) { if $1 { $0 += 1 } }
+        }
+        #expect(refused == 50)
+        #expect(statements.names.subtracting(["run_next_job", "announce_jobs"]) == ["read_products"])
+      }
+    }
+  }
+
+  /// Made by another server, and looked for before.
+  @Test func aProductIsFoundAsSoonAsItExists() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, _ in
+        try await withCheckout(on: url) { other, _ in
+          #expect(try await checkout.reserveHold(productID: 1, quantity: 1) == .productNotFound)
+          let product = try await other.newProduct(stock: 1)
+          let order = try await checkout.order(checkout.hold(1, of: product))
+          #expect(try await other.order(order.id) == order)
+        }
+      }
+    }
+  }
+}
+
+private final class Statements: Sendable {
+  private let state = Mutex<Set<String>>([])
+
+  var names: Set<String> { state.withLock { $0 } }
+
+  @Sendable func insert(_ name: String) {
+    state.withLock { _ = $0.insert(name) }
+  }
+}
