@@ -1,4 +1,5 @@
 import Postgres
+import Secrets
 
 /// A role of the database for servers: it can call the functions that are the use cases, and see which files of SQL have
 /// been applied. It owns nothing, and can neither read a table of the checkout nor change one.
@@ -7,12 +8,12 @@ import Postgres
 /// can put a table or operator of his own in the way.
 public struct ServerRole: Sendable {
   private let name: String
-  private let password: String?
+  private let password: Secret?
 
   /// - Parameters:
   ///   - name: made, and able to log in, when there is no such role.
   ///   - password: nil leaves the role's as it is.
-  public init(name: String, password: String? = nil) {
+  public init(name: String, password: Secret? = nil) {
     self.name = name
     self.password = password
   }
@@ -58,7 +59,7 @@ public struct ServerRole: Sendable {
 
     func bind(to parameters: inout Parameters) {
       parameters.append(role.name)
-      parameters.append(role.password)
+      parameters.append(role.password?.revealed())
     }
 
     static func decode(_ row: inout Row) throws -> (String, [String]) {

@@ -349,7 +349,7 @@ public actor Connection {
       """
     var settings = ConnectionConfiguration.networkDefaults
     settings += [
-      ("dbname", configuration.url),
+      ("dbname", configuration.url.revealed()),
       ("client_encoding", "UTF8"),
       ("fallback_application_name", configuration.applicationName),
       ("options", options),

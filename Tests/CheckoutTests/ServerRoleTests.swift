@@ -1,5 +1,6 @@
 import Checkout
 import Postgres
+import Secrets
 import TestSupport
 import Testing
 
@@ -51,7 +52,7 @@ import Testing
         """)
       let migrator = Migrator(ConnectionConfiguration(url: url.replacing("//flashsale@", with: "//clerk@")))
       let error = await #expect(throws: PostgresError.self) {
-        try await migrator.migrate(serverRole: ServerRole(name: "shop", password: "hunter2"))
+        try await migrator.migrate(serverRole: ServerRole(name: "shop", password: Secret("hunter2")))
       }
       let text = "\(String(describing: error))"
       #expect(text.contains("42501") && !text.contains("hunter2"), "\(text)")
