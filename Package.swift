@@ -51,14 +51,14 @@ let package = Package(
     .executableTarget(
       name: "flashsale",
       dependencies: [
-        "API", "Checkout", "LocalPostgres", "Postgres", "Telemetry",
+        "API", "Checkout", "LocalPostgres", "Postgres", "Secrets", "Telemetry",
         argumentParser, asyncHTTPClient, configuration, coreMetrics, logging, serviceLifecycle, tracing, unixSignals,
       ],
       swiftSettings: strict),
     .target(
       name: "API",
       dependencies: [
-        "Checkout", "Postgres", "Telemetry",
+        "Checkout", "Postgres", "Secrets", "Telemetry",
         coreMetrics, crypto, deque, httpTypes, hummingbird, logging, nioCore, nioHTTP1, nioHTTPTypes,
         nioHTTPTypesHTTP1, serviceLifecycle, tracing,
       ],
@@ -66,15 +66,16 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Checkout",
-      dependencies: ["Postgres", "Telemetry", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing],
+      dependencies: ["Postgres", "Secrets", "Telemetry", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing],
       swiftSettings: strict,
       plugins: ["EmbedSQLPlugin"]),
-    .target(name: "Postgres", dependencies: ["CLibPQ", deque], swiftSettings: strict),
+    .target(name: "Postgres", dependencies: ["CLibPQ", "Secrets", deque], swiftSettings: strict),
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .target(
       name: "Telemetry",
-      dependencies: [asyncHTTPClient, coreMetrics, logging, nioCore, serviceLifecycle, tracing],
+      dependencies: ["Secrets", asyncHTTPClient, coreMetrics, logging, nioCore, serviceLifecycle, tracing],
       swiftSettings: strict),
+    .target(name: "Secrets", swiftSettings: strict),
     .target(name: "LocalPostgres", dependencies: [logging, subprocess], swiftSettings: strict),
 
     // What benchmarks compare with; see Benchmarks/run.
@@ -88,14 +89,16 @@ let package = Package(
       path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(
-      name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
-    .testTarget(
-      name: "CheckoutTests", dependencies: ["Checkout", "LocalPostgres", "Postgres", "TestSupport", logging],
+      name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "Secrets", "TestSupport", logging],
       swiftSettings: strict),
+    .testTarget(
+      name: "CheckoutTests", dependencies: ["Checkout", "LocalPostgres", "Postgres", "Secrets", "TestSupport", logging],
+      swiftSettings: strict),
+    .testTarget(name: "SecretsTests", dependencies: ["Secrets"], swiftSettings: strict),
     .testTarget(
       name: "APITests",
       dependencies: [
-        "API", "Checkout", "Postgres", "Telemetry", "TestSupport",
+        "API", "Checkout", "Postgres", "Secrets", "Telemetry", "TestSupport",
         crypto, hummingbird, logging, nioCore, nioEmbedded, nioHTTP1, nioPosix, serviceLifecycle, yams,
       ],
       swiftSettings: strict),
@@ -103,7 +106,7 @@ let package = Package(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests",
-      dependencies: ["Telemetry", "TestSupport", coreMetrics, logging, nioCore, serviceLifecycle, tracing],
+      dependencies: ["Secrets", "Telemetry", "TestSupport", coreMetrics, logging, nioCore, serviceLifecycle, tracing],
       swiftSettings: strict),
     .testTarget(
       name: "FlashSaleTests",

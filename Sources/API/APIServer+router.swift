@@ -33,7 +33,9 @@ extension APIServer {
       .add(to: api.group("admin").add(middleware: AdminAuthentication(token: configuration.adminToken)))
 
     HealthRoutes(checkout: checkout, draining: draining).add(to: router)
-    if let metrics = configuration.metrics { MetricsRoutes(checkout: checkout, metrics: metrics).add(to: router) }
+    if let metrics = configuration.metrics {
+      MetricsRoutes(checkout: checkout, metrics: metrics, streams: streams).add(to: router)
+    }
     OpenAPIRoute().add(to: router)
     ProblemRoutes().add(to: router)
     router.add(middleware: MethodNotAllowedMiddleware(routes: router.routes))

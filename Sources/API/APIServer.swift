@@ -3,12 +3,13 @@ import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
+import Secrets
 import ServiceLifecycle
 import Telemetry
 import Tracing
 
 /// The HTTP server in front of a checkout: HTTP in, JSON out, no rules of its own.
-public struct APIServer: Service {
+public struct APIServer: Service, CustomStringConvertible {
   public struct Configuration: Sendable {
     /// The name or address to listen on.
     public var host = "127.0.0.1"
@@ -17,7 +18,7 @@ public struct APIServer: Service {
     /// Checks payment events. Nil takes unsigned ones, for local use.
     public var webhookVerifier: WebhookVerifier?
     /// Opens the admin calls. Nil keeps them closed.
-    public var adminToken: String?
+    public var adminToken: Secret?
     /// Larger request bodies are refused.
     public var maximumBodyBytes = 16 * 1024
     /// A request that takes longer to arrive, from its first byte to its last, is refused.
@@ -38,7 +39,7 @@ public struct APIServer: Service {
     public var maximumConnections = Int.max
     var streamLimits = StockStream.Limits()
 
-    public init(webhookVerifier: WebhookVerifier?, adminToken: String?) {
+    public init(webhookVerifier: WebhookVerifier?, adminToken: Secret?) {
       self.webhookVerifier = webhookVerifier
       self.adminToken = adminToken
     }
@@ -46,6 +47,9 @@ public struct APIServer: Service {
 
   /// Connections that wait to be accepted. A sale's buyers all connect in the same second.
   private static let backlog = 4096
+
+  /// Short: a group of services prints it.
+  public var description: String { "APIServer" }
 
   let streams: StockStreams
   private let application: Application<RouterResponder<AppContext>>
@@ -104,6 +108,9 @@ public struct APIServer: Service {
         try await serving.value
       } onGracefulShutdown: { [logger] in
         draining.begin()
+        logger.notice(
+          "draining: answers end their connections, then nothing new is accepted",
+          metadata: ["delay": "\(shutdownDelay)"])
         Task {
           try? await Task.sleep(for: shutdownDelay)
           await draining.listener?.drain(logger: logger)

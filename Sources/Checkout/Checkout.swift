@@ -8,7 +8,7 @@ import Tracing
 ///
 /// Any number of these may work on one database; none keeps anything that another needs. Jobs are done, waits are bounded
 /// and changes are told only while `run` does, so it belongs into a `ServiceGroup`, before what calls it.
-public struct Checkout: Service {
+public struct Checkout: Service, CustomStringConvertible {
   public struct Configuration: Sendable {
     /// How long a hold keeps its units. Above zero.
     public var holdTimeToLive: Duration = .seconds(120)
@@ -47,8 +47,13 @@ public struct Checkout: Service {
   private let readGauges: Batcher<ReadGauges>
   private let checkReadiness: Batcher<CheckReadiness>
   private let readinessLog: ReadinessLog
+  /// Ends when the database may be used.
+  private let opening = AsyncStream.makeStream(of: Void.self)
 
-  /// - Parameter database: closed when `run` ends.
+  /// Short: a group of services prints it.
+  public var description: String { "Checkout" }
+
+  /// - Parameter database: closed when `run` ends. One that is not open yet is opened by `open`.
   public init(database: Pool, configuration: Configuration, logger: Logger) {
     self.database = database
     metrics = configuration.metrics
@@ -102,6 +107,13 @@ public struct Checkout: Service {
     readGauges = Batcher(ReadGauges(), on: database)
     checkReadiness = Batcher(CheckReadiness(), on: database)
     readinessLog = ReadinessLog(logger)
+    if database.isOpen { opening.continuation.finish() }
+  }
+
+  /// Lets calls through to the database, and jobs run: to be called when the schema is what this program needs.
+  public func open() {
+    database.open()
+    opening.continuation.finish()
   }
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
@@ -114,8 +126,13 @@ public struct Checkout: Service {
       group.addTask { await QueueSweeper(queues: queues, timeout: queueTimeout).run() }
       try await withThrowingDiscardingTaskGroup { group in
         for service in queues { group.addTask { try await service.run() } }
-        group.addTask { await jobs.run() }
-        group.addTask { await stockFeed.run() }
+        group.addTask {
+          await cancelWhenGracefulShutdown { for await _ in opening.stream {} }
+          await withDiscardingTaskGroup { group in
+            group.addTask { await jobs.run() }
+            group.addTask { await stockFeed.run() }
+          }
+        }
       }
       // Somebody may wait until the last batch has started.
       group.cancelAll()

@@ -1,9 +1,10 @@
 import Postgres
+import Secrets
 
 extension ConnectionConfiguration {
   /// For the database of a checkout: nothing that a role or a database has set changes what its statements and functions
   /// mean.
-  public static func checkout(url: String) -> ConnectionConfiguration {
+  public static func checkout(url: Secret) -> ConnectionConfiguration {
     var configuration = ConnectionConfiguration(url: url)
     configuration.fixCheckoutParameters()
     return configuration

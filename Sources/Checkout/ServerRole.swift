@@ -1,4 +1,5 @@
 import Postgres
+import Secrets
 
 /// A role of the database for servers: it can call the functions that are the use cases, and see which files of SQL have
 /// been applied. It owns nothing, and can neither read a table of the checkout nor change one.
@@ -7,12 +8,12 @@ import Postgres
 /// can put a table or operator of his own in the way.
 public struct ServerRole: Sendable {
   private let name: String
-  private let password: String?
+  private let password: Secret?
 
   /// - Parameters:
   ///   - name: made, and able to log in, when there is no such role.
   ///   - password: nil leaves the role's as it is.
-  public init(name: String, password: String? = nil) {
+  public init(name: String, password: Secret? = nil) {
     self.name = name
     self.password = password
   }
@@ -23,7 +24,7 @@ public struct ServerRole: Sendable {
   func grantAccess(on connection: isolated Connection) throws {
     // PostgreSQL writes statements to its log, when they fail and whenever `log_statement` says so. The verifier is what it
     // would have stored anyway, and nobody can log in with it.
-    let verifier = try password.map { try connection.passwordVerifier($0, role: name) }
+    let verifier = try password.map { try connection.passwordVerifier($0.revealed(), role: name) }
     let (identifier, statements) = try connection.run(Preparation(name: name, verifier: verifier))[0]
     for statement in statements { try connection.executeScript(statement, name: Preparation.name) }
     try Self.grantAccess(to: Set(try Self.all(on: connection) + [identifier]).sorted(), on: connection)

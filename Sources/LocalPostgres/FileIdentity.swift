@@ -6,6 +6,8 @@ struct FileIdentity: Equatable {
   let inode: ino_t
   let owner: uid_t
   let group: gid_t
+  /// Whether everybody may write to it.
+  let isWritableByAll: Bool
 
   /// Nil when there is no such file, or it cannot be reached.
   init?(_ path: String) {
@@ -26,5 +28,6 @@ struct FileIdentity: Equatable {
     inode = status.st_ino
     owner = status.st_uid
     group = status.st_gid
+    isWritableByAll = status.st_mode & 0o002 != 0
   }
 }

@@ -26,11 +26,23 @@ struct ServerDirectory: Sendable {
   /// - Throws: ``LocalPostgresError`` when one of them cannot be created.
   func create() throws {
     var parent = ""
-    for component in path.split(separator: "/") {
+    let components = path.split(separator: "/")
+    for (index, component) in components.enumerated() {
       parent += "/" + component
-      guard mkdir(parent, 0o755) == 0 || errno == EEXIST else {
+      // Nobody else has any business in its own one.
+      guard mkdir(parent, index == components.count - 1 ? 0o700 : 0o755) == 0 || errno == EEXIST else {
         throw LocalPostgresError(cannot: "create the directory \(parent)")
       }
+    }
+  }
+
+  /// In a directory of another user, that user decides what is there: the lock, and the data. Root may work for others.
+  ///
+  /// - Throws: ``LocalPostgresError`` when it belongs to another user, or everybody may write to it.
+  func requireToBeOurs() throws {
+    guard let identity = FileIdentity(path) else { throw LocalPostgresError(cannot: "read the directory \(path)") }
+    guard identity.owner == geteuid() || geteuid() == 0, !identity.isWritableByAll else {
+      throw LocalPostgresError("\(path) belongs to another user, or all may write to it: use a directory of your own")
     }
   }
 

@@ -387,7 +387,7 @@ public actor Connection {
   private func startConnecting(to host: ConnectionConfiguration.Host?) -> OpaquePointer? {
     var settings = ConnectionConfiguration.networkDefaults
     settings += [
-      ("dbname", configuration.url),
+      ("dbname", configuration.url.revealed()),
       ("client_encoding", "UTF8"),
       ("fallback_application_name", configuration.applicationName),
       ("options", configuration.sessionOptions),

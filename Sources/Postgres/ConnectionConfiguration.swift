@@ -1,9 +1,10 @@
 import CLibPQ
+import Secrets
 
 /// How to reach a database and how long it may take over anything.
 public struct ConnectionConfiguration: Sendable {
   /// A libpq connection URI or keyword string; several hosts are allowed (PostgreSQL documentation, "Connection Strings").
-  public var url: String
+  public var url: Secret
 
   /// The server ends a statement that runs longer, so that no request and no lock waits without end.
   public var statementTimeout: Duration = .seconds(5)
@@ -76,19 +77,13 @@ public struct ConnectionConfiguration: Sendable {
   /// Shown in `pg_stat_activity`.
   public var applicationName = "flashsale"
 
-  public init(url: String) {
+  public init(url: Secret) {
     self.url = url
   }
 
-  /// What libpq finds wrong with `url`, nil when it can be used.
-  public var urlProblem: String? {
-    var message: UnsafeMutablePointer<CChar>?
-    let options = PQconninfoParse(url, &message)
-    defer {
-      PQconninfoFree(options)
-      PQfreemem(message)
-    }
-    return options == nil ? message.map { String(cString: $0).trimmingLines() } ?? "out of memory" : nil
+  /// For a URL without anything secret in it.
+  public init(url: String) {
+    self.init(url: Secret(url))
   }
 
   /// A host of several in `url`.
@@ -138,7 +133,7 @@ public struct ConnectionConfiguration: Sendable {
 
   /// The value of a keyword in `url`, nil when it has none.
   func value(of keyword: String) -> String? {
-    guard let options = PQconninfoParse(url, nil) else { return nil }
+    guard let options = PQconninfoParse(url.revealed(), nil) else { return nil }
     defer { PQconninfoFree(options) }
     var option = options
     while let name = option.pointee.keyword {

@@ -21,7 +21,8 @@ public final class Pool: Sendable {
   private let names: StatementNames
   private let onStatement: Connection.StatementObserver?
   private let onRefusal: Connection.RefusalObserver?
-  private let state = Mutex(State())
+  private let onAvailability: AvailabilityObserver?
+  private let state: Mutex<State>
   private let failures = DispatchQueue(label: "postgres.pool.failures")
 
   private struct State {
@@ -31,11 +32,18 @@ public final class Pool: Sendable {
     var count = 0
     var waiters: Deque<Waiter> = []
     private var lastWaiterID = 0
+    var isOpen: Bool
     var isClosed = false
+    /// The last connection is gone, and another could not be made.
+    var isWithoutConnection = false
     var backoff = Backoff()
     /// Set while the database is away: until `until`, and while one attempt is under way, others fail with `error` without
     /// being made.
     var away: (until: ContinuousClock.Instant, error: any Error, isBeingTried: Bool)?
+
+    init(isOpen: Bool) {
+      self.isOpen = isOpen
+    }
 
     mutating func newWaiterID() -> Int {
       lastWaiterID += 1
@@ -63,14 +71,20 @@ public final class Pool: Sendable {
     case connect(replacing: Connection?)
   }
 
+  /// Told once, with the reason, when the last connection is gone and another could not be made; and once, with nil, when
+  /// one was made again.
+  public typealias AvailabilityObserver = @Sendable (_ problem: (any Error)?) -> Void
+
   /// - Parameters:
   ///   - size: connections at most, 1 to `maximumSize`.
+  ///   - isOpen: false lets all calls fail until `open`.
   ///   - onStatement: told of what runs on any of them.
   ///   - onRefusal: told of what the server refuses on any of them.
   ///   - onNamesLost: told once, when statements cannot be prepared by name, and are sent without from then on.
   public init(
-    _ configuration: ConnectionConfiguration, size: Int = defaultSize, onStatement: Connection.StatementObserver? = nil,
-    onRefusal: Connection.RefusalObserver? = nil, onNamesLost: (@Sendable () -> Void)? = nil
+    _ configuration: ConnectionConfiguration, size: Int = defaultSize, isOpen: Bool = true,
+    onStatement: Connection.StatementObserver? = nil, onRefusal: Connection.RefusalObserver? = nil,
+    onNamesLost: (@Sendable () -> Void)? = nil, onAvailability: AvailabilityObserver? = nil
   ) {
     precondition(1...Self.maximumSize ~= size)
     self.configuration = configuration
@@ -78,6 +92,15 @@ public final class Pool: Sendable {
     self.onStatement = onStatement
     self.onRefusal = onRefusal
     names = StatementNames(areUsed: configuration.usesNamedStatements, onLoss: onNamesLost)
+    self.onAvailability = onAvailability
+    state = Mutex(State(isOpen: isOpen))
+  }
+
+  public var isOpen: Bool { state.withLock { $0.isOpen } }
+
+  /// Lets calls through from now on.
+  public func open() {
+    state.withLock { $0.isOpen = true }
   }
 
   /// Runs `statement` on a connection of the pool.
@@ -155,6 +178,7 @@ public final class Pool: Sendable {
   }
 
   private static let closed = PostgresError.poolUnavailable("the connection pool is closed")
+  private static let notOpen = PostgresError.poolUnavailable("the database is not ready for use yet")
 
   // MARK: Acquiring
 
@@ -183,6 +207,7 @@ public final class Pool: Sendable {
     let (first, outcome) = state.withLock { state -> (Waiter, Result<Turn, any Error>?) in
       let waiter = Waiter(id: waiterID ?? state.newWaiterID(), completion: completion)
       if state.isClosed { return (waiter, .failure(Self.closed)) }
+      if !state.isOpen { return (waiter, .failure(Self.notOpen)) }
       if waiterID != nil, Task.isCancelled { return (waiter, .failure(CancellationError())) }
       if let connection = state.idle.popLast() {
         return (waiter, .success(connection.isReusable ? .use(connection) : .connect(replacing: connection)))
@@ -227,10 +252,13 @@ public final class Pool: Sendable {
         state.withLock { $0.away = (.now + $0.backoff.next(), error, false) }
         return giveUpPlace(of: waiter, error)
       }
-      state.withLock { state in
+      let isBack = state.withLock { state in
         state.away = nil
         state.backoff.reset()
+        defer { state.isWithoutConnection = false }
+        return state.isWithoutConnection
       }
+      if isBack { onAvailability?(nil) }
       waiter.completion(.success(connection))
     }
   }
@@ -238,20 +266,21 @@ public final class Pool: Sendable {
   /// Who cannot have a connection made shares those that there are. With the last of them everybody's hope is gone: nobody
   /// waits for a connection that nobody makes.
   private func giveUpPlace(of waiter: Waiter, _ error: any Error) {
-    let (turn, failed) = state.withLock { state -> (Turn?, [Waiter]) in
+    let (turn, failed, isNews) = state.withLock { state -> (Turn?, [Waiter], Bool) in
       state.count -= 1
-      if state.isClosed { return (nil, [waiter]) }
+      if state.isClosed { return (nil, [waiter], false) }
       if state.count == 0 {
-        defer { state.waiters = [] }
-        return (nil, [waiter] + state.waiters)
+        defer { (state.waiters, state.isWithoutConnection) = ([], true) }
+        return (nil, [waiter] + state.waiters, !state.isWithoutConnection)
       }
       if let connection = state.idle.popLast() {
-        return (connection.isReusable ? .use(connection) : .connect(replacing: connection), [])
+        return (connection.isReusable ? .use(connection) : .connect(replacing: connection), [], false)
       }
       let place = state.waiters.firstIndex { $0.id > waiter.id } ?? state.waiters.endIndex
       state.waiters.insert(waiter, at: place)
-      return (nil, [])
+      return (nil, [], false)
     }
+    if isNews { onAvailability?(error) }
     if let turn { go(on: waiter, with: .success(turn)) }
     for waiter in failed { waiter.completion(.failure(error)) }
   }

@@ -1,5 +1,6 @@
 import ArgumentParser
 @preconcurrency import Glibc
+import Telemetry
 
 /// The command line. Exit codes: 0 done, 1 refused or failed with one line on standard error, 64 wrong usage.
 @main
@@ -7,6 +8,7 @@ struct FlashSale: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "flashsale",
     abstract: "A checkout API for flash sales.",
+    version: BuildInfo.version,
     subcommands: [
       DemoCommand.self, ServeCommand.self, MigrateCommand.self, ProductCommand.self, PayCommand.self,
       AuditCommand.self,
@@ -25,7 +27,11 @@ struct FlashSale: AsyncParsableCommand {
         try command.run()
       }
     } catch {
-      exit(withError: Failure.describing(error))
+      let error = Failure.describing(error)
+      // Help and usage are the parser's own; its errors repeat what was typed.
+      guard exitCode(for: error) == .failure else { exit(withError: error) }
+      fputs("Error: \(message(for: error).escapedForTerminal)\n", stderr)
+      Glibc.exit(EXIT_FAILURE)
     }
   }
 }

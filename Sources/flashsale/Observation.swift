@@ -25,7 +25,7 @@ struct Observation {
     }
     let queue = SpanQueue(metrics: metrics ?? NOOPMetricsHandler.instance)
     tracer = OTLPTracer(queue: queue, sampleRatio: tracing.sampleRatio)
-    exporter = SpanExporter(queue: queue, endpoint: tracing.endpoint, serviceName: "flashsale", logger: logger)
+    exporter = SpanExporter(queue: queue, collector: tracing.collector, logger: logger)
   }
 
   var onStatement: Connection.StatementObserver? {

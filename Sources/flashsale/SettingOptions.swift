@@ -4,8 +4,11 @@ import ArgumentParser
 struct DatabaseOptions: ParsableArguments {
   @Option(name: .customLong("database-url"), help: "PostgreSQL connection URI. Environment: DATABASE_URL.")
   var databaseURL: String?
+  @Option(name: .customLong("database-url-file"), help: "A file with that URI. Environment: DATABASE_URL_FILE.")
+  var databaseURLFile: String?
 
-  var settings: Settings { Settings(flags: ["DATABASE_URL": databaseURL]) }
+  var flags: [String: String?] { ["DATABASE_URL": databaseURL, "DATABASE_URL_FILE": databaseURLFile] }
+  var settings: Settings { Settings(flags: flags) }
 }
 
 /// The settings of a server as flags. The environment has the same names in capitals, with `_` for `-`.
@@ -14,6 +17,8 @@ struct ServerOptions: ParsableArguments {
 
   @Option(name: .customLong("listen-database-url"), help: "Where to LISTEN, if that is not where to query.")
   var listenDatabaseURL: String?
+  @Option(name: .customLong("listen-database-url-file"), help: "A file with that URI.")
+  var listenDatabaseURLFile: String?
   @Option(name: .customLong("db-connections"), help: "Database connections for statements at most.")
   var databaseConnections: String?
   @Option(name: .customLong("db-named-statements"), help: "false behind a pooler that cannot carry them.")
@@ -36,8 +41,12 @@ struct ServerOptions: ParsableArguments {
   var parkedEventTTLSeconds: String?
   @Option(help: "Secrets of the payment provider: whsec_..., comma-separated.")
   var webhookSecrets: String?
-  @Option(help: "Bearer token of the admin calls, which are closed without one.")
+  @Option(help: "A file with them.")
+  var webhookSecretsFile: String?
+  @Option(help: "Bearer token of the admin calls, at least 16 characters; they are closed without one.")
   var adminToken: String?
+  @Option(help: "A file with it.")
+  var adminTokenFile: String?
   @Option(help: "Largest request body.")
   var maxBodyBytes: String?
   @Option(help: "Requests that may wait for the database at once.")
@@ -64,13 +73,21 @@ struct ServerOptions: ParsableArguments {
     name: .customLong("otel-exporter-otlp-endpoint"),
     help: "OpenTelemetry collector to send spans to, such as http://localhost:4318.")
   var otelExporterOTLPEndpoint: String?
+  @Option(name: .customLong("otel-exporter-otlp-endpoint-file"), help: "A file with that URL.")
+  var otelExporterOTLPEndpointFile: String?
+  @Option(name: .customLong("otel-exporter-otlp-headers"), help: "Headers for the collector: name=value, comma-separated.")
+  var otelExporterOTLPHeaders: String?
+  @Option(name: .customLong("otel-exporter-otlp-headers-file"), help: "A file with them.")
+  var otelExporterOTLPHeadersFile: String?
+  @Option(help: "What traces call this service.")
+  var otelServiceName: String?
   @Option(help: "Part of the traces that begin here which is recorded, 0 to 1.")
   var traceSampleRatio: String?
 
   var settings: Settings {
-    Settings(flags: [
-      "DATABASE_URL": database.databaseURL,
+    let flags: [String: String?] = [
       "LISTEN_DATABASE_URL": listenDatabaseURL,
+      "LISTEN_DATABASE_URL_FILE": listenDatabaseURLFile,
       "DB_CONNECTIONS": databaseConnections,
       "DB_NAMED_STATEMENTS": databaseNamedStatements,
       "HOST": host,
@@ -81,7 +98,9 @@ struct ServerOptions: ParsableArguments {
       "HOLD_RETENTION_SECONDS": holdRetentionSeconds,
       "PARKED_EVENT_TTL_SECONDS": parkedEventTTLSeconds,
       "WEBHOOK_SECRETS": webhookSecrets,
+      "WEBHOOK_SECRETS_FILE": webhookSecretsFile,
       "ADMIN_TOKEN": adminToken,
+      "ADMIN_TOKEN_FILE": adminTokenFile,
       "MAX_BODY_BYTES": maxBodyBytes,
       "MAX_IN_FLIGHT": maxInFlight,
       "QUEUE_TIMEOUT_MS": queueTimeoutMilliseconds,
@@ -93,7 +112,12 @@ struct ServerOptions: ParsableArguments {
       "LOG_FORMAT": logFormat,
       "METRICS": metrics,
       "OTEL_EXPORTER_OTLP_ENDPOINT": otelExporterOTLPEndpoint,
+      "OTEL_EXPORTER_OTLP_ENDPOINT_FILE": otelExporterOTLPEndpointFile,
+      "OTEL_EXPORTER_OTLP_HEADERS": otelExporterOTLPHeaders,
+      "OTEL_EXPORTER_OTLP_HEADERS_FILE": otelExporterOTLPHeadersFile,
+      "OTEL_SERVICE_NAME": otelServiceName,
       "TRACE_SAMPLE_RATIO": traceSampleRatio,
-    ])
+    ]
+    return Settings(flags: flags.merging(database.flags) { $1 })
   }
 }

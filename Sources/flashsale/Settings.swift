@@ -4,6 +4,7 @@ import Configuration
 import Logging
 import Foundation
 import Postgres
+import Secrets
 import Telemetry
 
 /// The settings of this program: flags first, then the environment, under the same names.
@@ -11,6 +12,7 @@ import Telemetry
 /// Each is read and checked when it is asked for. A bad value throws a `Failure` that names it.
 struct Settings {
   private let reader: ConfigReader
+  private let files = SecretFiles()
 
   /// - Parameter flags: values given on the command line, by name, such as `DATABASE_URL`.
   init(flags: [String: String?] = [:]) {
@@ -28,10 +30,36 @@ struct Settings {
     ConfigKey(name.lowercased().replacing("_", with: "."))
   }
 
-  /// Nil when unset or empty: a compose file passes on what is not set as an empty value.
+  /// The value without the white space around it, which editors and shells add. Nil when unset or empty: a compose file
+  /// passes on what is not set as an empty value.
   func string(_ name: String) -> String? {
-    let value = reader.string(forKey: Self.key(name), isSecret: true)
+    let value = reader.string(forKey: Self.key(name), isSecret: true)?.trimmingWhiteSpace()
     return value == "" ? nil : value
+  }
+
+  /// A secret, or a URL, which may contain one. It may be in a file, which the setting of the same name with `_FILE`
+  /// names. Nil when neither is set.
+  func secret(_ name: String) throws -> Secret? {
+    let value = string(name)
+    guard let path = string(name + "_FILE") else { return value.map { Secret($0) } }
+    guard value == nil else { throw Failure("\(name) and \(name)_FILE are both set; set one of them") }
+    return Secret(try files.text(at: path, from: name + "_FILE"))
+  }
+
+  /// A shorter one could be found by trying.
+  static let minimumTokenLength = 16
+
+  /// What clients send as `Authorization: Bearer <token>`.
+  private func bearerToken(_ name: String) throws -> Secret? {
+    guard let token = try secret(name) else { return nil }
+    let text = token.revealed()
+    // Visible ASCII: no other character gets through a header and its readers unchanged.
+    guard text.utf8.allSatisfy({ 0x21...0x7e ~= $0 }), text.utf8.count >= Self.minimumTokenLength else {
+      throw Failure(
+        "\(name) must have at least \(Self.minimumTokenLength) characters, all of them visible ASCII and no spaces; "
+          + "`openssl rand -hex 16` makes one")
+    }
+    return token
   }
 
   private func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws -> Int {
@@ -71,7 +99,7 @@ struct Settings {
   }
 
   func database() throws -> ConnectionConfiguration {
-    guard let url = string("DATABASE_URL") else {
+    guard let url = try secret("DATABASE_URL") else {
       throw Failure(
         "DATABASE_URL is not set; give a URI such as postgresql://user:password@host/database, or run `flashsale demo`")
     }
@@ -81,14 +109,14 @@ struct Settings {
   /// Where to LISTEN, which a pooler in transaction mode cannot carry.
   func listener() throws -> ConnectionConfiguration {
     let name = "LISTEN_DATABASE_URL"
-    guard let url = string(name) else { return try database() }
+    guard let url = try secret(name) else { return try database() }
     return try connection(to: url, from: name)
   }
 
-  private func connection(to url: String, from name: String) throws -> ConnectionConfiguration {
+  private func connection(to url: Secret, from name: String) throws -> ConnectionConfiguration {
     var configuration = ConnectionConfiguration.checkout(url: url)
     if let problem = configuration.urlProblem {
-      throw Failure("\(name) cannot be understood: \(problem)")
+      throw Failure("\(name) cannot be understood: \(problem); it looks like postgresql://user:password@host/database")
     }
     configuration.usesNamedStatements = try boolean("DB_NAMED_STATEMENTS", default: true)
     return configuration
@@ -122,8 +150,8 @@ struct Settings {
   }
 
   /// The role that servers use, for `migrate` to let it in. Nil when there is none to set up.
-  func serverRole() -> ServerRole? {
-    string("SERVER_ROLE").map { ServerRole(name: $0, password: string("SERVER_ROLE_PASSWORD")) }
+  func serverRole() throws -> ServerRole? {
+    try string("SERVER_ROLE").map { ServerRole(name: $0, password: try secret("SERVER_ROLE_PASSWORD")) }
   }
 
   /// - Parameter allowsUnsigned: take unsigned payment events when there are no secrets, instead of refusing to start.
@@ -135,7 +163,7 @@ struct Settings {
           + "payment events from anybody")
     }
     var configuration = APIServer.Configuration(
-      webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: string("ADMIN_TOKEN"))
+      webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: try adminToken())
     configuration.host = string("HOST") ?? configuration.host
     try set(&configuration.port, "PORT", in: 0...65535)
     try set(&configuration.maximumBodyBytes, "MAX_BODY_BYTES", in: 1024...(16 << 20))
@@ -146,12 +174,16 @@ struct Settings {
     return configuration
   }
 
+  func adminToken() throws -> Secret? { try bearerToken("ADMIN_TOKEN") }
+
   func webhookSecrets() throws -> [WebhookSecret] {
-    guard let list = string("WEBHOOK_SECRETS") else { return [] }
+    guard let list = try secret("WEBHOOK_SECRETS") else { return [] }
     // An empty one is refused: an unset variable in a list is no reason to take unsigned events.
-    return try list.split(separator: ",", omittingEmptySubsequences: false).map { text in
-      guard let secret = WebhookSecret(String(text)) else {
-        throw Failure("WEBHOOK_SECRETS must be whsec_ followed by a key in Base64, several separated by commas")
+    return try list.revealed().split(separator: ",", omittingEmptySubsequences: false).map { text in
+      guard let secret = WebhookSecret(text.trimmingWhiteSpace()) else {
+        throw Failure(
+          "WEBHOOK_SECRETS must be whsec_ followed by a key of at least \(WebhookSecret.minimumKeyBytes) bytes in Base64, "
+            + "several separated by commas")
       }
       return secret
     }
@@ -179,18 +211,43 @@ struct Settings {
   }
 
   /// Where to send spans, and of which part of the traces; nil to send none.
-  func tracing() throws -> (endpoint: String, sampleRatio: Double)? {
+  func tracing() throws -> (collector: SpanExporter.Collector, sampleRatio: Double)? {
     // Recording all of them would cost a tenth of the rate, and a sale has thousands of a kind.
     let ratio = try fraction("TRACE_SAMPLE_RATIO", default: 0.01)
-    guard let endpoint = string("OTEL_EXPORTER_OTLP_ENDPOINT") else { return nil }
-    guard let url = URL(string: endpoint), ["http", "https"].contains(url.scheme), url.host?.isEmpty == false,
-      url.query == nil, url.fragment == nil
+    let headers = try collectorHeaders()
+    guard let endpoint = try secret("OTEL_EXPORTER_OTLP_ENDPOINT") else { return nil }
+    guard let url = URL(string: endpoint.revealed()), ["http", "https"].contains(url.scheme),
+      url.host?.isEmpty == false, url.user == nil, url.query == nil, url.fragment == nil
     else {
       throw Failure(
-        "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL such as http://localhost:4318, not '\(endpoint)'")
+        "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL such as http://localhost:4318; credentials go into "
+          + "OTEL_EXPORTER_OTLP_HEADERS")
     }
-    return (endpoint, ratio)
+    let collector = SpanExporter.Collector(
+      endpoint: endpoint.revealed(), serviceName: string("OTEL_SERVICE_NAME") ?? "flashsale", headers: headers)
+    return (collector, ratio)
   }
+
+  /// `name=value`, several separated by commas, the values percent-encoded (OpenTelemetry's "Protocol Exporter").
+  private func collectorHeaders() throws -> [(name: String, value: Secret)] {
+    let name = "OTEL_EXPORTER_OTLP_HEADERS"
+    guard let list = try secret(name) else { return [] }
+    return try list.revealed().split(separator: ",").map { entry in
+      let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, let value = parts[1].trimmingWhiteSpace().removingPercentEncoding,
+        value.utf8.allSatisfy({ 0x20...0x7e ~= $0 }),
+        case let header = parts[0].trimmingWhiteSpace(), header.wholeMatch(of: Self.headerName) != nil
+      else {
+        throw Failure(
+          "\(name) must be name=value, several separated by commas; the values percent-encoded, and such as a header "
+            + "can carry")
+      }
+      return (header, Secret(value))
+    }
+  }
+
+  /// A token (RFC 9110, section 5.6.2).
+  private static var headerName: Regex<Substring> { /[A-Za-z0-9!#$%&'*+.^_`|~-]+/ }
 
   private func fraction(_ name: String, default fallback: Double) throws -> Double {
     guard let text = string(name) else { return fallback }
@@ -211,7 +268,7 @@ struct Settings {
     var logger = Logger(label: "flashsale") { label -> any LogHandler in
       format == "json"
         ? JSONLogHandler(label: label, metadataProvider: .trace) as any LogHandler
-        : StreamLogHandler.standardError(label: label, metadataProvider: .trace)
+        : StreamLogHandler(label: label, stream: LogStream(), metadataProvider: .trace)
     }
     logger.logLevel = level
     return logger

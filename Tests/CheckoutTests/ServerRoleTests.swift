@@ -3,6 +3,7 @@ import Foundation
 import LocalPostgres
 import Logging
 import Postgres
+import Secrets
 import TestSupport
 import Testing
 
@@ -61,7 +62,7 @@ import Testing
     try await LocalPostgres.withServer(directory: directory, ephemeral: true, settings: settings, logger: logger) {
       server in
       let url = server.databaseURL()
-      let role = ServerRole(name: "shop", password: "hunter2 'quoted'")
+      let role = ServerRole(name: "shop", password: Secret("hunter2 'quoted'"))
       _ = try await Migrator(ConnectionConfiguration(url: url)).migrate(serverRole: role)
       let shop = url.replacing("//flashsale@", with: "//shop:hunter2%20%27quoted%27@")
       try await servingAs(shop) { checkout async throws in #expect(try await checkout.products().isEmpty) }

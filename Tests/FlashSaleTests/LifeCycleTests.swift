@@ -3,6 +3,7 @@ import Foundation
 import LocalPostgres
 import Logging
 import Postgres
+import Subprocess
 import Synchronization
 import TestSupport
 import Testing
@@ -151,6 +152,116 @@ extension FlashSaleTests {
         #expect(try await server.api.send("GET", "/health/ready").status == 200)
         #expect(server.output.split(separator: "waiting for the database").count == 2, "\(server.output)")
         #expect(try await server.end(with: .terminate) == .exited(0), "\(server.output)")
+      }
+    }
+
+    /// An orchestrator restarts what is not alive, and would do so for as long as the database is away.
+    @Test func `a server that waits for its database is alive and answers 503 to all that needs it`() async throws {
+      let (link, directory) = (temporaryDirectory(), temporaryDirectory())
+      defer {
+        unlink(link)
+        try? FileManager.default.removeItem(atPath: directory)
+      }
+      let url = "postgresql://flashsale@\(link.replacing("/", with: "%2F"))/flashsale"
+      let server = ServerProcess(database: url, arguments: Self.arguments)
+      try await server.startListening()
+      let api = server.api
+      #expect(try await api.send("GET", "/health/live").status == 200)
+      for (method, path, body) in [
+        ("GET", "/health/ready", nil), ("GET", "/api/products", nil), ("GET", "/api/products/1", nil),
+        ("GET", "/api/products/1/events", nil), ("GET", "/api/admin/invariants", nil),
+        ("POST", "/api/holds", #"{"product_id":1,"quantity":1}"#),
+        ("POST", "/api/admin/products", #"{"name":"Cap","price":500,"currency":"USD","total_stock":1}"#),
+        (
+          "POST", "/api/payments/webhook",
+          #"{"idempotency_key":"k","order_id":"order_00000001000000000000000000000000","status":"success"}"#
+        ),
+      ] {
+        let refusal = try await api.send(method, path, body)
+        #expect(refusal.status == 503 && refusal.problem == "database-unavailable", "\(method) \(path): \(refusal)")
+        #expect(refusal.headers["retry-after"] == "1", "\(method) \(path): \(refusal)")
+      }
+      #expect(try await api.send("GET", "/metrics").status == 200)
+      try await Self.withPostgres(directory, link) {
+        try await eventually("it is ready", within: .seconds(60)) {
+          try await api.send("GET", "/health/ready").status == 200
+        }
+        let product = try await api.createProduct(stock: 1)
+        #expect(try await api.reserve(1, of: product).status == 201)
+        #expect(try await server.end(with: .terminate) == .exited(0), "\(server.output)")
+      }
+    }
+
+    /// A server that is refused has not answered anything from a schema that it does not know.
+    @Test func `a server whose schema is behind ends while it listens`() async throws {
+      try await TestDatabases.withEmptyDatabase { url in
+        let result = try await flashsale(
+          ["serve", "--unsigned-webhooks", "--port", "0"], database: url, settings: ["LOG_LEVEL": "error"])
+        result.expectFailure(saying: "run `flashsale migrate`")
+      }
+    }
+
+    @Test func `SIGHUP drains as SIGTERM does, and both are logged from the beginning to the end`() async throws {
+      try await TestDatabases.withDatabase { url in
+        for signal in [Signal.terminalClosed, .terminate] {
+          let server = ServerProcess(database: TestDatabases.serverURL(url))
+          try await server.start()
+          let product = try await server.api.createProduct(stock: 5)
+          try await withPool(on: url) { pool in
+            try await pool.holding("select from products for update") { commit in
+              async let buyer = server.api.reserve(1, of: product)
+              try await pool.untilBlocked(1)
+              server.send(signal)
+              try await eventually("it drains") { server.output.contains("draining") }
+              #expect(!server.output.contains("stopped"))
+              try await commit()
+              #expect(try await buyer.status == 201)
+            }
+          }
+          #expect(try await server.end(with: signal) == .exited(0), "\(server.output)")
+          #expect(server.output.split(separator: "\n").count { $0.contains("draining") } == 1, "\(server.output)")
+          #expect(server.output.split(separator: "\n").count { $0.contains("stopped") } == 1, "\(server.output)")
+        }
+      }
+    }
+
+    /// `nohup` has it ignored.
+    @Test func `SIGHUP that was ignored at the start stays ignored`() async throws {
+      try await TestDatabases.withDatabase { url in
+        let server = ChildProcess(
+          ["-c", "trap '' HUP; exec \"$0\" serve --port 0 --unsigned-webhooks", FlashSaleExecutable.path],
+          settings: ["DATABASE_URL": url], program: "/bin/sh")
+        let line = try await server.line(startingWith: "flashsale serves on ")
+        let api = APIClient(url: String(try #require(line.split(separator: " ").last)))
+        server.send(.terminalClosed)
+        // One that drained would have said so in the same moment; and ended.
+        for _ in 0..<20 { #expect(try await api.send("GET", "/health/ready").status == 200) }
+        server.send(.terminate)
+        #expect(try await server.status == .exited(0), "\(server.output)")
+      }
+    }
+
+    @Test func `loss and return of the database are logged once each`() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          let api = servers[0].api
+          let product = try await api.createProduct(stock: 5)
+          let name = try #require(url.split(separator: "/").last)
+          func lines(with text: String) -> Int { servers[0].output.split(separator: "\n").count { $0.contains(text) } }
+          try await withPool(on: url.dropLast(name.count) + "postgres") { server in
+            for round in 1...2 {
+              try await server.run("alter database \(name) with allow_connections false")
+              try await server.run(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'")
+              try await eventually("the loss is logged") { lines(with: "the database is away") == round }
+              for _ in 0..<20 { #expect(try await api.reserve(1, of: product).status == 503) }
+              try await server.run("alter database \(name) with allow_connections true")
+              try await eventually("the return is logged") { lines(with: "the database is back") == round }
+              #expect(lines(with: "the database is away") == round, "\(servers[0].output)")
+              #expect(try await api.reserve(1, of: product).status == 201)
+            }
+          }
+        }
       }
     }
 

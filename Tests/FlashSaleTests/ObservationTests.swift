@@ -9,7 +9,7 @@ extension FlashSaleTests {
     private static func documentedNames() throws -> Set<String> {
       let file = URL(filePath: #filePath).appending(path: "../../../docs/alerting.md").standardized
       let text = try String(contentsOf: file, encoding: .utf8)
-      return Set(text.matches(of: /\b(?:flashsale|trace)_[a-z_]+/).map { String($0.output) })
+      return Set(text.matches(of: /\b(?:flashsale|trace|process)_[a-z_]+/).map { String($0.output) })
     }
 
     private static func metrics(_ server: ServerProcess) async throws -> PrometheusSamples {
@@ -68,6 +68,53 @@ extension FlashSaleTests {
           #expect(metrics["flashsale_product_available_stock", ["product_id": "\(product)"]] == 3)
           #expect(metrics["flashsale_money_waiting_amount", ["verdict": "refund_due", "currency": "USD"]] == 1000)
           #expect(metrics["flashsale_database_up"] == 1)
+        }
+      }
+    }
+
+    @Test func `the process and its build are measured under the names that monitors know`() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withServers(1, on: url) { servers in
+          let product = try await servers[0].api.createProduct(stock: 5)
+          let before = try await Self.metrics(servers[0])
+          #expect(before["flashsale_open_streams"] == 0)
+          let events = "\(servers[0].url)/api/products/\(product)/events"
+          let readers = [try await EventReader.open(events), try await EventReader.open(events)]
+          let metrics = try await Self.metrics(servers[0])
+          #expect(metrics["flashsale_open_streams"] == 2)
+          for reader in readers { reader.close() }
+
+          let version = try await flashsale(["--version"]).output
+          let build = try #require(metrics.samples.first { $0.name == "flashsale_build_info" })
+          #expect(build.value == 1 && build.labels["version"] == version.first, "\(build)")
+          #expect(build.labels["swift"]?.wholeMatch(of: /\d+\.\d+/) != nil, "\(build)")
+          let cpu = try #require(metrics["process_cpu_seconds_total"])
+          #expect(try cpu > 0 && cpu >= #require(before["process_cpu_seconds_total"]))
+          #expect(metrics.types["process_cpu_seconds_total"] == "counter")
+          #expect(try #require(metrics["process_resident_memory_bytes"]) > 1e6)
+          let (open, limit) = (try #require(metrics["process_open_fds"]), try #require(metrics["process_max_fds"]))
+          #expect(try open >= #require(before["process_open_fds"]) + 2 && open < limit, "\(open) of \(limit)")
+          let started = try #require(metrics["process_start_time_seconds"])
+          let current = Date.now.timeIntervalSince1970
+          #expect(started <= current && started > current - 3600, "\(started) at \(current)")
+        }
+      }
+    }
+
+    @Test func `the collector gets the headers and the name of the service that were set`() async throws {
+      try await SpanCollector.withCollector { collector in
+        try await TestDatabases.withDatabase { url in
+          let settings = [
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1", "OTEL_SERVICE_NAME": "the shop",
+            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20key%3D1, x-tenant = shop ",
+          ]
+          try await withServers(1, on: url, settings: settings) { servers in
+            _ = try await servers[0].api.createProduct(stock: 5)
+            #expect(try await servers[0].api.product(1).availableStock == 5)
+            #expect(try await servers[0].end(with: .terminate) == .exited(0))
+          }
+          #expect(collector.services == ["the shop"])
+          #expect(collector.headers["api-key"] == "a key=1" && collector.headers["x-tenant"] == "shop")
         }
       }
     }

@@ -67,7 +67,8 @@ extension FlashSaleTests {
                 }
               }
               let duration = start.duration(to: .now)
-              #expect(duration >= .milliseconds(300) && duration < .seconds(2), "\(duration)")
+              // The product is locked until they have their answers.
+              #expect(duration >= .milliseconds(300), "\(duration)")
               // The lock did not keep other questions from being answered.
               #expect(try await api.product(product).availableStock == 100)
               try await commit()

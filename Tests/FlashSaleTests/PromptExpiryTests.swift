@@ -73,16 +73,19 @@ extension FlashSaleTests {
 
     private struct Unannounced: Error {}
 
-    /// Whether the hold is released in the table, at most so long after its deadline, without anybody asking for it.
+    /// Whether the hold is released in the table, at most so long after its deadline, without anybody asking for it. On a
+    /// busy machine it may take as much longer as the machine is late at that moment.
     static func expectExpired(_ hold: APIClient.Hold, within limit: Duration, on url: String) async throws {
       let deadline = try hold.expiry()
-      try await withPool(on: url) { database in
+      let lateness = try await withPool(on: url) { database in
+        let lateness = try await machineLateness(at: deadline, asking: database)
         try await eventually("the hold is released") {
           try await database.integer("select count(*) from holds where status = 'active'") == 0
         }
+        return lateness
       }
       let delay = Duration.microseconds(now() - deadline)
-      #expect(delay > .zero && delay < limit)
+      #expect(delay > .zero && delay < limit + lateness)
     }
   }
 }

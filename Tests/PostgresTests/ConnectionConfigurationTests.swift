@@ -119,7 +119,7 @@ import Testing
 
   @Test func optionsInTheURLWin() async throws {
     try await withConnection {
-      $0.url += "?options=-c%20statement_timeout%3D1234ms%20-c%20work_mem%3D5MB"
+      $0.text += "?options=-c%20statement_timeout%3D1234ms%20-c%20work_mem%3D5MB"
     } _: { connection, _ in
       try await expect("statement_timeout", "1234ms", connection)
       try await expect("work_mem", "5MB", connection)
@@ -129,7 +129,7 @@ import Testing
 
   @Test func textIsUTF8WhateverTheURLSays() async throws {
     try await withConnection {
-      $0.url += "?client_encoding=LATIN1"
+      $0.text += "?client_encoding=LATIN1"
     } _: { connection, _ in
       try await expect("client_encoding", "UTF8", connection)
       #expect(try await connection.execute(Echo("漢字")) == ["漢字"])
@@ -143,7 +143,7 @@ import Testing
       try await expect("application_name", "it's \"ours\"", connection)
     }
     try await withConnection {
-      $0.url += "?application_name=theirs"
+      $0.text += "?application_name=theirs"
     } _: { connection, _ in
       try await expect("application_name", "theirs", connection)
     }

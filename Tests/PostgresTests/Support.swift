@@ -1,6 +1,7 @@
 import Foundation
 import LocalPostgres
 import Logging
+import Secrets
 import Synchronization
 import TestSupport
 import Testing
@@ -73,6 +74,14 @@ func withServer(rules: String, _ body: @Sendable (LocalPostgres) async throws ->
   defer { try? FileManager.default.removeItem(atPath: file) }
   try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: file)
   try await withServer(settings: ["hba_file": file], body)
+}
+
+extension ConnectionConfiguration {
+  /// `url` as a text that tests change.
+  var text: String {
+    get { url.revealed() }
+    set { url = Secret(newValue) }
+  }
 }
 
 extension String {

@@ -157,7 +157,7 @@ import Tracing
   ) async throws {
     let quiet = Logger(label: "exporter") { _ in SwiftLogNoOpLogHandler() }
     let exporter = SpanExporter(
-      queue: queue, endpoint: endpoint, serviceName: "test", timeLimit: timeLimit, logger: quiet)
+      queue: queue, collector: .init(endpoint: endpoint, serviceName: "test"), timeLimit: timeLimit, logger: quiet)
     // A group that has not begun to run cannot be shut down.
     let (started, start) = AsyncStream.makeStream(of: Void.self)
     let group = ServiceGroup(

@@ -74,6 +74,7 @@ public final class SpanCollector: Sendable {
 
   private let received = Mutex<[Span]>([])
   private let serviceNames = Mutex<Set<String>>([])
+  private let lastHeaders = Mutex<[String: String]>([:])
   /// The base address, without a path.
   public let url: String
 
@@ -83,6 +84,8 @@ public final class SpanCollector: Sendable {
 
   public var spans: [Span] { received.withLock { $0 } }
   public var services: Set<String> { serviceNames.withLock { $0 } }
+  /// Those of the last request, by names in lower case.
+  public var headers: [String: String] { lastHeaders.withLock { $0 } }
 
   /// Waits for a span.
   public func span(named name: String, where isIt: (Span) -> Bool = { _ in true }) async throws -> Span {
@@ -95,7 +98,8 @@ public final class SpanCollector: Sendable {
     return found!
   }
 
-  private func take(_ body: Data) throws {
+  private func take(_ body: Data, headers: [String: String]) throws {
+    lastHeaders.withLock { $0 = headers }
     let request = try JSONDecoder().decode(Request.self, from: body)
     for part in request.resourceSpans {
       serviceNames.withLock { names in
@@ -118,7 +122,8 @@ public final class SpanCollector: Sendable {
       let bytes = try await request.body.collect(upTo: 1 << 24)
       try await Task.sleep(for: delay)
       guard request.headers[.contentType] == "application/json" else { throw HTTPError(.unsupportedMediaType) }
-      try collector.withLock { $0 }?.take(Data(bytes.readableBytesView))
+      let headers = Dictionary(request.headers.map { ($0.name.canonicalName, $0.value) }) { $1 }
+      try collector.withLock { $0 }?.take(Data(bytes.readableBytesView), headers: headers)
       return Response(
         status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: .init(string: "{}")))
     }

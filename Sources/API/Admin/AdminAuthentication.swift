@@ -2,14 +2,15 @@ import Crypto
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+import Secrets
 
 /// Lets a request pass that carries the admin token as a bearer token (RFC 6750).
-struct AdminAuthentication: RouterMiddleware {
+struct AdminAuthentication: RouterMiddleware, Redacted {
   private let expected: SHA256.Digest?
 
   /// - Parameter token: nil or empty lets nobody pass.
-  init(token: String?) {
-    expected = token.flatMap { $0.isEmpty ? nil : SHA256.hash(data: Data($0.utf8)) }
+  init(token: Secret?) {
+    expected = token.map { $0.revealed() }.flatMap { $0.isEmpty ? nil : SHA256.hash(data: Data($0.utf8)) }
   }
 
   func handle(

@@ -30,7 +30,7 @@ extension Timestamp {
 
   /// Reads a date and time with offset (RFC 3339, section 5.6), of a year from 1 to 9999; to the millisecond, which is what
   /// clients see. Nil when it is none. There is no leap second.
-  init?(rfc3339 text: String) {
+  package init?(rfc3339 text: String) {
     let pattern = /(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))/
       .asciiOnlyDigits()
     guard let match = text.wholeMatch(of: pattern)?.output else { return nil }

@@ -1,16 +1,20 @@
 import Crypto
 import FoundationEssentials
+import Secrets
 
 /// Signs and checks messages by the Standard Webhooks scheme (standardwebhooks.com, specification 1.0.0): HMAC-SHA256
 /// with a shared secret over `id.timestamp.body`, the raw bytes as they travel.
-public struct WebhookSecret: Sendable {
+public struct WebhookSecret: Sendable, Redacted {
   /// Has taken in the key, which need not be done again for each message.
   private let keyed: HMAC<SHA256>
 
-  /// - Parameter text: `whsec_` and the key in Base64. Nil when it is not that, or the key is empty.
+  /// A shorter key could be found by trying.
+  public static let minimumKeyBytes = 16
+
+  /// - Parameter text: `whsec_` and the key in Base64. Nil when it is not that, or the key is too short.
   public init?(_ text: String) {
     guard text.hasPrefix("whsec_"), let bytes = Data(base64Encoded: String(text.dropFirst("whsec_".count))),
-      !bytes.isEmpty
+      bytes.count >= Self.minimumKeyBytes
     else { return nil }
     keyed = HMAC<SHA256>(key: SymmetricKey(data: bytes))
   }

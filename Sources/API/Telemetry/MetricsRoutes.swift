@@ -8,11 +8,15 @@ import Telemetry
 struct MetricsRoutes {
   let checkout: Checkout
   let metrics: MetricsRegistry
+  let streams: StockStreams
 
   func add(to router: Router<AppContext>) {
     router.get("metrics") { _, _ in
       var text = PrometheusText()
       metrics.write(into: &text)
+      ProcessMetrics.write(into: &text)
+      text.begin(MetricDescription.openStreams.name, kind: .gauge, help: MetricDescription.openStreams.help)
+      text.add(MetricDescription.openStreams.name, Double(streams.openCount))
       let gauges = Dictionary(grouping: await checkout.gauges()) { $0.metric.name }
       for (name, values) in gauges.sorted(by: { $0.key < $1.key }) {
         text.begin(name, kind: .gauge, help: values[0].metric.help)

@@ -1,12 +1,16 @@
 import AsyncHTTPClient
 import Logging
 import NIOCore
+import Secrets
 import ServiceLifecycle
 
 /// Sends finished spans to an OpenTelemetry collector by OTLP over HTTP, in JSON
 /// (https://opentelemetry.io/docs/specs/otlp/#otlphttp). What the collector does not take is dropped: a trace is not
 /// worth holding anything up for.
-public struct SpanExporter: Service {
+public struct SpanExporter: Service, CustomStringConvertible {
+  /// Short: a group of services prints it.
+  public var description: String { "SpanExporter" }
+
   /// The longest time that a span waits to be sent.
   private static let interval: Duration = .seconds(1)
 
@@ -17,23 +21,36 @@ public struct SpanExporter: Service {
   /// The largest answer that is read, to have the connection free for the next request.
   private static let maximumAnswerBytes = 1 << 20
 
+  /// Where spans go, and as whose.
+  public struct Collector: Sendable {
+    /// Its base address, such as `http://localhost:4318`.
+    public var endpoint: String
+    public var serviceName: String
+    /// Sent with each request; collectors take their keys so.
+    public var headers: [(name: String, value: Secret)]
+
+    public init(endpoint: String, serviceName: String, headers: [(name: String, value: Secret)] = []) {
+      self.endpoint = endpoint
+      self.serviceName = serviceName
+      self.headers = headers
+    }
+
+    fileprivate var url: String { endpoint + (endpoint.hasSuffix("/") ? "" : "/") + "v1/traces" }
+  }
+
   private let queue: SpanQueue
-  private let url: String
-  private let serviceName: String
+  private let collector: Collector
   private let timeLimit: TimeAmount
   private let logger: Logger
 
-  /// - Parameter endpoint: the collector's base address, such as `http://localhost:4318`.
-  public init(queue: SpanQueue, endpoint: String, serviceName: String, logger: Logger) {
-    self.init(
-      queue: queue, endpoint: endpoint, serviceName: serviceName, timeLimit: Self.timeLimit, logger: logger)
+  public init(queue: SpanQueue, collector: Collector, logger: Logger) {
+    self.init(queue: queue, collector: collector, timeLimit: Self.timeLimit, logger: logger)
   }
 
-  init(queue: SpanQueue, endpoint: String, serviceName: String, timeLimit: TimeAmount, logger: Logger) {
+  init(queue: SpanQueue, collector: Collector, timeLimit: TimeAmount, logger: Logger) {
     self.queue = queue
+    self.collector = collector
     self.timeLimit = timeLimit
-    url = endpoint + (endpoint.hasSuffix("/") ? "" : "/") + "v1/traces"
-    self.serviceName = serviceName
     self.logger = logger
   }
 
@@ -42,6 +59,8 @@ public struct SpanExporter: Service {
     var configuration = HTTPClient.Configuration()
     // The next batch is the next attempt.
     configuration.connectionPool.retryConnectionEstablishment = false
+    // A redirect could lead the headers' secrets elsewhere.
+    configuration.redirectConfiguration = .disallow
     try await HTTPClient.withHTTPClient(configuration: configuration) { client in
       await withDiscardingTaskGroup { group in
         group.addTask {
@@ -84,10 +103,11 @@ public struct SpanExporter: Service {
   private func send(
     _ spans: ArraySlice<FinishedSpan>, with client: HTTPClient, deadline: NIODeadline
   ) async throws {
-    var request = HTTPClientRequest(url: url)
+    var request = HTTPClientRequest(url: collector.url)
     request.method = .POST
     request.headers.add(name: "content-type", value: "application/json")
-    request.body = .bytes(OTLPJSON.request(spans, serviceName: serviceName))
+    for header in collector.headers { request.headers.replaceOrAdd(name: header.name, value: header.value.revealed()) }
+    request.body = .bytes(OTLPJSON.request(spans, serviceName: collector.serviceName))
     let response = try await client.execute(request, deadline: deadline)
     _ = try await response.body.collect(upTo: Self.maximumAnswerBytes)
     guard 200...299 ~= response.status.code else { throw Refusal(status: response.status.code) }

@@ -13,28 +13,38 @@ struct DemoCommand: AsyncParsableCommand {
   var dataDir = ".flashsale"
 
   func run() async throws {
-    var flags: [String: String?] = ["HOST": "127.0.0.1", "PORT": port]
+    // Its database is its own, whatever the environment says of another one.
+    var flags: [String: String?] = [
+      "HOST": "127.0.0.1", "PORT": port, "DATABASE_URL_FILE": "", "LISTEN_DATABASE_URL_FILE": "",
+      "LISTEN_DATABASE_URL": "",
+    ]
     // Checked before a database is started for them, so with a stand-in for its address.
-    let given = Settings(flags: flags.merging(["DATABASE_URL": "postgresql://", "LISTEN_DATABASE_URL": nil]) { $1 })
+    let given = Settings(flags: flags.merging(["DATABASE_URL": "postgresql://"]) { $1 })
     try given.validate(allowsUnsignedWebhooks: true)
-    let adminToken = given.string("ADMIN_TOKEN") ?? Self.makeToken()
-    flags["ADMIN_TOKEN"] = adminToken
+    let givenToken = try given.adminToken()
+    let adminToken = givenToken?.revealed() ?? Self.makeToken()
+    flags.merge(["ADMIN_TOKEN": adminToken, "ADMIN_TOKEN_FILE": ""]) { $1 }
     // Somebody who has set secrets wants signatures.
     let takesUnsigned = try given.webhookSecrets().isEmpty
     let logger = try given.logger()
     print("Starting a private PostgreSQL in \(dataDir) ...")
     try await LocalPostgres.withServer(directory: dataDir, logger: logger) { [flags] postgres in
       let databaseURL = postgres.databaseURL()
-      let settings = Settings(
-        flags: flags.merging(["DATABASE_URL": databaseURL, "LISTEN_DATABASE_URL": databaseURL]) { $1 })
-      try await migrateDatabase(try settings.database(), seed: true)
-      try await runServer(settings, allowsUnsignedWebhooks: true, logger: logger) { host, port in
-        let url = "http://\(host):\(port)"
+      let settings = Settings(flags: flags.merging(["DATABASE_URL": databaseURL]) { $1 })
+      let database = try settings.database()
+      try await runServer(
+        settings, allowsUnsignedWebhooks: true, logger: logger,
+        prepare: { try await migrateDatabase(database, seed: true) }
+      ) { url in
         let payment =
           takesUnsigned
           ? #"curl \#(url)/api/payments/webhook -d '{"idempotency_key":"pay-1","order_id":"<order_id>","status":"success"}'"#
           : "flashsale pay <order_id> --url \(url)"
-        print(Self.welcome(url: url, payment: payment, adminToken: adminToken, databaseURL: databaseURL))
+        // A token of the operator's is known to them, and need not be in the terminal's history.
+        print(
+          Self.welcome(
+            url: url, payment: payment, adminToken: givenToken == nil ? adminToken : "$ADMIN_TOKEN",
+            databaseURL: databaseURL))
       }
       print("Stopped. The data stays in \(dataDir).")
     }
@@ -58,7 +68,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     Operate it:
 
-      curl -H 'Authorization: Bearer \(adminToken)' \(url)/api/admin/invariants
+      curl -H "Authorization: Bearer \(adminToken)" \(url)/api/admin/invariants
       psql '\(databaseURL)'
 
     Ctrl-C stops it.

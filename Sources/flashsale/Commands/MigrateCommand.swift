@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkout
 import Postgres
+import Telemetry
 
 struct MigrateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,6 +17,8 @@ struct MigrateCommand: AsyncParsableCommand {
   var serverRole: String?
   @Option(help: "The password for that role; best given in the environment, as SERVER_ROLE_PASSWORD.")
   var serverRolePassword: String?
+  @Option(help: "A file with that password.")
+  var serverRolePasswordFile: String?
   @OptionGroup var database: DatabaseOptions
 
   func validate() throws {
@@ -23,14 +26,16 @@ struct MigrateCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let settings = Settings(flags: [
-      "DATABASE_URL": database.databaseURL, "SERVER_ROLE": serverRole, "SERVER_ROLE_PASSWORD": serverRolePassword,
-    ])
+    let settings = Settings(
+      flags: database.flags.merging([
+        "SERVER_ROLE": serverRole, "SERVER_ROLE_PASSWORD": serverRolePassword,
+        "SERVER_ROLE_PASSWORD_FILE": serverRolePasswordFile,
+      ]) { $1 })
     let configuration = try settings.database()
     if status {
       try await printStatus(configuration)
     } else {
-      let applied = try await migrateDatabase(configuration, seed: seed, serverRole: settings.serverRole())
+      let applied = try await migrateDatabase(configuration, seed: seed, serverRole: try settings.serverRole())
       for file in applied { print("applied \(file)") }
       print("the schema is up to date")
     }
@@ -41,7 +46,7 @@ struct MigrateCommand: AsyncParsableCommand {
     for name in status.pendingMigrations { print("pending  migration \(name)") }
     for name in status.outdatedFunctions { print("pending  function \(name)") }
     for name in status.editedMigrations { print("edited   migration \(name)") }
-    for name in status.unknownMigrations { print("unknown  migration \(name)") }
+    for name in status.unknownMigrations { print("unknown  migration \(name.escapedForTerminal)") }
     guard status.isCurrent else { throw Failure("the schema is not what this program needs") }
     print("the schema is up to date")
   }

@@ -3,6 +3,7 @@ import ArgumentParser
 import AsyncHTTPClient
 import Foundation
 import NIOCore
+import Telemetry
 
 struct PayCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -27,6 +28,8 @@ struct PayCommand: AsyncParsableCommand {
   var url = "http://127.0.0.1:8080"
   @Option(help: "Secrets: whsec_..., comma-separated. Environment: WEBHOOK_SECRETS.")
   var webhookSecrets: String?
+  @Option(help: "A file with them.")
+  var webhookSecretsFile: String?
 
   /// Bounds the connections that one call opens.
   private static let maximumTimes = 1000
@@ -52,7 +55,8 @@ struct PayCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let secret = try Settings(flags: ["WEBHOOK_SECRETS": webhookSecrets]).webhookSecrets().first
+    let settings = Settings(flags: ["WEBHOOK_SECRETS": webhookSecrets, "WEBHOOK_SECRETS_FILE": webhookSecretsFile])
+    let secret = try settings.webhookSecrets().first
     let key = key ?? "pay_" + UUID().uuidString.lowercased()
     let body = try JSONEncoder().encode(Event(idempotencyKey: key, orderID: orderID, status: status.rawValue))
     try await Task.sleep(for: .seconds(delay))
@@ -62,6 +66,8 @@ struct PayCommand: AsyncParsableCommand {
     // Nobody listening is an answer too; a provider would try again later, this command does not.
     var configuration = HTTPClient.Configuration()
     configuration.connectionPool.retryConnectionEstablishment = false
+    // A redirect would hand the signed event to whatever host it names. Providers do not follow redirects either.
+    configuration.redirectConfiguration = .disallow
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = times
     let answers = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
       try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
@@ -71,7 +77,7 @@ struct PayCommand: AsyncParsableCommand {
         return try await group.reduce(into: []) { $0.append($1) }
       }
     }
-    for answer in answers { print(answer.status, answer.text) }
+    for answer in answers { print(answer.status, answer.text.escapedForTerminal) }
     let refused = answers.count { !(200...299 ~= $0.status) }
     if refused > 0 { throw Failure("\(refused) of \(times) deliveries were refused") }
   }

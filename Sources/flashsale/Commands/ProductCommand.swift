@@ -1,6 +1,8 @@
+import API
 import ArgumentParser
 import Checkout
 import Postgres
+import Telemetry
 
 struct ProductCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -18,6 +20,14 @@ struct ProductCommand: AsyncParsableCommand {
     var currency = "USD"
     @Option(help: "Units, at least 1.")
     var stock: Int32
+    @Option(help: "When the sale begins, such as 2026-11-27T09:00:00Z. At once when not given.")
+    var startsAt: Moment?
+    @Option(help: "When the sale ends. Never when not given.")
+    var endsAt: Moment?
+    @Option(help: "Units that one hold may have, at least 1. No limit when not given.")
+    var maxQuantityPerHold: Int32?
+    @Option(help: "Units that a customer may have in holds and orders, at least 1. No limit when not given.")
+    var maxPerCustomer: Int32?
     @OptionGroup var database: DatabaseOptions
 
     func validate() throws {
@@ -27,10 +37,17 @@ struct ProductCommand: AsyncParsableCommand {
         throw ValidationError("--currency is three capital letters")
       }
       guard stock >= 1 else { throw ValidationError("--stock is at least 1") }
+      if let startsAt, let endsAt, startsAt.time >= endsAt.time {
+        throw ValidationError("--ends-at is after --starts-at")
+      }
+      guard maxQuantityPerHold ?? 1 >= 1 else { throw ValidationError("--max-quantity-per-hold is at least 1") }
+      guard maxPerCustomer ?? 1 >= 1 else { throw ValidationError("--max-per-customer is at least 1") }
     }
 
     func run() async throws {
-      let product = CreateProduct(name: name, price: price, currency: currency, stock: stock)
+      let product = CreateProduct(
+        name: name, price: price, currency: currency, stock: stock, startsAt: startsAt?.time, endsAt: endsAt?.time,
+        maximumQuantityPerHold: maxQuantityPerHold, maximumPerCustomer: maxPerCustomer)
       try await withPool(try database.settings.database()) { pool in
         print(try await pool.transact(product)[0])
       }
@@ -81,9 +98,19 @@ struct ProductCommand: AsyncParsableCommand {
   }
 }
 
-/// Prints columns that are as wide as their widest cell.
+/// A date and time with its offset from UTC (RFC 3339).
+struct Moment: ExpressibleByArgument {
+  let time: Timestamp
+
+  init?(argument: String) {
+    guard let time = Timestamp(rfc3339: argument) else { return nil }
+    self.time = time
+  }
+}
+
+/// Prints columns that are as wide as their widest cell. What would forge a line or a cell is escaped.
 func printTable(_ header: [String], _ rows: [[String]]) {
-  let lines = [header] + rows
+  let lines = [header] + rows.map { $0.map(\.escapedForTerminal) }
   let widths = header.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
   for line in lines {
     let cells = zip(line, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }

@@ -5,7 +5,7 @@ import Testing
 
 /// A `flashsale serve` that can be ended, and started again on its port.
 final class ServerProcess: Sendable {
-  static let adminToken = "the-admin-token"
+  static let adminToken = "mark-of-the-admin-token"
 
   private let database: String
   private let settings: [String: String]
@@ -35,15 +35,31 @@ final class ServerProcess: Sendable {
   /// Everything it has printed, in all its lives.
   var output: String { state.withLock { $0.earlierOutput + ($0.process?.output ?? "") } }
 
-  /// Starts it and returns once it accepts connections.
+  /// Starts it and returns once it serves.
   func start() async throws {
+    let process = launch()
+    let line = try await process.line(startingWith: "flashsale serves on http://")
+    let port = try #require(line.split(separator: ":").last.flatMap { Int($0) }, "\(line)")
+    state.withLock { $0.port = port }
+  }
+
+  /// Starts it and returns once it accepts connections, which is before it has a database.
+  func startListening() async throws {
+    launch()
+    try await eventually("it listens") {
+      guard let port = output.firstMatch(of: /address=http:\/\/127\.0\.0\.1:(\d+)/)?.output.1 else { return false }
+      state.withLock { $0.port = Int(port) ?? 0 }
+      return true
+    }
+  }
+
+  @discardableResult
+  private func launch() -> ChildProcess {
     let process = ChildProcess(
       ["serve", "--port", "\(port)"] + arguments,
       settings: settings.merging(["DATABASE_URL": database, "ADMIN_TOKEN": Self.adminToken]) { $1 })
     state.withLock { $0.process = process }
-    let line = try await process.line(startingWith: "flashsale serves on http://")
-    let port = try #require(line.split(separator: ":").last.flatMap { Int($0) }, "\(line)")
-    state.withLock { $0.port = port }
+    return process
   }
 
   /// Sends a signal and returns once the process has ended, with how it did.

@@ -1,0 +1,16 @@
+/// What this program is.
+public enum BuildInfo {
+  /// The version that CHANGELOG.md describes.
+  public static let version = "0.1.0"
+
+  /// Of the compiler that built it.
+  public static let swift: String = {
+    #if compiler(>=6.4)
+      "6.4"
+    #elseif compiler(>=6.3)
+      "6.3"
+    #else
+      "6.2"
+    #endif
+  }()
+}

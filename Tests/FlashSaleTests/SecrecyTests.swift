@@ -1,0 +1,167 @@
+import Foundation
+import Subprocess
+import TestSupport
+import Testing
+
+extension FlashSaleTests {
+  /// No output of any process tells a secret, however much it logs and whatever goes wrong.
+  @Suite struct SecrecyTests {
+    private static let password = "mark-of-the-database-password"
+    private static let webhookKey = "mark-of-the-webhook-key"
+    private static let webhookSecret = "whsec_" + Data(webhookKey.utf8).base64EncodedString()
+    private static let header = "mark-of-the-collector-header"
+    private static let strangersToken = "mark-of-a-wrong-admin-token"
+    private static let marks = [
+      password, webhookKey, String(webhookSecret.dropFirst("whsec_".count)), header, strangersToken,
+      ServerProcess.adminToken,
+    ]
+
+    private static func expectNoMark(
+      _ output: String, _ what: Comment? = nil, at location: SourceLocation = #_sourceLocation
+    ) {
+      for mark in marks where output.contains(mark) {
+        let lines = output.split(separator: "\n").filter { $0.contains(mark) }
+        Issue.record("\(what ?? "") \(mark) in: \(lines.joined(separator: "\n"))", sourceLocation: location)
+      }
+    }
+
+    private static let loud = ["LOG_LEVEL": "trace", "WEBHOOK_SECRETS": webhookSecret]
+
+    @Test(arguments: ["text", "json"])
+    func `a server tells no secret from its start to its end, database loss and bad signature included`(
+      format: String
+    ) async throws {
+      try await SpanCollector.withCollector { collector in
+        try await TestDatabases.withDatabase { url in
+          let settings = Self.loud.merging([
+            "LOG_FORMAT": format, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1",
+            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=\(Self.header)",
+          ]) { $1 }
+          let database = TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@")
+          #expect(database.contains(Self.password))
+          try await withServers(1, on: database, settings: settings, arguments: []) { servers in
+            let api = servers[0].api
+            let product = try await api.createProduct(stock: 5)
+            let hold = try await api.reserve(1, of: product).decode(APIClient.Hold.self)
+            #expect(try await api.order(hold.holdId).status == 201)
+            let payment = try await flashsale(["pay", hold.orderID, "--url", api.url], settings: Self.loud)
+            payment.expectSuccess()
+            Self.expectNoMark("\(payment)")
+            let forged = [
+              "webhook-id": "m", "webhook-timestamp": "\(Int(Date().timeIntervalSince1970))",
+              "webhook-signature": "v1,\(Data(repeating: 7, count: 32).base64EncodedString())",
+            ]
+            let event = #"{"idempotency_key":"k","order_id":"\#(hold.orderID)","status":"success"}"#
+            #expect(try await api.send("POST", "/api/payments/webhook", event, headers: forged).status == 401)
+            let stranger = APIClient(url: api.url)
+            #expect(
+              try await stranger.send(
+                "GET", "/api/products/1", headers: ["authorization": "Bearer \(Self.strangersToken)"]
+              ).status == 200)
+            let name = try #require(url.split(separator: "/").last)
+            try await withPool(on: url.dropLast(name.count) + "postgres") { server in
+              try await server.run("alter database \(name) with allow_connections false")
+              try await server.run("select pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'")
+              try await eventually("the loss is seen") { try await api.reserve(1, of: product).status == 503 }
+              try await server.run("alter database \(name) with allow_connections true")
+              try await eventually("it is back") { try await api.reserve(1, of: product).status == 201 }
+            }
+            #expect(try await servers[0].end(with: .terminate) == .exited(0))
+            #expect(servers[0].output.contains("debug") || servers[0].output.contains("trace"), "it logs everything")
+            Self.expectNoMark(servers[0].output)
+            #expect(collector.headers["api-key"] == Self.header)
+          }
+        }
+      }
+    }
+
+    /// Swift's own report of a crash has frames, registers, and the memory that they point to.
+    @Test func `a crash tells no secret`() async throws {
+      try await TestDatabases.withDatabase { url in
+        let server = ServerProcess(
+          database: TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@"),
+          settings: Self.loud.merging(["SWIFT_BACKTRACE": "enable=yes,color=no,threads=all,symbolicate=off"]) { $1 },
+          arguments: [])
+        try await server.start()
+        let product = try await server.api.createProduct(stock: 5)
+        #expect(try await server.api.reserve(1, of: product).status == 201)
+        // What a failed precondition raises.
+        #expect(try await server.end(with: .init(rawValue: SIGILL)) != .exited(0))
+        Self.expectNoMark(server.output)
+      }
+    }
+
+    @Test(arguments: [
+      "postgresql://u:%@localhost/%zz", "postgresql://u:part@%@localhost/shop", "postgresql://u:%/x@localhost/shop",
+      "postgresql://u:1/%@localhost/shop", "postgresql://u:1%2F%@@localhost/shop", "postgresql://u:p@localhost/shop?%=1",
+      "postgresql://u:p@localhost/shop?%", "postgresql://u:p@[::1%/shop", "postgresql://u:x?y/%@localhost/shop?a",
+      "host=localhost password=x %", "host=localhost password='%", "%", "mysql://u:%@localhost/shop",
+      "postgresql://u:%@127.0.0.1:1/shop", "postgresql://u:%@nowhere.invalid/shop",
+      "host=127.0.0.1 port=1 password=%", "postgresql://u@127.0.0.1:1/shop?password=%",
+    ])
+    func `a database URL that cannot be used tells no part of itself`(pattern: String) async throws {
+      // In some places the mark is percent-encoded already, in others it is what is wrong.
+      let url = pattern.replacing("%2F", with: "\u{0}").replacing("%zz", with: "\u{1}")
+        .replacing("%", with: Self.password).replacing("\u{0}", with: "%2F").replacing("\u{1}", with: "%zz")
+      for arguments in [["migrate"], ["audit"], ["product", "list"]] {
+        let result = try await flashsale(arguments, database: url, settings: Self.loud)
+        result.expectFailure(saying: "")
+        Self.expectNoMark("\(result)", "\(pattern)")
+      }
+      // A server would wait for a database that is only away.
+      let server = ChildProcess(
+        ["serve", "--port", "0"], settings: Self.loud.merging(["DATABASE_URL": url]) { $1 })
+      try await eventually("it says what is wrong", within: .seconds(30)) {
+        server.output.contains("DATABASE_URL") || server.output.contains("waiting for the database")
+      }
+      server.send(.terminate)
+      _ = try await server.status
+      Self.expectNoMark(server.output, "\(pattern)")
+    }
+
+    @Test func `settings that are refused are not repeated when they are secrets`() async throws {
+      for (name, value) in [
+        ("ADMIN_TOKEN", "\(ServerProcess.adminToken) \n\(ServerProcess.adminToken)"),
+        ("WEBHOOK_SECRETS", "\(Self.webhookSecret),nonsense"), ("WEBHOOK_SECRETS", Self.webhookKey),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,\(Self.header)"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:\(Self.header)@localhost:4318"),
+        ("LISTEN_DATABASE_URL", "postgresql://u:x@\(Self.password)@h/d"),
+      ] {
+        let settings = ["WEBHOOK_SECRETS": Self.webhookSecret].merging([name: value]) { $1 }
+        let result = try await flashsale(["serve"], database: "postgresql://u@127.0.0.1:1/x", settings: settings)
+        result.expectFailure(saying: name)
+        Self.expectNoMark("\(result)")
+      }
+    }
+
+    @Test func `the password of the servers' role is told nowhere`() async throws {
+      try await TestDatabases.withDatabase { url in
+        let settings = ["SERVER_ROLE_PASSWORD": Self.password, "SERVER_ROLE": "flashsale_marked"]
+        let made = try await flashsale(["migrate"], database: url, settings: settings)
+        made.expectSuccess()
+        Self.expectNoMark("\(made)")
+        // Who may not change roles is refused.
+        let refused = try await flashsale(
+          ["migrate", "--server-role", "flashsale"], database: url.replacing("//flashsale@", with: "//flashsale_marked@"),
+          settings: settings)
+        #expect(refused.status == .exited(1), "\(refused)")
+        Self.expectNoMark("\(refused)")
+        try await withPool(on: url) { try await $0.run("drop owned by flashsale_marked; drop role flashsale_marked") }
+      }
+    }
+
+    @Test func `the demonstration tells no secret that it was given`() async throws {
+      let directory = temporaryDirectory()
+      try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(atPath: directory) }
+      let settings = Self.loud.merging([
+        "ADMIN_TOKEN": ServerProcess.adminToken, "DATABASE_URL": "postgresql://u:\(Self.password)@127.0.0.1:1/x",
+      ]) { $1 }
+      let demo = ChildProcess(["demo", "--port", "0"], settings: settings, directory: directory)
+      _ = try await demo.line(startingWith: "Ctrl-C")
+      demo.send(.interrupt)
+      #expect(try await demo.status == .exited(0), "\(demo.output)")
+      Self.expectNoMark(demo.output)
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension FlashSaleTests {
+  /// What operators and orchestrators hand over, in the forms that they have for it.
+  @Suite struct SettingTests {
+    private static let secret = "whsec_" + Data("a secret of the provider's".utf8).base64EncodedString()
+
+    /// Editors end a file with a line break, and shells keep what was pasted.
+    @Test func `white space around values does not count`() async throws {
+      try await TestDatabases.withDatabase { url in
+        let settings = [
+          "DATABASE_URL": " \(TestDatabases.serverURL(url))\n", "PORT": " 0 ", "LOG_LEVEL": "info\r\n",
+          "WEBHOOK_SECRETS": " \(Self.secret) ,\t\(Self.secret)\n", "ADMIN_TOKEN": "\(ServerProcess.adminToken)\n",
+        ]
+        try await Self.expectToServe(settings)
+      }
+    }
+
+    @Test func `each secret may come as a file`() async throws {
+      try await TestDatabases.withDatabase { url in
+        try await withFiles([
+          "DATABASE_URL_FILE": TestDatabases.serverURL(url), "LISTEN_DATABASE_URL_FILE": TestDatabases.serverURL(url),
+          "WEBHOOK_SECRETS_FILE": Self.secret, "ADMIN_TOKEN_FILE": ServerProcess.adminToken,
+          "OTEL_EXPORTER_OTLP_ENDPOINT_FILE": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS_FILE": "a=b",
+        ]) { files in
+          try await Self.expectToServe(files.merging(["PORT": "0"]) { $1 })
+          let flags = files.flatMap { name, path in ["--" + name.lowercased().replacing("_", with: "-"), path] }
+          try await Self.expectToServe([:], arguments: ["--port", "0"] + flags)
+          // Commands take them, too.
+          try await flashsale(["audit", "--database-url-file", files["DATABASE_URL_FILE"]!]).expectSuccess()
+        }
+      }
+    }
+
+    /// Bash hands over `<(command)` as a pipe, which can be read once.
+    @Test func `the file may be a pipe`() async throws {
+      try await TestDatabases.withDatabase { url in
+        let script = """
+          exec "$0" audit --database-url-file <(printf '%s\\n' "$URL")
+          """
+        let process = ChildProcess(
+          ["-c", script, FlashSaleExecutable.path], settings: ["URL": url], program: "/bin/bash")
+        let status = try await process.status
+        #expect(status == .exited(0), "\(process.output)")
+      }
+    }
+
+    @Test func `a secret that is given twice is refused in one line`() async throws {
+      try await withFiles(["ADMIN_TOKEN_FILE": ServerProcess.adminToken]) { files in
+        let settings = files.merging(["ADMIN_TOKEN": ServerProcess.adminToken, "DATABASE_URL": "postgresql://"]) { $1 }
+        try await flashsale(["serve", "--unsigned-webhooks"], database: "postgresql://", settings: settings)
+          .expectFailure(saying: "ADMIN_TOKEN and ADMIN_TOKEN_FILE are both set")
+      }
+    }
+
+    @Test func `unsigned payment events on an address that others reach are warned of`() async throws {
+      try await TestDatabases.withDatabase { url in
+        let warning = "payment events are taken unsigned"
+        for (host, isWarned) in [("127.0.0.1", false), ("localhost", false), ("0.0.0.0", true)] {
+          let server = ServerProcess(
+            database: TestDatabases.serverURL(url), settings: ["HOST": host])
+          try await server.start()
+          #expect(server.output.contains(warning) == isWarned, "\(host): \(server.output)")
+          #expect(try await server.end(with: .terminate) == .exited(0))
+        }
+        let signed = ServerProcess(
+          database: TestDatabases.serverURL(url), settings: ["HOST": "0.0.0.0", "WEBHOOK_SECRETS": Self.secret])
+        try await signed.start()
+        #expect(!signed.output.contains(warning))
+        try await signed.end(with: .terminate)
+      }
+    }
+
+    private static func expectToServe(_ settings: [String: String], arguments: [String] = []) async throws {
+      let process = ChildProcess(["serve"] + arguments, settings: settings)
+      let line = try await process.line(startingWith: "flashsale serves on ")
+      let api = APIClient(url: String(try #require(line.split(separator: " ").last)))
+      #expect(try await api.invariants().status == 200)
+      #expect(
+        try await api.pay("order_00000001000000000000000000000000", key: "k").status == 401, "unsigned events are refused")
+      process.send(.terminate)
+      #expect(try await process.status == .exited(0), "\(process.output)")
+    }
+  }
+}
+
+/// Lends files with these texts, each with a line break at its end, by the same names.
+private func withFiles(
+  _ texts: [String: String], _ body: ([String: String]) async throws -> Void
+) async throws {
+  let directory = temporaryDirectory()
+  try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: directory) }
+  var paths: [String: String] = [:]
+  for (name, text) in texts {
+    let path = directory + "/" + name
+    try (text + "\n").write(toFile: path, atomically: false, encoding: .utf8)
+    paths[name] = path
+  }
+  try await body(paths)
+}
