@@ -8,13 +8,15 @@ import ServiceLifecycle
 ///
 /// - Parameters:
 ///   - allowsUnsignedWebhooks: whether payment events may come unsigned when there is no secret.
+///   - isForLoopbackNames: whether requests have to name this machine as their host.
 ///   - onListening: called with the host and port once connections are accepted.
 func runServer(
-  _ settings: Settings, allowsUnsignedWebhooks: Bool, logger: Logger,
+  _ settings: Settings, allowsUnsignedWebhooks: Bool, isForLoopbackNames: Bool = false, logger: Logger,
   onListening: @escaping @Sendable (_ host: String, _ port: Int) -> Void
 ) async throws {
   let observation = try Observation(settings, logger: logger)
   var configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
+  configuration.isForLoopbackNames = isForLoopbackNames
   configuration.metrics = observation.metrics
   configuration.tracer = observation.tracer
   let descriptors = raiseDescriptorLimit(to: configuration.maximumStreams + otherDescriptors)

@@ -38,6 +38,10 @@ struct ServerOptions: ParsableArguments {
   var webhookSecrets: String?
   @Option(help: "Bearer token of the admin calls, which are closed without one.")
   var adminToken: String?
+  @Option(help: "Bearer token of /metrics, which is open without one.")
+  var metricsToken: String?
+  @Option(help: "Proxies whose X-Forwarded-For tells a client's address: addresses or networks, comma-separated.")
+  var trustedProxies: String?
   @Option(help: "Largest request body.")
   var maxBodyBytes: String?
   @Option(help: "Requests that may wait for the database at once.")
@@ -48,7 +52,7 @@ struct ServerOptions: ParsableArguments {
   var requestTimeoutSeconds: String?
   @Option(help: "A connection without a request for this long is closed.")
   var idleTimeoutSeconds: String?
-  @Option(help: "Streams of stock at the same time.")
+  @Option(help: "Streams of stock at the same time; one address has a tenth of them at most.")
   var maxStreams: String?
   @Option(help: "How long to serve on, as not ready, when told to end.")
   var shutdownDelaySeconds: String?
@@ -82,6 +86,8 @@ struct ServerOptions: ParsableArguments {
       "PARKED_EVENT_TTL_SECONDS": parkedEventTTLSeconds,
       "WEBHOOK_SECRETS": webhookSecrets,
       "ADMIN_TOKEN": adminToken,
+      "METRICS_TOKEN": metricsToken,
+      "TRUSTED_PROXIES": trustedProxies,
       "MAX_BODY_BYTES": maxBodyBytes,
       "MAX_IN_FLIGHT": maxInFlight,
       "QUEUE_TIMEOUT_MS": queueTimeoutMilliseconds,

@@ -136,6 +136,8 @@ struct Settings {
     }
     var configuration = APIServer.Configuration(
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: string("ADMIN_TOKEN"))
+    configuration.metricsToken = string("METRICS_TOKEN")
+    configuration.trustedProxies = try trustedProxies()
     configuration.host = string("HOST") ?? configuration.host
     try set(&configuration.port, "PORT", in: 0...65535)
     try set(&configuration.maximumBodyBytes, "MAX_BODY_BYTES", in: 1024...(16 << 20))
@@ -146,12 +148,23 @@ struct Settings {
     return configuration
   }
 
+  private func trustedProxies() throws -> TrustedProxies {
+    guard let list = string("TRUSTED_PROXIES") else { return TrustedProxies() }
+    guard let proxies = TrustedProxies(list) else {
+      throw Failure(
+        "TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, separated by commas, not '\(list)'")
+    }
+    return proxies
+  }
+
   func webhookSecrets() throws -> [WebhookSecret] {
     guard let list = string("WEBHOOK_SECRETS") else { return [] }
     // An empty one is refused: an unset variable in a list is no reason to take unsigned events.
     return try list.split(separator: ",", omittingEmptySubsequences: false).map { text in
       guard let secret = WebhookSecret(String(text)) else {
-        throw Failure("WEBHOOK_SECRETS must be whsec_ followed by a key in Base64, several separated by commas")
+        throw Failure(
+          "WEBHOOK_SECRETS must be whsec_ followed by a key of at least \(WebhookSecret.minimumKeyBytes) bytes in Base64, "
+            + "several separated by commas")
       }
       return secret
     }

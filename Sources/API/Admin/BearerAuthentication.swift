@@ -3,25 +3,44 @@ import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 
-/// Lets a request pass that carries the admin token as a bearer token (RFC 6750).
-struct AdminAuthentication: RouterMiddleware {
+/// Lets a request pass that carries a token as a bearer token (RFC 6750).
+struct BearerAuthentication: RouterMiddleware {
+  /// What the token opens.
+  enum Realm: String, CaseIterable {
+    case admin, metrics
+  }
+
+  private let realm: Realm
   private let expected: SHA256.Digest?
+  private let wrongTokens: WrongTokens
 
   /// - Parameter token: nil or empty lets nobody pass.
-  init(token: String?) {
+  init(_ realm: Realm, token: String?, wrongTokens: WrongTokens) {
+    self.realm = realm
+    self.wrongTokens = wrongTokens
     expected = token.flatMap { $0.isEmpty ? nil : SHA256.hash(data: Data($0.utf8)) }
   }
 
   func handle(
     _ request: Request, context: AppContext, next: (Request, AppContext) async throws -> Response
   ) async throws -> Response {
-    // A scheme is written in whatever case (RFC 9110, section 11.1).
-    let scheme = "bearer "
+    let problem = Problem(
+      .unauthorized, "Send the \(realm.rawValue) token as Authorization: Bearer <token>.",
+      headers: [(.wwwAuthenticate, "Bearer")])
+    guard let expected, let given = request.headers[.authorization].flatMap(Self.token) else { throw problem }
     // Digests compare in constant time and have one length, so neither the token nor its length leaks.
-    guard let expected, let given = request.headers[.authorization],
-      given.prefix(scheme.count).lowercased() == scheme,
-      SHA256.hash(data: Data(given.dropFirst(scheme.count).drop { $0 == " " }.utf8)) == expected
-    else { throw Problem.unauthorized }
+    guard SHA256.hash(data: given) == expected else {
+      await wrongTokens.record(realm)
+      throw problem
+    }
     return try await next(request, context)
+  }
+
+  /// What stands behind the scheme, which is written in whatever case (RFC 9110, section 11.1).
+  private static func token(_ authorization: String) -> Data? {
+    let scheme: StaticString = "bearer "
+    let bytes = authorization.utf8
+    guard bytes.prefix(scheme.utf8CodeUnitCount).isWord(scheme) else { return nil }
+    return Data(bytes.dropFirst(scheme.utf8CodeUnitCount).drop { $0 == UInt8(ascii: " ") })
   }
 }

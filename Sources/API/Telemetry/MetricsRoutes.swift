@@ -9,7 +9,7 @@ struct MetricsRoutes {
   let checkout: Checkout
   let metrics: MetricsRegistry
 
-  func add(to router: Router<AppContext>) {
+  func add(to router: RouterGroup<AppContext>) {
     router.get("metrics") { _, _ in
       var text = PrometheusText()
       metrics.write(into: &text)

@@ -28,7 +28,8 @@ struct DemoCommand: AsyncParsableCommand {
       let settings = Settings(
         flags: flags.merging(["DATABASE_URL": databaseURL, "LISTEN_DATABASE_URL": databaseURL]) { $1 })
       try await migrateDatabase(try settings.database(), seed: true)
-      try await runServer(settings, allowsUnsignedWebhooks: true, logger: logger) { host, port in
+      try await runServer(settings, allowsUnsignedWebhooks: true, isForLoopbackNames: true, logger: logger) {
+        host, port in
         let url = "http://\(host):\(port)"
         let payment =
           takesUnsigned
