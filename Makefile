@@ -5,7 +5,8 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-versions bench chaos openapi clients proxies browser deploy-check build lint format packages
+.PHONY: help run test test-versions bench chaos openapi clients proxies browser java deploy-check build lint format \
+  packages
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -78,6 +79,10 @@ deploy-check: MISSING += $(shell \
   command -v promtool >/dev/null || echo prometheus; command -v systemd-analyze >/dev/null || echo systemd)
 deploy-check: build ## hold the files of deploy/ against the programs that read them, and against the server
 	Tests/Deploy/run
+
+java: MISSING += $(shell command -v python3 >/dev/null || echo python3; command -v javac >/dev/null || echo default-jdk-headless)
+java: build ## hold the server against Java's HTTP client, which asks for HTTP/2
+	Tests/Java/run
 
 build: packages ## the release binary, .build/release/flashsale
 	swift build -c release --product flashsale

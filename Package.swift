@@ -111,7 +111,7 @@ let package = Package(
     .testTarget(
       name: "FlashSaleTests",
       dependencies: [
-        "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport",
+        "API", "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport",
         asyncHTTPClient, logging, nioCore, nioFoundation, nioPosix, subprocess, yams,
       ],
       swiftSettings: strict),

@@ -19,6 +19,12 @@ public struct APIServer: Service, CustomStringConvertible {
     public var webhookVerifier: WebhookVerifier?
     /// Opens the admin calls. Nil keeps them closed.
     public var adminToken: Secret?
+    /// Opens `GET /metrics`. Nil leaves it open to everybody.
+    public var metricsToken: Secret?
+    /// Whose `X-Forwarded-For` tells a client's address.
+    public var trustedProxies = TrustedProxies()
+    /// Whether requests have to name this machine as their host, for a server on loopback that anybody may call.
+    public var isForLoopbackNames = false
     /// Larger request bodies are refused.
     public var maximumBodyBytes = 16 * 1024
     /// A request that takes longer to arrive, from its first byte to its last, is refused.
@@ -33,7 +39,7 @@ public struct APIServer: Service, CustomStringConvertible {
     /// Records a span for each request. Nil records none.
     public var tracer: (any Tracer)?
 
-    /// Streams of stock at the same time; others are refused.
+    /// Streams of stock at the same time; others are refused. One client has a tenth of them at most.
     public var maximumStreams = 10_000
     /// Connections at the same time; others wait to be accepted.
     public var maximumConnections = Int.max
@@ -68,15 +74,17 @@ public struct APIServer: Service, CustomStringConvertible {
     self.streams = streams
     self.logger = logger
     shutdownDelay = configuration.shutdownDelay
+    let log = SparseLog(logger: logger)
     let fastRoutes = FastRoutes(
-      routes: Self.fastRoutes(checkout: checkout, configuration: configuration),
+      routes: Self.fastRoutes(checkout: checkout, configuration: configuration, log: log),
       metrics: configuration.metrics.map { RequestMetrics(in: $0) },
       spans: configuration.tracer.map { RequestSpans(tracer: $0) }, logger: logger)
     let router = Self.makeRouter(
-      checkout: checkout, configuration: configuration, streams: streams, fastRoutes: fastRoutes, draining: draining)
+      checkout: checkout, configuration: configuration, streams: streams, fastRoutes: fastRoutes, draining: draining,
+      log: log)
     let limits = RequestGate.Limits(
       maximumBodyBytes: configuration.maximumBodyBytes, requestTimeout: TimeAmount(configuration.requestTimeout),
-      idleTimeout: TimeAmount(configuration.idleTimeout))
+      idleTimeout: TimeAmount(configuration.idleTimeout), isForLoopbackNames: configuration.isForLoopbackNames)
     application = Application(
       responder: router.buildResponder(),
       server: HTTPServerBuilder { [draining, connectionTasks] responder in

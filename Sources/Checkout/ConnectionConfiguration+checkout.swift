@@ -10,6 +10,11 @@ extension ConnectionConfiguration {
     return configuration
   }
 
+  /// For a URL without anything secret in it.
+  public static func checkout(url: String) -> ConnectionConfiguration {
+    checkout(url: Secret(url))
+  }
+
   /// Statements name the schema of every function of the checkout, so nobody else's can come first.
   mutating func fixCheckoutParameters() {
     parameters["search_path"] = "pg_catalog, pg_temp"

@@ -70,7 +70,7 @@ public struct ReservationID: Hashable, Sendable {
   }
 
   private init?(_ text: String, prefix: String) {
-    guard text.hasPrefix(prefix) else { return nil }
+    guard text.utf8.starts(with: prefix.utf8) else { return nil }
     let digits = text.utf8.dropFirst(prefix.utf8.count)
     guard digits.count == 32 else { return nil }
     var words: (UInt64, UInt64) = (0, 0)

@@ -13,14 +13,16 @@ import UnixSignals
 ///
 /// - Parameters:
 ///   - allowsUnsignedWebhooks: whether payment events may come unsigned when there is no secret.
+///   - isForLoopbackNames: whether requests have to name this machine as their host.
 ///   - prepare: makes sure of the database's schema. It is run again while the database cannot be reached.
 ///   - onServing: called with the server's address once calls are answered.
 func runServer(
-  _ settings: Settings, allowsUnsignedWebhooks: Bool, logger: Logger,
+  _ settings: Settings, allowsUnsignedWebhooks: Bool, isForLoopbackNames: Bool = false, logger: Logger,
   prepare: @escaping @Sendable () async throws -> Void, onServing: @escaping @Sendable (_ url: String) -> Void
 ) async throws {
   let observation = try Observation(settings, logger: logger)
   var configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
+  configuration.isForLoopbackNames = isForLoopbackNames
   configuration.metrics = observation.metrics
   configuration.tracer = observation.tracer
   let descriptors = raiseDescriptorLimit(to: configuration.maximumStreams + otherDescriptors)

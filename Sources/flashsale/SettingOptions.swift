@@ -47,6 +47,12 @@ struct ServerOptions: ParsableArguments {
   var adminToken: String?
   @Option(help: "A file with it.")
   var adminTokenFile: String?
+  @Option(help: "Bearer token of /metrics, at least 16 characters; it is open without one.")
+  var metricsToken: String?
+  @Option(help: "A file with it.")
+  var metricsTokenFile: String?
+  @Option(help: "Proxies whose X-Forwarded-For tells a client's address: addresses or networks, comma-separated.")
+  var trustedProxies: String?
   @Option(help: "Largest request body.")
   var maxBodyBytes: String?
   @Option(help: "Requests that may wait for the database at once.")
@@ -57,7 +63,7 @@ struct ServerOptions: ParsableArguments {
   var requestTimeoutSeconds: String?
   @Option(help: "A connection without a request for this long is closed.")
   var idleTimeoutSeconds: String?
-  @Option(help: "Streams of stock at the same time.")
+  @Option(help: "Streams of stock at the same time; one address has a tenth of them at most.")
   var maxStreams: String?
   @Option(help: "How long to serve on, as not ready, when told to end.")
   var shutdownDelaySeconds: String?
@@ -101,6 +107,9 @@ struct ServerOptions: ParsableArguments {
       "WEBHOOK_SECRETS_FILE": webhookSecretsFile,
       "ADMIN_TOKEN": adminToken,
       "ADMIN_TOKEN_FILE": adminTokenFile,
+      "METRICS_TOKEN": metricsToken,
+      "METRICS_TOKEN_FILE": metricsTokenFile,
+      "TRUSTED_PROXIES": trustedProxies,
       "MAX_BODY_BYTES": maxBodyBytes,
       "MAX_IN_FLIGHT": maxInFlight,
       "QUEUE_TIMEOUT_MS": queueTimeoutMilliseconds,

@@ -164,6 +164,8 @@ struct Settings {
     }
     var configuration = APIServer.Configuration(
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: try adminToken())
+    configuration.metricsToken = try bearerToken("METRICS_TOKEN")
+    configuration.trustedProxies = try trustedProxies()
     configuration.host = string("HOST") ?? configuration.host
     try set(&configuration.port, "PORT", in: 0...65535)
     try set(&configuration.maximumBodyBytes, "MAX_BODY_BYTES", in: 1024...(16 << 20))
@@ -175,6 +177,15 @@ struct Settings {
   }
 
   func adminToken() throws -> Secret? { try bearerToken("ADMIN_TOKEN") }
+
+  private func trustedProxies() throws -> TrustedProxies {
+    guard let list = string("TRUSTED_PROXIES") else { return TrustedProxies() }
+    guard let proxies = TrustedProxies(list) else {
+      throw Failure(
+        "TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, separated by commas, not '\(list)'")
+    }
+    return proxies
+  }
 
   func webhookSecrets() throws -> [WebhookSecret] {
     guard let list = try secret("WEBHOOK_SECRETS") else { return [] }

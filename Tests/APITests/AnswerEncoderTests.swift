@@ -23,13 +23,13 @@ import Testing
     let texts = try bytes(of: .answer(answer, requestID: "mine"), .answer(answer, requestID: "yours"))
     #expect(texts.count == 2)
     var lines = texts[0].components(separatedBy: "\r\n")
-    let date = lines.remove(at: 4)
+    let date = lines.remove(at: 5)
     #expect(date.hasPrefix("Date: ") && date.hasSuffix(" GMT"))
     #expect(
       lines == [
-        "HTTP/1.1 409 Conflict", "Content-Type: text/plain", "Content-Length: 4", "Location: /é", "X-Request-Id: mine",
-        "",
-        "sold",
+        "HTTP/1.1 409 Conflict", "Content-Type: text/plain", "Content-Length: 4", "Location: /é",
+        "Cache-Control: no-store",
+        "X-Request-Id: mine", "", "sold",
       ])
   }
 
@@ -44,7 +44,15 @@ import Testing
     let others = texts.filter { !$0.contains("X-Request-Id") }
     #expect(texts.count == others.count + 2)
     #expect(
-      others.joined() == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nevent\r\n0\r\n\r\n"
-        + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+      others.joined()
+        == "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\ntransfer-encoding: chunked\r\n\r\n5\r\nevent\r\n0\r\n\r\n"
+        + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nCache-Control: no-store\r\n\r\n")
+  }
+
+  @Test func `an answer that says how it may be kept keeps its word, and 100 says nothing`() throws {
+    let kept = HTTPResponseHead(version: .http1_1, status: .ok, headers: ["cache-control": "max-age=60"])
+    #expect(try bytes(of: .part(.head(kept))).allSatisfy { !$0.contains("no-store") })
+    let goOn = HTTPResponseHead(version: .http1_1, status: .continue)
+    #expect(try bytes(of: .part(.head(goOn))) == ["HTTP/1.1 100 Continue\r\n\r\n"])
   }
 }

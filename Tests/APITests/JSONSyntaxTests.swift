@@ -57,6 +57,16 @@ import Testing
     #expect(violation.offset == text.utf8.count)
   }
 
+  /// Both names look the same, and differ in bytes.
+  @Test(arguments: [0, 20])
+  func namesAreComparedByBytes(more: Int) throws {
+    let others = (0..<more).map { #","m\#($0)":1"# }.joined()
+    for names in [(#"\u00e9"#, #"e\u0301"#), ("é", "e\u{301}"), ("\u{212A}", "K"), ("\u{FB01}", "fi")] {
+      try check(#"{"\#(names.0)":1,"\#(names.1)":2\#(others)}"#.utf8)
+    }
+    #expect(throws: JSONSyntax.Violation.self) { try check(#"{"é":1,"\u00e9":2\#(others)}"#.utf8) }
+  }
+
   @Test func refusesOtherEncodings() throws {
     for encoding in [String.Encoding.utf16, .utf16LittleEndian, .utf32BigEndian] {
       let data = try #require(#"{"a":"b"}"#.data(using: encoding))

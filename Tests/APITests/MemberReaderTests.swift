@@ -19,6 +19,39 @@ import Testing
     }
   }
 
+  private func customerID(_ id: String) throws -> String? {
+    let text = #"{"product_id":1,"quantity":1,"customer_id":"\#(id)"}"#
+    return try RequestBodies.decode(ReserveBody.self, from: ByteBuffer(string: text)).customerID
+  }
+
+  @Test(arguments: [
+    "ada", "Ada Lovelace", "я", "名前", "a@b.example", "e\u{301}", "\u{1F600}", String(repeating: "x", count: 255),
+  ])
+  func `a customer's id may be any text that is seen`(id: String) throws {
+    #expect(try customerID(id)?.utf8.elementsEqual(id.utf8) == true)
+  }
+
+  @Test(arguments: [
+    " bob", "bob ", "bob\u{A0}", "\u{3000}bob", "\u{2003}", " ", "b\u{200B}ob", "bob\u{200D}", "\u{FEFF}bob", #"b\tob"#,
+    #"b\u000aob"#, "b\u{7F}ob", "b\u{85}ob", "b\u{AD}ob", "b\u{2028}ob", "b\u{202E}ob", "b\u{E0001}ob", " \u{301}bob",
+    "bob\u{2060}",
+  ])
+  func `a customer's id without a shape of its own is refused`(id: String) throws {
+    let problem = try #require(throws: Problem.self) { try customerID(id) }
+    #expect(problem.kind == .validation && problem.pointers == ["/customer_id"])
+  }
+
+  @Test(
+    arguments: [
+      ("USD", "USD"), ("usd", "USD"), ("eUr", "EUR"), ("us", nil), ("usd1", nil), ("u$d", nil), ("ÜSD", nil),
+      ("U@D", nil),
+    ] as [(String, String?)])
+  func `an event's currency may come in small letters`(given: String, expected: String?) throws {
+    let text = #"{"idempotency_key":"k","order_id":"o","status":"success","currency":"\#(given)"}"#
+    let body = try? RequestBodies.decode(EventBody.self, from: ByteBuffer(string: text))
+    #expect(body?.currency == expected)
+  }
+
   @Test func readsWhatFits() throws {
     let body = try RequestBodies.decode(
       Body.self, from: ByteBuffer(string: #"{"count":2147483647,"name":"äöü","more":1}"#))

@@ -20,13 +20,14 @@ import Yams
       database: Pool(connection, size: 1), configuration: .init(listener: connection), logger: Logger(label: "test"))
     var configuration = APIServer.Configuration(webhookVerifier: nil, adminToken: nil)
     configuration.metrics = MetricsRegistry([])
+    let log = SparseLog(logger: Logger(label: "test"))
     let router = APIServer.makeRouter(
       checkout: checkout, configuration: configuration,
       streams: StockStreams(checkout: checkout, maximumCount: 1, limits: .init()),
       fastRoutes: FastRoutes(
-        routes: APIServer.fastRoutes(checkout: checkout, configuration: configuration), metrics: nil, spans: nil,
-        logger: Logger(label: "test")),
-      draining: Draining())
+        routes: APIServer.fastRoutes(checkout: checkout, configuration: configuration, log: log), metrics: nil,
+        spans: nil, logger: Logger(label: "test")),
+      draining: Draining(), log: log)
     // To a path of the description, a parameter is {id}; to the router, :id or {id}.
     let routes = Set(
       router.routes.map { route in

@@ -44,18 +44,4 @@ import Testing
   func refusesWhatIsNoObject(text: String) throws {
     #expect(try #require(throws: Problem.self) { try decode(text) }.kind == .malformedRequest)
   }
-
-  @Test func takesWhatMayBeJSON() {
-    for type in [
-      nil, "application/json", "application/json; charset=utf-8", "Application/JSON ;charset=\"utf-8\"",
-      "application/problem+json", "application/x-www-form-urlencoded",
-    ] {
-      #expect(RequestBodies.isJSON(type), "\(type ?? "none")")
-    }
-    for type in [
-      "", "text/plain", "application/xml", "json", "+json", "application/jsonx", "multipart/form-data; boundary=a",
-    ] {
-      #expect(!RequestBodies.isJSON(type), "\(type)")
-    }
-  }
 }

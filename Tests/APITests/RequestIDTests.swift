@@ -12,6 +12,28 @@ import Testing
     }
   }
 
+  /// Halves of ids that came from one counter would give the counter away.
+  @Test func `neighbouring ids have nothing in common`() throws {
+    let halves = try (0..<2000).flatMap { _ in
+      let id = RequestID.random()
+      return try [id.prefix(16), id.suffix(16)].map { try #require(UInt64($0, radix: 16)) }
+    }
+    // Steele, Lea and Flood's mixing function, backwards: of a counter it leaves steps of one size.
+    let states = halves.map(Self.unmix)
+    for distance in 1...4 {
+      let steps = zip(states, states.dropFirst(distance)).map { $1 &- $0 }
+      #expect(Set(steps).count == steps.count)
+    }
+  }
+
+  private static func unmix(_ word: UInt64) -> UInt64 {
+    var word = word ^ (word >> 31) ^ (word >> 62)
+    word = word &* 0x3196_42B2_D24D_8EC3
+    word = word ^ (word >> 27) ^ (word >> 54)
+    word = word &* 0x96DE_1B17_3F11_9089
+    return word ^ (word >> 30) ^ (word >> 60)
+  }
+
   @Test func isOtherwise32HexadecimalDigitsThatDiffer() {
     let ids = (0..<10_000).map { _ in RequestID.random() }
     #expect(Set(ids).count == ids.count)

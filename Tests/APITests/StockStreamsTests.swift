@@ -26,27 +26,77 @@ import Testing
   @Test func placeIsGivenBackOnceWhetherTheStreamJoinedOrNot() async throws {
     try await withStreams { streams, checkout, product in
       for _ in 0..<3 {
-        let stream = try streams.open(product.id, on: NIOAsyncTestingChannel())
+        let stream = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel())
         #expect(streams.openCount == 1 && streams.writingCount == 1)
         streams.join(stream, initial: product)
         streams.leave(stream)
         #expect(streams.openCount == 0 && streams.writingCount == 0)
       }
-      do { _ = try streams.open(product.id, on: NIOAsyncTestingChannel()) }
+      do { _ = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel()) }
       #expect(streams.openCount == 0 && streams.writingCount == 0)
     }
+  }
+
+  @Test func `one client has a tenth of the places, and gets its place back`() async throws {
+    try await withStreams(maximumCount: 25) { streams, checkout, product in
+      func open(_ address: String) throws -> StockStream {
+        try streams.open(product.id, for: IPAddress(address), on: NIOAsyncTestingChannel())
+      }
+      var mine = [try open("192.0.2.1"), try open("::ffff:192.0.2.1")]
+      #expect(throws: Problem.self) { try open("192.0.2.1") }
+      #expect(streams.openCount == 2)
+      // A customer of IPv6 has a network of 64 bits.
+      let theirs = [try open("192.0.2.2"), try open("2001:db8::1"), try open("2001:db8::2")]
+      #expect(throws: Problem.self) { try open("2001:db8:0:0:ffff::1") }
+      let neighbour = try open("2001:db8:0:1::1")
+      streams.leave(mine.removeLast())
+      mine.append(try open("192.0.2.1"))
+      #expect(throws: Problem.self) { try open("192.0.2.1") }
+      for stream in mine + theirs + [neighbour] { streams.leave(stream) }
+      #expect(streams.openCount == 0)
+    }
+  }
+
+  @Test func `a client has one place where there are fewer than ten`() async throws {
+    try await withStreams(maximumCount: 9) { streams, checkout, product in
+      let stream = try streams.open(product.id, for: IPAddress("192.0.2.1"), on: NIOAsyncTestingChannel())
+      #expect(throws: Problem.self) {
+        try streams.open(product.id, for: IPAddress("192.0.2.1"), on: NIOAsyncTestingChannel())
+      }
+      streams.leave(stream)
+    }
+  }
+
+  /// Both names look the same, and differ in bytes.
+  @Test func `a change of bytes in a name is told`() async throws {
+    try await withStreams { streams, checkout, product in
+      _ = try await checkout.updateProduct(changes(of: product, name: "Caf\u{E9}"))
+      let composed = try #require(try await checkout.product(product.id))
+      let stream = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel())
+      streams.join(stream, initial: composed)
+      _ = try await checkout.updateProduct(changes(of: product, name: "Cafe\u{301}"))
+      let decomposed = StockEvent.encode(try await checkout.changedProduct(product.id))
+      #expect(await stream.next() == decomposed)
+      streams.leave(stream)
+    }
+  }
+
+  private func changes(of product: Product, name: String) -> UpdateProduct {
+    var changes = UpdateProduct(productID: product.id)
+    changes.productName = name
+    return changes
   }
 
   /// The stock changes after a stream has read its first product and before it joins; by then the others have been told.
   @Test func whatANewcomerMissedIsToldToItAlone() async throws {
     try await withStreams { streams, checkout, product in
-      let member = try streams.open(product.id, on: NIOAsyncTestingChannel())
+      let member = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel())
       streams.join(member, initial: product)
       _ = try await checkout.hold(1, of: product)
       let changed = StockEvent.encode(try #require(await checkout.product(product.id)))
       #expect(await member.next() == changed)
 
-      let newcomer = try streams.open(product.id, on: NIOAsyncTestingChannel())
+      let newcomer = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel())
       streams.join(newcomer, initial: product)
       #expect(await newcomer.next() == changed)
 
@@ -61,21 +111,21 @@ import Testing
 
   @Test func streamThatJoinsDuringShutdownEnds() async throws {
     try await withStreams { streams, checkout, product in
-      let stream = try streams.open(product.id, on: NIOAsyncTestingChannel())
+      let stream = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel())
       streams.end()
       streams.join(stream, initial: product)
       #expect(await stream.next() == nil)
-      #expect(throws: CheckoutError.self) { try streams.open(product.id, on: NIOAsyncTestingChannel()) }
+      #expect(throws: CheckoutError.self) { try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel()) }
     }
   }
 
   /// Lends streams of a checkout with one product.
   private func withStreams(
-    _ body: @escaping @Sendable (StockStreams, Checkout, Product) async throws -> Void
+    maximumCount: Int = 10, _ body: @escaping @Sendable (StockStreams, Checkout, Product) async throws -> Void
   ) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
-        let streams = StockStreams(checkout: checkout, maximumCount: 10, limits: StockStream.Limits())
+        let streams = StockStreams(checkout: checkout, maximumCount: maximumCount, limits: StockStream.Limits())
         let running = Task { await streams.run() }
         // Who waits for an event that does not come is told that there is none.
         let limit = Task {

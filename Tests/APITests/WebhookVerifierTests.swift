@@ -4,6 +4,14 @@ import Testing
 
 @testable import API
 
+extension WebhookVerifier {
+  fileprivate func isAuthentic(
+    id: String?, timestamp: String?, signatures: String?, body: some DataProtocol, now: Int64
+  ) -> Bool {
+    refusal(id: id, timestamp: timestamp, signatures: signatures, body: body, now: now) == nil
+  }
+}
+
 @Suite struct WebhookVerifierTests {
   private static let key = SymmetricKey(data: Data(base64Encoded: "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")!)
   private static let secret = WebhookSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")!
@@ -17,6 +25,27 @@ import Testing
     body: [UInt8] = body, now: Int64 = sentAt
   ) -> Bool {
     Self.verifier.isAuthentic(id: id, timestamp: timestamp, signatures: signatures, body: body, now: now)
+  }
+
+  private func refusal(
+    id: String? = id, timestamp: String? = "1614265330", signatures: String? = good, now: Int64 = sentAt
+  ) -> WebhookVerifier.Refusal? {
+    Self.verifier.refusal(id: id, timestamp: timestamp, signatures: signatures, body: Self.body, now: now)
+  }
+
+  @Test func `a refusal says what is wrong`() {
+    for empty in [nil, ""] as [String?] {
+      #expect(refusal(id: empty) == .headerMissing(name: "webhook-id"))
+      #expect(refusal(timestamp: empty) == .headerMissing(name: "webhook-timestamp"))
+      #expect(refusal(signatures: empty) == .headerMissing(name: "webhook-signature"))
+    }
+    #expect(refusal(id: String(repeating: "m", count: 256)) == .idTooLong)
+    #expect(refusal(timestamp: "1614265330.0") == .timestampInvalid)
+    #expect(refusal(now: Self.sentAt + 412) == .timestampOff(seconds: 412))
+    #expect(refusal(now: Self.sentAt - 412) == .timestampOff(seconds: -412))
+    #expect(refusal(signatures: Self.stranger) == .noSignatureFits)
+    #expect(
+      WebhookVerifier.Refusal.timestampOff(seconds: -412).detail.contains("412 s ahead of this server's clock"))
   }
 
   private static let good = secret.signature(id: "msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp: sentAt, body: body)
@@ -189,8 +218,15 @@ import Testing
     }
   }
 
-  @Test(arguments: ["", "whsec_", "whsec_?", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+  /// The last one has a key of 15 bytes.
+  @Test(arguments: [
+    "", "whsec_", "whsec_?", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_YQ==", "whsec_AAAAAAAAAAAAAAAAAAAA",
+  ])
   func refusesSecretsThatAreNone(text: String) {
     #expect(WebhookSecret(text) == nil)
+  }
+
+  @Test func takesAKeyOf16Bytes() {
+    #expect(WebhookSecret("whsec_AAAAAAAAAAAAAAAAAAAAAA==") != nil)
   }
 }

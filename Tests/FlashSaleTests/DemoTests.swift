@@ -12,6 +12,7 @@ extension FlashSaleTests {
         let first = ChildProcess(["demo", "--port", "0"], settings: [:], directory: directory)
         let (api, sockets) = try await Self.welcome(first)
         #expect(try await api.product(1).availableStock == 100)
+        try await Self.expectLoopbackNamesOnly(api)
         let hold = try await api.reserve(2, of: 1)
         #expect(hold.status == 201, "\(hold)")
         let bought = try hold.decode(APIClient.Hold.self)
@@ -71,6 +72,23 @@ extension FlashSaleTests {
       let psql = try await process.line(startingWith: "  psql 'postgresql://flashsale@")
       let host = psql.split(separator: "@")[1].split(separator: ":")[0]
       return (APIClient(url: String(url)), try #require(host.removingPercentEncoding))
+    }
+
+    /// A page whose name has been given the address of this machine sends that name.
+    private static func expectLoopbackNamesOnly(_ api: APIClient) async throws {
+      let port = try #require(api.url.split(separator: ":").last.flatMap { Int($0) })
+      for (host, status) in [
+        ("evil.example", 421), ("evil.example:\(port)", 421), ("127.0.0.1.evil.example", 421),
+        ("localhost:\(port)", 200),
+        ("127.0.0.1", 200), ("[::1]:\(port)", 200),
+      ] as [(String, UInt)] {
+        try await RawConnection.with(port: port) { connection in
+          try await connection.send("GET /api/products/1 HTTP/1.1\r\nHost: \(host)\r\n\r\n".utf8)
+          let answer = try await connection.answer()
+          #expect(
+            answer.status == status && (status == 200 || answer.problem == "misdirected-request"), "\(host): \(answer)")
+        }
+      }
     }
 
     /// How many processes have this in their command line.

@@ -72,7 +72,7 @@ private struct BadInput: Sendable {
         row("/api/payments/webhook", "{}", "/idempotency_key", "/order_id", "/status"),
         row(
           "/api/payments/webhook",
-          #"{"idempotency_key":"a\u0000b","order_id":"\#(long)","status":"paid","amount":-1,"currency":"usd"}"#,
+          #"{"idempotency_key":"a\u0000b","order_id":"\#(long)","status":"paid","amount":-1,"currency":"u$d"}"#,
           "/amount", "/currency", "/idempotency_key", "/order_id", "/status"),
         row(
           "/api/payments/webhook", #"{"idempotency_key":"\#(long)","order_id":"","status":1}"#, "/idempotency_key",
@@ -85,7 +85,7 @@ private struct BadInput: Sendable {
 
   private static let unknown: [BadInput] = {
     let ids = [
-      "0", "-1", "01", "+1", "1.0", "2147483648", "x", "%31", "hold_", "hold_" + String(repeating: "g", count: 32),
+      "0", "-1", "01", "+1", "1.0", "2147483648", "x", "%00", "hold_", "hold_" + String(repeating: "g", count: 32),
     ]
     let paths = ["/api/products/", "/api/holds/", "/api/orders/"].flatMap { path in ids.map { path + $0 } }
     return (paths + ["/", "/api", "/api/nothing", "/api/holds/a/b", "/problems/nothing", "//", "/%00", "*"]).map {
@@ -111,7 +111,7 @@ private struct BadInput: Sendable {
         name: "\(method) \(path)", bytes: request(method, path), status: 405, problem: "method-not-allowed",
         allow: allow)
     }
-    + ["text/plain", "application/xml", "multipart/form-data; boundary=x", "x"].map { type in
+    + ["text/html", "application/xml", "multipart/form-data; boundary=x", "x"].map { type in
       BadInput(
         name: type, bytes: request("POST", "/api/holds", good, "Content-Type: \(type)"), status: 415,
         problem: "unsupported-media-type")
@@ -188,7 +188,20 @@ private struct BadInput: Sendable {
         problem: "expectation-failed", closes: true)
     ]
 
-  static let all = malformed + invalid + unknown + misdirected + oversized + notHTTP
+  private static let misframed: [BadInput] = {
+    func host(_ value: String) -> [UInt8] { Array("GET /health/live HTTP/1.1\r\nHost: \(value)\r\n\r\n".utf8) }
+    func encoding(_ value: String, version: String = "1.1") -> [UInt8] {
+      Array("POST /api/holds HTTP/\(version)\r\nHost: sale\r\nTransfer-Encoding: \(value)\r\n\r\n".utf8) + chunked
+    }
+    let rows: [(String, [UInt8])] = [
+      ("a port that is none", host("a:99999x")), ("an IPv6 host without an end", host("[::1")),
+      ("a host with angle brackets", host("a<b>")), ("another encoding before chunks", encoding("gzip, chunked")),
+      ("chunks twice", encoding("chunked, chunked")), ("chunks in HTTP/1.0", encoding("chunked", version: "1.0")),
+    ]
+    return rows.map { BadInput(name: $0.0, bytes: $0.1, status: 400, problem: "malformed-request", closes: true) }
+  }()
+
+  static let all = malformed + invalid + unknown + misdirected + oversized + notHTTP + misframed
 }
 
 extension FlashSaleTests {
@@ -311,13 +324,13 @@ extension FlashSaleTests {
       }
     }
 
-    /// The decoder would not read on after a request for another protocol.
-    @Test func connectionEndsWithTheAnswerToARequestForAnotherProtocol() async throws {
+    /// Nobody knows where the decoder goes on behind such a request.
+    @Test func connectionEndsWithTheAnswerToARequestWhoseUpgradeIsUnclear() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           try await RawConnection.with(port: servers[0].port) { connection in
             try await connection.send(
-              BadInput.request("GET", "/health/live", nil, "Connection: Upgrade", "Upgrade: h2c") + Self.healthCheck)
+              BadInput.request("GET", "/health/live", nil, "Connection: x;Upgrade", "Upgrade: h2c") + Self.healthCheck)
             #expect(try await connection.answer().status == 200)
             #expect(await connection.isClosed())
           }

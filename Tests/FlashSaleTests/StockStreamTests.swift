@@ -139,15 +139,20 @@ extension FlashSaleTests {
 
     @Test func streamsAreBounded() async throws {
       try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url, settings: ["MAX_STREAMS": "2"]) { servers in
+        // Through a proxy that is trusted, since one client has one of two places.
+        let settings = ["MAX_STREAMS": "2", "TRUSTED_PROXIES": "127.0.0.0/8"]
+        try await withServers(1, on: url, settings: settings) { servers in
           let product = try await servers[0].api.createProduct(stock: 5)
-          var readers = [try await servers[0].watch(product), try await servers[0].watch(product)]
-          let refused = try await servers[0].watch(product)
+          var readers = [
+            try await servers[0].watch(product, as: "192.0.2.1"), try await servers[0].watch(product, as: "192.0.2.2"),
+          ]
+          #expect(readers.allSatisfy { $0.status == 200 })
+          let refused = try await servers[0].watch(product, as: "192.0.2.3")
           #expect(refused.status == 503 && refused.headers["retry-after"] == "1", "\(refused.body)")
           #expect(refused.body.contains("/problems/overloaded"))
           readers.removeLast().close()
           try await eventually("there is room again", within: .seconds(2)) {
-            try await servers[0].watch(product).status == 200
+            try await servers[0].watch(product, as: "192.0.2.3").status == 200
           }
         }
       }
@@ -185,7 +190,9 @@ extension FlashSaleTests {
 }
 
 extension ServerProcess {
-  fileprivate func watch(_ product: Int) async throws -> EventReader {
-    try await EventReader.open("\(url)/api/products/\(product)/events")
+  /// - Parameter client: the address that a proxy tells.
+  fileprivate func watch(_ product: Int, as client: String? = nil) async throws -> EventReader {
+    try await EventReader.open(
+      "\(url)/api/products/\(product)/events", headers: client.map { ["x-forwarded-for": $0] } ?? [:])
   }
 }

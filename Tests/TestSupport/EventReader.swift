@@ -49,11 +49,13 @@ public final class EventReader: Sendable {
   }
 
   /// Asks for the stream, and returns with the head of the answer.
-  public static func open(_ url: String) async throws -> EventReader {
+  public static func open(_ url: String, headers: [String: String] = [:]) async throws -> EventReader {
     let (heads, headsSink) = AsyncThrowingStream.makeStream(of: EventReader.self)
     let task = Task {
       do {
-        let response = try await http.execute(HTTPClientRequest(url: url), timeout: .seconds(600))
+        var request = HTTPClientRequest(url: url)
+        for (name, value) in headers { request.headers.add(name: name, value: value) }
+        let response = try await http.execute(request, timeout: .seconds(600))
         let headers = Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }) { $1 }
         guard headers["content-type"] == "text/event-stream" else {
           let body = String(buffer: try await response.body.collect(upTo: 1 << 20))

@@ -10,6 +10,8 @@ struct Problem: Error {
   let retryAfterSeconds: Int?
   /// What the resource can be asked instead.
   let allowedMethods: [HTTPRequest.Method]?
+  /// Further header fields.
+  let headers: Answer.Headers
   /// Adds what this type of problem has beside the members that all have.
   private let addMembers: @Sendable (inout JSONObject) -> Void
 
@@ -35,6 +37,7 @@ struct Problem: Error {
     case invalidSignature = "invalid-signature"
     case malformedRequest = "malformed-request"
     case methodNotAllowed = "method-not-allowed"
+    case misdirectedRequest = "misdirected-request"
     case notFound = "not-found"
     case outcomeUnknown = "outcome-unknown"
     case overloaded
@@ -57,6 +60,7 @@ struct Problem: Error {
         .customerLimitReached, .refundNotDue:
         .conflict
       case .methodNotAllowed: .methodNotAllowed
+      case .misdirectedRequest: .misdirectedRequest
       case .requestTimeout: .requestTimeout
       case .payloadTooLarge: .contentTooLarge
       case .unsupportedMediaType: .unsupportedMediaType
@@ -83,6 +87,7 @@ struct Problem: Error {
       case .invalidSignature: "The signature does not fit"
       case .malformedRequest: "The request cannot be understood"
       case .methodNotAllowed: "The method does not fit the address"
+      case .misdirectedRequest: "The request is for another host"
       case .notFound: "Not found"
       case .outcomeUnknown: "It is not known whether this took effect"
       case .overloaded: "The server has more to do than it may"
@@ -101,12 +106,14 @@ struct Problem: Error {
 
   init(
     _ kind: Kind, _ detail: String, retryAfterSeconds: Int? = nil, allowedMethods: [HTTPRequest.Method]? = nil,
+    headers: Answer.Headers = [],
     addMembers: @escaping @Sendable (inout JSONObject) -> Void = { _ in }
   ) {
     self.kind = kind
     self.detail = detail
     self.retryAfterSeconds = retryAfterSeconds.map { max(1, $0) }
     self.allowedMethods = allowedMethods
+    self.headers = headers
     self.addMembers = addMembers
   }
 }
@@ -116,11 +123,6 @@ extension Problem {
   static let holdExpired = Problem(.holdExpired, "Its time ran out and its units went back on sale.")
   static let keyReused = Problem(
     .idempotencyKeyReused, "Another request came under this key before. A key stands for one request.")
-  static let invalidSignature = Problem(
-    .invalidSignature, "No signature in webhook-signature fits the body, webhook-id and webhook-timestamp.")
-  static let unauthorized = Problem(.unauthorized, "Send the admin token as Authorization: Bearer <token>.")
-
-  static let unsupportedMediaType = Problem(.unsupportedMediaType, "Send JSON, with Content-Type: application/json.")
   static let overloaded = Problem(
     .overloaded, "Nothing was done. More requests are waiting for the database than it can answer in time.",
     retryAfterSeconds: 1)
@@ -215,7 +217,7 @@ extension Problem {
     var headers: Answer.Headers = []
     if let retryAfterSeconds { headers.append((.retryAfter, String(retryAfterSeconds))) }
     if let allowedMethods { headers.append((.allow, allowedMethods.map(\.rawValue).joined(separator: ", "))) }
-    if kind == .unauthorized { headers.append((.wwwAuthenticate, "Bearer")) }
+    headers += self.headers
     return Answer(status: kind.status, contentType: Self.contentType, headers: headers, body: json.finished())
   }
 }

@@ -6,7 +6,8 @@ import NIOCore
 struct ProblemRoutes {
   func add(to router: Router<AppContext>) {
     router.get("problems/:slug") { _, context in
-      guard let kind = Problem.Kind(rawValue: context.parameters.get("slug") ?? "") else {
+      let slug = context.parameters.get("slug") ?? ""
+      guard let kind = Problem.Kind.allCases.first(where: { $0.rawValue.isVerbatim(slug) }) else {
         throw Problem.notFound("type of problem")
       }
       let text = "\(kind.title) (\(kind.status.code) \(kind.rawValue))\n\n\(kind.explanation)\n"
@@ -47,14 +48,17 @@ extension Problem.Kind {
       "A fault in this server; the request may or may not have taken effect. "
         + "The server's log has the details under the X-Request-Id of the response: tell the operator."
     case .invalidSignature:
-      "The payment event does not prove where it comes from. Nothing was done. Sign it by the Standard Webhooks scheme, "
-        + "over the raw bytes of the body, with a timestamp that is at most five minutes off."
+      "The payment event does not prove where it comes from; the member detail says what is wrong. Nothing was done. Sign it "
+        + "by the Standard Webhooks scheme, over the raw bytes of the body, with a timestamp that is at most five minutes off."
     case .malformedRequest:
       "The request is not HTTP as it should be, or its body is not one JSON object in UTF-8. Nothing was done. "
         + "The member detail says what is wrong: correct the program that sent it."
     case .methodNotAllowed:
       "There is something under this address, but it does not take this method. Nothing was done. "
         + "The header Allow lists the methods that it takes."
+    case .misdirectedRequest:
+      "The Host header names another machine than this one, and `flashsale demo` answers for localhost, 127.0.0.1 and [::1] "
+        + "alone. Nothing was done. Use one of these names, or `flashsale serve`."
     case .notFound:
       "There is nothing under this address, or the id is none of ours. Check the address, or the id against the answer "
         + "that told it."
@@ -79,9 +83,11 @@ extension Problem.Kind {
     case .shuttingDown:
       "The server is being stopped. Nothing was done. Repeat the request; another server will take it."
     case .unauthorized:
-      "Admin calls need the server's admin token. Nothing was done. Send it as Authorization: Bearer <token>."
+      "Admin calls need the server's admin token, and its metrics may need a token of their own. Nothing was done. Send it as "
+        + "Authorization: Bearer <token>."
     case .unsupportedMediaType:
-      "The body is labelled as something else than JSON. Nothing was done. Send JSON, with Content-Type: application/json."
+      "The body is labelled as something else than JSON, or as encoded, or a page of another site sends it as a form or text. "
+        + "Nothing was done. Send JSON, with Content-Type: application/json and without Content-Encoding."
     case .validation:
       "Members of the body are missing or wrong, or a header or parameter is. Nothing was done. The member errors lists "
         + "them, each with a JSON pointer (or / and the name of the header or parameter) and what is expected there."

@@ -53,9 +53,6 @@ extension Answer.Headers {
   static func made(_ location: String, isReplay: Bool = false) -> Self {
     isReplay ? [(.location, location), (.idempotentReplayed, "true")] : [(.location, location)]
   }
-
-  /// For what changes by the millisecond: nobody between here and the buyer may keep it.
-  static let noStore: Self = [(.cacheControl, "no-store")]
 }
 
 extension HTTPField.Name {

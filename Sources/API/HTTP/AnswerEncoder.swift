@@ -22,9 +22,19 @@ final class AnswerEncoder: ChannelOutboundHandler {
     case .answer(let answer, let requestID):
       let bytes = answer.http1Bytes(requestID: requestID)
       context.write(wrapOutboundOut(.byteBuffer(bytes)), promise: promise)
+    case .part(.head(var head)):
+      // Not where the response says how it may be kept, nor to 100 (Continue), which is no answer yet.
+      if head.status.code >= 200, !head.headers.contains(name: Self.noStore.name) {
+        head.headers.add(name: Self.noStore.name, value: Self.noStore.value)
+      }
+      parts.write(context: context, data: NIOAny(HTTPServerResponsePart.head(head)), promise: promise)
     case .part(let part): parts.write(context: context, data: NIOAny(part), promise: promise)
     }
   }
+
+  /// In every answer: what it shows changes by the millisecond, a refusal as well. A cache once told that a paid order was
+  /// unpaid.
+  fileprivate static let noStore = (name: "Cache-Control", value: "no-store")
 }
 
 @available(*, unavailable)
@@ -51,6 +61,7 @@ extension Answer {
     append(status.reasonPhrase)
     append("\r\n")
     for header in headers { append(header.name.rawName, header.value) }
+    append(AnswerEncoder.noStore.name, AnswerEncoder.noStore.value)
     append("Date", DateHeader.now())
     append(HTTPField.Name.xRequestID.rawName, requestID)
     append("\r\n")

@@ -14,6 +14,7 @@ final class FastRoute: Sendable {
     /// What stands in the address for `{id}`; empty where the path has none.
     let parameter: Substring
     let body: ByteBuffer
+    let bodyLabel: BodyLabel
 
     subscript(name: HTTPField.Name) -> String? { headers[name] }
   }
@@ -47,7 +48,7 @@ final class FastRoute: Sendable {
 
   /// The parameter, if the address is put the usual way: nothing escaped, and nothing behind the path.
   func parameter(in head: HTTPRequestHead) -> Substring? {
-    guard head.uri.hasPrefix(prefix), head.method == http1Method else { return nil }
+    guard head.uri.utf8.starts(with: prefix.utf8), head.method == http1Method else { return nil }
     let rest = Substring(head.uri.utf8.dropFirst(prefix.utf8.count))
     guard prefix.utf8.count < path.utf8.count else { return rest.isEmpty ? rest : nil }
     return !rest.isEmpty && rest.utf8.allSatisfy(Self.isPlain) ? rest : nil
@@ -66,8 +67,8 @@ final class FastRoute: Sendable {
   func add(to router: Router<AppContext>) {
     router.on(RouterPath(path), method: method) { [handle] request, context in
       let whole = Request(
-        headers: HTTPHeaders(request.headers), parameter: context.parameters.get("id")?[...] ?? "",
-        body: try await RequestBodies.bytes(of: request))
+        headers: HTTPHeaders(request.headers), parameter: context.id?[...] ?? "",
+        body: try await RequestBodies.bytes(of: request), bodyLabel: BodyLabel(of: request))
       return try await withCheckedThrowingContinuation { continuation in
         do {
           try handle(whole) { answer in continuation.resume(with: Result(catching: answer)) }

@@ -57,7 +57,8 @@ final class FastRoutes: Sendable {
       }
     }
     do {
-      let whole = FastRoute.Request(headers: headers, parameter: parameter, body: request.body ?? .init())
+      let whole = FastRoute.Request(
+        headers: headers, parameter: parameter, body: request.body ?? .init(), bodyLabel: request.bodyLabel)
       try Self.inContext(of: span) { try route.handle(whole, finish) }
     } catch {
       finish { throw error }

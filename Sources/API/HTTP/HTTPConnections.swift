@@ -29,16 +29,13 @@ struct HTTPConnections: HTTPChannelHandler {
       try options?.setOption(
         .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: Self.readBytes))
       let pipeline = channel.pipeline.syncOperations
-      var decoderLimits = NIOHTTPDecoderLimitConfiguration()
-      decoderLimits.maxHeaderFieldSize = RequestGate.maximumHeaderBytes
-      decoderLimits.maxHeaderListSize = RequestGate.maximumHeaderBytes
-      decoderLimits.maxHeaderFieldCount = RequestGate.maximumHeaderCount
+      let decoder = RequestDecoder()
       // None of NIO's handlers for pipelining, errors and outbound headers: requests are kept in order and errors answered
       // by the gate and those behind it, and the only text of a client's in a header is X-Request-Id, which `RequestID` has
       // checked.
       try pipeline.addHandlers(
-        AnswerEncoder(), ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: decoderLimits)),
-        RequestGate(limits: limits, draining: draining), FastPath(routes: routes),
+        AnswerEncoder(), ByteToMessageHandler(decoder),
+        RequestGate(limits: limits, draining: draining, decoder: decoder), FastPath(routes: routes),
         HTTP1ToHTTPServerCodec(secure: false))
       return try NIOAsyncChannel(
         wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))

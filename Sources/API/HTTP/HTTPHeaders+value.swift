@@ -6,12 +6,14 @@ extension HTTPHeaders {
   /// (RFC 9110, section 5.5). Of several fields, their values with commas in between (section 5.2). Nil when there is none.
   subscript(name: HTTPField.Name) -> String? { value(ofLowercased: name.canonicalName) }
 
-  /// - Parameter wanted: the name in lower case.
-  func value(ofLowercased wanted: String) -> String? {
+  /// - Parameters:
+  ///   - wanted: the name in lower case.
+  ///   - separator: what to put between the values of several fields.
+  func value(ofLowercased wanted: String, separator: String = ", ") -> String? {
     var joined: String?
-    for (name, value) in self where name.utf8.count == wanted.utf8.count && name.lowercased() == wanted {
+    for (name, value) in self where name.isName(wanted) {
       let value = value.trimmingWhiteSpace()
-      joined = joined.map { $0 + ", " + value } ?? value
+      joined = joined.map { $0 + separator + value } ?? value
     }
     return joined
   }
@@ -20,11 +22,14 @@ extension HTTPHeaders {
 extension String {
   /// Without the white space around a value, which is no part of it.
   func trimmingWhiteSpace() -> String {
-    func isSpace(_ byte: UInt8?) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
-    guard isSpace(utf8.first) || isSpace(utf8.last) else { return self }
-    var text = self[...]
-    while isSpace(text.utf8.first) { text.removeFirst() }
-    while isSpace(text.utf8.last) { text.removeLast() }
-    return String(text)
+    guard utf8.first?.isSpaceOrTab == true || utf8.last?.isSpaceOrTab == true else { return self }
+    return String(decoding: self[...].utf8.trimmed, as: UTF8.self)
+  }
+
+  /// Whether it is this name of a header field, in upper or lower case.
+  ///
+  /// - Parameter wanted: in lower case.
+  fileprivate func isName(_ wanted: String) -> Bool {
+    utf8.count == wanted.utf8.count && utf8.lazy.map(\.lowercasedASCII).elementsEqual(wanted.utf8)
   }
 }

@@ -5,10 +5,10 @@ import Hummingbird
 ///
 /// To be added after all routes: then it stands only before what no route took.
 struct MethodNotAllowedMiddleware: RouterMiddleware {
-  private let routes: [(path: RouterPath, method: HTTPRequest.Method)]
+  private let routes: [(path: String, method: HTTPRequest.Method)]
 
   init(routes: [Router<AppContext>.RouteDescription]) {
-    self.routes = routes.map { ($0.path, $0.method) }
+    self.routes = routes.map { ($0.path.description, $0.method) }
   }
 
   func handle(
@@ -20,10 +20,7 @@ struct MethodNotAllowedMiddleware: RouterMiddleware {
   }
 
   private func methods(for path: String) -> [HTTPRequest.Method] {
-    let parts = path.split(separator: "/")
-    let methods = routes.filter { route in
-      route.path.components.count == parts.count && zip(route.path.components, parts).allSatisfy { $0 ~= $1 }
-    }.map(\.method)
+    let methods = routes.filter { PathTemplate.matches($0.path, path) }.map(\.method)
     // A resource that can be read also tells its head.
     return methods.contains(.get) ? methods + [.head] : methods
   }

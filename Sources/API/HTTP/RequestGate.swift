@@ -1,3 +1,4 @@
+import DequeModule
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
@@ -32,11 +33,17 @@ final class RequestGate: ChannelDuplexHandler {
     var requestTimeout: TimeAmount
     /// For a connection without a request, and for one whose client takes nothing of an answer.
     var idleTimeout: TimeAmount
+    /// Whether a request has to name this machine as its host. A page of another site can give its own name the address of
+    /// this machine, and the browser then takes the server for that site's (DNS rebinding).
+    var isForLoopbackNames = false
   }
 
   /// The request line's address and the header fields, in bytes.
   static let maximumHeaderBytes = 16 * 1024
   static let maximumHeaderCount = 256
+
+  /// What a body in chunks may take beside its content: chunk sizes, chunk extensions and trailers.
+  private static let maximumChunkOverhead = 4096
 
   /// Closing a connection on which unread bytes wait resets it, and the reset may overtake the answer. So what comes
   /// after the last answer is read and dropped for a moment, up to a bound.
@@ -57,23 +64,39 @@ final class RequestGate: ChannelDuplexHandler {
     case ended(dropped: Int)
   }
 
+  /// A request that has passed and whose answer is not written yet.
+  private struct Unanswered {
+    /// Of HTTP/1.0 a connection ends with each answer that does not say that it stays.
+    let isHTTP10: Bool
+    /// Whether the connection ends with the answer.
+    let isLast: Bool
+  }
+
   private let limits: Limits
   private let draining: Draining
+  private let decoder: RequestDecoder
   private var input = Input.idle
   /// What has come of the body of the request that is arriving.
   private var body: ByteBuffer?
+  private var bodyLabel = BodyLabel.json
   /// Whether the read under way has completed any part of a request.
   private var hasReadPart = false
-  /// Requests that passed and whose answers are not written yet.
-  private var unanswered = 0
+  private var unanswered: Deque<Unanswered> = []
   /// A refusal that waits for the answers to earlier requests.
   private var refusal: (answer: Answer, requestID: String)?
   /// The decoder takes in nothing behind the request that is arriving, or has arrived.
   private var hasDecoderStopped = false
-  /// Whether the connection ends with the answer to the request that is arriving, or has arrived.
+  /// Whether the decoder stops behind the request that is arriving, and is to go on.
+  private var isUpgradeIgnored = false
+  /// Whether the connection ends with the answer to the request that is arriving.
   private var isLastRequest = false
-  /// Whether the client speaks HTTP/1.0, of which a connection ends with each answer that does not say that it stays.
-  private var isHTTP10 = false
+  /// Where the body in chunks that is arriving began, in bytes of the connection, rounded up to the end of a read. Nil when
+  /// it is not in chunks.
+  private var chunksBegin: Int?
+  /// Where the input ended.
+  private var inputEnd = 0
+  /// Whether the end of the answer that is being written is the end of the connection.
+  private var isAnswerEndedByConnection = false
   /// Whether this connection is to end as soon as nothing is under way on it.
   private var isQuiescing = false
   /// When the connection was made, or the last answer written after which none was outstanding.
@@ -82,9 +105,11 @@ final class RequestGate: ChannelDuplexHandler {
   private var idleTimer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
 
-  init(limits: Limits, draining: Draining) {
+  /// - Parameter decoder: what decodes the requests of this connection.
+  init(limits: Limits, draining: Draining, decoder: RequestDecoder) {
     self.limits = limits
     self.draining = draining
+    self.decoder = decoder
   }
 
   // MARK: Life
@@ -127,7 +152,7 @@ final class RequestGate: ChannelDuplexHandler {
     case ChannelEvent.inputClosed:
       // Nothing can arrive any more; what is being answered is not hurried.
       arrivalTimer?.cancel()
-      if case .ended = input, unanswered == 0 { context.close(promise: nil) }
+      if case .ended = input, unanswered.isEmpty { context.close(promise: nil) }
     default: break
     }
     context.fireUserInboundEventTriggered(event)
@@ -150,6 +175,7 @@ final class RequestGate: ChannelDuplexHandler {
   func channelReadComplete(context: ChannelHandlerContext) {
     if !hasReadPart, case .idle = input { input = .arriving(head: nil) }
     hasReadPart = false
+    checkBytes(context)
     if case .arriving = input, arrivalTimer == nil {
       arrivalTimer = schedule(context, in: limits.requestTimeout) { gate, context in
         guard case .arriving(let head) = gate.input else { return }
@@ -161,32 +187,66 @@ final class RequestGate: ChannelDuplexHandler {
 
   private func receive(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     let fields = FramingFields(head.headers)
-    // RFC 9112, section 3.2. A second one may be a smuggler's.
-    if fields.hostCount > 1 || fields.hostCount == 0 && head.version == .http1_1 || fields.hasInvalidHost {
-      return refuse(.malformedHTTP("it does not have one Host header, with a host and at most a port"), head, context)
-    }
-    if let length = fields.contentLength, length > limits.maximumBodyBytes {
-      return refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
-    }
-    // Of an older protocol it means nothing (RFC 9110, section 10.1.1).
-    if fields.hasExpectation, head.version != .http1_0, let expectation = head.headers[.expect] {
-      guard expectation.lowercased() == "100-continue" else { return refuse(.expectationFailed, head, context) }
-      // It would have to wait for the answers before it; the client goes on without it after a moment.
-      if unanswered == 0 {
-        let head = HTTPResponseHead(version: .http1_1, status: .continue)
-        context.writeAndFlush(wrapOutboundOut(.part(.head(head))), promise: nil)
-      }
+    if let problem = problem(with: head, fields) { return refuse(problem, head, context) }
+    if fields.hasExpectation, head.version != .http1_0, unanswered.isEmpty {
+      // Otherwise it would have to wait for the answers before it; the client goes on without it after a moment.
+      let head = HTTPResponseHead(version: .http1_1, status: .continue)
+      context.writeAndFlush(wrapOutboundOut(.part(.head(head))), promise: nil)
     }
     var head = head
-    // The decoder stops after a request that asks for another protocol, which none here speaks.
-    hasDecoderStopped = fields.asksForUpgrade || head.method == .CONNECT
-    isLastRequest = hasDecoderStopped || !head.isKeepAlive
-    isHTTP10 = head.version == .http1_0
+    let isUnreadable = fields.upgrade == .unclear || head.method == .CONNECT
+    isLastRequest = isUnreadable || !head.isKeepAlive
+    isUpgradeIgnored = fields.upgrade == .stopsDecoder && !isLastRequest
+    hasDecoderStopped = isUnreadable || fields.upgrade == .stopsDecoder && isLastRequest
     if isLastRequest {
       // In the one way that those behind know.
       head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: "close")
     }
+    bodyLabel = fields.bodyLabel
+    chunksBegin = fields.isChunked ? decoder.receivedBytes : nil
     input = .arriving(head: head)
+  }
+
+  /// Why a request is refused by its head.
+  private func problem(with head: HTTPRequestHead, _ fields: FramingFields) -> Problem? {
+    // RFC 9112, section 3.2. A second one may be a smuggler's.
+    if fields.hostCount > 1 || fields.hostCount == 0 && head.version == .http1_1 || fields.hasInvalidHost {
+      return .malformedHTTP("it does not have one Host header, with a host and at most a port")
+    }
+    if limits.isForLoopbackNames, fields.hostCount > 0, !Self.isForLoopback(head) { return .misdirectedRequest }
+    // RFC 9112, section 6.1. Proxies may see the end of such a body elsewhere; HTTP/1.0 has no transfer encodings.
+    if !fields.hasKnownTransferEncoding || fields.isChunked && head.version == .http1_0 {
+      return .malformedHTTP("its Transfer-Encoding is not chunked alone, or not of HTTP/1.1")
+    }
+    if let length = fields.contentLength, length > limits.maximumBodyBytes {
+      return .payloadTooLarge(maximumBytes: limits.maximumBodyBytes)
+    }
+    // Of an older protocol it means nothing (RFC 9110, section 10.1.1).
+    if fields.hasExpectation, head.version != .http1_0, let expectation = head.headers[.expect],
+      !expectation.utf8.isWord("100-continue")
+    {
+      return .expectationFailed
+    }
+    return nil
+  }
+
+  private static func isForLoopback(_ head: HTTPRequestHead) -> Bool {
+    head.headers.value(ofLowercased: "host").flatMap { Authority($0[...].utf8) }?.isLoopback == true
+  }
+
+  /// Looks at how much has arrived. At the end of a read, and while the request has not come to its end: then the read
+  /// brought bytes of this request alone, all of which count.
+  private func checkBytes(_ context: ChannelHandlerContext) {
+    switch input {
+    case .arriving(let head?):
+      guard let chunksBegin else { return }
+      if decoder.receivedBytes - chunksBegin > limits.maximumBodyBytes + Self.maximumChunkOverhead {
+        refuse(.payloadTooLarge(maximumBytes: limits.maximumBodyBytes), head, context)
+      }
+    case .ended:
+      if unanswered.isEmpty, decoder.receivedBytes - inputEnd > Self.lingerBytes { context.close(promise: nil) }
+    default: break
+    }
   }
 
   /// What the decoder does not take in would pile up in front of it. That the client goes is noticed without reading.
@@ -210,8 +270,10 @@ final class RequestGate: ChannelDuplexHandler {
     arrivalTimer?.cancel()
     arrivalTimer = nil
     input = .idle
-    unanswered += 1
-    context.fireChannelRead(wrapInboundOut(WholeRequest(head: head, body: body.take(), trailers: trailers)))
+    if isUpgradeIgnored { decoder.goOn() }
+    unanswered.append(Unanswered(isHTTP10: head.version == .http1_0, isLast: isLastRequest))
+    context.fireChannelRead(
+      wrapInboundOut(WholeRequest(head: head, body: body.take(), trailers: trailers, bodyLabel: bodyLabel)))
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -232,13 +294,18 @@ final class RequestGate: ChannelDuplexHandler {
 
   private func refuse(_ problem: Problem, _ head: HTTPRequestHead?, _ context: ChannelHandlerContext) {
     arrivalTimer?.cancel()
-    input = .ended(dropped: 0)
+    endInput()
     body = nil
     var answer = problem.answer
     answer.headers.append((.connection, "close"))
     if head?.method == .HEAD { answer.body.clear() }  // RFC 9110, section 9.3.2
     refusal = (answer, RequestID.ofRequest(with: head?.headers[.xRequestID]))
-    if unanswered == 0 { writeRefusal(context) }
+    if unanswered.isEmpty { writeRefusal(context) }
+  }
+
+  private func endInput() {
+    input = .ended(dropped: 0)
+    inputEnd = decoder.receivedBytes
   }
 
   private func writeRefusal(_ context: ChannelHandlerContext) {
@@ -251,7 +318,7 @@ final class RequestGate: ChannelDuplexHandler {
   private func drop(_ count: Int, _ context: ChannelHandlerContext) {
     guard case .ended(let dropped) = input else { return }
     input = .ended(dropped: dropped + count)
-    if unanswered == 0, dropped + count > Self.lingerBytes { context.close(promise: nil) }
+    if unanswered.isEmpty, dropped + count > Self.lingerBytes { context.close(promise: nil) }
   }
 
   // MARK: Answers
@@ -260,15 +327,11 @@ final class RequestGate: ChannelDuplexHandler {
     switch unwrapOutboundIn(data) {
     case .answer(var answer, let requestID) where isLastAnswer:
       answer.headers.append((.connection, "close"))
-      input = .ended(dropped: 0)
+      endInput()
       context.write(wrapOutboundOut(.answer(answer, requestID: requestID)), promise: promise)
       answered(context)
-    case .part(.head(var head)):
-      if let connectionOption {
-        head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: connectionOption)
-      }
-      if isLastAnswer { input = .ended(dropped: 0) }
-      context.write(wrapOutboundOut(.part(.head(head))), promise: promise)
+    case .part(.head(let head)):
+      context.write(wrapOutboundOut(.part(.head(begin(head)))), promise: promise)
     case .answer, .part(.end):
       context.write(data, promise: promise)
       answered(context)
@@ -276,24 +339,35 @@ final class RequestGate: ChannelDuplexHandler {
     }
   }
 
-  /// Whether the connection may end with the answer that begins, and shall.
-  private var isLastAnswer: Bool { draining.isUnderWay && isOnlyAnswer }
+  /// The head of an answer of the router's, as it is sent.
+  private func begin(_ head: HTTPResponseHead) -> HTTPResponseHead {
+    var head = head
+    let request = unanswered.first
+    // HTTP/1.0 knows no chunks: a body whose length is not known ends with the connection (RFC 9112, section 6.3).
+    isAnswerEndedByConnection = request?.isHTTP10 == true && !head.headers.contains(name: "content-length")
+    if isAnswerEndedByConnection { head.version = .http1_0 }
+    // The router ends the connection behind the answer to a last request; such requests, and those of HTTP/1.0, take no
+    // fast route (RFC 9112, section 9.3).
+    let isLast = isLastAnswer || isAnswerEndedByConnection
+    let option = isLast || request?.isLast == true ? "close" : request?.isHTTP10 == true ? "keep-alive" : nil
+    if let option { head.headers.replaceOrAdd(name: HTTPField.Name.connection.rawName, value: option) }
+    if isLast { endInput() }
+    return head
+  }
 
-  private var isOnlyAnswer: Bool {
-    guard unanswered == 1, case .idle = input else { return false }
+  /// Whether the connection may end with the answer that begins, and shall.
+  private var isLastAnswer: Bool {
+    guard draining.isUnderWay, unanswered.count == 1, case .idle = input else { return false }
     return true
   }
 
-  /// What an answer of the router's says about its connection (RFC 9112, section 9.3). The router ends it behind the answer
-  /// to a last request; such requests, and those of HTTP/1.0, take no fast route.
-  private var connectionOption: String? {
-    if isLastAnswer || isLastRequest && isOnlyAnswer { return "close" }
-    return isHTTP10 ? "keep-alive" : nil
-  }
-
   private func answered(_ context: ChannelHandlerContext) {
-    unanswered -= 1
-    guard unanswered == 0 else { return }
+    _ = unanswered.popFirst()
+    if isAnswerEndedByConnection {
+      context.flush()
+      return linger(context)
+    }
+    guard unanswered.isEmpty else { return }
     lastAnswer = context.eventLoop.now
     if refusal != nil {
       writeRefusal(context)
@@ -311,8 +385,8 @@ final class RequestGate: ChannelDuplexHandler {
   // MARK: Ends
 
   private func endIfQuiescent(_ context: ChannelHandlerContext) {
-    guard isQuiescing, unanswered == 0, case .idle = input else { return }
-    input = .ended(dropped: 0)
+    guard isQuiescing, unanswered.isEmpty, case .idle = input else { return }
+    endInput()
     linger(context)
   }
 
@@ -341,7 +415,7 @@ final class RequestGate: ChannelDuplexHandler {
     idleTimer = schedule(context, in: delay) { gate, context in
       gate.idleTimer = nil
       // Otherwise the next answer schedules it again.
-      guard gate.unanswered == 0, case .idle = gate.input else { return }
+      guard gate.unanswered.isEmpty, case .idle = gate.input else { return }
       let rest = gate.lastAnswer + gate.limits.idleTimeout - context.eventLoop.now
       if rest <= .zero {
         context.close(promise: nil)
@@ -367,33 +441,11 @@ final class RequestGate: ChannelDuplexHandler {
 @available(*, unavailable)
 extension RequestGate: Sendable {}
 
-/// The header fields that the gate looks at, found in one pass.
-private struct FramingFields {
-  var hostCount = 0
-  /// Whether a host has what stands only around it in an address.
-  var hasInvalidHost = false
-  var contentLength: Int?
-  var hasExpectation = false
-  var asksForUpgrade = false
-
-  init(_ headers: HTTPHeaders) {
-    for (name, value) in headers {
-      switch name.utf8.count {
-      case 4 where name.lowercased() == "host":
-        hostCount += 1
-        hasInvalidHost = hasInvalidHost || value.trimmingWhiteSpace().utf8.contains { " \t/?#@".utf8.contains($0) }
-      case 6 where name.lowercased() == "expect": hasExpectation = true
-      case 7 where name.lowercased() == "upgrade": asksForUpgrade = true
-      case 14 where name.lowercased() == "content-length": contentLength = Int(value)
-      default: break
-      }
-    }
-  }
-}
-
 extension Problem {
   fileprivate static let expectationFailed = Problem(
     .expectationFailed, "The only expectation that is met is 100-continue.")
+  fileprivate static let misdirectedRequest = Problem(
+    .misdirectedRequest, "This server answers for localhost, 127.0.0.1 and [::1]; Host names another.")
   fileprivate static let requestTimeout = Problem(
     .requestTimeout, "The request did not arrive whole in time. Nothing was done.")
 

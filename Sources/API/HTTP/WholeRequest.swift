@@ -7,4 +7,6 @@ struct WholeRequest {
   /// Nil when it has none.
   var body: ByteBuffer?
   var trailers: HTTPHeaders?
+  /// What its headers say of the body.
+  var bodyLabel = BodyLabel.json
 }

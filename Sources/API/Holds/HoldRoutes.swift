@@ -62,7 +62,7 @@ struct HoldRoutes {
 extension AppContext {
   /// The hold's id in the path, nil when it cannot be one of ours.
   fileprivate var holdID: ReservationID? {
-    parameters.get("id").flatMap { ReservationID(holdText: $0) }
+    id.flatMap { ReservationID(holdText: $0) }
   }
 }
 
@@ -82,7 +82,7 @@ struct ReserveBody: RequestBody {
   init(from members: inout MemberReader<Member>) throws {
     let productID = members.positiveInteger(.productID)
     let quantity = members.positiveInteger(members.contains(.qty) && !members.contains(.quantity) ? .qty : .quantity)
-    customerID = members.ifPresent(.customerID) { $0.string($1, maximumLength: 255) }
+    customerID = members.ifPresent(.customerID) { $0.customerID($1) }
     (self.productID, self.quantity) = try members.require(productID, quantity)
   }
 }

@@ -1,3 +1,5 @@
+import Checkout
+
 /// Finds the members of a text that has to be one JSON object (RFC 8259) in UTF-8 (RFC 3629), without surrogates that
 /// lack their other half, without a member that occurs twice, and not nested too deeply. One pass over the bytes.
 ///
@@ -195,11 +197,11 @@ struct JSONSyntax {
   private static let comparedNames = 16
 
   private func checkNames() throws {
-    var seen: Set<String> = []
+    var seen: Set<VerbatimText> = []
     let repeated = members.indices.first { index in
       members.count <= Self.comparedNames
-        ? members[..<index].contains { $0.name == members[index].name }
-        : !seen.insert(members[index].name).inserted
+        ? members[..<index].contains { $0.name.isVerbatim(members[index].name) }
+        : !seen.insert(VerbatimText(members[index].name)).inserted
     }
     if let repeated { throw Violation(reason: "a member occurs twice", offset: members[repeated].value.lowerBound) }
   }

@@ -42,7 +42,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
     _ name: Name, _ type: Value.Type = Value.self
   ) -> Value? {
     guard isPresent(name) else { return invalid(name, "is required") }
-    guard let text = text(name), let value = Value(rawValue: text) else {
+    guard let text = text(name), let value = Value.allCases.first(where: { $0.rawValue.isVerbatim(text) }) else {
       return invalid(name, "must be one of: \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return value
@@ -55,6 +55,31 @@ struct MemberReader<Name: RawRepresentable<String>> {
       value.utf8.allSatisfy({ UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 })
     else {
       return invalid(name, "must be three capital letters (ISO 4217)")
+    }
+    return value
+  }
+
+  /// An ISO 4217 code in capital letters, which may come in small ones, as payment providers write it.
+  mutating func currencyInAnyCase(_ name: Name) -> String? {
+    guard let value = text(name), value.utf8.count == 3,
+      value.utf8.allSatisfy({ UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 })
+    else {
+      return invalid(name, "must be three letters (ISO 4217)")
+    }
+    return String(decoding: value.utf8.map { $0 & ~0x20 }, as: UTF8.self)
+  }
+
+  /// The shop's name for a customer: 1 to 255 Unicode scalars. Names that a person cannot tell apart would each have a limit
+  /// of their own, so white space at either end and characters without a shape are refused.
+  mutating func customerID(_ name: Name) -> String? {
+    guard let value = string(name, maximumLength: 255) else { return nil }
+    if value.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) { return value }
+    let scalars = value.unicodeScalars
+    guard scalars.first?.properties.isWhitespace == false, scalars.last?.properties.isWhitespace == false else {
+      return invalid(name, "must not begin or end with white space")
+    }
+    guard !scalars.contains(where: \.isShapeless) else {
+      return invalid(name, "must not contain control or format characters, such as a line feed or U+200B")
     }
     return value
   }
@@ -118,7 +143,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
   // MARK: Values as they stand
 
   private func find(_ name: Name) -> Range<Int>? {
-    members.first { $0.name == name.rawValue }?.value
+    members.first { $0.name.isVerbatim(name.rawValue) }?.value
   }
 
   private func isPresent(_ name: Name) -> Bool {
@@ -148,5 +173,15 @@ struct MemberReader<Name: RawRepresentable<String>> {
   private mutating func invalid<Value>(_ name: Name, _ detail: String) -> Value? {
     refuse(name, detail)
     return nil
+  }
+}
+
+extension Unicode.Scalar {
+  /// Whether it is a control or format character, or separates lines or paragraphs.
+  fileprivate var isShapeless: Bool {
+    switch properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: true
+    default: false
+    }
   }
 }

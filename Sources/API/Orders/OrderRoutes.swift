@@ -36,7 +36,7 @@ struct OrderRoutes {
   }
 
   @Sendable private func show(_ request: Request, context: AppContext) async throws -> Response {
-    guard let id = context.parameters.get("id").flatMap({ ReservationID(orderText: $0) }),
+    guard let id = context.id.flatMap({ ReservationID(orderText: $0) }),
       let order = try await checkout.order(id)
     else { throw Problem.notFound("order") }
     return .json { $0.add(order) }

@@ -7,15 +7,15 @@ struct WebhookRoutes {
   let checkout: Checkout
   /// Nil takes unsigned events.
   let verifier: WebhookVerifier?
+  /// Where refused signatures are told.
+  let log: SparseLog
 
   var receive: FastRoute {
-    FastRoute(.post, "/api/payments/webhook") { [checkout, verifier] request, reply in
-      try RequestBodies.checkType(of: request)
-      if let verifier {
-        let isAuthentic = verifier.isAuthentic(
-          id: request[.webhookID], timestamp: request[.webhookTimestamp], signatures: request[.webhookSignature],
-          body: Array(request.body.readableBytesView), now: Int64(Date().timeIntervalSince1970))
-        guard isAuthentic else { throw Problem.invalidSignature }
+    FastRoute(.post, "/api/payments/webhook") { [checkout, verifier, log] request, reply in
+      try request.bodyLabel.check()
+      if let refusal = verifier?.refusal(of: request) {
+        log.warning("a payment event was refused", reason: refusal.reason, metadata: ["detail": "\(refusal.detail)"])
+        throw Problem(.invalidSignature, refusal.detail)
       }
       let body = try RequestBodies.decode(EventBody.self, from: request)
       guard let orderID = ReservationID(orderText: body.orderID) else { throw Problem.notFound("order") }
@@ -43,10 +43,18 @@ struct WebhookRoutes {
   }
 }
 
-extension HTTPField.Name {
-  static let webhookID = Self("webhook-id")!
-  static let webhookTimestamp = Self("webhook-timestamp")!
-  static let webhookSignature = Self("webhook-signature")!
+extension WebhookVerifier {
+  fileprivate func refusal(of request: FastRoute.Request) -> Refusal? {
+    /// The value of a header under its name, or under the older one.
+    func value(_ name: String, separator: String = ", ") -> String? {
+      request.headers.value(ofLowercased: "webhook-" + name, separator: separator)
+        ?? request.headers.value(ofLowercased: "svix-" + name, separator: separator)
+    }
+    return refusal(
+      // Signatures may come in several fields.
+      id: value("id"), timestamp: value("timestamp"), signatures: value("signature", separator: " "),
+      body: Array(request.body.readableBytesView), now: Int64(Date().timeIntervalSince1970))
+  }
 }
 
 struct EventBody: RequestBody {
@@ -67,7 +75,7 @@ struct EventBody: RequestBody {
     let order = members.string(.orderID, maximumLength: 255)
     let status = members.word(.status, PaymentEvent.Status.self)
     amount = members.ifPresent(.amount) { $0.amount($1) }
-    currency = members.ifPresent(.currency) { $0.currency($1) }
+    currency = members.ifPresent(.currency) { $0.currencyInAnyCase($1) }
     (idempotencyKey, orderID, self.status) = try members.require(key, order, status)
   }
 }

@@ -8,12 +8,15 @@ public struct WebhookSecret: Sendable, Redacted {
   /// Has taken in the key, which need not be done again for each message.
   private let keyed: HMAC<SHA256>
 
-  /// A shorter key could be found by trying.
+  /// Shorter keys could be found by trying.
   public static let minimumKeyBytes = 16
 
-  /// - Parameter text: `whsec_` and the key in Base64. Nil when it is not that, or the key is too short.
+  /// - Parameter text: `whsec_` and the key in Base64. Nil when it is not that, or the key has less than
+  ///   `minimumKeyBytes`.
   public init?(_ text: String) {
-    guard text.hasPrefix("whsec_"), let bytes = Data(base64Encoded: String(text.dropFirst("whsec_".count))),
+    let prefix = "whsec_"
+    guard text.utf8.starts(with: prefix.utf8),
+      let bytes = Data(base64Encoded: String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)),
       bytes.count >= Self.minimumKeyBytes
     else { return nil }
     keyed = HMAC<SHA256>(key: SymmetricKey(data: bytes))

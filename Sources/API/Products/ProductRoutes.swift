@@ -18,7 +18,7 @@ struct ProductRoutes {
       checkout.product(id) { product in
         reply {
           guard let product = try product.get() else { throw Problem.notFound("product") }
-          return .json(headers: .noStore) { $0.add(product) }
+          return .json { $0.add(product) }
         }
       }
     }
@@ -26,7 +26,7 @@ struct ProductRoutes {
 
   @Sendable private func list(_ request: Request, context: AppContext) async throws -> Response {
     let products = try await checkout.products()
-    return .json(headers: .noStore) { $0.add("products", products) { $1.add($0) } }
+    return .json { $0.add("products", products) { $1.add($0) } }
   }
 }
 
@@ -34,14 +34,14 @@ extension Int32 {
   /// A product's id in an address, nil when it cannot be one.
   fileprivate init?(productID text: Substring) {
     // Also refuses other ways of writing a number, such as +1 and 01: a resource has one address.
-    guard let id = Int32(text), id > 0, String(id) == text else { return nil }
+    guard let id = Int32(text), id > 0, String(id).isVerbatim(text) else { return nil }
     self = id
   }
 }
 
 extension AppContext {
   /// The product's id in the path, nil when it cannot be one.
-  var productID: Int32? { parameters.get("id").flatMap { Int32(productID: $0[...]) } }
+  var productID: Int32? { id.flatMap { Int32(productID: $0[...]) } }
 }
 
 extension JSONObject {

@@ -6,6 +6,7 @@ import Hummingbird
 struct StockStreamRoutes {
   let checkout: Checkout
   let streams: StockStreams
+  let proxies: TrustedProxies
 
   func add(to router: RouterGroup<AppContext>) {
     router.get("products/:id/events", use: events)
@@ -16,7 +17,10 @@ struct StockStreamRoutes {
       throw Problem.notFound("product")
     }
     if request.method == .head { return Response(status: .ok, headers: Self.headers) }
-    let stream = try streams.open(id, on: context.channel)
+    let client = proxies.client(
+      connection: context.channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) },
+      forwarded: request.headers[values: .xForwardedFor])
+    let stream = try streams.open(id, for: client, on: context.channel)
     let body = ResponseBody { [streams] writer in
       try await request.body.consumeWithInboundCloseHandler { _ in
         streams.join(stream, initial: product)
@@ -33,7 +37,7 @@ struct StockStreamRoutes {
   }
 
   private static let headers: HTTPFields = [
-    .contentType: "text/event-stream", .cacheControl: "no-store",
+    .contentType: "text/event-stream",
     // Asks nginx to pass each event on as it comes.
     .xAccelBuffering: "no",
   ]

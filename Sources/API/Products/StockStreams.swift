@@ -49,10 +49,17 @@ final class StockStreams: Service {
     }
   }
 
+  private struct Places {
+    var taken = 0
+    var takenByClient: [IPAddress: Int] = [:]
+  }
+
   private let checkout: Checkout
   private let maximumCount: Int
+  /// So that nobody takes the places of all others.
+  private let maximumCountPerClient: Int
   private let limits: StockStream.Limits
-  private let count = Atomic(0)
+  private let places = Mutex(Places())
   private let writes = StockStream.Writes()
   /// Of those writing, the stuck ones.
   private let stuckCount = Atomic(0)
@@ -62,25 +69,48 @@ final class StockStreams: Service {
   init(checkout: Checkout, maximumCount: Int, limits: StockStream.Limits) {
     self.checkout = checkout
     self.maximumCount = maximumCount
+    maximumCountPerClient = max(1, maximumCount / 10)
     self.limits = limits
   }
 
   /// Takes one of the places for streams, which is free again when the stream leaves, or is forgotten before it joined.
   ///
-  /// - Throws: an `overloaded` problem when all are taken, `CheckoutError.shuttingDown`.
-  func open(_ productID: Int32, on channel: any Channel) throws -> StockStream {
+  /// - Parameter client: the reader's address; nil when it is not known.
+  /// - Throws: an `overloaded` problem when all are taken, or those of this client, `CheckoutError.shuttingDown`.
+  func open(_ productID: Int32, for client: IPAddress?, on channel: any Channel) throws -> StockStream {
     if state.withLock({ $0.isEnding }) { throw CheckoutError.shuttingDown }
-    if count.wrappingAdd(1, ordering: .relaxed).newValue > maximumCount {
-      count.wrappingSubtract(1, ordering: .relaxed)
-      throw Problem(.overloaded, "This server has as many streams as it may.", retryAfterSeconds: 1)
-    }
+    let client = client?.client
+    try takePlace(for: client)
     return StockStream(productID: productID, channel: channel, limits: limits, writes: writes) { [self] in
-      count.wrappingSubtract(1, ordering: .relaxed)
+      givePlaceBack(of: client)
+    }
+  }
+
+  private func takePlace(for client: IPAddress?) throws {
+    try places.withLock { places in
+      guard places.taken < maximumCount else {
+        throw Problem(.overloaded, "This server has as many streams as it may.", retryAfterSeconds: 1)
+      }
+      if let client {
+        guard places.takenByClient[client, default: 0] < maximumCountPerClient else {
+          throw Problem(.overloaded, "Your address has as many streams as one may have.", retryAfterSeconds: 1)
+        }
+        places.takenByClient[client, default: 0] += 1
+      }
+      places.taken += 1
+    }
+  }
+
+  private func givePlaceBack(of client: IPAddress?) {
+    places.withLock { places in
+      places.taken -= 1
+      guard let client, let taken = places.takenByClient[client] else { return }
+      places.takenByClient[client] = taken > 1 ? taken - 1 : nil
     }
   }
 
   /// Places taken, streams that are writing, and whether a reader has been holding up a write for this long: for tests.
-  var openCount: Int { count.load(ordering: .relaxed) }
+  var openCount: Int { places.withLock { $0.taken } }
   var writingCount: Int { writes.count }
   func isAnyWriting(for duration: Duration) -> Bool {
     state.withLock { $0.streams }.contains { $0.isWriting(for: duration) }
@@ -157,7 +187,7 @@ final class StockStreams: Service {
     guard let newcomers = admitNewcomers(to: productID) else { return false }
     do {
       if let product = try await checkout.product(productID) {
-        let readers = readers(of: product, newcomers: newcomers, isChanged: product != last)
+        let readers = readers(of: product, newcomers: newcomers, isChanged: !product.isVerbatim(last))
         last = product
         if !readers.isEmpty { await offer(StockEvent.encode(product), to: readers, over: interval / 2) }
       }
@@ -169,7 +199,7 @@ final class StockStreams: Service {
   }
 
   private var interval: Duration {
-    let wanted = Duration.seconds(Double(count.load(ordering: .relaxed)) / Self.eventsPerSecond)
+    let wanted = Duration.seconds(Double(openCount) / Self.eventsPerSecond)
     return min(max(wanted, Self.shortestInterval), Self.longestInterval)
   }
 
@@ -189,9 +219,11 @@ final class StockStreams: Service {
 
   /// To whom a product that was just read is news. Those who joined while it was read wait for the next round.
   private func readers(of product: Product, newcomers: [Newcomer], isChanged: Bool) -> [StockStream] {
-    guard isChanged else { return newcomers.filter { $0.initial != product }.map(\.stream) }
+    guard isChanged else { return newcomers.filter { !product.isVerbatim($0.initial) }.map(\.stream) }
     var members = state.withLock { $0.audiences[product.id]?.members ?? [:] }
-    for newcomer in newcomers where newcomer.initial == product { members[ObjectIdentifier(newcomer.stream)] = nil }
+    for newcomer in newcomers where product.isVerbatim(newcomer.initial) {
+      members[ObjectIdentifier(newcomer.stream)] = nil
+    }
     return Array(members.values)
   }
 
@@ -239,4 +271,11 @@ final class StockStreams: Service {
   }
 
   private static let stepsOfPass = 50
+}
+
+extension Product {
+  /// Whether it looks the same to a client. Equality takes names for the same that differ in bytes.
+  fileprivate func isVerbatim(_ other: Product?) -> Bool {
+    other.map { self == $0 && name.isVerbatim($0.name) } ?? false
+  }
 }

@@ -8,9 +8,11 @@ extension MetricDescription {
     "flashsale_http_request_duration_seconds", help: "From a request's head to its answer's head, by method and route.",
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
 
+  static let wrongTokens = MetricDescription(
+    "flashsale_wrong_tokens_total", help: "Requests with a wrong bearer token, by what the token would open.")
   static let openStreams = MetricDescription("flashsale_open_streams", help: "Streams of stock that are open.")
 
   /// Every metric of a server.
   public static let server =
-    [requests, requestDuration, openStreams, SpanQueue.spans] + ProcessMetrics.descriptions + checkout
+    [requests, requestDuration, wrongTokens, openStreams, SpanQueue.spans] + ProcessMetrics.descriptions + checkout
 }

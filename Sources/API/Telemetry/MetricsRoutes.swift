@@ -10,7 +10,7 @@ struct MetricsRoutes {
   let metrics: MetricsRegistry
   let streams: StockStreams
 
-  func add(to router: Router<AppContext>) {
+  func add(to router: RouterGroup<AppContext>) {
     router.get("metrics") { _, _ in
       var text = PrometheusText()
       metrics.write(into: &text)

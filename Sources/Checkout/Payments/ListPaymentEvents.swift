@@ -28,11 +28,12 @@ public struct PaymentEventPage: Sendable {
       let base64 = text.replacing("-", with: "+").replacing("_", with: "/")
       let padding = String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
       guard let data = Data(base64Encoded: base64 + padding), let plain = String(validating: data, as: UTF8.self),
-        let space = plain.firstIndex(of: " "), let microseconds = Int64(plain[..<space]),
+        // In bytes: a key may begin with a mark that would be one character with the space before it.
+        let space = plain.utf8.firstIndex(of: UInt8(ascii: " ")), let microseconds = Int64(plain[..<space]),
         // What PostgreSQL can take: a cursor is never newer than the events, nor older than this software.
         0..<Self.endOfTime ~= microseconds
       else { return nil }
-      let key = plain[plain.index(after: space)...]
+      let key = plain[plain.utf8.index(after: space)...]
       guard 1...255 ~= key.unicodeScalars.count, !key.unicodeScalars.contains("\0") else { return nil }
       receivedAt = Timestamp(microsecondsSince1970: microseconds)
       idempotencyKey = String(key)

@@ -33,7 +33,7 @@ struct DemoCommand: AsyncParsableCommand {
       let settings = Settings(flags: flags.merging(["DATABASE_URL": databaseURL]) { $1 })
       let database = try settings.database()
       try await runServer(
-        settings, allowsUnsignedWebhooks: true, logger: logger,
+        settings, allowsUnsignedWebhooks: true, isForLoopbackNames: true, logger: logger,
         prepare: { try await migrateDatabase(database, seed: true) }
       ) { url in
         let payment =

@@ -40,6 +40,18 @@ struct RawConnection: ~Copyable {
     return APIClient.Answer(status: status, headers: headers, body: received.readSlice(length: length)!)
   }
 
+  /// What comes next, up to and with this text.
+  ///
+  /// - Throws: when the connection ends before.
+  mutating func text(until end: String) async throws -> String {
+    while true {
+      if let range = Data(received.readableBytesView).range(of: Data(end.utf8)) {
+        return received.readString(length: range.upperBound)!
+      }
+      try await readMoreOrThrow()
+    }
+  }
+
   /// The next response, up to its body.
   mutating func head() async throws -> (status: UInt, headers: [String: String]) {
     var end = headEnd
