@@ -33,7 +33,7 @@ import Testing
         queue.separate(batch)
         for part in batch { waiting += queue.finish([part]) }
       } else {
-        waiting += queue.finish(batch, returned: returned)
+        waiting += queue.finish(batch, returned: returned, inHalves: Bool.random(using: &random))
       }
       turns.subtract(batch.map(\.lane))
       for part in batch {
@@ -137,5 +137,63 @@ import Testing
     #expect(queue.workersToStart(now: start) == 0)
     #expect(queue.workersToStart(now: start + BatchQueue<Int, String>.patience) == 2)
     #expect(queue.take(now: start).batch.map(\.lane) == [5, 6])
+  }
+
+  @Test(arguments: [1, 2, 3, 64, 500, 512], [0, 0.3, 1])
+  func `one caller at fault is alone after halving and the others are served in order`(count: Int, place: Double) {
+    var queue = BatchQueue<Int, Int>(maximumLanes: 4, maximumSize: 512)
+    let fault = Int(Double(count - 1) * place)
+    for caller in 0..<count where queue.append(caller, to: 1) { queue.beReady(1) }
+    var served: [Int] = []
+    var batches = 0
+    while !queue.isEmpty {
+      #expect(queue.workersToStart() == 1)
+      let batch = queue.take().batch
+      let callers = batch[0].callers
+      batches += 1
+      if callers.contains(fault), callers.count > 1 {
+        #expect(queue.finish(batch, returned: [1: callers], inHalves: true) == [1])
+        queue.beReady(1)
+      } else {
+        served += callers
+        #expect(callers == [fault] || !callers.contains(fault))
+        for lane in queue.finish(batch) { queue.beReady(lane) }
+      }
+    }
+    #expect(served == Array(0..<count))
+    // Each halving adds a batch beside the one that fails.
+    let halvings = count == 1 ? 0 : Int.bitWidth - (count - 1).leadingZeroBitCount
+    #expect(batches <= 1 + 2 * halvings)
+  }
+
+  @Test func `callers who come meanwhile or leave do not change the portions of others`() {
+    var queue = BatchQueue<Int, Int>(maximumLanes: 4, maximumSize: 512)
+    for caller in 0..<8 where queue.append(caller, to: 1) { queue.beReady(1) }
+    func take() -> [BatchQueue<Int, Int>.Part] {
+      _ = queue.workersToStart()
+      return queue.take().batch
+    }
+    func goOn(_ lanes: [Int]) { for lane in lanes { queue.beReady(lane) } }
+    let whole = take()
+    let isFirst = queue.append(8, to: 1)
+    #expect(!isFirst)
+    goOn(queue.finish(whole, returned: [1: whole[0].callers], inHalves: true))
+    // Of the second half, the first is needed by nobody any more.
+    let first = take()
+    #expect(first[0].callers == [0, 1, 2, 3])
+    let removed = queue.removeFirst { $0 == 4 }.removed
+    #expect(removed == [4])
+    // A caller of a half may come back without an answer, too.
+    goOn(queue.finish(first, returned: [1: [2, 3]]))
+    let again = take()
+    #expect(again[0].callers == [2, 3])
+    goOn(queue.finish(again))
+    let second = take()
+    #expect(second[0].callers == [5, 6, 7])
+    goOn(queue.finish(second))
+    let rest = take()
+    #expect(rest[0].callers == [8])
+    #expect(queue.finish(rest) == [])
+    #expect(queue.isEmpty)
   }
 }

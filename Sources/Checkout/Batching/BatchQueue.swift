@@ -8,6 +8,10 @@ import DequeModule
 ///     idle ──append──▶ waits ──beReady──▶ ready ──take──▶ under way ──finish──▶ waits, when somebody came meanwhile,
 ///                                                                               or else idle
 ///
+/// A batch that the server refused for what one request holds is tried again in portions: its callers come back to the head
+/// of their lane, which serves them in two halves, and halves again what is refused again. So the requests of the others are
+/// carried out, and log2(n) steps lead to the one that is at fault. Callers of a portion share a batch with nobody else.
+///
 /// Where lanes are combined, only a few batches of several are under way at a time, so that what becomes ready gathers for
 /// the next one. One that takes long no longer counts, so that nobody else waits for it.
 struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
@@ -32,6 +36,30 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
     var callers: [Caller] = []
     /// So many of its next batches are not combined with other lanes.
     var batchesAlone = 0
+    /// The sizes of the next batches, whose callers stand at the head, the next one last; each at least 1.
+    var portions: [Int] = []
+
+    /// - Returns: the callers of the next batch, who are no longer here then.
+    mutating func takePortion(atMost maximum: Int) -> [Caller] {
+      let count = min(portions.popLast() ?? maximum, callers.count)
+      // Nearly always all of them, who are not copied.
+      if count == callers.count {
+        defer { callers = [] }
+        return callers
+      }
+      defer { callers.removeFirst(count) }
+      return Array(callers.prefix(count))
+    }
+
+    /// Takes out callers at the head.
+    mutating func removeFirst(_ count: Int) {
+      callers.removeFirst(count)
+      var left = count
+      while left > 0, let portion = portions.popLast() {
+        if portion > left { portions.append(portion - left) }
+        left -= min(portion, left)
+      }
+    }
   }
 
   private var lanes: [Lane: Waiting] = [:]
@@ -82,7 +110,7 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
     var size = 0
     while batch.count < maximumLanes, let lane = ready.first, let waiting = lanes[lane] {
       let count = min(waiting.callers.count, maximumSize)
-      let isAlone = waiting.batchesAlone > 0
+      let isAlone = waiting.batchesAlone > 0 || !waiting.portions.isEmpty
       guard batch.isEmpty || !isAlone && size + count <= maximumSize else { break }
       ready.removeFirst()
       if count == 0 {
@@ -90,10 +118,8 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
         idle.append(lane)
         continue
       }
-      lanes[lane] = Waiting(
-        callers: Array(waiting.callers.dropFirst(count)), batchesAlone: max(0, waiting.batchesAlone - 1))
-      // Nearly always all of them, who are not copied.
-      let callers = count == waiting.callers.count ? waiting.callers : Array(waiting.callers.prefix(count))
+      let callers = lanes[lane]!.takePortion(atMost: maximumSize)
+      lanes[lane]!.batchesAlone = max(0, waiting.batchesAlone - 1)
       batch.append(Part(lane: lane, callers: callers))
       size += count
       if isAlone { break }
@@ -102,14 +128,21 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
     return (batch, idle)
   }
 
-  /// - Parameter returned: callers of the batch, by lane, for whom nothing was done: they are the first in a batch that the
-  ///   lane has to itself.
+  /// - Parameters:
+  ///   - returned: callers of the batch, by lane, for whom nothing was done: they are the first in a batch that the lane
+  ///     has to itself.
+  ///   - inHalves: whether those are too many for one batch, since one of them is the reason that nothing was done.
   /// - Returns: the lanes of the batch that wait to be made ready again.
-  mutating func finish(_ batch: [Part], returned: [Lane: [Caller]] = [:]) -> [Lane] {
+  mutating func finish(_ batch: [Part], returned: [Lane: [Caller]] = [:], inHalves: Bool = false) -> [Lane] {
     separate(batch)
     return batch.compactMap { part in
-      if let callers = returned[part.lane] {
+      if let callers = returned[part.lane], !callers.isEmpty {
         lanes[part.lane]!.callers.insert(contentsOf: callers, at: 0)
+        if inHalves, callers.count > 1 {
+          lanes[part.lane]!.portions += [callers.count / 2, (callers.count + 1) / 2]
+        } else if !lanes[part.lane]!.portions.isEmpty {
+          lanes[part.lane]!.portions.append(callers.count)
+        }
         lanes[part.lane]!.batchesAlone = Self.batchesAlone
       } else if lanes[part.lane]!.callers.isEmpty {
         lanes[part.lane] = nil
@@ -135,7 +168,7 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
       let count = lanes[lane]!.callers.prefix(while: condition).count
       if count > 0 {
         removed += lanes[lane]!.callers.prefix(count)
-        lanes[lane]!.callers.removeFirst(count)
+        lanes[lane]!.removeFirst(count)
       }
       if let head = lanes[lane]!.callers.first { heads.append(head) }
     }

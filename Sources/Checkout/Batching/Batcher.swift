@@ -19,6 +19,9 @@ import Synchronization
 ///       └──lost──▶ asked again ──took effect──▶ told
 ///                    │   └──had no effect, and cannot have any──▶ first in the next batch, in what time is left
 ///                    └──no time left──▶ told that nothing is known
+///
+/// When the server refuses a batch for what one request holds, such as a value that breaks a constraint, nothing of it was
+/// done. It is tried again in halves, until the request at fault is alone and the only one that fails.
 final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// Bounds the time for which a batch holds its locks, and the size of its parameters.
   static var maximumBatchSize: Int { 512 }
@@ -140,6 +143,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     let works: [Work]
     /// When all callers are to have an answer.
     let deadline: Moment
+
+    /// Whether it has several callers.
+    var isShared: Bool { works.count > 1 || works.contains { $0.part.callers.count > 1 } }
   }
 
   private func takeTurn(_ lane: UseCase.Lane) {
@@ -163,6 +169,8 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
           return finish(batch, try execute(batch, on: connection))
         } catch let error as PostgresError where error.isConnectionLost {
           return { self.resolve(batch, after: error) }
+        } catch PostgresError.server(let error) where error.isAboutData && batch.isShared {
+          return tryInHalves(batch)
         } catch {
           return fail(batch, error)
         }
@@ -213,7 +221,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// Tells the callers.
   ///
   /// - Returns: what is to be done once the connection is back in the pool, where the next batch will find it.
-  private func finish(_ batch: Batch, _ outcomes: [[UseCase.Outcome?]]) -> @Sendable () -> Void {
+  private func finish(
+    _ batch: Batch, _ outcomes: [[UseCase.Outcome?]], inHalves: Bool = false
+  ) -> @Sendable () -> Void {
     precondition(outcomes.count == batch.works.count, "outcomes for each lane")
     var returned: [UseCase.Lane: [Caller]] = [:]
     for (work, outcomes) in zip(batch.works, outcomes) {
@@ -230,7 +240,12 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
         }
       }
     }
-    return end(batch.works, returned: returned)
+    return end(batch.works, returned: returned, inHalves: inHalves)
+  }
+
+  /// The server refused the batch, which so had no effect, for what one of its requests holds. Only that one is to fail.
+  private func tryInHalves(_ batch: Batch) -> @Sendable () -> Void {
+    finish(batch, batch.works.map { $0.sent.nothingDone() }, inHalves: true)
   }
 
   private func fail(_ batch: Batch, _ error: any Error) -> @Sendable () -> Void {
@@ -240,12 +255,17 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     return end(batch.works)
   }
 
-  /// - Parameter returned: callers without an answer, who are the first in the next batch of their lane.
+  /// - Parameters:
+  ///   - returned: callers without an answer, who are the first in the next batch of their lane.
+  ///   - inHalves: see `BatchQueue.finish`.
   /// - Returns: what lets others begin.
-  private func end(_ works: [Work], returned: [UseCase.Lane: [Caller]] = [:]) -> @Sendable () -> Void {
+  private func end(
+    _ works: [Work], returned: [UseCase.Lane: [Caller]] = [:], inHalves: Bool = false
+  ) -> @Sendable () -> Void {
     let (waiting, workers) = state.withLock { state in
       defer { endIfDone(&state) }
-      return (state.queue.finish(works.map { $0.part }, returned: returned), state.queue.workersToStart())
+      let lanes = state.queue.finish(works.map { $0.part }, returned: returned, inHalves: inHalves)
+      return (lanes, state.queue.workersToStart())
     }
     return { [self] in
       // Those who came meanwhile stand behind the lanes of others that share the turns.
