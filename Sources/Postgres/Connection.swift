@@ -12,6 +12,8 @@ import Synchronization
 public actor Connection {
   /// Told of each statement, well or not, and how long it took.
   public typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
+  /// Told of each statement that the server refused.
+  public typealias RefusalObserver = @Sendable (PostgresError.ServerError) -> Void
 
   /// What a pool may do with the connection now. Written on the connection's executor, read from anywhere.
   enum Condition: Int, AtomicRepresentable {
@@ -29,7 +31,9 @@ public actor Connection {
   public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
   private let configuration: ConnectionConfiguration
+  private let names: StatementNames
   private let onStatement: StatementObserver?
+  private let onRefusal: RefusalObserver?
   private let condition = Atomic(Condition.busy)
 
   /// What `PQsocket` says, for those who are not on the executor.
@@ -45,13 +49,17 @@ public actor Connection {
   private let notificationSink: AsyncStream<Notification>.Continuation?
   private var notificationSource: (any DispatchSourceRead)?
 
-  /// - Parameter notifications: receives what channels that are listened to announce, and ends with the connection.
+  /// - Parameters:
+  ///   - names: shared by the connections of a pool.
+  ///   - notifications: receives what channels that are listened to announce, and ends with the connection.
   init(
-    _ configuration: ConnectionConfiguration, onStatement: StatementObserver? = nil,
-    notifications: AsyncStream<Notification>.Continuation? = nil
+    _ configuration: ConnectionConfiguration, names: StatementNames? = nil, onStatement: StatementObserver? = nil,
+    onRefusal: RefusalObserver? = nil, notifications: AsyncStream<Notification>.Continuation? = nil
   ) {
     self.configuration = configuration
+    self.names = names ?? StatementNames(areUsed: configuration.usesNamedStatements)
     self.onStatement = onStatement
+    self.onRefusal = onRefusal
     self.notificationSink = notifications
   }
 
@@ -127,19 +135,7 @@ public actor Connection {
     var parameters = Parameters()
     statement.bind(to: &parameters)
     let name = Statement.name
-    let usesName = configuration.usesNamedStatements
-    if usesName, !preparedNames.contains(name) {
-      try exchange(name) { PQsendPrepare($0, name, Statement.sql, 0, nil) }
-      preparedNames.insert(name)
-    }
-    let results = try exchange(name) { handle in
-      parameters.withLibPQArrays { count, values, lengths, formats in
-        usesName
-          ? PQsendQueryPrepared(handle, name, count, values, lengths, formats, Format.binary)
-          : PQsendQueryParams(handle, Statement.sql, count, nil, values, lengths, formats, Format.binary)
-      }
-    }
-    guard let result = results.last else { return [] }
+    guard let result = try send(Statement.self, parameters) else { return [] }
     var rows: [Statement.Result] = []
     let count = PQntuples(result.pointer)
     rows.reserveCapacity(Int(count))
@@ -150,6 +146,38 @@ public actor Connection {
     return rows
   }
 
+  /// Sends a statement by its name, or without one where names cannot be used.
+  ///
+  /// - Returns: the last result.
+  private func send<Statement: PreparedStatement>(
+    _ type: Statement.Type, _ parameters: Parameters
+  ) throws -> QueryResult? {
+    let name = Statement.name
+    if names.areUsed {
+      let isInTransaction = handle.map { PQtransactionStatus($0) != PQTRANS_IDLE } ?? false
+      do {
+        if !preparedNames.contains(name) {
+          try exchange(name) { PQsendPrepare($0, name, Statement.sql, 0, nil) }
+          preparedNames.insert(name)
+        }
+        return try exchange(name) { handle in
+          parameters.withLibPQArrays {
+            PQsendQueryPrepared(handle, name, $0, $1, $2, $3, Format.binary)
+          }
+        }.last
+      } catch PostgresError.server(let error) where error.isAboutStatementName {
+        names.giveUp()
+        // The server found no statement to run, or could not prepare it: nothing was done. But an open transaction is lost.
+        if isInTransaction { throw PostgresError.server(error) }
+      }
+    }
+    return try exchange(name) { handle in
+      parameters.withLibPQArrays {
+        PQsendQueryParams(handle, Statement.sql, $0, nil, $1, $2, $3, Format.binary)
+      }
+    }.last
+  }
+
   /// Runs a text of one or more statements without parameters, as one transaction unless it says otherwise.
   ///
   /// - Parameter name: what errors call it, for a text with something secret in it; by default how it begins.
@@ -158,6 +186,9 @@ public actor Connection {
     let name = name ?? sql.prefix(60).split(whereSeparator: \.isWhitespace).joined(separator: " ")
     try exchange(name) { PQsendQuery($0, sql) }
   }
+
+  /// Prepares each statement anew: for tests of names that are taken.
+  func forgetNames() { preparedNames = [] }
 
   // MARK: One exchange with the server
 
@@ -183,11 +214,11 @@ public actor Connection {
         // One without the server's fields was made by libpq itself: the connection broke.
         guard let error = result.serverError(statement: name) else { throw lost(result.errorMessage, during: name) }
         if PQstatus(handle) == CONNECTION_BAD { throw lost(error.message, during: name) }
-        // Its plan is outdated (a migration changed what it returns), or the server has forgotten it: only a new
-        // connection prepares it anew.
-        if ["0A000", "26000"].contains(error.sqlState), preparedNames.contains(name) { breakDown() }
+        // Its plan is outdated (a migration changed what it returns): only a new connection prepares it anew.
+        if error.sqlState == "0A000", preparedNames.contains(name) { breakDown() }
         // A primary that has become a standby: who connects anew may be led to the new primary.
         if error.sqlState == "25006" { breakDown(.lost) }
+        onRefusal?(error)
         throw PostgresError.server(error)
       default:
         // COPY or single-row mode, which nothing here asks for and this connection could not leave.
@@ -333,26 +364,33 @@ public actor Connection {
       watchForNotifications(descriptor)
     }
     condition.store(.reusable, ordering: .releasing)
+    try answering(by: deadline) { try $0.setLaterParameters() }
+  }
+
+  /// Without named statements there may be a pooler, and the next statement may run in another session.
+  private func setLaterParameters() throws {
+    guard names.areUsed, let handle else { return }
+    let version = PQserverVersion(handle)
+    let statements = ConnectionConfiguration.laterParameters.filter { $0.since <= version }.map {
+      "set \($0.name) = '\($0.value)'"
+    }
+    if statements.isEmpty { return }
+    do {
+      try executeScript(statements.joined(separator: "; "), name: "set_parameters")
+    } catch {
+      throw PostgresError.cannotConnect("\(error)")
+    }
   }
 
   /// `dbname` is expanded as a connection string: it overrides what stands before it in the list, and what stands behind
-  /// it overrides the same key in it. Server options that the string itself has come last and so have the last word.
+  /// it overrides the same key in it.
   private func startConnecting(to host: ConnectionConfiguration.Host?) -> OpaquePointer? {
-    func milliseconds(_ duration: Duration) -> Int { Int(duration / .milliseconds(1)) }
-    // What was locked is read in the next statement, which has to see what was committed during the wait.
-    let options = """
-      -c statement_timeout=\(milliseconds(configuration.statementTimeout)) \
-      -c lock_timeout=\(milliseconds(configuration.lockTimeout)) \
-      -c idle_in_transaction_session_timeout=\(milliseconds(configuration.idleInTransactionTimeout)) \
-      -c default_transaction_isolation=read\\ committed \
-      \(configuration.value(of: "options") ?? "")
-      """
     var settings = ConnectionConfiguration.networkDefaults
     settings += [
       ("dbname", configuration.url),
       ("client_encoding", "UTF8"),
       ("fallback_application_name", configuration.applicationName),
-      ("options", options),
+      ("options", configuration.sessionOptions),
     ]
     settings += host?.settings ?? []
     return withCStrings(settings.map(\.0)) { keys in
@@ -368,6 +406,18 @@ public actor Connection {
       self.handle = nil
       PQfinish(handle)
     }
+  }
+
+  /// What PostgreSQL stores of a role's password (SCRAM-SHA-256, RFC 5803), made here so that the password is not sent.
+  ///
+  /// - Throws: `PostgresError` when libpq cannot make it.
+  public func passwordVerifier(_ password: String, role: String) throws -> String {
+    guard let handle else { throw lost("the connection is closed", during: "password_verifier") }
+    guard let verifier = PQencryptPasswordConn(handle, password, role, "scram-sha-256") else {
+      throw PostgresError.cannotConnect(errorMessage(handle))
+    }
+    defer { PQfreemem(verifier) }
+    return String(cString: verifier)
   }
 
   private func errorMessage(_ handle: OpaquePointer) -> String {

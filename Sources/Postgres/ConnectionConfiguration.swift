@@ -27,6 +27,52 @@ public struct ConnectionConfiguration: Sendable {
   /// server connection and cannot carry names.
   public var usesNamedStatements = true
 
+  /// Run-time parameters of every session, by name. They outrank the settings of the role, of the database and of
+  /// `options` in `url`: the result of a statement must not depend on these. The time limits above yield to `options`.
+  public var parameters = Self.fixedParameters
+
+  /// The parameters that can change what a statement means, each at PostgreSQL's default, and `jit`, which delays the
+  /// first run of a statement. All exist in PostgreSQL 12 and may be set by every role.
+  public static let fixedParameters = [
+    // What was locked is read in the next statement, which has to see what was committed during the wait.
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "row_security": "on",
+    "role": "none",
+    "jit": "off",
+  ]
+
+  /// The same for parameters that older versions lack. They are set by a statement, once the version is known.
+  static let laterParameters: [(name: String, value: String, since: Int32)] = [
+    ("plan_cache_mode", "auto", 12_00_00),
+    ("idle_session_timeout", "0", 14_00_00),
+    ("transaction_timeout", "0", 17_00_00),
+  ]
+
+  /// The value of the startup option `options`. Of two values of one parameter the later one counts.
+  var sessionOptions: String {
+    func milliseconds(_ duration: Duration) -> String { String(Int(duration / .milliseconds(1))) }
+    func option(_ name: String, _ value: String) -> String {
+      let escaped = value.replacing("\\", with: "\\\\").replacing(" ", with: "\\ ")
+      return "-c \(name)=\(escaped)"
+    }
+    let limits = [
+      option("statement_timeout", milliseconds(statementTimeout)),
+      option("lock_timeout", milliseconds(lockTimeout)),
+      option("idle_in_transaction_session_timeout", milliseconds(idleInTransactionTimeout)),
+    ]
+    let fixed = parameters.sorted { $0.key < $1.key }.map { option($0.key, $0.value) }
+    return (limits + [value(of: "options") ?? ""] + fixed).joined(separator: " ")
+  }
+
   /// Shown in `pg_stat_activity`.
   public var applicationName = "flashsale"
 
@@ -101,4 +147,10 @@ public struct ConnectionConfiguration: Sendable {
     }
     return nil
   }
+}
+
+extension ConnectionConfiguration: CustomStringConvertible, CustomReflectable {
+  /// Without the URL, which may contain a password.
+  public var description: String { "ConnectionConfiguration(url: ***)" }
+  public var customMirror: Mirror { Mirror(self, children: ["url": "***"]) }
 }

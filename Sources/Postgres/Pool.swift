@@ -18,7 +18,9 @@ public final class Pool: Sendable {
 
   private let configuration: ConnectionConfiguration
   private let size: Int
+  private let names: StatementNames
   private let onStatement: Connection.StatementObserver?
+  private let onRefusal: Connection.RefusalObserver?
   private let state = Mutex(State())
   private let failures = DispatchQueue(label: "postgres.pool.failures")
 
@@ -64,13 +66,18 @@ public final class Pool: Sendable {
   /// - Parameters:
   ///   - size: connections at most, 1 to `maximumSize`.
   ///   - onStatement: told of what runs on any of them.
+  ///   - onRefusal: told of what the server refuses on any of them.
+  ///   - onNamesLost: told once, when statements cannot be prepared by name, and are sent without from then on.
   public init(
-    _ configuration: ConnectionConfiguration, size: Int = defaultSize, onStatement: Connection.StatementObserver? = nil
+    _ configuration: ConnectionConfiguration, size: Int = defaultSize, onStatement: Connection.StatementObserver? = nil,
+    onRefusal: Connection.RefusalObserver? = nil, onNamesLost: (@Sendable () -> Void)? = nil
   ) {
     precondition(1...Self.maximumSize ~= size)
     self.configuration = configuration
     self.size = size
     self.onStatement = onStatement
+    self.onRefusal = onRefusal
+    names = StatementNames(areUsed: configuration.usesNamedStatements, onLoss: onNamesLost)
   }
 
   /// Runs `statement` on a connection of the pool.
@@ -212,7 +219,8 @@ public final class Pool: Sendable {
       return known
     }
     if let known { return giveUpPlace(of: waiter, known) }
-    Connection(configuration, onStatement: onStatement).perform { [self] connection in
+    Connection(configuration, names: names, onStatement: onStatement, onRefusal: onRefusal).perform {
+      [self] connection in
       do {
         try connection.open()
       } catch {

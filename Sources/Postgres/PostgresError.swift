@@ -50,6 +50,15 @@ extension PostgresError.ServerError {
   /// It was the one that had to go, of several that waited for each other.
   public var isDeadlock: Bool { sqlState == "40P01" }
 
+  /// A prepared statement is not there, or its name is taken (26000, 42P05): a pooler has changed the server connection.
+  var isAboutStatementName: Bool { ["26000", "42P05"].contains(sqlState) }
+
+  /// The server refused a value (classes 22, 23 and 54: data, constraints, limits): the same statement without it may do.
+  public var isAboutData: Bool { ["22", "23", "54"].contains { sqlState.hasPrefix($0) } }
+
+  /// It waited for a lock for too long.
+  public var isLockTimeout: Bool { sqlState == "55P03" }
+
   /// The server is starting, stopping, full, or took longer than its time limits allow; another attempt may succeed.
   var isUnavailability: Bool {
     // 57P01-57P03: shutting down, crashed, starting up. 53xxx: out of a resource. 57014 and 55P03: a time limit.

@@ -86,7 +86,7 @@ struct Settings {
   }
 
   private func connection(to url: String, from name: String) throws -> ConnectionConfiguration {
-    var configuration = ConnectionConfiguration(url: url)
+    var configuration = ConnectionConfiguration.checkout(url: url)
     if let problem = configuration.urlProblem {
       throw Failure("\(name) cannot be understood: \(problem)")
     }

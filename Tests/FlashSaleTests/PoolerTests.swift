@@ -1,3 +1,4 @@
+import Foundation
 import Postgres
 import TestSupport
 import Testing
@@ -48,6 +49,38 @@ extension FlashSaleTests {
         #expect(try await one.product(product).availableStock == 1)
         #expect(try await two.send("GET", "/health/ready").status == 200)
         #expect(try await one.invariants().status == 200)
+      }
+    }
+
+    /// Each server finds out by itself; the first error of a kind is nobody's answer.
+    @Test func `named statements that the pooler loses are given up without a failure`() async throws {
+      try await Self.withPooledServers(["DB_NAMED_STATEMENTS": "true"]) { url, _, servers in
+        let products = try await withThrowingTaskGroup(of: Int.self) { group in
+          for number in 0..<8 { group.addTask { try await servers[number % 2].api.createProduct(stock: 100) } }
+          return try await group.reduce(into: [Int]()) { $0.append($1) }
+        }
+        try await withThrowingDiscardingTaskGroup { group in
+          for buyer in 0..<200 {
+            let (one, two) = (servers[buyer % 2].api, servers[(buyer + 1) % 2].api)
+            let product = products[buyer / 2 % products.count]
+            group.addTask {
+              let hold = try await one.reserve(1, of: product)
+              try #require(hold.status == 201, "\(hold)")
+              let bought = try hold.decode(APIClient.Hold.self)
+              let order = try await two.order(bought.holdId)
+              #expect(order.status == 201, "\(order)")
+              let payment = try await one.pay(bought.orderID, key: bought.holdId)
+              #expect(payment.status == 200, "\(payment)")
+              let read = try await two.send("GET", "/api/orders/\(bought.orderID)")
+              #expect(read.status == 200, "\(read)")
+            }
+          }
+        }
+        for server in servers {
+          #expect(try await server.api.send("GET", "/health/ready").status == 200)
+          #expect(
+            server.output.components(separatedBy: "prepared statements are lost").count == 2, "\(server.output)")
+        }
       }
     }
 

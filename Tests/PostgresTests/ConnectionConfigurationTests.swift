@@ -20,12 +20,62 @@ import Testing
     }
   }
 
-  @Test func isolationIsNotTheDatabasesChoice() async throws {
+  @Test func `parameters that change results are not for the role, the database or the URL to choose`() async throws {
+    let hostile = [
+      "default_transaction_isolation": "serializable", "default_transaction_read_only": "on",
+      "default_transaction_deferrable": "on", "DateStyle": "German", "IntervalStyle": "iso_8601",
+      "TimeZone": "Asia/Kathmandu", "standard_conforming_strings": "off", "bytea_output": "escape",
+      "array_nulls": "off",
+      "transform_null_equals": "on", "row_security": "off", "jit": "on", "plan_cache_mode": "force_custom_plan",
+    ]
     try await withConnection { connection, configuration in
       let database = try await connection.text("current_database()")
-      try await connection.executeScript(
-        "alter database \(database) set default_transaction_isolation = 'repeatable read'")
-      try await withConnection(configuration) { try await expect("transaction_isolation", "read committed", $0) }
+      for (name, value) in hostile {
+        for target in ["database \(database)", "role flashsale in database \(database)"] {
+          try await connection.executeScript("alter \(target) set \(name) = '\(value)'")
+        }
+      }
+      var configuration = configuration
+      let options = hostile.map { "-c%20\($0.key)%3D\($0.value)" }.joined(separator: "%20")
+      configuration.url += "?options=\(options)%20-c%20work_mem%3D5MB"
+      try await withConnection(configuration) { connection in
+        let later = [("plan_cache_mode", "auto")]
+        for (name, value) in ConnectionConfiguration.fixedParameters.map({ ($0.key, $0.value) }) + later {
+          try await expect(name, value, connection)
+        }
+        try await expect("transaction_isolation", "read committed", connection)
+        try await expect("transaction_read_only", "off", connection)
+        try await expect("work_mem", "5MB", connection)
+      }
+    }
+  }
+
+  /// Both exist in some versions only.
+  @Test func `limits of time that nobody asked for are lifted`() async throws {
+    try await withConnection { connection, configuration in
+      let database = try await connection.text("current_database()")
+      for name in ["idle_session_timeout", "transaction_timeout"] {
+        guard try await connection.text("current_setting('\(name)', true)") != "" else { continue }
+        try await connection.executeScript("alter database \(database) set \(name) = '1h'")
+        try await withConnection(configuration) { try await expect(name, "0", $0) }
+      }
+    }
+  }
+
+  @Test func `parameters with spaces and backslashes arrive as they are`() async throws {
+    try await withConnection {
+      $0.parameters["test.value"] = #"a \ 'b' "c""#
+    } _: { connection, _ in
+      try await expect("test.value", #"a \ 'b' "c""#, connection)
+    }
+  }
+
+  @Test func `the URL is not printed`() {
+    let configuration = ConnectionConfiguration(url: "postgresql://user:hunter2@host/x?password=hunter2")
+    var dumped = ""
+    dump(configuration, to: &dumped)
+    for text in ["\(configuration)", String(reflecting: configuration), dumped, "\([configuration])"] {
+      #expect(!text.contains("hunter2"), "\(text)")
     }
   }
 

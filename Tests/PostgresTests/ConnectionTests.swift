@@ -97,9 +97,10 @@ import Testing
         let hosts = try [ConnectionConfiguration(url: standby.databaseURL()), configuration].map {
           try #require($0.value(of: "host"))
         }
-        let several = ConnectionConfiguration(
+        var several = ConnectionConfiguration(
           url: "host=\(hosts.joined(separator: ",")) port=5432,5432 user=flashsale dbname=postgres "
             + "target_session_attrs=read-write")
+        several.parameters["default_transaction_read_only"] = nil
         try await withConnection(several) { connection async throws in
           #expect(try await connection.text("current_setting('unix_socket_directories')") == hosts[1])
         }

@@ -55,6 +55,42 @@ import Testing
     }
   }
 
+  /// Both are what a pooler does that gives the next transaction another session.
+  @Test(arguments: ["deallocate all", "deallocate all; prepare echo_23 as select 1::integer"])
+  func `a pool whose prepared statements are lost goes on without`(loss: String) async throws {
+    let losses = Shared(0)
+    try await withConnection { observer, configuration in
+      let pool = Pool(configuration, size: 2, onNamesLost: { losses.withLock { $0 += 1 } })
+      try await pool.withConnection { connection async throws in
+        #expect(try await connection.execute(Echo(Int32(1))) == [1])
+        try await connection.executeScript(loss)
+        if loss.contains("prepare echo") { await connection.forgetNames() }
+        for number in 2...4 { #expect(try await connection.execute(Echo(Int32(number))) == [Int32(number)]) }
+        // Another connection of the pool does not try names again.
+        try await pool.withConnection { other async throws in
+          #expect(try await other.execute(Echo(Int32(5))) == [5])
+          #expect(try await other.integer("select count(*) from pg_prepared_statements") == 0)
+        }
+        #expect(connection.isReusable)
+      }
+      #expect(losses.value == 1)
+      await pool.close()
+    }
+  }
+
+  @Test func `a statement whose name is lost in a transaction fails with the transaction`() async throws {
+    try await withConnection { connection, _ in
+      try await connection.executeScript("create table t (i integer)")
+      #expect(try await connection.execute(Echo(Int32(1))) == [1])
+      try await connection.executeScript("deallocate all; begin; insert into t values (1)")
+      #expect(try await serverError { try await connection.execute(Echo(Int32(2))) }.sqlState == "26000")
+      #expect(!connection.isReusable)
+      try await connection.executeScript("rollback")
+      #expect(try await connection.execute(Echo(Int32(3))) == [3])
+      #expect(try await connection.integer("select count(*) from t") == 0)
+    }
+  }
+
   private struct CallF: PreparedStatement {
     static let name = "call_f"
     static let sql = "select * from f()"

@@ -12,7 +12,7 @@ public func withCheckout<Result: Sendable>(
   retention: Retention = Retention(), through proxy: DatabaseProxy? = nil,
   _ body: @escaping @Sendable (Checkout, Pool) async throws -> Result
 ) async throws -> Result {
-  var connection = ConnectionConfiguration(url: TestDatabases.serverURL(proxy?.url ?? url))
+  var connection = ConnectionConfiguration.checkout(url: TestDatabases.serverURL(proxy?.url ?? url))
   connection.usesNamedStatements = proxy == nil
   var configuration = Checkout.Configuration(listener: connection)
   configuration.retention = retention
