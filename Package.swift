@@ -90,7 +90,8 @@ let package = Package(
     .testTarget(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "TestSupport", logging], swiftSettings: strict),
     .testTarget(
-      name: "CheckoutTests", dependencies: ["Checkout", "Postgres", "TestSupport", logging], swiftSettings: strict),
+      name: "CheckoutTests", dependencies: ["Checkout", "LocalPostgres", "Postgres", "TestSupport", logging],
+      swiftSettings: strict),
     .testTarget(
       name: "APITests",
       dependencies: [

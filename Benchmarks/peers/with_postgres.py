@@ -26,13 +26,13 @@ async def hold(wanted: HoldRequest) -> Hold:
     id = uuid4()
     async with app.state.pool.acquire() as connection, connection.transaction():
         taken = await connection.fetchval(
-            """update products set available_stock = available_stock - $2
+            """update flashsale.products set available_stock = available_stock - $2
                where id = $1 and available_stock >= $2 returning id""",
             wanted.product_id, wanted.quantity)
         if taken is None:
             raise HTTPException(409, "Not enough stock")
         await connection.execute(
-            """insert into holds (product_id, id, quantity, expires_at)
+            """insert into flashsale.holds (product_id, id, quantity, expires_at)
                values ($1, $2, $3, date_trunc('milliseconds', clock_timestamp() + $4))""",
             wanted.product_id, id, wanted.quantity, TIME_TO_LIVE)
     return granted(id, wanted)

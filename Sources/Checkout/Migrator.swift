@@ -4,11 +4,11 @@ import Postgres
 ///
 /// Migrations run once each, in the order of their names. Functions are replaced whenever their text changed. All of it is
 /// one transaction, so that a server meets the old schema or the new one; a function that is no longer called stays, for
-/// calls that were under way. Any number of migrators may run at once: the transaction first takes one advisory lock and then looks at what is left
-/// to do.
+/// calls that were under way. Any number of migrators may run at once: the transaction first takes one advisory lock and then
+/// looks at what is left to do.
 ///
-/// What it makes belongs to the role that it connects as. Servers need no more than a role of their own that `ServerRole`
-/// gave access to; it keeps that access when functions are replaced.
+/// What it makes belongs to the role that it connects as, in the schema `flashsale`, where nobody else may create. Servers need
+/// no more than a role of their own that `ServerRole` gave access to; it keeps that access when functions are replaced.
 public struct Migrator: Sendable {
   /// Guards the schema. The number only has to be no other's: it spells "flashsal" in ASCII.
   private static let lockKey: Int64 = 0x666c_6173_6873_616c
@@ -21,6 +21,7 @@ public struct Migrator: Sendable {
     configuration.statementTimeout = .seconds(600)
     configuration.lockTimeout = .seconds(60)
     configuration.idleInTransactionTimeout = .seconds(60)
+    configuration.fixCheckoutParameters()
     database = Pool(configuration, size: 1)
   }
 
@@ -28,13 +29,15 @@ public struct Migrator: Sendable {
   ///
   /// - Parameter serverRole: gets access; nil leaves it with those who have it.
   /// - Returns: the names of the migrations and functions that were applied.
-  /// - Throws: `MigrationError` when the database is newer than this program or a migration was edited, `PostgresError`.
+  /// - Throws: `MigrationError` when the database is unfit or newer than this program, its schema is not ours, or a migration
+  ///   was edited; `PostgresError`.
   public func migrate(serverRole: ServerRole? = nil) async throws -> [String] {
     try await closing {
       let applied = try await applyMissing()
       if let serverRole {
         try await database.withConnection { connection in
           try await begin(on: connection)
+          try await Self.verifySchema(on: connection)
           try await serverRole.grantAccess(on: connection)
           try await connection.executeScript("commit")
         }
@@ -44,7 +47,7 @@ public struct Migrator: Sendable {
   }
 
   private func begin(on connection: Connection) async throws {
-    try await connection.executeScript("begin; set local search_path = flashsale, pg_temp")
+    try await connection.executeScript("begin")
     _ = try await connection.execute(Lock())
   }
 
@@ -56,12 +59,17 @@ public struct Migrator: Sendable {
     static func decode(_ row: inout Row) throws {}
   }
 
-  /// - Throws: `PostgresError`.
+  /// - Throws: `MigrationError` when the database is unfit, `PostgresError`.
   public func status() async throws -> SchemaStatus {
-    try await closing { try await SchemaStatus.read(from: database) }
+    try await closing {
+      try await database.withConnection { connection in
+        try await DatabaseRequirements.verify(on: connection)
+        return try await SchemaStatus.read(on: connection)
+      }
+    }
   }
 
-  /// - Throws: `MigrationError` unless the schema is just what this program needs, `PostgresError`.
+  /// - Throws: `MigrationError` unless the database will do and its schema is just what this program needs, `PostgresError`.
   public func verify() async throws {
     let status = try await status()
     try Self.refuseUnlessOurs(status)
@@ -104,9 +112,13 @@ public struct Migrator: Sendable {
   /// connection, which rolls it back.
   private func applyMissing(_ connection: Connection) async throws -> [String] {
     try await begin(on: connection)
+    try await DatabaseRequirements.verify(on: connection)
+    try await Self.verifySchema(on: connection)
+    let adopted = try await Adoption.adopt(on: connection)
+    // From here on, names without a schema are those of the checkout.
     try await connection.executeScript(
       """
-      create schema if not exists flashsale;
+      set local search_path = flashsale, pg_temp;
       create table if not exists flashsale.schema_files (
           kind       text        not null,
           name       text        not null,
@@ -122,7 +134,7 @@ public struct Migrator: Sendable {
       SQLFile.migrations.filter { status.pendingMigrations.contains($0.key.name) }
       + SQLFile.functions.filter { status.outdatedFunctions.contains($0.key.name) }
     if !files.isEmpty {
-      let roles = try await ServerRole.all(on: connection)
+      let roles = Set(try await ServerRole.all(on: connection) + adopted).sorted()
       // Functions may call others that come later in the alphabet.
       try await connection.executeScript("set local check_function_bodies = off")
       for file in files {
@@ -134,10 +146,24 @@ public struct Migrator: Sendable {
         try await connection.executeScript(file.text)
         _ = try await connection.execute(RecordFile(file: file))
       }
-      try await ServerRole.restrictFunctions(to: roles, on: connection)
+      try await ServerRole.grantAccess(to: roles, on: connection)
     }
     try await connection.executeScript("commit")
     return files.map(\.key.name)
+  }
+
+  /// Makes the schema, unless it is there, and looks at whose it is: somebody else may make one first, up to the very moment.
+  private static func verifySchema(on connection: isolated Connection) throws {
+    // Not `if not exists`, which takes the right to create schemas also when there is nothing to create.
+    if try connection.run(HasSchema()).first == false { try connection.executeScript("create schema flashsale") }
+    try SchemaInspection.verify(.own, on: connection)
+  }
+
+  private struct HasSchema: PreparedStatement {
+    static let name = "has_schema"
+    static let sql = "select to_regnamespace('flashsale') is not null"
+    func bind(to parameters: inout Parameters) {}
+    static func decode(_ row: inout Row) throws -> Bool { try row.decode() }
   }
 
   private struct RecordFile: PreparedStatement {
@@ -160,12 +186,21 @@ public struct Migrator: Sendable {
 
 /// Why a schema cannot be used as it is. Each describes itself in one line that says what to do.
 public enum MigrationError: Error, CustomStringConvertible {
+  /// - Parameter reason: a clause that begins with "it" or "its".
+  case databaseIsUnfit(_ reason: String)
+  /// - Parameter finding: a clause that names what others have put in the way.
+  case schemaIsNotOurs(finding: String)
   case databaseIsNewer(migration: String)
   case migrationWasEdited(migration: String)
   case schemaIsBehind(pending: [String])
 
   public var description: String {
     switch self {
+    case .databaseIsUnfit(let reason):
+      "the database cannot be used: \(reason)"
+    case .schemaIsNotOurs(let finding):
+      "\(finding): this was not made by the role that migrates, or not by flashsale, and could run with its rights; remove it, "
+        + "then run `flashsale migrate` again"
     case .databaseIsNewer(let name):
       "the database is newer than this program: it has migration \(name); use a newer version of flashsale"
     case .migrationWasEdited(let name):

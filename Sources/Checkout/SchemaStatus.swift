@@ -16,15 +16,18 @@ public struct SchemaStatus: Sendable {
     pendingMigrations.isEmpty && outdatedFunctions.isEmpty && unknownMigrations.isEmpty && editedMigrations.isEmpty
   }
 
-  /// - Throws: `PostgresError`.
-  public static func read(from database: Pool) async throws -> SchemaStatus {
-    try await database.withConnection { try await read(on: $0) }
+  static func read(on connection: isolated Connection) throws -> SchemaStatus {
+    SchemaStatus(recorded: Dictionary(uniqueKeysWithValues: try recordedFiles(on: connection)))
   }
 
-  static func read(on connection: isolated Connection) throws -> SchemaStatus {
-    guard try connection.run(HasSchemaTable()).first == true else { return SchemaStatus(recorded: [:]) }
-    let recorded = try connection.run(ReadSchemaTable())
-    return SchemaStatus(recorded: Dictionary(uniqueKeysWithValues: recorded))
+  /// Functions that were applied once, those that have been retired since among them.
+  static func recordedFunctions(on connection: isolated Connection) throws -> [String] {
+    try recordedFiles(on: connection).compactMap { file, _ in file.kind == .function ? file.name : nil }
+  }
+
+  private static func recordedFiles(on connection: isolated Connection) throws -> [(SQLFile.Key, String)] {
+    guard try connection.run(HasSchemaTable()).first == true else { return [] }
+    return try connection.run(ReadSchemaTable())
   }
 
   /// - Parameter recorded: checksums of what the database has, by the kind and name of the file.
@@ -50,22 +53,6 @@ public struct SchemaStatus: Sendable {
     static func decode(_ row: inout Row) throws -> (SQLFile.Key, String) {
       (SQLFile.Key(kind: try row.decodeCase(), name: try row.decode()), try row.decode())
     }
-  }
-}
-
-/// Reads the status for whoever asks whether the server is ready. One connection serves them all: anybody may ask.
-struct ReadSchemaStatus: RepeatableUseCase {
-  typealias Outcome = SchemaStatus
-
-  enum Request { case whole }
-
-  func lane(of request: Request) -> Request { request }
-
-  func execute(
-    _ requests: [Request], lane: Request, on connection: isolated Connection
-  ) throws -> [SchemaStatus] {
-    let status = try SchemaStatus.read(on: connection)
-    return requests.map { _ in status }
   }
 }
 

@@ -14,9 +14,11 @@ struct Failure: Error, CustomStringConvertible {
   /// Words the errors that libraries leave unexplained; passes on those that explain themselves.
   static func describing(_ error: any Error) -> any Error {
     switch error {
-    // An undefined function or table.
-    case PostgresError.server(let error) where ["42883", "42P01"].contains(error.sqlState):
+    // An undefined schema, function or table.
+    case PostgresError.server(let error) where ["3F000", "42883", "42P01"].contains(error.sqlState):
       Failure("the database has no schema, or one of another version; run `flashsale migrate`")
+    case PostgresError.server(let error) where error.isLockTimeout:
+      Failure("\(PostgresError.server(error)); pg_locks and pg_blocking_pids() show the session that has the lock")
     case let error as PostgresError where error.isDatabaseAway:
       Failure("\(error); check DATABASE_URL and that the server is running")
     case let error as IOError where error.errnoCode == EADDRINUSE:

@@ -1,7 +1,8 @@
-import Checkout
 import Postgres
 import TestSupport
 import Testing
+
+@testable import Checkout
 
 @Suite struct MigratorTests {
   @Test func concurrentMigratorsApplyEverythingOnce() async throws {
@@ -57,5 +58,35 @@ import Testing
       #expect(edited?.description.contains("edited") == true)
       await pool.close()
     }
+  }
+
+  @Test(arguments: ["SQL_ASCII", "LATIN1"])
+  func `a database that is not UTF-8 is refused`(encoding: String) async throws {
+    try await TestDatabases.withEmptyDatabase { url in
+      let name = String(url.split(separator: "/").last!) + "_other"
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await pool.run("create database \(name) encoding '\(encoding)' locale 'C' template template0")
+      let migrator = { Migrator(ConnectionConfiguration(url: url + "_other")) }
+      for call in [
+        { _ = try await migrator().migrate() }, { _ = try await migrator().status() },
+        { try await migrator().verify() },
+      ] {
+        let error = await #expect(throws: MigrationError.self) { try await call() }
+        #expect(
+          error?.description.contains("its encoding is \(encoding), not UTF8") == true, "\(String(describing: error))")
+      }
+      try await pool.run("drop database \(name) with (force)")
+      await pool.close()
+    }
+  }
+
+  @Test func `databases that are too old or cannot be written to are unfit`() {
+    var facts = DatabaseRequirements.Facts(version: 12_00_00, encoding: "UTF8", isStandby: false)
+    #expect(facts.problem == nil)
+    facts.version = 11_00_22
+    #expect(facts.problem?.contains("PostgreSQL 11") == true)
+    facts.version = 18_00_04
+    facts.isStandby = true
+    #expect(facts.problem?.contains("standby") == true)
   }
 }

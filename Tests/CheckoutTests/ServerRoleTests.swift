@@ -1,4 +1,7 @@
 import Checkout
+import Foundation
+import LocalPostgres
+import Logging
 import Postgres
 import TestSupport
 import Testing
@@ -6,11 +9,13 @@ import Testing
 @Suite struct ServerRoleTests {
   /// What a server must not do, beside what `withCheckout` shows it can.
   @Test(arguments: [
-    "select * from holds", "select * from products", "update products set available_stock = 1",
-    "insert into scheduled_jobs values (1, 'expire_holds', now())", "delete from payment_events",
+    "select * from flashsale.holds", "select * from flashsale.products",
+    "update flashsale.products set available_stock = 1",
+    "insert into flashsale.scheduled_jobs values (1, 'expire_holds', now())", "delete from flashsale.payment_events",
     "create table public.t (i integer)", "create function public.f() returns int language sql as 'select 1'",
-    "select expire_holds(1, 1)", "select settle_payment_events(1, null, null, null, null)",
-    "update schema_files set checksum = ''", "drop function read_products",
+    "create table flashsale.t (i integer)", "create function flashsale.f() returns int language sql as 'select 1'",
+    "select flashsale.expire_holds(1, 1)", "select flashsale.settle_payment_events(1, null, null, null, null)",
+    "update flashsale.schema_files set checksum = ''", "drop function flashsale.read_products",
   ])
   func aServersRoleIsRefused(statement: String) async throws {
     try await TestDatabases.withDatabase { url in
@@ -39,25 +44,49 @@ import Testing
     }
   }
 
-  @Test func noErrorTellsThePassword() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run(
-        """
-        create role clerk login;
-        grant create on schema public to clerk;
-        grant select on schema_files to clerk;
-        create role shop;
-        """)
-      let migrator = Migrator(ConnectionConfiguration(url: url.replacing("//flashsale@", with: "//clerk@")))
-      let error = await #expect(throws: PostgresError.self) {
-        try await migrator.migrate(serverRole: ServerRole(name: "shop", password: "hunter2"))
-      }
-      let text = "\(String(describing: error))"
-      #expect(text.contains("42501") && !text.contains("hunter2"), "\(text)")
-      try await pool.run("drop owned by clerk; drop role clerk; drop role shop")
-      await pool.close()
+  /// PostgreSQL writes statements to its log, when they fail and whenever it is told to.
+  @Test func `PostgreSQL's log shows no password, and the role can log in with it`() async throws {
+    let directory = temporaryDirectory()
+    let rules = directory + ".conf"
+    try "local all flashsale trust\nlocal all clerk trust\nlocal all all scram-sha-256\n".write(
+      toFile: rules, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(atPath: rules) }
+    try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: rules)
+    let settings = [
+      "fsync": "off", "hba_file": rules, "log_statement": "all", "log_min_error_statement": "error",
+      "log_parameter_max_length_on_error": "-1", "password_encryption": "md5",
+    ]
+    var logger = Logger(label: "tests")
+    logger.logLevel = .error
+    try await LocalPostgres.withServer(directory: directory, ephemeral: true, settings: settings, logger: logger) {
+      server in
+      let url = server.databaseURL()
+      let role = ServerRole(name: "shop", password: "hunter2 'quoted'")
+      _ = try await Migrator(ConnectionConfiguration(url: url)).migrate(serverRole: role)
+      let shop = url.replacing("//flashsale@", with: "//shop:hunter2%20%27quoted%27@")
+      try await servingAs(shop) { checkout async throws in #expect(try await checkout.products().isEmpty) }
+      // Without the right to change roles.
+      let owner = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await owner.run(
+        "create role clerk login; grant connect, create on database flashsale to clerk; drop schema flashsale cascade")
+      let clerk = ConnectionConfiguration(url: url.replacing("//flashsale@", with: "//clerk@"))
+      let error = await #expect(throws: PostgresError.self) { try await Migrator(clerk).migrate(serverRole: role) }
+      #expect("\(String(describing: error))".contains("42501"))
+      await owner.close()
+      let log = try String(contentsOfFile: directory + "/postgres.log", encoding: .utf8)
+      #expect(log.contains("SCRAM-SHA-256$") && log.contains("alter role shop password"))
+      #expect(!log.contains("hunter2") && !"\(String(describing: error))".contains("hunter2"))
     }
+  }
+
+  private func servingAs(_ url: String, _ body: @escaping @Sendable (Checkout) async throws -> Void) async throws {
+    let connection = ConnectionConfiguration.checkout(url: url)
+    let checkout = Checkout(
+      database: Pool(connection), configuration: Checkout.Configuration(listener: connection),
+      logger: Logger(label: "test"))
+    let running = Task { try await checkout.run() }
+    defer { running.cancel() }
+    try await body(checkout)
   }
 
   @Test func othersCanCallNothing() async throws {

@@ -1,4 +1,6 @@
 import Foundation
+import LocalPostgres
+import Logging
 import Subprocess
 import TestSupport
 import Testing
@@ -44,6 +46,21 @@ extension FlashSaleTests {
         }
         try await flashsale(["demo", "--port", "70000"], directory: directory).expectFailure(saying: "PORT")
         #expect(!FileManager.default.fileExists(atPath: directory + "/.flashsale"))
+      }
+    }
+
+    @Test func `a private database that is not UTF-8 is refused`() async throws {
+      try await withWorkingDirectory { directory in
+        let quiet = Logger(label: "postgres") { _ in SwiftLogNoOpLogHandler() }
+        try await LocalPostgres.withServer(directory: directory + "/.flashsale", logger: quiet) { server in
+          try await withPool(on: server.databaseURL("postgres")) {
+            try await $0.run("drop database flashsale")
+            try await $0.run("create database flashsale encoding 'SQL_ASCII' locale 'C' template template0")
+          }
+        }
+        let result = try await flashsale(["demo", "--port", "0"], directory: directory)
+        #expect(result.status == .exited(1), "\(result)")
+        #expect(result.errors.last?.contains("its encoding is SQL_ASCII, not UTF8") == true, "\(result)")
       }
     }
 

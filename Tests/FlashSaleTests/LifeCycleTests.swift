@@ -18,7 +18,7 @@ extension FlashSaleTests {
           let answers = try await withPool(on: url) { database in
             try await database.withConnection { connection in
               // The buyers wait in the database while the server is told to end.
-              try await connection.executeScript("begin; select from products for update")
+              try await connection.executeScript("begin; select from flashsale.products for update")
               let buyers = Task {
                 try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
                   for _ in 0..<3 { group.addTask { try await api.reserve(1, of: product) } }
@@ -120,7 +120,7 @@ extension FlashSaleTests {
         }
         try await withPool(on: url) { database in
           try await eventually("jobs run again", within: limit) {
-            try await database.integer("select count(*) from holds where status = 'active'") == 0
+            try await database.integer("select count(*) from flashsale.holds where status = 'active'") == 0
           }
         }
         #expect(try await server.api.reserve(10, of: 1).status == 201)
@@ -187,7 +187,7 @@ extension FlashSaleTests {
       Task {
         try await withPool(on: url) { database in
           try await database.withConnection { connection in
-            try await connection.executeScript("begin; select from products for update")
+            try await connection.executeScript("begin; select from flashsale.products for update")
             isLocked.signal()
             try await connection.executeScript("select pg_sleep(60)")
           }

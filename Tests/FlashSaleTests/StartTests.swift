@@ -47,6 +47,26 @@ extension FlashSaleTests {
       try await flashsale(arguments).expectFailure(saying: "DATABASE_URL is not set")
     }
 
+    @Test func `a database that is not UTF-8 is refused before anything is done`() async throws {
+      try await TestDatabases.withEmptyDatabase { url in
+        let other = url + "_ascii"
+        try await withPool(on: url) {
+          try await $0.run(
+            "create database \(url.split(separator: "/").last!)_ascii encoding 'SQL_ASCII' locale 'C' template template0"
+          )
+        }
+        for arguments in [["migrate"], ["migrate", "--status"], ["serve"], ["serve", "--migrate", "--seed"]] {
+          let more = arguments[0] == "serve" ? ["--unsigned-webhooks", "--port", "0"] : []
+          try await flashsale(arguments + more, database: other).expectFailure(
+            saying: "its encoding is SQL_ASCII, not UTF8")
+        }
+        #expect(try await Self.tables(other) == 0)
+        try await withPool(on: url) {
+          try await $0.run("drop database \(url.split(separator: "/").last!)_ascii with (force)")
+        }
+      }
+    }
+
     @Test func schemaThatIsBehindIsRefused() async throws {
       try await TestDatabases.withEmptyDatabase { url in
         try await Self.serve(url).expectFailure(saying: "run `flashsale migrate`")
