@@ -44,7 +44,8 @@ public struct Checkout: Service {
   private let applyPaymentEvents: Batcher<AnnouncingStock<ApplyPaymentEvent>>
   private let queueTimeout: Duration
   private let readGauges: Batcher<ReadGauges>
-  private let readSchemaStatus: Batcher<ReadSchemaStatus>
+  private let checkReadiness: Batcher<CheckReadiness>
+  private let readinessLog: ReadinessLog
 
   /// - Parameter database: closed when `run` ends.
   public init(database: Pool, configuration: Configuration, logger: Logger) {
@@ -97,14 +98,15 @@ public struct Checkout: Service {
       turns: turns)
     // Whoever watches an overloaded server must get through.
     readGauges = Batcher(ReadGauges(), on: database)
-    readSchemaStatus = Batcher(ReadSchemaStatus(), on: database)
+    checkReadiness = Batcher(CheckReadiness(), on: database)
+    readinessLog = ReadinessLog(logger)
   }
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
   public func run() async throws {
     let queues: [any Service & WaitingQueue] = [
       readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents,
-      readGauges, readSchemaStatus,
+      readGauges, checkReadiness,
     ]
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await QueueSweeper(queues: queues, timeout: queueTimeout).run() }
@@ -199,10 +201,11 @@ public struct Checkout: Service {
     reserveHolds.submit(request, completion: counting(metrics?.holds, completion))
   }
 
-  /// Buyers of a product who wait for the batch under way to end: for tests.
-  func waitingReservations(of productID: Int32) -> Int {
-    reserveHolds.waitingCount(in: productID)
-  }
+  // Callers who wait for the batch under way of a product to end: for tests.
+  func waitingReservations(of productID: Int32) -> Int { reserveHolds.waitingCount(in: productID) }
+  func waitingReleases(of productID: Int32) -> Int { releaseHolds.waitingCount(in: productID) }
+  func waitingOrders(of productID: Int32) -> Int { placeOrders.waitingCount(in: productID) }
+  func waitingPaymentEvents(of productID: Int32) -> Int { applyPaymentEvents.waitingCount(in: productID) }
 
   /// Nil for an unknown hold.
   public func hold(_ id: ReservationID) async throws -> Hold? {
@@ -270,9 +273,18 @@ public struct Checkout: Service {
     try await Audit.run(on: database)
   }
 
-  /// Whether the database answers and has the schema that this program needs.
-  public func isReady() async -> Bool {
-    (try? await readSchemaStatus(.whole).isCurrent) ?? false
+  /// Whether a hold could be made now. Says in the log when that changes.
+  public func readiness() async -> Readiness {
+    let readiness =
+      await inTime {
+        do {
+          return try await checkReadiness(.whole)
+        } catch {
+          return .notReady(Readiness.Reason(error))
+        }
+      } ?? .notReady(.noAnswer)
+    readinessLog.note(readiness)
+    return readiness
   }
 
   /// How things stand. When the database does not answer, what can be told without it.
@@ -282,19 +294,21 @@ public struct Checkout: Service {
       Gauge(.poolSize, Double(pool.size)), Gauge(.poolInUse, Double(pool.inUse)),
       Gauge(.poolWaiting, Double(pool.waiting)),
     ]
-    guard let read = await readGaugesInTime() else { return here + [Gauge(.databaseUp, 0)] }
+    guard let read = await inTime({ try? await readGauges(.all) }) ?? nil else {
+      return here + [Gauge(.databaseUp, 0)]
+    }
     return here + [Gauge(.databaseUp, 1)] + read
   }
 
-  /// The longest time that whoever asks for gauges waits for the database: well below the time that monitors allow.
-  private static let gaugesTimeLimit: Duration = .seconds(2)
+  /// The longest time that monitors wait for the database: well below the time that they allow.
+  private static let monitoringTimeLimit: Duration = .seconds(2)
 
   /// Nil when the database does not answer. Whoever waits can go before a batch ends, so the answer races against time.
-  private func readGaugesInTime() async -> [Gauge]? {
-    let (answers, answer) = AsyncStream.makeStream(of: [Gauge]?.self, bufferingPolicy: .bufferingOldest(1))
-    Task { answer.yield(try? await readGauges(.all)) }
+  private func inTime<Value: Sendable>(_ read: @escaping @Sendable () async -> Value) async -> Value? {
+    let (answers, answer) = AsyncStream.makeStream(of: Value?.self, bufferingPolicy: .bufferingOldest(1))
+    Task { answer.yield(await read()) }
     let limit = Task {
-      try? await Task.sleep(for: Self.gaugesTimeLimit)
+      try? await Task.sleep(for: Self.monitoringTimeLimit)
       answer.yield(nil)
     }
     defer { limit.cancel() }

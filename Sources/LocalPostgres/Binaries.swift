@@ -8,19 +8,27 @@ struct Binaries: Equatable, Sendable {
 
   let path: String
 
-  /// The version that made the data if there is some, since no other can read it; else the newest installed;
-  /// else what is on `PATH`.
+  /// The directory that is given, if one is; else the version that made the data if there is some, since no other can read
+  /// it; else the newest installed; else what is on `PATH`.
   ///
   /// - Parameters:
   ///   - data: the data directory, which need not exist.
+  ///   - given: the directory of the programs, for a version that is installed elsewhere.
   ///   - packages: a directory of `<major version>/bin`.
   ///   - searchPath: as `PATH`.
   /// - Throws: ``LocalPostgresError`` when PostgreSQL, or the version needed, is not installed.
   static func find(
     forData data: String,
+    given: String? = getenv("POSTGRES_BIN_DIR").map { String(cString: $0) },
     packages: String = packages,
     searchPath: String = getenv("PATH").map { String(cString: $0) } ?? ""
   ) throws -> Binaries {
+    if let given, !given.isEmpty {
+      guard isComplete(given) else {
+        throw LocalPostgresError("POSTGRES_BIN_DIR must be a directory with postgres, initdb and psql, not '\(given)'")
+      }
+      return Binaries(path: given)
+    }
     let needed = text(ofFile: data + "/PG_VERSION").flatMap { Int($0.prefix { $0.isNumber }) }
     let majors = needed.map { [$0] } ?? ((try? names(in: packages)) ?? []).compactMap { Int($0) }.sorted(by: >)
     let candidates =

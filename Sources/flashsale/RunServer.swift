@@ -23,7 +23,15 @@ func runServer(
   checkoutConfiguration.metrics = observation.checkout
   checkoutConfiguration.tracer = observation.tracer
   let database = Pool(
-    try settings.database(), size: try settings.databaseConnections(), onStatement: observation.onStatement)
+    try settings.database(), size: try settings.databaseConnections(), onStatement: observation.onStatement,
+    onRefusal: LockTimeoutLog(logger).note
+  ) {
+    logger.warning(
+      """
+      prepared statements are lost on the way to the database, so none are used from now on; behind a pooler set \
+      DB_NAMED_STATEMENTS=false
+      """)
+  }
   let checkout = Checkout(database: database, configuration: checkoutConfiguration, logger: logger)
   let server = APIServer(checkout: checkout, configuration: configuration, logger: logger) {
     [host = configuration.host] port in

@@ -13,9 +13,8 @@ struct HealthRoutes {
       .get("live") { _, _ in Response.json { $0.add("status", "live") } }
       .get("ready") { _, _ in
         if draining.isUnderWay { throw Problem.shuttingDown }
-        guard await checkout.isReady() else {
-          throw Problem(
-            .databaseUnavailable, "The database is away, or its schema is not this server's.", retryAfterSeconds: 1)
+        if case .notReady(let reason) = await checkout.readiness() {
+          throw Problem(.databaseUnavailable, reason.text, retryAfterSeconds: 1)
         }
         return Response.json { $0.add("status", "ready") }
       }
