@@ -5,10 +5,10 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos openapi clients proxies browser deploy-check build lint format packages
+.PHONY: help run test test-versions bench chaos openapi clients proxies browser deploy-check build lint format packages
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 # The program replaces the shell, so that Ctrl-C is the program's own to answer; it stops the database, then ends with 0.
 run: build ## start the API with a database of its own on http://127.0.0.1:8080 (PORT=8081 for another port)
@@ -24,6 +24,12 @@ ifeq ($(ARGS),)
 else
 	swift test --disable-xctest $(ARGS)
 endif
+
+test-versions: MISSING += $(shell command -v python3 >/dev/null || echo python3; \
+  python3 -m pip --version >/dev/null 2>&1 || echo python3-pip; ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
+test-versions: packages ## run the tests against PostgreSQL 16 and 18 as well, which it installs under .build
+	swift build --build-tests
+	Tests/Versions/run $(ARGS)
 
 # What it measures with; redis-tools has all of Redis but a service. --peers are Python programs.
 bench: MISSING += $(shell \

@@ -7,7 +7,7 @@ import Testing
   @Test func missingPostgresNamesThePackage() async throws {
     try await withDirectory { directory in
       let complaint = try await complaint {
-        _ = try Binaries.find(forData: directory, packages: directory, searchPath: "/nowhere:\(directory)")
+        _ = try Binaries.find(forData: directory, given: nil, packages: directory, searchPath: "/nowhere:\(directory)")
       }
       #expect(complaint == "PostgreSQL is not installed: apt-get install postgresql")
     }
@@ -17,7 +17,7 @@ import Testing
     try await withDirectory { directory in
       for major in [9, 15, 100] { try install("\(directory)/\(major)/bin") }
       try ServerDirectory("\(directory)/101/bin").create()  // removed, but its directory was not
-      let found = try Binaries.find(forData: directory + "/data", packages: directory, searchPath: "")
+      let found = try Binaries.find(forData: directory + "/data", given: nil, packages: directory, searchPath: "")
       #expect(found.path == directory + "/100/bin")
     }
   }
@@ -26,7 +26,7 @@ import Testing
     try await withDirectory { directory in
       for major in [15, 16] { try install("\(directory)/\(major)/bin") }
       try data(directory + "/data", major: 15)
-      let found = try Binaries.find(forData: directory + "/data", packages: directory, searchPath: "")
+      let found = try Binaries.find(forData: directory + "/data", given: nil, packages: directory, searchPath: "")
       #expect(found.path == directory + "/15/bin")
     }
   }
@@ -36,7 +36,7 @@ import Testing
       try install("\(directory)/16/bin")
       try data(directory + "/data", major: 15)
       let complaint = try await complaint {
-        _ = try Binaries.find(forData: directory + "/data", packages: directory, searchPath: "")
+        _ = try Binaries.find(forData: directory + "/data", given: nil, packages: directory, searchPath: "")
       }
       #expect(complaint.hasSuffix("apt-get install postgresql-15"))
     }
@@ -45,8 +45,23 @@ import Testing
   @Test func pathIsSearchedLast() async throws {
     try await withDirectory { directory in
       try install(directory + "/bin")
-      let found = try Binaries.find(forData: directory, packages: "/nowhere", searchPath: "/nowhere:\(directory)/bin")
+      let found = try Binaries.find(
+        forData: directory, given: nil, packages: "/nowhere", searchPath: "/nowhere:\(directory)/bin")
       #expect(found.path == directory + "/bin")
+    }
+  }
+
+  @Test func `a directory that is given comes before all others`() async throws {
+    try await withDirectory { directory in
+      for place in ["15/bin", "elsewhere"] { try install("\(directory)/\(place)") }
+      try data(directory + "/data", major: 15)
+      let found = try Binaries.find(
+        forData: directory + "/data", given: directory + "/elsewhere", packages: directory, searchPath: "")
+      #expect(found.path == directory + "/elsewhere")
+      let complaint = try await complaint {
+        _ = try Binaries.find(forData: directory, given: directory, packages: directory, searchPath: "")
+      }
+      #expect(complaint.contains("POSTGRES_BIN_DIR") && complaint.contains(directory))
     }
   }
 

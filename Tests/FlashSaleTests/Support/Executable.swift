@@ -10,7 +10,7 @@ enum FlashSaleExecutable {
   static func environment(_ settings: [String: String]) -> Environment {
     let surroundings = ProcessInfo.processInfo.environment
     var values: [Environment.Key: String] = [:]
-    for name in ["HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR"] {
+    for name in ["HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "POSTGRES_BIN_DIR", "TMPDIR"] {
       if let value = surroundings[name] { values[.init(stringLiteral: name)] = value }
     }
     for (name, value) in settings { values[.init(stringLiteral: name)] = value }
