@@ -32,7 +32,8 @@ struct ProductCommand: AsyncParsableCommand {
     func run() async throws {
       let product = CreateProduct(name: name, price: price, currency: currency, stock: stock)
       try await withPool(try database.settings.database()) { pool in
-        print(try await pool.transact(product)[0])
+        guard case .created(let id, _)? = try await pool.transact(product).first else { return }
+        print(id)
       }
     }
   }
@@ -75,6 +76,7 @@ struct ProductCommand: AsyncParsableCommand {
       case .insufficientStock(let left)?:
         throw Failure("product \(id) has \(left.available) units available; the rest is in holds and orders")
       case .tooMany?: throw Failure("product \(id) would have more than \(Int32.max) units")
+      case .keyReused?: throw Failure("the call's key belongs to another one")
       case .done?: print("done")
       }
     }
