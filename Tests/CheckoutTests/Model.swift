@@ -128,7 +128,8 @@ struct Model {
     guard status == .active else { return status }
     holds[index].status = .ordered
     orders[index] = OrderState()
-    for position in events.indices where events[position].event.hold == index {
+    for position in events.indices
+    where events[position].event.hold == index && events[position].event.verdict == .parked {
       var event = events[position].event
       settle(&event)
       events[position].event = event
@@ -150,6 +151,28 @@ struct Model {
     settle(&event)
     events.append((key, event))
     return .settled(event.verdict, event.orderStatus, isReplay: false)
+  }
+
+  /// An operator says that the money was given back.
+  ///
+  /// - Returns: whether it was due.
+  mutating func settle(_ key: String) -> Bool? {
+    guard let position = events.firstIndex(where: { $0.key == key }) else { return nil }
+    let event = events[position].event
+    guard event.status == .success, [.parked, .refundDue, .amountMismatch].contains(event.verdict) else { return false }
+    if event.verdict == .parked { events[position].event.verdict = .refundDue }
+    return true
+  }
+
+  /// Retention meets an event that is a month old.
+  mutating func retire(_ key: String) {
+    guard let position = events.firstIndex(where: { $0.key == key }) else { return }
+    guard events[position].event.verdict == .parked else { return }
+    if events[position].event.status == .success {
+      events[position].event.verdict = .refundDue
+    } else {
+      events.remove(at: position)
+    }
   }
 
   private mutating func settle(_ event: inout Event) {
