@@ -93,7 +93,8 @@ extension FlashSaleTests {
 
     @Test(arguments: [
       "postgresql://u:%@localhost/%zz", "postgresql://u:part@%@localhost/shop", "postgresql://u:%/x@localhost/shop",
-      "postgresql://u:1/%@localhost/shop", "postgresql://u:1%2F%@@localhost/shop", "postgresql://u:p@localhost/shop?%=1",
+      "postgresql://u:1/%@localhost/shop", "postgresql://u:1%2F%@@localhost/shop",
+      "postgresql://u:p@localhost/shop?%=1",
       "postgresql://u:p@localhost/shop?%", "postgresql://u:p@[::1%/shop", "postgresql://u:x?y/%@localhost/shop?a",
       "host=localhost password=x %", "host=localhost password='%", "%", "mysql://u:%@localhost/shop",
       "postgresql://u:%@127.0.0.1:1/shop", "postgresql://u:%@nowhere.invalid/shop",
@@ -142,7 +143,8 @@ extension FlashSaleTests {
         Self.expectNoMark("\(made)")
         // Who may not change roles is refused.
         let refused = try await flashsale(
-          ["migrate", "--server-role", "flashsale"], database: url.replacing("//flashsale@", with: "//flashsale_marked@"),
+          ["migrate", "--server-role", "flashsale"],
+          database: url.replacing("//flashsale@", with: "//flashsale_marked@"),
           settings: settings)
         #expect(refused.status == .exited(1), "\(refused)")
         Self.expectNoMark("\(refused)")

@@ -79,7 +79,8 @@ extension FlashSaleTests {
       let api = APIClient(url: String(try #require(line.split(separator: " ").last)))
       #expect(try await api.invariants().status == 200)
       #expect(
-        try await api.pay("order_00000001000000000000000000000000", key: "k").status == 401, "unsigned events are refused")
+        try await api.pay("order_00000001000000000000000000000000", key: "k").status == 401,
+        "unsigned events are refused")
       process.send(.terminate)
       #expect(try await process.status == .exited(0), "\(process.output)")
     }
