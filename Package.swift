@@ -66,7 +66,9 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Checkout",
-      dependencies: ["Postgres", "Secrets", "Telemetry", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing],
+      dependencies: [
+        "Postgres", "Secrets", "Telemetry", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing,
+      ],
       swiftSettings: strict,
       plugins: ["EmbedSQLPlugin"]),
     .target(name: "Postgres", dependencies: ["CLibPQ", "Secrets", deque], swiftSettings: strict),
@@ -92,7 +94,8 @@ let package = Package(
       name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "Secrets", "TestSupport", logging],
       swiftSettings: strict),
     .testTarget(
-      name: "CheckoutTests", dependencies: ["Checkout", "LocalPostgres", "Postgres", "Secrets", "TestSupport", logging],
+      name: "CheckoutTests",
+      dependencies: ["Checkout", "LocalPostgres", "Postgres", "Secrets", "TestSupport", logging],
       swiftSettings: strict),
     .testTarget(name: "SecretsTests", dependencies: ["Secrets"], swiftSettings: strict),
     .testTarget(

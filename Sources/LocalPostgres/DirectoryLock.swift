@@ -62,12 +62,16 @@ struct DirectoryLock: Sendable {
     // number: FLOCK ADVISORY WRITE process device:device:inode start end
     let lockers = locks.split(separator: "\n").compactMap { line -> Int32? in
       let fields = line.split(separator: " ")
-      guard fields.count > 5, fields[1] == "FLOCK", fields[5].split(separator: ":").last == "\(inode)" else { return nil }
+      guard fields.count > 5, fields[1] == "FLOCK", fields[5].split(separator: ":").last == "\(inode)" else {
+        return nil
+      }
       return Int32(fields[4])
     }
     // The same inode may be another file's on another device: so only if none of them could be ours.
     let users = lockers.map { ($0, FileIdentity("/proc/\($0)")?.owner) }
-    guard users.allSatisfy({ process, user in process != owner && user != nil && user != geteuid() }) else { return nil }
+    guard users.allSatisfy({ process, user in process != owner && user != nil && user != geteuid() }) else {
+      return nil
+    }
     return users.first.flatMap { process, user in user.map { (process, $0) } }
   }
 

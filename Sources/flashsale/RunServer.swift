@@ -81,7 +81,8 @@ func runServer(
 private func shutdownSignals() -> [UnixSignal] {
   var hangup = sigaction()
   sigaction(SIGHUP, nil, &hangup)
-  let isIgnored = unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+  let isIgnored =
+    unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
   return [.sigterm, .sigint] + (isIgnored ? [] : [.sighup])
 }
 

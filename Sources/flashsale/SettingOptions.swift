@@ -81,7 +81,8 @@ struct ServerOptions: ParsableArguments {
   var otelExporterOTLPEndpoint: String?
   @Option(name: .customLong("otel-exporter-otlp-endpoint-file"), help: "A file with that URL.")
   var otelExporterOTLPEndpointFile: String?
-  @Option(name: .customLong("otel-exporter-otlp-headers"), help: "Headers for the collector: name=value, comma-separated.")
+  @Option(
+    name: .customLong("otel-exporter-otlp-headers"), help: "Headers for the collector: name=value, comma-separated.")
   var otelExporterOTLPHeaders: String?
   @Option(name: .customLong("otel-exporter-otlp-headers-file"), help: "A file with them.")
   var otelExporterOTLPHeadersFile: String?

@@ -79,7 +79,9 @@ extension FlashSaleTests {
     /// A name comes from whoever makes products, and a terminal obeys what is in it.
     @Test func `a name cannot forge a line of a table, or write over it`() async throws {
       try await TestDatabases.withDatabase { url in
-        let names = ["A\n2   Fake  1 USD  9  9", "B\u{1b}[2J\u{9b}2J", "C\u{202e}drawkcab", "D\u{2028}E\r\tF", "👩‍👩‍👧 e\u{301}"]
+        let names = [
+          "A\n2   Fake  1 USD  9  9", "B\u{1b}[2J\u{9b}2J", "C\u{202e}drawkcab", "D\u{2028}E\r\tF", "👩‍👩‍👧 e\u{301}",
+        ]
         for name in names {
           try await flashsale(["product", "create", "--name", name, "--price", "1", "--stock", "9"], database: url)
             .expectSuccess()
@@ -194,7 +196,8 @@ extension FlashSaleTests {
         created.expectSuccess()
         try await withServers(1, on: url) { servers in
           let product = try await servers[0].api.send("GET", "/api/products/1")
-          let members = try #require(try JSONSerialization.jsonObject(with: Data(buffer: product.body)) as? [String: Any])
+          let members = try #require(
+            try JSONSerialization.jsonObject(with: Data(buffer: product.body)) as? [String: Any])
           #expect(members["starts_at"] as? String == "2026-11-27T09:00:00.000Z")
           #expect(members["ends_at"] as? String == "2126-11-27T09:00:00.000Z")
           #expect(members["max_quantity_per_hold"] as? Int == 2 && members["max_per_customer"] as? Int == 3)

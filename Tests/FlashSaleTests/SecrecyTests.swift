@@ -10,9 +10,11 @@ extension FlashSaleTests {
     private static let webhookKey = "mark-of-the-webhook-key"
     private static let webhookSecret = "whsec_" + Data(webhookKey.utf8).base64EncodedString()
     private static let header = "mark-of-the-collector-header"
+    private static let metricsToken = "mark-of-the-metrics-token"
     private static let strangersToken = "mark-of-a-wrong-admin-token"
     private static let marks = [
       password, webhookKey, String(webhookSecret.dropFirst("whsec_".count)), header, strangersToken,
+      metricsToken,
       ServerProcess.adminToken,
     ]
 
@@ -35,7 +37,7 @@ extension FlashSaleTests {
         try await TestDatabases.withDatabase { url in
           let settings = Self.loud.merging([
             "LOG_FORMAT": format, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1",
-            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=\(Self.header)",
+            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=\(Self.header)", "METRICS_TOKEN": Self.metricsToken,
           ]) { $1 }
           let database = TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@")
           #expect(database.contains(Self.password))
@@ -53,11 +55,11 @@ extension FlashSaleTests {
             ]
             let event = #"{"idempotency_key":"k","order_id":"\#(hold.orderID)","status":"success"}"#
             #expect(try await api.send("POST", "/api/payments/webhook", event, headers: forged).status == 401)
-            let stranger = APIClient(url: api.url)
-            #expect(
-              try await stranger.send(
-                "GET", "/api/products/1", headers: ["authorization": "Bearer \(Self.strangersToken)"]
-              ).status == 200)
+            for (token, status) in [(Self.strangersToken, 401), (Self.metricsToken, 200)] as [(String, UInt)] {
+              let answer = try await api.send("GET", "/metrics", headers: ["authorization": "Bearer \(token)"])
+              #expect(answer.status == status)
+              Self.expectNoMark("\(answer)")
+            }
             let name = try #require(url.split(separator: "/").last)
             try await withPool(on: url.dropLast(name.count) + "postgres") { server in
               try await server.run("alter database \(name) with allow_connections false")
@@ -93,7 +95,8 @@ extension FlashSaleTests {
 
     @Test(arguments: [
       "postgresql://u:%@localhost/%zz", "postgresql://u:part@%@localhost/shop", "postgresql://u:%/x@localhost/shop",
-      "postgresql://u:1/%@localhost/shop", "postgresql://u:1%2F%@@localhost/shop", "postgresql://u:p@localhost/shop?%=1",
+      "postgresql://u:1/%@localhost/shop", "postgresql://u:1%2F%@@localhost/shop",
+      "postgresql://u:p@localhost/shop?%=1",
       "postgresql://u:p@localhost/shop?%", "postgresql://u:p@[::1%/shop", "postgresql://u:x?y/%@localhost/shop?a",
       "host=localhost password=x %", "host=localhost password='%", "%", "mysql://u:%@localhost/shop",
       "postgresql://u:%@127.0.0.1:1/shop", "postgresql://u:%@nowhere.invalid/shop",
@@ -142,7 +145,8 @@ extension FlashSaleTests {
         Self.expectNoMark("\(made)")
         // Who may not change roles is refused.
         let refused = try await flashsale(
-          ["migrate", "--server-role", "flashsale"], database: url.replacing("//flashsale@", with: "//flashsale_marked@"),
+          ["migrate", "--server-role", "flashsale"],
+          database: url.replacing("//flashsale@", with: "//flashsale_marked@"),
           settings: settings)
         #expect(refused.status == .exited(1), "\(refused)")
         Self.expectNoMark("\(refused)")

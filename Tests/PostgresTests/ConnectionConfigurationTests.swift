@@ -37,7 +37,7 @@ import Testing
       }
       var configuration = configuration
       let options = hostile.map { "-c%20\($0.key)%3D\($0.value)" }.joined(separator: "%20")
-      configuration.url += "?options=\(options)%20-c%20work_mem%3D5MB"
+      configuration.text += "?options=\(options)%20-c%20work_mem%3D5MB"
       try await withConnection(configuration) { connection in
         let later = [("plan_cache_mode", "auto")]
         for (name, value) in ConnectionConfiguration.fixedParameters.map({ ($0.key, $0.value) }) + later {

@@ -7,7 +7,8 @@ import Testing
   @Test(arguments: [
     ("", ""), ("Grüner Hut 🎩", "Grüner Hut 🎩"), ("👩‍👩‍👧", "👩‍👩‍👧"), ("e\u{301}", "e\u{301}"),
     ("a\nb", #"a\nb"#), ("a\r\n\tb", #"a\r\n\tb"#), ("\u{1b}[2J", #"\u{1B}[2J"#), ("\u{7f}\u{0}", #"\u{7F}\u{0}"#),
-    ("\u{9b}2J", #"\u{9B}2J"#), ("\u{202e}x\u{2066}", #"\u{202E}x\u{2066}"#), ("\u{2028}\u{2029}", #"\u{2028}\u{2029}"#),
+    ("\u{9b}2J", #"\u{9B}2J"#), ("\u{202e}x\u{2066}", #"\u{202E}x\u{2066}"#),
+    ("\u{2028}\u{2029}", #"\u{2028}\u{2029}"#),
     ("\u{feff}\u{200b}\u{ad}", #"\u{FEFF}\u{200B}\u{AD}"#),
   ])
   func `what would move the cursor, turn the text, or not be seen is escaped`(text: String, expected: String) {
