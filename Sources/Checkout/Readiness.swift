@@ -127,6 +127,9 @@ extension Readiness.Reason {
       self.init(text: "The database refuses to commit (SQLSTATE \(error.sqlState)).", advice: "\(error.message)")
     case PostgresError.cannotConnect(let message):
       self.init(text: "The database cannot be reached.", advice: "check DATABASE_URL and the database: \(message)")
+    // Before the schema has been looked at, and after the end of the server's work.
+    case PostgresError.poolUnavailable(let message):
+      self.init(text: "The server does not use its database now.", advice: "see the lines above in this log: \(message)")
     default: self = .noAnswer
     }
   }
