@@ -1,5 +1,5 @@
 """A server for the tests that are written in Python: `flashsale demo` with its own database, for the time of a block."""
-import contextlib, os, pathlib, re, signal, subprocess, tempfile
+import contextlib, os, pathlib, re, signal, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ADMIN_TOKEN = "token-of-the-tests"
@@ -8,12 +8,17 @@ ADMIN_TOKEN = "token-of-the-tests"
 @contextlib.contextmanager
 def demo():
     """Yields the server's address. Its admin token is ADMIN_TOKEN."""
-    with tempfile.TemporaryDirectory() as directory:
+    # A database that is still stopping may write into its directory while that is removed.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         server = subprocess.Popen(
             [ROOT / ".build/release/flashsale", "demo", "--port", "0", "--data-dir", f"{directory}/data"],
             stdout=subprocess.PIPE, text=True, env=os.environ | {"ADMIN_TOKEN": ADMIN_TOKEN, "LOG_LEVEL": "error"})
         try:
-            yield next(match[1] for line in server.stdout if (match := re.search(r"serves on (http\S+)", line)))
+            urls = (match[1] for line in server.stdout if (match := re.search(r"serves on (http\S+)", line)))
+            url = next(urls, None)
+            if url is None:
+                sys.exit("the server did not start")
+            yield url
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(30)

@@ -112,9 +112,7 @@ extension Readiness.Reason {
     case PostgresError.server(let error) where error.sqlState == "42501":
       self.init(
         text: "The server's role has no access to the schema.",
-        advice:
-          "run `flashsale migrate --server-role` with the role in DATABASE_URL, as the owner of the schema: \(error.message)"
-      )
+        advice: "run `flashsale migrate --server-role` as the owner, for the role in DATABASE_URL: \(error.message)")
     case PostgresError.server(let error) where error.isLockTimeout:
       self.init(
         text: "A table is locked by another session.",
@@ -127,6 +125,9 @@ extension Readiness.Reason {
       self.init(text: "The database refuses to commit (SQLSTATE \(error.sqlState)).", advice: "\(error.message)")
     case PostgresError.cannotConnect(let message):
       self.init(text: "The database cannot be reached.", advice: "check DATABASE_URL and the database: \(message)")
+    // Before the schema has been looked at, and after the end of the server's work.
+    case PostgresError.poolUnavailable(let message):
+      self.init(text: "The server does not use its database now.", advice: "see the log before this: \(message)")
     default: self = .noAnswer
     }
   }

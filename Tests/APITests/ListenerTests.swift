@@ -8,20 +8,22 @@ import Testing
 
 /// How a listening socket ends whose server accepts nobody, so that who connects waits in the kernel's queue.
 @Suite struct ListenerTests {
-  @Test func connectionsThatNobodyHasAcceptedAreWaitedFor() async throws {
+  @Test(arguments: Listener.Barrier.allCases)
+  func connectionsThatNobodyHasAcceptedAreWaitedFor(barrier: Listener.Barrier) async throws {
     try await withChannelThatAcceptsNobody { channel, port in
       let client = try connect(to: port)
       defer { close(client) }
       let start = ContinuousClock.now
-      await Listener(channel: channel).drain(logger: Logger(label: "test"))
+      await Listener(channel: channel).drain(logger: Logger(label: "test"), barriers: [barrier])
       // Nobody accepts it, so all of the time is used up.
       #expect(ContinuousClock.now - start >= .seconds(2))
     }
   }
 
-  @Test func nobodyConnectsAnyMoreAfterwards() async throws {
+  @Test(arguments: Listener.Barrier.allCases)
+  func nobodyConnectsAnyMoreAfterwards(barrier: Listener.Barrier) async throws {
     try await withChannelThatAcceptsNobody { channel, port in
-      await Listener(channel: channel).drain(logger: Logger(label: "test"))
+      await Listener(channel: channel).drain(logger: Logger(label: "test"), barriers: [barrier])
       let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
       defer { close(client) }
       let result = callConnect(client, port)

@@ -37,6 +37,12 @@ import Testing
     /// One read.
     func receive(_ text: String) throws { try channel.writeInbound(ByteBuffer(string: text)) }
 
+    /// Two reads.
+    func receive(_ text: String, cutAt cut: Int) throws {
+      try channel.writeInbound(ByteBuffer(bytes: text.utf8.prefix(cut)))
+      try channel.writeInbound(ByteBuffer(bytes: text.utf8.dropFirst(cut)))
+    }
+
     /// The methods, addresses and bodies of the requests that have passed since the last call.
     func passed() throws -> [String] {
       var requests: [String] = []
@@ -92,8 +98,7 @@ import Testing
     let text = Self.upgrading() + Self.upgrading() + Self.next
     for cut in 0...text.utf8.count {
       let connection = try Connection()
-      try connection.receive(String(text.prefix(cut)))
-      try connection.receive(String(text.dropFirst(cut)))
+      try connection.receive(text, cutAt: cut)
       #expect(try connection.passed() == ["GET /first", "GET /first", "GET /next"], "\(cut)")
       try connection.answer()
       #expect(try connection.answers() == ["1.1 200 -"])
@@ -110,8 +115,7 @@ import Testing
       let text = Self.upgrading(method: "POST", rest: rest) + Self.next
       for cut in 0...text.utf8.count {
         let connection = try Connection()
-        try connection.receive(String(text.prefix(cut)))
-        try connection.receive(String(text.dropFirst(cut)))
+        try connection.receive(text, cutAt: cut)
         #expect(
           try connection.passed() == ["POST /first" + (body.isEmpty ? "" : " " + body), "GET /next"], "\(rest) \(cut)")
       }

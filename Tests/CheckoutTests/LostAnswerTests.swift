@@ -120,7 +120,7 @@ import Testing
           alter function read_holds rename to read_holds_well;
           create function read_holds(p_product_id integer, p_hold_ids uuid[])
           returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
-          language plpgsql security definer as $$
+          language plpgsql security definer set search_path = pg_catalog, flashsale as $$
           begin
               if nextval('reads') = 1 then
                   raise exception 'locked for too long' using errcode = 'lock_not_available';

@@ -10,9 +10,11 @@ extension FlashSaleTests {
     private static let webhookKey = "mark-of-the-webhook-key"
     private static let webhookSecret = "whsec_" + Data(webhookKey.utf8).base64EncodedString()
     private static let header = "mark-of-the-collector-header"
+    private static let metricsToken = "mark-of-the-metrics-token"
     private static let strangersToken = "mark-of-a-wrong-admin-token"
     private static let marks = [
       password, webhookKey, String(webhookSecret.dropFirst("whsec_".count)), header, strangersToken,
+      metricsToken,
       ServerProcess.adminToken,
     ]
 
@@ -35,7 +37,7 @@ extension FlashSaleTests {
         try await TestDatabases.withDatabase { url in
           let settings = Self.loud.merging([
             "LOG_FORMAT": format, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1",
-            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=\(Self.header)",
+            "OTEL_EXPORTER_OTLP_HEADERS": "api-key=\(Self.header)", "METRICS_TOKEN": Self.metricsToken,
           ]) { $1 }
           let database = TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@")
           #expect(database.contains(Self.password))
@@ -53,11 +55,11 @@ extension FlashSaleTests {
             ]
             let event = #"{"idempotency_key":"k","order_id":"\#(hold.orderID)","status":"success"}"#
             #expect(try await api.send("POST", "/api/payments/webhook", event, headers: forged).status == 401)
-            let stranger = APIClient(url: api.url)
-            #expect(
-              try await stranger.send(
-                "GET", "/api/products/1", headers: ["authorization": "Bearer \(Self.strangersToken)"]
-              ).status == 200)
+            for (token, status) in [(Self.strangersToken, 401), (Self.metricsToken, 200)] as [(String, UInt)] {
+              let answer = try await api.send("GET", "/metrics", headers: ["authorization": "Bearer \(token)"])
+              #expect(answer.status == status)
+              Self.expectNoMark("\(answer)")
+            }
             let name = try #require(url.split(separator: "/").last)
             try await withPool(on: url.dropLast(name.count) + "postgres") { server in
               try await server.run("alter database \(name) with allow_connections false")
@@ -80,13 +82,17 @@ extension FlashSaleTests {
       try await TestDatabases.withDatabase { url in
         let server = ServerProcess(
           database: TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@"),
-          settings: Self.loud.merging(["SWIFT_BACKTRACE": "enable=yes,color=no,threads=all,symbolicate=off"]) { $1 },
+          settings: Self.loud.merging([
+            "SWIFT_BACKTRACE": "enable=yes,color=no,interactive=no,threads=all,symbolicate=off"
+          ]) { $1 },
           arguments: [])
         try await server.start()
         let product = try await server.api.createProduct(stock: 5)
         #expect(try await server.api.reserve(1, of: product).status == 201)
-        // What a failed precondition raises.
-        #expect(try await server.end(with: .init(rawValue: SIGILL)) != .exited(0))
+        // What a failed precondition raises; from outside it is reported, and the process goes on.
+        server.send(.init(rawValue: SIGILL))
+        try await eventually("the crash is reported", within: .seconds(60)) { server.output.contains("Backtrace took") }
+        try await server.end(with: .kill)
         Self.expectNoMark(server.output)
       }
     }

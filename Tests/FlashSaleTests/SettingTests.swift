@@ -23,7 +23,8 @@ extension FlashSaleTests {
         try await withFiles([
           "DATABASE_URL_FILE": TestDatabases.serverURL(url), "LISTEN_DATABASE_URL_FILE": TestDatabases.serverURL(url),
           "WEBHOOK_SECRETS_FILE": Self.secret, "ADMIN_TOKEN_FILE": ServerProcess.adminToken,
-          "OTEL_EXPORTER_OTLP_ENDPOINT_FILE": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS_FILE": "a=b",
+          "METRICS_TOKEN_FILE": "the-token-of-the-monitor", "OTEL_EXPORTER_OTLP_ENDPOINT_FILE": "http://127.0.0.1:1",
+          "OTEL_EXPORTER_OTLP_HEADERS_FILE": "a=b",
         ]) { files in
           try await Self.expectToServe(files.merging(["PORT": "0"]) { $1 })
           let flags = files.flatMap { name, path in ["--" + name.lowercased().replacing("_", with: "-"), path] }

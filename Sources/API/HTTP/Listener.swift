@@ -15,14 +15,23 @@ struct Listener {
   /// However busy it is.
   private static let drainTime: Duration = .seconds(2)
 
+  /// What keeps new connections out.
+  enum Barrier: CaseIterable {
+    /// Drops SYN alone. Newer kernels want CAP_NET_ADMIN for a filter on a TCP socket, which a server in a container lacks.
+    case filter
+    /// Drops packets to the listening socket that did not start with the highest time to live, which hardly any system uses.
+    /// Needs no privilege. Does not know the handshake of a SYN flood (cookies), which ends with a packet to this socket.
+    case timeToLive
+  }
+
   /// Returns when the socket can be closed. Whoever tries to connect meanwhile is not answered, tries again after a second,
   /// as TCP does, and is refused then.
-  func drain(logger: Logger) async {
+  ///
+  /// - barriers: the first that the kernel allows is used.
+  func drain(logger: Logger, barriers: [Barrier] = Barrier.allCases) async {
     guard let options = channel as? any SocketOptionProvider else { return }
     do {
-      try await options.unsafeSetSocketOption(
-        level: .socket, name: .init(rawValue: Self.attachFilter), value: Filter.ignoringNewConnections
-      ).get()
+      try await raise(barriers, options)
       let end = ContinuousClock.now + Self.drainTime
       var lastSeen = ContinuousClock.now
       while ContinuousClock.now < end {
@@ -39,6 +48,25 @@ struct Listener {
     }
   }
 
+  private func raise(_ barriers: [Barrier], _ options: any SocketOptionProvider) async throws {
+    var failure: (any Error)?
+    for barrier in barriers {
+      do {
+        switch barrier {
+        case .filter:
+          try await options.unsafeSetSocketOption(
+            level: .socket, name: .init(rawValue: Self.attachFilter), value: Filter.ignoringNewConnections
+          ).get()
+        case .timeToLive:
+          try await channel.pipeline.addHandler(TimeToLiveLifter(), position: .first).get()
+          try await TimeToLive.demand(.max, of: channel).get()
+        }
+        return
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
   /// TCP_INFO (tcp(7)).
   private static let tcpInfo: CInt = 11
 
@@ -51,7 +79,7 @@ struct Listener {
     let unacknowledged: UInt32
   }
 
-  /// SO_ATTACH_FILTER (socket(7)); it needs no privilege.
+  /// SO_ATTACH_FILTER (socket(7)).
   private static let attachFilter: CInt = 26
 
   /// `struct sock_fprog` of linux/filter.h: a program that the kernel runs on each packet for the socket.

@@ -86,6 +86,16 @@ BUGS = [
         ("elsif v_locked.expiries[i] <= v_now then", "elsif false then")),
         caught_by=("cannot be linearized", "ordered after its time")),
     Bug("nothing is planted, under stress", is_stressed=True),
+    Bug("a hold's time begins before the wait for the product's row", "reserve_holds", (
+        ("elsif v_taken_at > least(v_now + clock_tolerance(p_ttl_us), held_until) then", "elsif false then"),),
+        is_stressed=True, caught_by=("s from its commit, not for",)),
+    Bug("the end of the sale is read before the wait for the product's row", "reserve_holds", (
+        ("elsif v_taken_at >= ends_at then", "elsif false then"),),
+        is_stressed=True, caught_by=("after the sale had ended",)),
+    Bug("limits are read before the wait for the product's row", "reserve_holds", ((
+        """          and (p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer) is not distinct from
+              (v_product.starts_at, v_product.ends_at, v_product.max_quantity_per_hold, v_product.max_per_customer)
+""", ""),), is_stressed=True, caught_by=("above the limit",)),
     Bug("a parked payment vanishes", is_stressed=True, again_and_again="""
         delete from payment_events where (product_id, idempotency_key) in (
             select product_id, idempotency_key from payment_events
