@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Logging
 import Postgres
 import ServiceLifecycle
@@ -165,9 +166,24 @@ public struct Checkout: Service, CustomStringConvertible {
     stockFeed.watch(productID)
   }
 
-  public func createProduct(_ product: CreateProduct) async throws -> Product {
-    try await changedProduct(database.transact(product)[0])
+  public enum Creation: Sendable {
+    /// - Parameter isReplay: the same call created it before, under the same key.
+    case created(Product, isReplay: Bool)
+    /// Another call came under the same key before.
+    case keyReused
   }
+
+  public func createProduct(_ product: CreateProduct) async throws -> Creation {
+    var product = product
+    product.idempotencyKey = product.idempotencyKey ?? Self.newKey()
+    switch try await database.transactOnce(product)[0] {
+    case .created(let id, let isReplay): return .created(try await changedProduct(id), isReplay: isReplay)
+    case .keyReused: return .keyReused
+    }
+  }
+
+  /// A key for a call that has none, so that it can be made again when its answer was lost.
+  private static func newKey() -> String { "server:" + UUID().uuidString }
 
   /// A product that was changed, as it stands.
   ///
@@ -192,7 +208,9 @@ public struct Checkout: Service, CustomStringConvertible {
   /// Nil for an unknown product.
   public func restockProduct(_ change: RestockProduct) async throws -> RestockProduct.Outcome? {
     defer { stockFeed.announce(change.productID) }
-    return try await database.transact(change).first
+    var change = change
+    change.idempotencyKey = change.idempotencyKey ?? Self.newKey()
+    return try await database.transactOnce(change).first
   }
 
   // MARK: Holds
@@ -290,15 +308,16 @@ public struct Checkout: Service, CustomStringConvertible {
   ///
   /// - Parameters:
   ///   - verdict: only those with it; nil for all.
+  ///   - orderID: only those of this order; nil for all.
   ///   - cursor: where the page begins; nil for the newest.
   public func paymentEvents(
-    verdict: PaymentEvent.Verdict? = nil, from cursor: PaymentEventPage.Cursor? = nil
+    verdict: PaymentEvent.Verdict? = nil, orderID: ReservationID? = nil, from cursor: PaymentEventPage.Cursor? = nil
   ) async throws -> PaymentEventPage {
-    try await ListPaymentEvents(verdict: verdict, cursor: cursor).page(from: database)
+    try await ListPaymentEvents(verdict: verdict, orderID: orderID, cursor: cursor).page(from: database)
   }
 
   /// Notes that the money of a payment event was given back outside. The event then has `settledAt`, unless its money
-  /// was not due. Nil for an unknown key.
+  /// was not due. A parked success is then never applied. Nil for an unknown key.
   public func settleRefund(idempotencyKey: String) async throws -> RecordedPaymentEvent? {
     try await database.transact(SettleRefund(idempotencyKey: idempotencyKey)).first
   }

@@ -21,11 +21,51 @@ extension Connection {
     }
     return try run(statement)
   }
+
+  /// The same, given up when there is no answer by `deadline`.
+  fileprivate func transact<Statement: PreparedStatement>(
+    _ statement: Statement, answeredBy deadline: ContinuousClock.Instant
+  ) throws -> [Statement.Result] {
+    try answering(by: deadline) { try $0.transact(statement) }
+  }
 }
 
 extension Pool {
   /// The same on a connection of the pool.
   public func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     try await withConnection { try await $0.transact(statement) }
+  }
+
+  /// The longest wait for the answer to the first call. Longer than what the database itself allows for a lock.
+  private static var answerTime: Duration { .milliseconds(2500) }
+  /// From the first call to when the caller is told that nothing is known: as for batches, below five seconds.
+  private static var resolutionTime: Duration { .milliseconds(3800) }
+  /// Between two attempts to find out what became of a statement.
+  private static var resolutionPause: Duration { .milliseconds(100) }
+
+  /// Runs a statement with an idempotency key of its own. When its answer is lost it is run again, which tells: the first
+  /// call took effect, or does nothing when it arrives after the second.
+  ///
+  /// - Throws: `PostgresError`; `connectionLost` when nothing is known in time.
+  func transactOnce<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+    let deadline = ContinuousClock.now + Self.resolutionTime
+    do {
+      return try await transact(statement, answeredBy: .now + Self.answerTime)
+    } catch let lost as PostgresError where lost.isConnectionLost {
+      while ContinuousClock.now < deadline {
+        do {
+          return try await transact(statement, answeredBy: deadline)
+        } catch let error as PostgresError where error.isDatabaseAway {
+          try await Task.sleep(for: Self.resolutionPause)
+        }
+      }
+      throw lost
+    }
+  }
+
+  private func transact<Statement: PreparedStatement>(
+    _ statement: Statement, answeredBy deadline: ContinuousClock.Instant
+  ) async throws -> [Statement.Result] {
+    try await withConnection { try await $0.transact(statement, answeredBy: deadline) }
   }
 }

@@ -192,7 +192,7 @@ import Testing
       let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [checkout, api], logger: logger))
       let running = Task { try await services.run() }
       let port = try #require(await ports.first { _ in true })
-      let product = try await checkout.createProduct(
+      let product = try await checkout.newProduct(
         CreateProduct(name: name, price: 100, currency: "USD", stock: 1_000_000))
       let server = Server(
         port: port, productID: product.id, checkout: checkout, api: api, services: services, running: running)

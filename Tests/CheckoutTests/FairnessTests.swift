@@ -13,7 +13,7 @@ import Testing
     func timestamp(_ seconds: Int64?) -> Timestamp? {
       seconds.map { Timestamp(microsecondsSince1970: (now + $0 * 1000) * 1000) }
     }
-    return try await checkout.createProduct(
+    return try await checkout.newProduct(
       CreateProduct(
         name: "Cap", price: 100, currency: "USD", stock: stock, startsAt: timestamp(startsIn),
         endsAt: timestamp(endsIn),
@@ -321,7 +321,8 @@ import Testing
         let cut = try await checkout.restockProduct(RestockProduct(productID: product.id, delta: -7))
         guard case .insufficientStock(let left) = cut else { throw Unexpected("\(String(describing: cut))") }
         #expect(left.available == 6 && left.held == 4)
-        #expect(try await checkout.restockProduct(RestockProduct(productID: product.id, delta: -6)) == .done)
+        #expect(
+          try await checkout.restockProduct(RestockProduct(productID: product.id, delta: -6)) == .done(isReplay: false))
         #expect(try await checkout.restockProduct(RestockProduct(productID: product.id, delta: .max)) == .tooMany)
         #expect(try await checkout.availableStock(product) == 0)
         try await checkout.expectCleanAudit()

@@ -76,6 +76,9 @@ import Testing
     ("expire_holds", "expire_holds(1, size, size)", ""),
     ("expire_orders", "expire_orders(1, size)", ""),
     ("remove_old", "remove_old(1, size, 3600000000, 3600000000, 3600000000)", ""),
+    ("customer_allowances", "customer_allowances(1, customers, 5, now())", ""),
+    ("await_orders_of_customers", "await_orders_of_customers(1, customers)", ""),
+    ("run_due_jobs", "run_due_jobs(false, size, 3600000000, 3600000000, 3600000000)", ""),
     ("read_products", "read_products(array[1])", ""),
   ]
 

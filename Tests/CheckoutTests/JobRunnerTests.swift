@@ -43,12 +43,13 @@ import Testing
         select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
         """)
       try await pool.holding("select reserve_holds(1, array[\(Self.id)], '{1}', 60000000, null, null, null)") {
-        commit in
-        async let worker: Void = pool.run("select run_next_job(10, \(retention))")
-        try await pool.untilBlocked(1)
-        try await commit()
-        try await worker
+        _ in
+        // The worker cannot lock the product's jobs, and does not wait for long: it puts the job off.
+        try await pool.run("select \(dueJobs())")
       }
+      #expect(try await pool.integer("select failures from scheduled_jobs where kind = 'expire_holds'") == 1)
+      try await pool.run("update scheduled_jobs set retry_at = run_at where failures > 0")
+      try await pool.run("select \(dueJobs(isPatient: true))")
       #expect(try await pool.integer("select count(*) from holds where status = 'active'") == 1)
       #expect(try await Audit.run(on: pool).isClean)
       await pool.close()
@@ -63,10 +64,10 @@ import Testing
         select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null);
         select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
         """)
-      try await pool.holding("select run_next_job(10, \(retention))") { _ in
+      try await pool.holding("select \(dueJobs())") { _ in
         // The other worker goes by the claimed job instead of waiting for it.
         let claimed = try await pool.integer(
-          "select count(*) from run_next_job(10, \(retention)) where rows_done is not null")
+          "select count(*) from \(dueJobs()) where rows_done is not null")
         #expect(claimed == 0)
       }
       #expect(try await pool.integer("select available_stock from products") == 5)
@@ -90,7 +91,7 @@ import Testing
       try await pool.holding("select from scheduled_jobs for update") { _ in
         let calls = Calls()
         let database = Pool(configuration) { name, _ in
-          if name == "run_next_job" { calls.count.wrappingAdd(1, ordering: .relaxed) }
+          if name == "run_due_jobs" { calls.count.wrappingAdd(1, ordering: .relaxed) }
         }
         let runner = JobRunner(
           database: database, listener: configuration, retention: Retention(), logger: Logger(label: "jobs"))
@@ -119,7 +120,7 @@ import Testing
             for i in 1..400 loop
                 insert into scheduled_jobs (kind, product_id, run_at)
                 values ('expire_holds', 1, clock_timestamp() + (i % 500) * interval '1 microsecond');
-                select * into v_run from run_next_job(10, \(retention));
+                select * into v_run from \(dueJobs());
                 if v_run.kind is null and v_run.next_in_us <= 0 then
                     raise exception 'in % microseconds', v_run.next_in_us;
                 end if;
@@ -163,15 +164,16 @@ import Testing
         select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null);
         select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
         """)
-      try await pool.holding("select from holds for update") { _ in
-        try await pool.withConnection { connection in
-          try await connection.executeScript("set statement_timeout = '100ms'")
-          try await connection.executeScript("select run_next_job(10, \(retention))")
-        }
-        let due = try await pool.integer(
-          "select count(*) from scheduled_jobs where kind = 'expire_holds' and run_at <= clock_timestamp()")
-        #expect(due == 0)
+      try await pool.run(
+        """
+        create function public.dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(10); end $$;
+        create trigger dawdle before update on holds for each statement execute function public.dawdle();
+        """)
+      try await pool.withConnection { connection in
+        try await connection.executeScript("set statement_timeout = '100ms'; select \(dueJobs())")
       }
+      #expect(try await pool.integer("select failures from scheduled_jobs where kind = 'expire_holds'") == 1)
+      #expect(try await pool.integer("select count(*) from holds where status = 'active'") == 1)
       await pool.close()
     }
   }
@@ -185,7 +187,7 @@ import Testing
         select reserve_holds(1, array(select gen_random_uuid() from generate_series(1, 25)), array_fill(1, '{25}'), 0, null, null, null);
         """)
       var expired: [Int64] = []
-      while let count = try await pool.optionalInteger("select rows_done from run_next_job(10, \(retention))") {
+      while let count = try await pool.optionalInteger("select rows_done from \(dueJobs())") {
         expired.append(count)
       }
       #expect(expired == [10, 10, 5])
@@ -210,4 +212,151 @@ import Testing
       await pool.close()
     }
   }
+
+  /// Six products have a locked row, and 1,500 others have orders that are due at the same instant. None of the 1,500 waits
+  /// for the six; and those are made up for as soon as they are free.
+  @Test func `jobs of 1,500 products are done while those of six others are locked`() async throws {
+    try await TestDatabases.withDatabase { url in
+      var configuration = ConnectionConfiguration(url: url)
+      configuration.idleInTransactionTimeout = .seconds(60)
+      let pool = Pool(configuration, size: 1)
+      try await pool.run(
+        """
+        insert into products (id, name, price, currency, total_stock, available_stock)
+        select n, 'Cap', 100, 'USD', 5, 4 from generate_series(1, 1506) n;
+        insert into ordered_stock (product_id, units) select id, 1 from products;
+        insert into holds (product_id, id, quantity, status, expires_at)
+        select id, gen_random_uuid(), 1, 'ordered', now() from products;
+        insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at)
+        select product_id, id, 1, 100, 'USD', now(), now() from holds;
+        """)
+      try await pool.holding("select from products where id <= 6 for update") { unlock in
+        try await withCheckout(on: url) { checkout, pool in
+          try await pool.run(
+            """
+            do $$
+            declare
+                v_due constant timestamptz := clock_timestamp();
+            begin
+                update orders set payment_due_at = v_due;
+                insert into scheduled_jobs (product_id, kind, run_at) select id, 'expire_orders', v_due from products;
+            end
+            $$
+            """)
+          try await until("the orders of 1,500 products have expired") {
+            try await pool.integer("select count(*) from orders where status = 'expired'") == 1500
+          }
+          #expect(
+            try await pool.integer("select count(*) from orders where product_id <= 6 and status = 'expired'") == 0)
+          try await unlock()
+          try await until("all have expired") {
+            try await pool.integer("select count(*) from orders where status = 'expired'") == 1506
+          }
+          try await until("no job is left") {
+            try await pool.integer("select count(*) from scheduled_jobs where kind <> 'remove_old'") == 0
+          }
+          try await checkout.expectCleanAudit()
+        }
+      }
+      await pool.close()
+    }
+  }
+
+  /// A job that failed is behind the ones that did not, for the workers that expire what is due.
+  @Test func `a prompt worker leaves a failed job to a patient one`() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 3)
+      try await pool.run(Self.twoLapsedProducts)
+      try await pool.holding("select from products where id = 1 for update") { _ in
+        // A call ends early on a busy machine.
+        try await until("the second product is expired") {
+          try await pool.run("select \(dueJobs())")
+          return try await pool.integer("select available_stock from products where id = 2") == 5
+        }
+      }
+      // What the first one's job had done was undone.
+      #expect(
+        try await pool.integer("select failures from scheduled_jobs where (product_id, kind) = (1, 'expire_holds')")
+          == 1)
+      #expect(try await pool.integer("select sum(available_stock * id) from products") == 3 + 2 * 5)
+      #expect(try await pool.integer("select count(*) from holds where status = 'active' and product_id = 1") == 1)
+      #expect(try await Audit.run(on: pool).isClean)
+      try await pool.run("update scheduled_jobs set retry_at = run_at where failures > 0")
+      try await pool.run("select \(dueJobs())")
+      #expect(try await pool.integer("select available_stock from products where id = 1") == 3)
+      try await pool.run("select \(dueJobs(isPatient: true))")
+      #expect(try await pool.integer("select available_stock from products where id = 1") == 5)
+      #expect(try await Audit.run(on: pool).isClean)
+      await pool.close()
+    }
+  }
+
+  /// Products that a call has expired are locked until it commits, so it waits for no other:
+  ///
+  ///     worker: expires product 1, waits for product 2
+  ///     other:  has locked product 2, waits for product 1
+  @Test func `a worker with a product locked does not wait for another`() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await pool.run(
+        """
+        select create_product(null, 'Cap', 100, 'USD', 5, null, null, null, null) from generate_series(1, 300);
+        select reserve_holds(id, array[gen_random_uuid()], '{2}', 0, null, null, null) from products;
+        create table public.patience (call bigint, product_id integer, lock_timeout text, n serial);
+        create function public.note() returns trigger language plpgsql as $$
+        begin
+            insert into public.patience values (txid_current(), new.product_id, current_setting('lock_timeout'));
+            return new;
+        end
+        $$;
+        create trigger note before update on holds for each row execute function public.note();
+        """)
+      // A call ends early on a busy machine, but not each time after the first job.
+      try await until("all have expired") {
+        try await pool.run("select \(dueJobs(limit: 1000))")
+        return try await pool.integer("select count(*) from holds where status = 'active'") == 0
+      }
+      #expect(try await pool.integer("select 300 - count(distinct call) from public.patience") > 0)
+      let wrong = try await pool.integer(
+        """
+        select count(*)
+        from (select *, row_number() over (partition by call order by n) as place from public.patience) p
+        where lock_timeout <> case when place = 1 then '5ms' else '1ms' end
+        """)
+      #expect(wrong == 0)
+      await pool.close()
+    }
+  }
+
+  @Test func `removal waits until nothing else is to be done again`() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 3)
+      try await pool.run(Self.twoLapsedProducts)
+      try await pool.run(
+        """
+        update scheduled_jobs set run_at = clock_timestamp() - interval '1 hour' where kind = 'remove_old';
+        update scheduled_jobs set failures = 1, retry_at = clock_timestamp() where kind = 'expire_holds';
+        """)
+      var expired: Int64 = 0
+      while expired < 2 {
+        expired += try await pool.integer(
+          "select sum(case kind when 'expire_holds' then 1 else 100 end) from \(dueJobs(isPatient: true))")
+      }
+      #expect(expired == 2)
+      // Each removal has a call to itself.
+      for _ in 0..<2 {
+        #expect(
+          try await pool.integer("select sum(case kind when 'remove_old' then 1 end) from \(dueJobs(isPatient: true))")
+            == 1)
+      }
+      await pool.close()
+    }
+  }
+
+  /// Products 1 and 2 with a stock of 5, each with a lapsed hold of 2 units and its job.
+  private static let twoLapsedProducts = """
+    select create_product(null, 'Cap', 100, 'USD', 5, null, null, null, null);
+    select create_product(null, 'Cap', 100, 'USD', 5, null, null, null, null);
+    select reserve_holds(id, array[gen_random_uuid()], '{2}', 0, null, null, null) from products;
+    """
 }

@@ -266,6 +266,51 @@ import Testing
     }
   }
 
+  @Test(arguments: Loss.allCases, [nil, "key"])
+  func `a restock adds once`(_ loss: Loss, key: String?) async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let change = RestockProduct(productID: product.id, delta: 3, idempotencyKey: key)
+      let outcome = try await losing(loss, of: "restock_product", on: proxy) {
+        try await pool.integer("select total_stock from products") == 8
+      } _: {
+        try await checkout.restockProduct(change)
+      }
+      guard case .done? = outcome else { throw Unexpected("\(String(describing: outcome))") }
+      #expect(try await checkout.product(product.id)?.totalStock == 8)
+      try await checkout.expectCleanAudit()
+    }
+  }
+
+  @Test(arguments: Loss.allCases)
+  func `a product is created once`(_ loss: Loss) async throws {
+    try await withProxy { checkout, pool, proxy in
+      _ = try await losing(loss, of: "create_product", on: proxy) {
+        try await pool.integer("select count(*) from products") == 1
+      } _: {
+        try await checkout.newProduct(stock: 5)
+      }
+      #expect(try await pool.integer("select count(*) from products") == 1)
+    }
+  }
+
+  /// Nothing gets through any more, so the caller is told that nothing is known, and repeats the call under its key.
+  @Test func `a restock whose outcome is unknown is safe to repeat under its key`() async throws {
+    try await withProxy { checkout, pool, proxy in
+      let product = try await checkout.newProduct(stock: 5)
+      let change = RestockProduct(productID: product.id, delta: 3, idempotencyKey: "key")
+      proxy.freeze()
+      let error = await #expect(throws: PostgresError.self) {
+        try await checkout.restockProduct(change)
+      }
+      #expect(error?.isConnectionLost == true)
+      proxy.thaw()
+      guard case .done? = try await checkout.restockProduct(change) else { throw Unexpected("not done") }
+      #expect(try await checkout.product(product.id)?.totalStock == 8)
+      try await checkout.expectCleanAudit()
+    }
+  }
+
   @Test func aReadIsRepeated() async throws {
     try await withProxy { checkout, _, proxy in
       let product = try await checkout.newProduct(stock: 5)

@@ -128,9 +128,10 @@ struct Model {
     guard status == .active else { return status }
     holds[index].status = .ordered
     orders[index] = OrderState()
-    for position in events.indices where events[position].event.hold == index {
+    for position in events.indices
+    where events[position].event.hold == index && events[position].event.verdict == .parked {
       var event = events[position].event
-      settle(&event)
+      settle(&event, ofLiveOrder: true)
       events[position].event = event
     }
     return .active
@@ -152,7 +153,30 @@ struct Model {
     return .settled(event.verdict, event.orderStatus, isReplay: false)
   }
 
-  private mutating func settle(_ event: inout Event) {
+  /// An operator says that the money was given back.
+  ///
+  /// - Returns: whether it was due.
+  mutating func settle(_ key: String) -> Bool? {
+    guard let position = events.firstIndex(where: { $0.key == key }) else { return nil }
+    let event = events[position].event
+    guard event.status == .success, [.parked, .refundDue, .amountMismatch].contains(event.verdict) else { return false }
+    if event.verdict == .parked { events[position].event.verdict = .refundDue }
+    return true
+  }
+
+  /// Retention meets an event that is a month old.
+  mutating func retire(_ key: String) {
+    guard let position = events.firstIndex(where: { $0.key == key }) else { return }
+    guard events[position].event.verdict == .parked else { return }
+    if events[position].event.status == .success {
+      events[position].event.verdict = .refundDue
+    } else {
+      events.remove(at: position)
+    }
+  }
+
+  /// - Parameter ofLiveOrder: the transaction began with the order alive, so that its units were the customer's all the time.
+  private mutating func settle(_ event: inout Event, ofLiveOrder: Bool = false) {
     guard let order = orders[event.hold] else { return }
     let hold = holds[event.hold]
     if let amount = event.amount, amount != Int64(hold.quantity) * Self.price {
@@ -169,7 +193,7 @@ struct Model {
       case (.success, .paid): event.verdict = .refundDue
       case (.success, .cancelled), (.success, .expired):
         let isWithinLimit =
-          if let maximum = products[hold.product].maximumPerCustomer, let customer = hold.customer {
+          if !ofLiveOrder, let maximum = products[hold.product].maximumPerCustomer, let customer = hold.customer {
             units(of: customer, in: hold.product) + hold.quantity <= maximum
           } else {
             true

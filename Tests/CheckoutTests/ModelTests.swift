@@ -76,7 +76,7 @@ private struct Interleaving {
 
   private mutating func step() async throws {
     let hold = ids.indices.randomElement(using: &random)
-    switch Int.random(in: 0..<18, using: &random) {
+    switch Int.random(in: 0..<20, using: &random) {
     case 0...2: try await reserve()
     case 15: try await reserveBatch()
     case 16...17: try await change()
@@ -87,6 +87,8 @@ private struct Interleaving {
     case 10: if let hold { try await makeOverdue(hold) }
     case 11: if let hold { try await placeBatch(of: model.holds[hold].product) }
     case 12...13: if let hold { try await payBatch(of: model.holds[hold].product) }
+    case 18: try await settle()
+    case 19: try await retire()
     default: try await expire()
     }
   }
@@ -183,7 +185,7 @@ private struct Interleaving {
     let status: PaymentEvent.Status = Bool.random(using: &random) ? .success : .failed
     let right = Int64(model.holds[index].quantity) * Model.price
     let amount = [nil, nil, right, right + 1].randomElement(using: &random)!
-    let key = "\(seed)-\(Int.random(in: 0..<12, using: &random))"
+    let key = randomKey()
     history.append("\(status) \(index) amount \(String(describing: amount)) key \(key)")
     let expected = model.pay(index, status, amount: amount, key: key)
     let outcome = try await checkout.pay(ids[index], status, key: key, amount: amount)
@@ -237,6 +239,30 @@ private struct Interleaving {
         """)
   }
 
+  private mutating func settle() async throws {
+    let key = randomKey()
+    history.append("settle \(key)")
+    let expected = model.settle(key)
+    let event = try await checkout.settleRefund(idempotencyKey: key)
+    try expect(event.map { $0.settledAt != nil } == expected, "\(String(describing: event))")
+  }
+
+  /// An event becomes a month old, and a worker comes by.
+  private mutating func retire() async throws {
+    let key = randomKey()
+    history.append("retire \(key)")
+    model.retire(key)
+    let ids = products.map { "\($0.id)" }.joined(separator: ",")
+    try await pool.run(
+      """
+      update payment_events set received_at = received_at - interval '31 days' where idempotency_key = '\(key)';
+      select remove_old(id, 100, 259200000000, 604800000000, 2592000000000) from unnest('{\(ids)}'::integer[]) id;
+      update payment_events set received_at = received_at + interval '31 days' where idempotency_key = '\(key)'
+      """)
+  }
+
+  private mutating func randomKey() -> String { "\(seed)-\(Int.random(in: 0..<12, using: &random))" }
+
   /// From one to five, of few different ones.
   private mutating func someHolds(of product: Int) -> [Int] {
     let few = ids.indices.filter { model.holds[$0].product == product }.shuffled(using: &random).prefix(3)
@@ -281,7 +307,7 @@ private struct Interleaving {
       try await pool.run(
         """
         update scheduled_jobs set run_at = clock_timestamp() where product_id = \(product.id);
-        do $$ begin while (select rows_done is not null from run_next_job(100, \(retention))) loop end loop; end $$
+        do $$ begin while (select rows_done is not null from \(dueJobs(limit: 100)) limit 1) loop end loop; end $$
         """)
     }
   }

@@ -98,7 +98,7 @@ import Testing
         ) { commit in
           // Both are at the holds' rows, whose old versions are still unexpired to them: only the commit lets them go on.
           try await commit()
-          async let worker: Void = pool.run("select run_next_job(1000, \(retention))")
+          async let worker: Void = pool.run("select \(dueJobs(limit: 1000))")
           async let outcome = checkout.reserveHold(productID: product.id, quantity: 3)
           try await worker
           return try await outcome

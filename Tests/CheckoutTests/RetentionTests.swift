@@ -18,7 +18,8 @@ import Testing
         let ordered = try await checkout.order(1, of: product)
         let active = try await checkout.hold(1, of: product)
         _ = try await checkout.pay(active.id, key: "parked")
-        _ = try await checkout.pay(lapsed.id, key: "forgotten")
+        _ = try await checkout.pay(lapsed.id, .failed, key: "forgotten")
+        _ = try await checkout.pay(lapsed.id, key: "money")
         try await pool.run(
           """
           update holds set status = 'expired' where id = '\(lapsed.id.uuidText)';
@@ -27,7 +28,7 @@ import Testing
           where status in ('released', 'expired', 'ordered');
           update idempotency_keys set created_at = clock_timestamp() - interval '73 hours' where key = 'old';
           update payment_events set received_at = clock_timestamp() - interval '31 days'
-          where idempotency_key = 'forgotten';
+          where idempotency_key in ('forgotten', 'money');
           update scheduled_jobs set run_at = clock_timestamp() where kind = 'remove_old';
           """)
         try await until("the old holds are gone") {
@@ -39,10 +40,13 @@ import Testing
         #expect(try await checkout.hold(ordered.id)?.status == .ordered)
         #expect(try await checkout.hold(active.id)?.status == .active)
         #expect(try await pool.integer("select count(*) from idempotency_keys where key = 'old'") == 0)
-        #expect(try await checkout.paymentEvents().events.map(\.event.idempotencyKey) == ["parked"])
-        #expect(
+        #expect(try await checkout.paymentEvents(verdict: .parked).events.map(\.event.idempotencyKey) == ["parked"])
+        #expect(try await checkout.paymentEvents(verdict: .refundDue).events.map(\.event.idempotencyKey) == ["money"])
+        #expect(try await pool.integer("select count(*) from payment_events") == 2)
+        try await until("the next look is in the future") {
           try await pool.integer(
-            "select count(*) from scheduled_jobs where kind = 'remove_old' and run_at > clock_timestamp()") == 1)
+            "select count(*) from scheduled_jobs where kind = 'remove_old' and run_at > clock_timestamp()") == 1
+        }
         try await checkout.expectCleanAudit()
       }
     }
@@ -51,7 +55,7 @@ import Testing
   @Test func anEventForAProductThatDoesNotExistIsRemovedToo() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
-        _ = try await checkout.pay(ReservationID(productID: 1, unixSecond: 1, random: 1), key: "k")
+        _ = try await checkout.pay(ReservationID(productID: 1, unixSecond: 1, random: 1), .failed, key: "k")
         try await pool.run(
           """
           update payment_events set received_at = clock_timestamp() - interval '31 days';

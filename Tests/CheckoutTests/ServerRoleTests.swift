@@ -7,6 +7,8 @@ import Secrets
 import TestSupport
 import Testing
 
+private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
+
 @Suite struct ServerRoleTests {
   /// What a server must not do, beside what `withCheckout` shows it can.
   @Test(arguments: [
@@ -24,6 +26,30 @@ import Testing
       let error = await #expect(throws: PostgresError.self) { try await pool.run(statement) }
       guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
       #expect(refusal.sqlState == "42501")
+      await pool.close()
+    }
+  }
+
+  /// Servers check what clients send. Whoever calls the functions by themselves must not get around that.
+  @Test(arguments: [
+    // Arrays of different lengths, of two dimensions, with another first index.
+    "apply_payment_events(1, '{a,b}', '{\(orderID)}', '{success}', '{null}', '{null}')",
+    "apply_payment_events(1, '{a}', '{\(orderID)}', '{success}', '{null,null}', '{null}')",
+    "apply_payment_events(1, '{{a},{b}}', '{{\(orderID)},{\(orderID)}}', '{{success},{failed}}', '{{null},{null}}', '{{null},{null}}')",
+    "apply_payment_events(1, '[0:0]={a}', '[0:0]={\(orderID)}', '[0:0]={success}', '[0:0]={null}', '[0:0]={null}')",
+    "apply_payment_events(1, '{}', '{}', '{}', '{}', '{}')", "apply_payment_events(1, null, null, null, null, null)",
+    "apply_payment_events(1, '{a}', '{\(orderID)}', '{success}', '{-1}', '{null}')",
+    "list_payment_events(null, null, null, null, null, null)", "list_payment_events(null, null, null, null, null, -1)",
+    "list_payment_events(null, null, null, null, null, 100000)", "list_payment_events(null, 1, null, null, null, 10)",
+    "run_due_jobs(false, null, 0, 0, 0)", "run_due_jobs(false, 0, 0, 0, 0)", "run_due_jobs(true, 1000000, 0, 0, 0)",
+    "restock_product(1, 0)", "restock_product(1, null)", "restock_product(1, -2147483648)",
+  ])
+  func `arguments out of bounds are refused`(call: String) async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
+      let error = await #expect(throws: PostgresError.self) { try await pool.run("select flashsale.\(call)") }
+      guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
+      #expect(refusal.sqlState == "22023")
       await pool.close()
     }
   }

@@ -35,7 +35,7 @@ import Testing
           return try await group.reduce(into: 0) { if $1 { $0 += 1 } }
         }
         #expect(refused == 50)
-        #expect(statements.names.subtracting(["run_next_job", "announce_jobs"]) == ["read_products"])
+        #expect(statements.names.subtracting(["run_due_jobs", "announce_jobs"]) == ["read_products"])
       }
     }
   }

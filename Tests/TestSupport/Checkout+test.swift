@@ -4,7 +4,14 @@ import Testing
 extension Checkout {
   /// A new product with this much stock.
   public func newProduct(stock: Int32, price: Int32 = 100) async throws -> Product {
-    try await createProduct(CreateProduct(name: "Cap", price: price, currency: "USD", stock: stock))
+    try await newProduct(CreateProduct(name: "Cap", price: price, currency: "USD", stock: stock))
+  }
+
+  /// A product that must be created.
+  public func newProduct(_ product: CreateProduct) async throws -> Product {
+    let outcome = try await createProduct(product)
+    guard case .created(let product, _) = outcome else { throw Unexpected("\(outcome) instead of a product") }
+    return product
   }
 
   /// A hold that must be granted.
@@ -57,8 +64,17 @@ extension ReserveHold.Outcome {
   }
 }
 
-/// The last parameters of `run_next_job`: nothing is removed that a test has just made.
-public let retention = "259200000000, 604800000000, 2592000000000"
+/// The last parameters of `run_due_jobs`: nothing is removed that a test has just made.
+private let retention = "259200000000, 604800000000, 2592000000000"
+
+/// One call of a worker, in SQL.
+///
+/// - Parameters:
+///   - isPatient: retries jobs that failed before and removes what is old, instead of expiring what is due.
+///   - limit: rows that it expires or removes at most, for each product.
+public func dueJobs(isPatient: Bool = false, limit: Int = 10) -> String {
+  "run_due_jobs(\(isPatient), \(limit), \(retention))"
+}
 
 /// What a test did not expect.
 public struct Unexpected: Error, CustomStringConvertible {

@@ -1,15 +1,31 @@
 -- Adds a product, all of whose stock is available. With p_id it does nothing when there is any product already (the
 -- demonstration product); without, the next free id is used.
+--
+-- p_key is the idempotency key of the call, null for none: see find_admin_key. The outcome is 'created'; 'replayed' with the
+-- product that the same call created before; or 'key_reused' for another call.
 create or replace function create_product(
     p_id integer, p_name text, p_price integer, p_currency text, p_stock integer,
-    p_starts_at timestamptz, p_ends_at timestamptz, p_max_quantity_per_hold integer, p_max_per_customer integer)
-returns table (id integer)
+    p_starts_at timestamptz, p_ends_at timestamptz, p_max_quantity_per_hold integer, p_max_per_customer integer,
+    p_key text default null)
+returns table (outcome text, id integer)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 declare
-    v_id integer;
+    -- Times as numbers, since their text depends on settings of the session.
+    v_request constant jsonb := jsonb_build_array(
+        p_name, p_price, p_currency, p_stock, extract(epoch from p_starts_at), extract(epoch from p_ends_at),
+        p_max_quantity_per_hold, p_max_per_customer);
+    v_known record;
+    v_id    integer;
 begin
+    v_known := find_admin_key(0, p_key, v_request);
+    if v_known.outcome <> 'new' then
+        outcome := v_known.outcome;
+        id := v_known.product_id;
+        return next;
+        return;
+    end if;
     if p_id is not null then
         lock table products in share row exclusive mode;  -- two servers that seed at once make one product
         if exists (select from products) then
@@ -29,6 +45,11 @@ begin
     insert into scheduled_jobs (product_id, kind, run_at)
     values (v_id, 'remove_old', clock_timestamp() + interval '10 seconds')
     on conflict on constraint scheduled_jobs_pkey do nothing;
+    if p_key is not null then
+        insert into admin_idempotency_keys (scope, key, product_id, request, created_at)
+        values (0, p_key, v_id, v_request, clock_timestamp());
+    end if;
+    outcome := 'created';
     id := v_id;
     return next;
 end

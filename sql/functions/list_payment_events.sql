@@ -1,7 +1,7 @@
--- A page of payment events, newest first: those with p_verdict, or all when it is null, that come behind the event with
--- this time and key, or from the first on when they are null.
+-- A page of payment events, newest first: those with p_verdict and of the order p_order_id, where these are not null, that
+-- come behind the event with this time and key, or from the first on when they are null. p_product_id is the order's.
 create or replace function list_payment_events(
-    p_verdict text, p_before timestamptz, p_before_key text, p_limit integer)
+    p_verdict text, p_product_id integer, p_order_id uuid, p_before timestamptz, p_before_key text, p_limit integer)
 returns table (
     idempotency_key text, order_id uuid, status text, amount bigint, currency text,
     verdict text, order_status text, received_at timestamptz, settled_at timestamptz)
@@ -9,11 +9,13 @@ language plpgsql stable
 security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 begin
+    perform require_arguments(p_limit between 1 and 1000 and (p_order_id is null) = (p_product_id is null));
     return query
     select e.idempotency_key, e.order_id, e.status, e.amount, e.currency,
            e.verdict, e.order_status, e.received_at, e.settled_at
     from payment_events e
     where (p_verdict is null or e.verdict = p_verdict)
+      and (p_order_id is null or (e.product_id = p_product_id and e.order_id = p_order_id))
       and (p_before is null or (e.received_at, e.idempotency_key) < (p_before, p_before_key))
     order by e.received_at desc, e.idempotency_key desc
     limit p_limit;

@@ -1,8 +1,9 @@
--- Removes what has been kept for long enough, up to p_limit rows of each kind: idempotency keys, holds that lapsed or
--- were released, and payment events whose order never came. Returns how many rows there were and when to look again.
+-- Removes what has been kept for long enough, up to p_limit rows of each kind: idempotency keys of buyers and operators,
+-- holds that lapsed or were released, and payment failures whose order never came. A success whose order never came is
+-- money: it becomes refund_due and stays. Returns how many rows there were and when to look again.
 --
 -- A hold stays as long as a key leads to it, however short its own period is. Rows that others have locked are left for
--- the next time.
+-- the next time. No period is shorter than the owner of the tables allows: see minimum_retention.
 create or replace function remove_old(
     p_product_id integer, p_limit integer, p_key_ttl_us bigint, p_hold_retention_us bigint, p_parked_ttl_us bigint)
 returns table (removed integer, next_at timestamptz)
@@ -13,15 +14,29 @@ as $$
 declare
     c_soonest constant interval := interval '1 second';
     c_latest  constant interval := interval '1 hour';
+    c_longest_us constant bigint := 100::bigint * 366 * 24 * 3600 * 1000000;  -- a century
+    -- A provider repeats a failure for some days at most, and no hold lives that long.
+    c_parked_failure_ttl constant interval := interval '30 days';
     v_now     timestamptz := clock_timestamp();
-    v_key_ttl interval := p_key_ttl_us * interval '1 microsecond';
-    v_hold_retention interval := greatest(p_hold_retention_us, p_key_ttl_us) * interval '1 microsecond';
-    v_parked_ttl interval := p_parked_ttl_us * interval '1 microsecond';
+    v_key_ttl        interval;
+    v_hold_retention interval;
+    v_parked_ttl     interval;
     v_keys   integer := 0;
+    v_admin_keys integer := 0;
     v_holds  integer := 0;
     v_events integer := 0;
     v_old    record;
 begin
+    perform require_arguments(
+        p_limit between 1 and 10000
+        and least(p_key_ttl_us, p_hold_retention_us, p_parked_ttl_us) >= 0
+        and greatest(p_key_ttl_us, p_hold_retention_us, p_parked_ttl_us) <= c_longest_us);
+    select greatest(p_key_ttl_us * interval '1 microsecond', m.idempotency_key),
+           greatest(p_parked_ttl_us * interval '1 microsecond', m.parked_event)
+    into strict v_key_ttl, v_parked_ttl
+    from minimum_retention m;
+    v_hold_retention := greatest(p_hold_retention_us * interval '1 microsecond', v_key_ttl);
+
     for v_old in
         select old.key, old.customer_id
         from idempotency_keys old
@@ -33,6 +48,18 @@ begin
         delete from idempotency_keys k
         where k.product_id = p_product_id and k.key = v_old.key and k.customer_id = v_old.customer_id;
         v_keys := v_keys + 1;
+    end loop;
+
+    for v_old in
+        select old.scope, old.key
+        from admin_idempotency_keys old
+        where old.product_id = p_product_id and old.created_at <= v_now - v_key_ttl
+        order by old.created_at
+        limit p_limit
+        for update skip locked
+    loop
+        delete from admin_idempotency_keys k where k.scope = v_old.scope and k.key = v_old.key;
+        v_admin_keys := v_admin_keys + 1;
     end loop;
 
     for v_old in
@@ -52,29 +79,57 @@ begin
         v_holds := v_holds + 1;
     end loop;
 
+    -- A repeat of a parked event and its end are ordered by the lock on the event's key:
+    --
+    --     removal: deletes the event, not yet committed
+    --     repeat:  finds the event and is answered "parked"
+    --     removal: commits; nobody will ever apply the event
+    --
+    -- The repeat takes the lock before it reads. Here the lock is only tried: a worker waits for no provider. Whether the
+    -- event is still old is read in a later statement, which sees a repeat that was answered meanwhile.
     for v_old in
         select old.idempotency_key
         from payment_events old
-        where old.product_id = p_product_id and old.verdict = 'parked' and old.received_at <= v_now - v_parked_ttl
+        where old.product_id = p_product_id and old.verdict = 'parked'
+          and case old.status
+              when 'success' then old.received_at <= v_now - v_parked_ttl
+              else greatest(old.received_at, old.told_at) <= v_now - c_parked_failure_ttl
+          end
         limit p_limit
-        for update skip locked
     loop
-        delete from payment_events e
-        where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id;
-        v_events := v_events + 1;
+        continue when not pg_try_advisory_xact_lock(hashtextextended(v_old.idempotency_key, 0));
+        -- place_orders locks the events that it applies, settle_refund the one that it settles.
+        perform from payment_events e
+        where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.verdict = 'parked'
+        for update skip locked;
+        continue when not found;
+        update payment_events e
+        set verdict = 'refund_due'
+        where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status = 'success';
+        if not found then
+            delete from payment_events e
+            where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status = 'failed'
+              and greatest(e.received_at, e.told_at) <= v_now - c_parked_failure_ttl;
+        end if;
+        v_events := v_events + found::integer;
     end loop;
 
-    removed := v_keys + v_holds + v_events;
-    if p_limit in (v_keys, v_holds, v_events) then
+    removed := v_keys + v_admin_keys + v_holds + v_events;
+    if p_limit in (v_keys, v_admin_keys, v_holds, v_events) then
         next_at := v_now;
     else
         next_at := greatest(v_now + c_soonest, least(
             v_now + c_latest,
             (select min(created_at) from idempotency_keys where product_id = p_product_id) + v_key_ttl,
+            (select min(created_at) from admin_idempotency_keys where product_id = p_product_id) + v_key_ttl,
             (select min(expires_at) from holds
              where product_id = p_product_id and status in ('released', 'expired')) + v_hold_retention,
-            (select min(received_at) from payment_events
-             where product_id = p_product_id and verdict = 'parked') + v_parked_ttl,
+            (select min(case status
+                            when 'success' then received_at + v_parked_ttl
+                            else greatest(received_at, told_at) + c_parked_failure_ttl
+                        end)
+             from payment_events
+             where product_id = p_product_id and verdict = 'parked'),
             -- What is made from now on is due at the earliest after the shortest of the periods.
             v_now + least(v_key_ttl, v_hold_retention, v_parked_ttl)));
     end if;

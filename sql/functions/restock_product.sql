@@ -1,7 +1,10 @@
 -- Changes the total stock by p_delta. A cut takes only what is available: units in holds and orders are committed.
 -- Returns 'done', 'too_few' available or 'too_many' for a column of this type; no row for an unknown product. Then how
 -- many are available and held, for whoever was refused.
-create or replace function restock_product(p_product_id integer, p_delta integer)
+--
+-- p_key is the idempotency key of the call, null for none: see find_admin_key. Under a key that was used it returns
+-- 'replayed' for the same call, and nothing is changed again; or 'key_reused' for another one.
+create or replace function restock_product(p_product_id integer, p_delta integer, p_key text default null)
 returns table (
     outcome text,
     available_stock integer, held_stock integer, next_release_at timestamptz, next_release_in_us bigint)
@@ -10,11 +13,18 @@ security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 declare
     c_most      constant bigint := 2147483647;
+    v_request   constant jsonb := to_jsonb(p_delta);
     v_reclaimed integer := 0;
     v_free      integer;  -- available without lapsed holds
     v_stock     record;
     v_total     bigint;
 begin
+    perform require_arguments(p_delta <> 0 and p_delta >= -c_most);
+    select k.outcome into outcome from find_admin_key(p_product_id, p_key, v_request) k;
+    if outcome <> 'new' then
+        return next;
+        return;
+    end if;
     if p_delta < 0 then
         -- Lapsed holds count as available, so a cut may take their units.
         select p.available_stock into v_free from products p where p.id = p_product_id;
@@ -49,6 +59,10 @@ begin
         set total_stock     = p.total_stock + p_delta,
             available_stock = p.available_stock + p_delta
         where p.id = p_product_id;
+        if p_key is not null then
+            insert into admin_idempotency_keys (scope, key, product_id, request, created_at)
+            values (p_product_id, p_key, p_product_id, v_request, clock_timestamp());
+        end if;
         outcome := 'done';
     end if;
     return next;

@@ -5,9 +5,14 @@
 -- are. Each change of an order depends on the status that it leaves, read under the lock, so stock is restored once
 -- however often and in whatever order payments, failures and expiry come.
 --
+-- The caller has locked the customers p_customers, whose lapsed holds are none that an order was placed from in time: see
+-- await_orders_of_customers, which says p_as_of. p_customer_of has for each event the position of its customer there: 0 for
+-- a hold without a customer, null for a customer who is not locked. All three are null when no customer is.
+--
 -- Called with the settings of its callers, whose plans are made while tables are small, and kept.
 create or replace function settle_payment_events(
     p_product_id integer, p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[],
+    p_customers text[] default null, p_customer_of integer[] default null, p_as_of timestamptz default null,
     out verdicts text[], out order_statuses text[])
 language plpgsql
 as $$
@@ -29,6 +34,11 @@ declare
     v_reclaimed  bigint;
     v_available  bigint;
     v_lapsed     bigint;  -- beyond v_available
+    v_limit      integer;  -- max_per_customer
+    v_customer   integer;
+    v_left       integer[];  -- units that each customer may still take
+    -- What orders of each customer gave back in this call, less what they took again.
+    v_returned   integer[] := array_fill(0, array[coalesce(cardinality(p_customers), 0)]);
     v_given_back bigint := 0;
     v_paid       tid[];
     v_cancelled  tid[];
@@ -87,6 +97,9 @@ begin
             if v_after[v_at] = 'pending_payment' then
                 v_after[v_at] := 'cancelled';
                 v_given_back := v_given_back + v_quantities[v_at];
+                if p_customer_of[i] > 0 then
+                    v_returned[p_customer_of[i]] := v_returned[p_customer_of[i]] + v_quantities[v_at];
+                end if;
                 verdicts[i] := 'applied';
             else
                 verdicts[i] := 'ignored';
@@ -113,10 +126,28 @@ begin
                 perform from ordered_stock s where s.product_id = p_product_id for update;
                 select s.available, s.lapsed into v_available, v_lapsed
                 from lock_stock(p_product_id, v_reclaimed, v_units) s;
+                -- Under the lock: nobody sets or changes the limit from here on.
+                select p.max_per_customer into v_limit from products p where p.id = p_product_id;
+                v_left := customer_allowances(p_product_id, p_customers, v_limit, p_as_of);
             end if;
-            if v_available + v_given_back >= v_quantities[v_at] then
+
+            -- An order that was live when the transaction began was the customer's all the time: nobody else has seen its
+            -- units as free. So place_orders, which settles parked events, needs no lock on a customer.
+            v_customer := p_customer_of[i];
+            if v_limit is not null and v_customer is null and v_before[v_at] <> 'pending_payment' then
+                -- After the caller looked, the limit was set, or the order was placed or ended: the next attempt locks
+                -- the customer.
+                raise exception 'a customer of product % is not locked', p_product_id
+                using errcode = 'serialization_failure';
+            end if;
+            if v_left[v_customer] + v_returned[v_customer] < v_quantities[v_at] then
+                verdicts[i] := 'refund_due';
+            elsif v_available + v_given_back >= v_quantities[v_at] then
                 v_after[v_at] := 'paid';
                 v_given_back := v_given_back - v_quantities[v_at];
+                if v_customer > 0 then
+                    v_returned[v_customer] := v_returned[v_customer] - v_quantities[v_at];
+                end if;
                 verdicts[i] := 'reacquired';
             elsif v_available + v_given_back + v_lapsed >= v_quantities[v_at] then
                 -- The units are there, and somebody is giving them back just now: the next attempt waits for that.

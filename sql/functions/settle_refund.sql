@@ -1,5 +1,9 @@
 -- Notes that the money of a payment event was given back outside. Returns the event, with settled_at only if its money
--- was due: a refund_due, or a success of the wrong amount. Again changes nothing. No row for an unknown key.
+-- was due: a refund_due, a success of the wrong amount, or a parked success, which becomes refund_due. Again changes
+-- nothing. No row for an unknown key.
+--
+-- The order of a parked success may be placed at the same moment: place_orders and this lock the event's row, and the one
+-- that comes second reads the verdict again. So the event is either applied or settled.
 create or replace function settle_refund(p_idempotency_key text)
 returns table (
     idempotency_key text, order_id uuid, status text, amount bigint, currency text,
@@ -9,9 +13,10 @@ security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 begin
     update payment_events e
-    set settled_at = clock_timestamp()
+    set settled_at = clock_timestamp(),
+        verdict    = case e.verdict when 'parked' then 'refund_due' else e.verdict end
     where e.idempotency_key = p_idempotency_key and e.settled_at is null
-      and (e.verdict = 'refund_due' or (e.verdict = 'amount_mismatch' and e.status = 'success'));
+      and (e.verdict = 'refund_due' or (e.verdict in ('amount_mismatch', 'parked') and e.status = 'success'));
     if not found then
         perform confirm_durably();
     end if;

@@ -23,6 +23,13 @@ struct AdminPaymentRoutes {
         errors.append(Problem.InvalidMember(pointer: "/verdict", detail: "must be one of: \(words)"))
       }
     }
+    var orderID: ReservationID?
+    if let text = query["order_id"] {
+      orderID = ReservationID(orderText: String(text))
+      if orderID == nil {
+        errors.append(Problem.InvalidMember(pointer: "/order_id", detail: "must be the order_id of an order"))
+      }
+    }
     var cursor: PaymentEventPage.Cursor?
     if let text = query["cursor"] {
       cursor = PaymentEventPage.Cursor(text: String(text))
@@ -31,7 +38,7 @@ struct AdminPaymentRoutes {
       }
     }
     guard errors.isEmpty else { throw Problem.validation(errors) }
-    let page = try await checkout.paymentEvents(verdict: verdict, from: cursor)
+    let page = try await checkout.paymentEvents(verdict: verdict, orderID: orderID, from: cursor)
     return .json { json in
       json.add("payment_events", page.events) { $1.add($0) }
       json.add("next_cursor", page.next?.text)

@@ -15,8 +15,15 @@ struct AdminProductRoutes {
 
   @Sendable private func create(_ request: Request, context: AppContext) async throws -> Response {
     let body = try await RequestBodies.decode(CreateBody.self, from: request)
-    let product = try await checkout.createProduct(body.product)
-    return .json(status: .created, headers: .made("/api/products/\(product.id)")) { $0.add(product) }
+    var creation = body.product
+    creation.idempotencyKey = try request.idempotencyKey
+    switch try await checkout.createProduct(creation) {
+    case .created(let product, let isReplay):
+      return .json(
+        status: .created, headers: .made("/api/products/\(product.id)", isReplay: isReplay)
+      ) { $0.add(product) }
+    case .keyReused: throw Problem.keyReused
+    }
   }
 
   @Sendable private func update(_ request: Request, context: AppContext) async throws -> Response {
@@ -30,17 +37,19 @@ struct AdminProductRoutes {
   @Sendable private func restock(_ request: Request, context: AppContext) async throws -> Response {
     let body = try await RequestBodies.decode(RestockBody.self, from: request)
     guard let id = context.productID else { throw Problem.notFound("product") }
-    switch try await checkout.restockProduct(RestockProduct(productID: id, delta: body.delta)) {
-    case .done: return try await showChanged(id)
+    let change = RestockProduct(productID: id, delta: body.delta, idempotencyKey: try request.idempotencyKey)
+    switch try await checkout.restockProduct(change) {
+    case .done(let isReplay): return try await showChanged(id, isReplay: isReplay)
+    case .keyReused: throw Problem.keyReused
     case .insufficientStock(let left): throw Problem.insufficientStock(left)
     case .tooMany: throw Problem.validation("/delta", "would make a total stock above \(Int32.max)")
     case nil: throw Problem.notFound("product")
     }
   }
 
-  private func showChanged(_ id: Int32) async throws -> Response {
+  private func showChanged(_ id: Int32, isReplay: Bool = false) async throws -> Response {
     let product = try await checkout.changedProduct(id)
-    return .json { $0.add(product) }
+    return .json(headers: isReplay ? [(.idempotentReplayed, "true")] : []) { $0.add(product) }
   }
 }
 

@@ -64,14 +64,15 @@ extension Problem.Kind {
         + "that told it."
     case .outcomeUnknown:
       "The database's answer was lost on the way and could not be had in time, so the request may or may not have taken "
-        + "effect. Repeat it under the same Idempotency-Key, or idempotency_key, which tells; or read the order."
+        + "effect. Repeat it under the same Idempotency-Key, or idempotency_key: it has one effect. If a call that creates "
+        + "or restocks a product had no such key, read the product first: it may have been done."
     case .overloaded:
       "More requests are waiting than the database can answer in time. Nothing was done. "
         + "Repeat the request after the time in Retry-After."
     case .payloadTooLarge:
       "The body is larger than this server takes. Nothing was done, and the connection was closed. Send a smaller one."
     case .refundNotDue:
-      "Only a success whose money has to be given back can be settled: its verdict is refund_due, or amount_mismatch. "
+      "Only a success whose money has to be given back can be settled: its verdict is refund_due, amount_mismatch or parked. "
         + "Nothing was changed. Check the idempotency key."
     case .requestTimeout:
       "The request did not arrive whole within the time that the server allows. Nothing was done, and the connection was "

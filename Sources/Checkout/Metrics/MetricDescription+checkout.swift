@@ -20,7 +20,7 @@ extension MetricDescription {
     buckets: [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5])
   static let jobs = MetricDescription("flashsale_jobs_total", help: "Jobs that this server has run.")
   static let jobsPutOff = MetricDescription(
-    "flashsale_jobs_put_off_total", help: "Jobs that failed and are tried again after a second.")
+    "flashsale_jobs_put_off_total", help: "Attempts at jobs that failed, from the fourth in a row on.")
   static let expiryLag = MetricDescription(
     "flashsale_expiry_lag_seconds", help: "How late after its time a job of expiry was begun.",
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60])

@@ -47,17 +47,23 @@ public struct PaymentEventPage: Sendable {
 /// Lists payment events with their verdicts, newest first, from behind `cursor`.
 struct ListPaymentEvents: PreparedStatement {
   static let name = "list_payment_events"
-  static let sql = "select * from flashsale.list_payment_events($1::text, $2::timestamptz, $3::text, $4::integer)"
+  static let sql = """
+    select * from flashsale.list_payment_events(
+      $1::text, $2::integer, $3::uuid, $4::timestamptz, $5::text, $6::integer)
+    """
   static let isCancellable = true
 
   /// Events on a page: more than anybody reads at once, few enough to be sent at once.
   static let pageSize = 100
 
   let verdict: PaymentEvent.Verdict?
+  let orderID: ReservationID?
   let cursor: PaymentEventPage.Cursor?
 
   func bind(to parameters: inout Parameters) {
     parameters.append(verdict?.rawValue)
+    parameters.append(orderID?.productID)
+    parameters.append(orderID?.uuid)
     parameters.append(cursor?.receivedAt)
     parameters.append(cursor?.idempotencyKey)
     parameters.append(Int32(Self.pageSize + 1))

@@ -31,7 +31,8 @@ public struct PaymentEvent: Sendable, Hashable {
     case parked
     /// A success after the order was cancelled or expired, and its units could be taken again.
     case reacquired
-    /// Money was taken for nothing: the units are gone, or the order was paid before under another key.
+    /// Money was taken for nothing: the units are gone, the customer would have more than one may have, the order was paid
+    /// before under another key, or it never came.
     case refundDue = "refund_due"
     /// The amount or currency is not the order's.
     case amountMismatch = "amount_mismatch"
@@ -44,7 +45,7 @@ public struct PaymentEvent: Sendable, Hashable {
 public struct RecordedPaymentEvent: Sendable {
   public let event: PaymentEvent
   public let verdict: PaymentEvent.Verdict
-  /// The order's status after the verdict; nil while the event is parked.
+  /// The order's status after the verdict; nil when the order has not come.
   public let orderStatus: Order.Status?
   public let receivedAt: Timestamp
   /// When an operator said that the money was given back.

@@ -1,13 +1,20 @@
 import Postgres
 
-/// Puts a product on sale, all of its stock available. Yields the product's id.
+/// Puts a product on sale, all of its stock available. Yields one outcome, or none when `onlyAsFirst` found another product.
 public struct CreateProduct: PreparedStatement {
   public static let name = "create_product"
   public static let sql = """
     select * from flashsale.create_product(
       $1::integer, $2::text, $3::integer, $4::text, $5::integer,
-      $6::timestamptz, $7::timestamptz, $8::integer, $9::integer)
+      $6::timestamptz, $7::timestamptz, $8::integer, $9::integer, $10::text)
     """
+
+  public enum Outcome: Sendable, Equatable {
+    /// - Parameter isReplay: the same call created it before, under the same key.
+    case created(id: Int32, isReplay: Bool)
+    /// Another call came under the same key before.
+    case keyReused
+  }
 
   /// The product that demonstrations and README examples buy.
   public static let demonstration = CreateProduct(
@@ -25,6 +32,8 @@ public struct CreateProduct: PreparedStatement {
   private let endsAt: Timestamp?
   private let maximumQuantityPerHold: Int32?
   private let maximumPerCustomer: Int32?
+  /// 1 to 255 characters; the same call under the same key creates one product.
+  public var idempotencyKey: String?
 
   /// - Parameters:
   ///   - onlyAsFirst: an id for the product, which is then made only if there is none at all.
@@ -61,9 +70,12 @@ public struct CreateProduct: PreparedStatement {
     parameters.append(endsAt)
     parameters.append(maximumQuantityPerHold)
     parameters.append(maximumPerCustomer)
+    parameters.append(idempotencyKey)
   }
 
-  public static func decode(_ row: inout Row) throws -> Int32 {
-    try row.decode()
+  public static func decode(_ row: inout Row) throws -> Outcome {
+    let word = try row.decode(String.self)
+    if word == "key_reused" { return .keyReused }
+    return .created(id: try row.decode(), isReplay: word == "replayed")
   }
 }

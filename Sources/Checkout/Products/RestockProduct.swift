@@ -5,34 +5,47 @@ import Postgres
 /// Yields one outcome, or none for an unknown product.
 public struct RestockProduct: PreparedStatement {
   public static let name = "restock_product"
-  public static let sql = "select * from flashsale.restock_product($1::integer, $2::integer)"
+  public static let sql = "select * from flashsale.restock_product($1::integer, $2::integer, $3::text)"
 
   public enum Outcome: Sendable, Equatable {
-    case done
+    /// - Parameter isReplay: the same call did it before, under the same key.
+    case done(isReplay: Bool)
     /// Fewer units are available than were to be taken away.
     case insufficientStock(StockLeft)
     /// The total would be above 2^31 - 1.
     case tooMany
+    /// Another call came under the same key before.
+    case keyReused
   }
 
   let productID: Int32
   private let delta: Int32
+  var idempotencyKey: String?
 
-  /// - Parameter delta: units to add, or to take away when negative.
-  public init(productID: Int32, delta: Int32) {
+  /// - Parameters:
+  ///   - delta: units to add, or to take away when negative.
+  ///   - idempotencyKey: 1 to 255 characters; the same call under the same key has one effect.
+  public init(productID: Int32, delta: Int32, idempotencyKey: String? = nil) {
     self.productID = productID
     self.delta = delta
+    self.idempotencyKey = idempotencyKey
   }
 
   public func bind(to parameters: inout Parameters) {
     parameters.append(productID)
     parameters.append(delta)
+    parameters.append(idempotencyKey)
   }
 
   public static func decode(_ row: inout Row) throws -> Outcome {
     let word = try row.decode(String.self)
-    if word == "done" { return .done }
-    if word == "too_many" { return .tooMany }
+    switch word {
+    case "done": return .done(isReplay: false)
+    case "replayed": return .done(isReplay: true)
+    case "too_many": return .tooMany
+    case "key_reused": return .keyReused
+    default: break
+    }
     guard let stockLeft = try StockLeft(&row) else { throw UnknownValue(description: "\(word) is no outcome") }
     return .insufficientStock(stockLeft)
   }

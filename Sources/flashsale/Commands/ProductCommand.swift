@@ -49,7 +49,8 @@ struct ProductCommand: AsyncParsableCommand {
         name: name, price: price, currency: currency, stock: stock, startsAt: startsAt?.time, endsAt: endsAt?.time,
         maximumQuantityPerHold: maxQuantityPerHold, maximumPerCustomer: maxPerCustomer)
       try await withPool(try database.settings.database()) { pool in
-        print(try await pool.transact(product)[0])
+        guard case .created(let id, _)? = try await pool.transact(product).first else { return }
+        print(id)
       }
     }
   }
@@ -92,6 +93,7 @@ struct ProductCommand: AsyncParsableCommand {
       case .insufficientStock(let left)?:
         throw Failure("product \(id) has \(left.available) units available; the rest is in holds and orders")
       case .tooMany?: throw Failure("product \(id) would have more than \(Int32.max) units")
+      case .keyReused?: throw Failure("the call's key belongs to another one")
       case .done?: print("done")
       }
     }

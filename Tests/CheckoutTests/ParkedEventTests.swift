@@ -1,0 +1,165 @@
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+/// Payment events whose order does not come: a success is money and is never forgotten.
+@Suite struct ParkedEventTests {
+  private func withParked(
+    _ status: PaymentEvent.Status = .success, retention: Retention = Retention(),
+    _ body: @escaping @Sendable (Checkout, Pool, Hold) async throws -> Void
+  ) async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url, retention: retention) { checkout, pool in
+        let hold = try await checkout.hold(1, of: checkout.newProduct(stock: 5))
+        #expect(
+          try await checkout.pay(hold.id, status, key: "k") == .settled(.parked, orderStatus: nil, isReplay: false))
+        try await body(checkout, pool, hold)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
+  private static let refundDue = ApplyPaymentEvent.Outcome.settled(.refundDue, orderStatus: nil, isReplay: true)
+
+  private static let oldEvents = "update payment_events set received_at = clock_timestamp() - interval '31 days'"
+
+  /// What a worker calls for the product of the test.
+  private static let removal = "remove_old(1, 100, 259200000000, 604800000000, 2592000000000)"
+
+  @Test func `a parked success whose order does not come becomes refund_due`() async throws {
+    var retention = Retention()
+    retention.parkedEvents = .milliseconds(300)
+    try await withParked(retention: retention) { checkout, pool, hold in
+      try await pool.run("update scheduled_jobs set run_at = clock_timestamp() where kind = 'remove_old'")
+      try await until("it is due") { try await checkout.paymentEvents(verdict: .refundDue).events.count == 1 }
+      #expect(try await checkout.pay(hold.id, key: "k") == Self.refundDue)
+      // It is never applied: the money is on its way back.
+      #expect(try await checkout.order(hold).status == .pendingPayment)
+      #expect(try await checkout.pay(hold.id, key: "k") == Self.refundDue)
+      #expect(try await checkout.settleRefund(idempotencyKey: "k")?.settledAt != nil)
+    }
+  }
+
+  @Test func `a settled parked success is never applied`() async throws {
+    try await withParked { checkout, pool, hold in
+      let settled = try #require(try await checkout.settleRefund(idempotencyKey: "k"))
+      #expect(settled.verdict == .refundDue && settled.orderStatus == nil && settled.settledAt != nil)
+      #expect(try await checkout.settleRefund(idempotencyKey: "k")?.settledAt == settled.settledAt)
+      #expect(try await checkout.order(hold).status == .pendingPayment)
+      #expect(try await checkout.pay(hold.id, key: "k") == Self.refundDue)
+      // Another payment of the order still counts.
+      #expect(try await checkout.pay(hold.id, key: "second") == .settled(.applied, orderStatus: .paid, isReplay: false))
+    }
+  }
+
+  @Test func `a parked failure cannot be settled`() async throws {
+    try await withParked(.failed) { checkout, _, _ in
+      let event = try await checkout.settleRefund(idempotencyKey: "k")
+      #expect(event?.verdict == .parked && event?.settledAt == nil)
+    }
+  }
+
+  @Test(arguments: [true, false])
+  func `a parked success is either applied or settled`(isSettledFirst: Bool) async throws {
+    try await withParked { checkout, pool, hold in
+      let settle = "select settle_refund('k')"
+      let place = "select place_orders(product_id, array[id], null, 900000000) from holds"
+      try await pool.holding(isSettledFirst ? settle : place) { commit in
+        async let second: Void = pool.run(isSettledFirst ? place : settle)
+        try await pool.untilBlocked(1)
+        try await commit()
+        try await second
+      }
+      let event = try #require(try await checkout.paymentEvents().events.first)
+      #expect(event.verdict == (isSettledFirst ? .refundDue : .applied))
+      #expect((event.settledAt != nil) == isSettledFirst)
+      #expect(try await checkout.order(hold.id)?.status == (isSettledFirst ? .pendingPayment : .paid))
+    }
+  }
+
+  @Test func `an old parked failure is removed`() async throws {
+    try await withParked(.failed) { _, pool, _ in
+      try await pool.run(Self.oldEvents)
+      #expect(try await pool.integer("select removed from \(Self.removal)") == 1)
+      #expect(try await pool.integer("select count(*) from payment_events") == 0)
+    }
+  }
+
+  /// The repeat must not be answered from a row that is about to go:
+  ///
+  ///     removal: deletes the event, not yet committed
+  ///     repeat:  finds the event and is answered "parked"
+  ///     removal: commits
+  @Test func `a repeat waits for the removal of its event and is parked anew`() async throws {
+    try await withParked(.failed) { checkout, pool, hold in
+      try await pool.run(Self.oldEvents)
+      let outcome = try await pool.holding("select \(Self.removal)") { commit in
+        async let outcome = checkout.pay(hold.id, .failed, key: "k")
+        try await pool.untilBlocked(1)
+        try await commit()
+        return try await outcome
+      }
+      #expect(outcome == .settled(.parked, orderStatus: nil, isReplay: false))
+      #expect(try await pool.integer("select count(*) from payment_events") == 1)
+      #expect(try await checkout.order(hold).status == .cancelled)
+    }
+  }
+
+  @Test func `an event that is being repeated is not removed`() async throws {
+    try await withParked(.failed) { checkout, pool, hold in
+      try await pool.run(Self.oldEvents)
+      let again = """
+        select apply_payment_events(1, '{k}', '{\(hold.id.uuidText)}', '{failed}', '{null}', '{null}')
+        """
+      let removed = try await pool.holding(again) { _ in
+        try await pool.integer("select removed from \(Self.removal)")
+      }
+      #expect(removed == 0)
+      // Its time counts from the repeat on.
+      #expect(try await pool.integer("select removed from \(Self.removal)") == 0)
+      #expect(try await checkout.order(hold).status == .cancelled)
+    }
+  }
+
+  /// The order is being placed by a transaction that is undone in the end, so the event is still parked. That the repeat was
+  /// told so must be noted, which the other's lock on the event prevents.
+  @Test func `a repeat that cannot be noted is not answered`() async throws {
+    try await withParked(.failed) { checkout, pool, hold in
+      try await pool.run(Self.oldEvents)
+      let error = try await pool.holding("select from payment_events for update") { _ in
+        await #expect(throws: (any Error).self) { _ = try await checkout.pay(hold.id, .failed, key: "k") }
+      }
+      #expect(error != nil)
+      #expect(try await checkout.pay(hold.id, .failed, key: "k") == .settled(.parked, orderStatus: nil, isReplay: true))
+      #expect(try await pool.integer("select removed from \(Self.removal)") == 0)
+    }
+  }
+
+  /// A server's role could otherwise make money and keys disappear by asking for no retention at all.
+  @Test func `a server cannot shorten retention below the owner's minimum`() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        try await pool.run("delete from minimum_retention; insert into minimum_retention default values")
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(1, of: product, idempotencyKey: "k")
+        _ = try await checkout.releaseHold(hold.id)
+        _ = try await checkout.pay(hold.id, key: "parked")
+        try await pool.run(
+          """
+          update scheduled_jobs set run_at = clock_timestamp();
+          update holds set expires_at = clock_timestamp() - interval '50 minutes';
+          update idempotency_keys set created_at = clock_timestamp() - interval '50 minutes';
+          update payment_events set received_at = clock_timestamp() - interval '50 minutes'
+          """)
+        let server = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
+        try await server.run("select flashsale.run_due_jobs(true, 100, 0, 0, 0)")
+        await server.close()
+        #expect(try await pool.integer("select count(*) from idempotency_keys") == 1)
+        #expect(try await checkout.hold(hold.id) != nil)
+        #expect(try await checkout.paymentEvents().events.map(\.verdict) == [.parked])
+      }
+    }
+  }
+}
