@@ -93,7 +93,9 @@ begin
         begin
             case kind
                 when 'expire_holds' then
-                    select e.expired, e.units into rows_done, v_units from expire_holds(v_job.product_id, p_limit, null) e;
+                    -- Holds that somebody has locked are looked at again after c_pause.
+                    select e.expired, e.units into rows_done, v_units
+                    from expire_holds(v_job.product_id, p_limit, null) e;
                 when 'expire_orders' then
                     select e.expired, e.units into rows_done, v_units from expire_orders(v_job.product_id, p_limit) e;
                 when 'remove_old' then
