@@ -65,7 +65,7 @@ import Testing
       "reserve_holds for customers at their limit",
       "reserve_holds(1, new_ids, fives, 1000000, null, customers, positions)", ""
     ),
-    ("reserve_holds_together", "reserve_holds_together(products, new_ids, ones, 1000000, new_keys, customers)", ""),
+    ("reserve_holds_together", "reserve_holds_together(products, new_ids, ones, 100000000, new_keys, customers)", ""),
     ("place_orders", "place_orders(1, ids, null, 1000000)", "n <= 100"),
     ("place_orders with keys", "place_orders(1, ids, new_keys, 1000000)", "n <= 100"),
     ("apply_payment_events", "apply_payment_events(1, new_keys, ids, successes, nulls, null_texts)", "n > 200"),

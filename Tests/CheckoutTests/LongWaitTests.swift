@@ -153,26 +153,53 @@ import Testing
   }
 
   /// Products that are reserved together wait for no row, but an operator may have locked the whole table.
-  @Test func productsReservedTogetherAreLookedAtAgain() async throws {
+  ///
+  /// - Parameter endsIn: when the sale ends; it is the table that is waited for.
+  @Test(arguments: [nil, "4 seconds"])
+  func productsReservedTogetherAreNoException(endsIn: String?) async throws {
     try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        let product = try await checkout.newProduct(stock: 5)
-        try await pool.run(
-          """
-          insert into scheduled_jobs (product_id, kind, run_at)
-          values (\(product.id), 'expire_holds', clock_timestamp()) on conflict do nothing
-          """)
-        let (error, _) = try await waiting(for: "lock table products in access exclusive mode", pool) {
-          await #expect(throws: PostgresError.self) {
-            try await pool.run(
-              """
-              select reserve_holds_together(array[\(product.id)], array[gen_random_uuid()], '{1}', 500000, null, null)
-              """)
-          }
+      let pool = Pool(ConnectionConfiguration(url: url), size: 4)
+      try await pool.run(
+        """
+        select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null);
+        update products set ends_at = clock_timestamp() + interval '\(endsIn ?? "1 hour")';
+        insert into scheduled_jobs (product_id, kind, run_at) values (1, 'expire_holds', clock_timestamp());
+        """)
+      let endsAt = try await pool.integer("select (extract(epoch from ends_at) * 1000000)::bigint from products")
+      let (result, lockedAt) = try await pool.holding("lock table scheduled_jobs in access exclusive mode") { commit in
+        let call = Task {
+          try await pool.run(
+            """
+            begin;
+            set local lock_timeout = '20s';
+            create table public.answers as
+            select held_until
+            from reserve_holds_together('{1}', array[gen_random_uuid()], '{1}', 500000, null, null);
+            commit
+            """)
         }
-        guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
+        try await pool.untilBlocked(1)
+        let end = endsIn == nil ? try await clock(pool) + Self.second / 2 : endsAt
+        try await pool.untilPast(Timestamp(microsecondsSince1970: end))
+        let lockedAt = try await clock(pool)
+        try await commit()
+        return (await call.result, lockedAt)
+      }
+      switch result {
+      case .success:
+        #expect(endsIn == nil)
+        let heldUntil = try await pool.integer(
+          """
+          select (extract(epoch from a.held_until) * 1000000)::bigint
+          from public.answers a join holds h on h.expires_at = a.held_until
+          """)
+        #expect(heldUntil > lockedAt + Self.second / 2 - 1000)
+      case .failure(let error):
+        guard endsIn != nil, case PostgresError.server(let refusal) = error else { throw error }
         #expect(refusal.sqlState == "40001")
       }
+      #expect(try await Audit.run(on: pool).isClean)
+      await pool.close()
     }
   }
 }

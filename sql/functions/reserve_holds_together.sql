@@ -107,10 +107,18 @@ begin
         raise exception '% of % products are not where they were locked', cardinality(served) - v_count, cardinality(served)
         using errcode = 'internal_error';
     end if;
-    -- No row was waited for, but perhaps a table that an operator had locked.
+    -- No row was waited for, but perhaps a table that an operator had locked. As in reserve_holds, the holds begin now.
     v_taken_at := clock_timestamp();
-    if v_taken_at > least(v_now + clock_tolerance(p_ttl_us), held_until) or v_taken_at >= v_ends_at then
-        raise exception 'the look at % products is too old', cardinality(served) using errcode = 'serialization_failure';
+    if v_taken_at >= v_ends_at then
+        raise exception 'the sale of a product ended' using errcode = 'serialization_failure';
+    elsif v_taken_at > least(v_now + clock_tolerance(p_ttl_us), held_until) then
+        held_until := date_trunc('milliseconds', v_taken_at + p_ttl_us * interval '1 microsecond');
+        for i in 1 .. cardinality(p_hold_ids) loop
+            if p_product_ids[i] = any (served) then
+                update holds h set expires_at = held_until
+                where h.product_id = p_product_ids[i] and h.id = p_hold_ids[i];
+            end if;
+        end loop;
     end if;
     return next;
 end
