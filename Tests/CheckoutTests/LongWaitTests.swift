@@ -152,6 +152,28 @@ import Testing
     }
   }
 
+  /// It was ordered in time, so the order begins before its end.
+  @Test func anOrderBeginsBeforeTheEndOfItsHold() async throws {
+    try await TestDatabases.withDatabase { url in
+      try await withCheckout(on: url) { checkout, pool in
+        let product = try await checkout.newProduct(stock: 5)
+        let hold = try await checkout.hold(2, of: product)
+        try await pool.run(
+          """
+          \(Self.noWorker); update holds set expires_at = clock_timestamp() + interval '400 milliseconds'
+          """)
+        let (outcome, lockedAt) = try await waiting(for: "select from ordered_stock for update", pool) {
+          try await checkout.placeOrder(holdID: hold.id)
+        }
+        // A machine that is too busy finds the hold lapsed, which proves nothing.
+        guard case .placed(let order, isReplay: false) = outcome else { return #expect(outcome == .holdExpired) }
+        let end = try await pool.integer("select (extract(epoch from expires_at) * 1000000)::bigint from holds")
+        #expect(order.createdAt.microsecondsSince1970 < end && end < lockedAt)
+        try await checkout.expectCleanAudit()
+      }
+    }
+  }
+
   /// Products that are reserved together wait for no row, but an operator may have locked the whole table.
   ///
   /// - Parameter endsIn: when the sale ends; it is the table that is waited for.

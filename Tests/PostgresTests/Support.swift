@@ -232,7 +232,7 @@ func serverError<Result>(
 
 /// Waits for what the server does in its own time.
 func eventually(
-  _ what: Comment, within limit: Duration = .seconds(20), at location: SourceLocation = #_sourceLocation,
+  _ what: Comment, within limit: Duration = .seconds(50), at location: SourceLocation = #_sourceLocation,
   _ condition: () async throws -> Bool
 ) async throws {
   let deadline = ContinuousClock.now + limit

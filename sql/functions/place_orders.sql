@@ -39,6 +39,7 @@ declare
     v_placed_at         integer[];  -- the request
     v_placed_tids       tid[];
     v_placed_quantities integer[];
+    v_placed_ends       timestamptz[];  -- of the holds
     v_units    bigint := 0;
     v_parked   record;
     v_settled  record;
@@ -106,6 +107,7 @@ begin
             v_placed_at := v_placed_at || v_at;
             v_placed_tids := v_placed_tids || v_locked.tids[i];
             v_placed_quantities := v_placed_quantities || v_locked.quantities[i];
+            v_placed_ends := v_placed_ends || v_locked.expiries[i];
             v_units := v_units + v_locked.quantities[i];
         end if;
     end loop;
@@ -139,6 +141,8 @@ begin
             v_now := v_counted_at;
             v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
             for i in 1 .. cardinality(v_placed) loop
+                -- The time of this hold ran out during the wait. It was ordered in time, and its order begins then.
+                continue when v_placed_ends[i] <= v_counted_at;
                 update orders o
                 set payment_due_at = v_due, created_at = v_now, amount = o.quantity::bigint * p.price, currency = p.currency
                 from products p
