@@ -131,7 +131,7 @@ struct Model {
     for position in events.indices
     where events[position].event.hold == index && events[position].event.verdict == .parked {
       var event = events[position].event
-      settle(&event)
+      settle(&event, ofLiveOrder: true)
       events[position].event = event
     }
     return .active
@@ -175,7 +175,8 @@ struct Model {
     }
   }
 
-  private mutating func settle(_ event: inout Event) {
+  /// - Parameter ofLiveOrder: the transaction began with the order alive, so that its units were the customer's all the time.
+  private mutating func settle(_ event: inout Event, ofLiveOrder: Bool = false) {
     guard let order = orders[event.hold] else { return }
     let hold = holds[event.hold]
     if let amount = event.amount, amount != Int64(hold.quantity) * Self.price {
@@ -192,7 +193,7 @@ struct Model {
       case (.success, .paid): event.verdict = .refundDue
       case (.success, .cancelled), (.success, .expired):
         let isWithinLimit =
-          if let maximum = products[hold.product].maximumPerCustomer, let customer = hold.customer {
+          if !ofLiveOrder, let maximum = products[hold.product].maximumPerCustomer, let customer = hold.customer {
             units(of: customer, in: hold.product) + hold.quantity <= maximum
           } else {
             true
