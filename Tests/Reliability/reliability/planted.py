@@ -86,6 +86,9 @@ BUGS = [
         ("elsif v_locked.expiries[i] <= v_now then", "elsif false then")),
         caught_by=("cannot be linearized", "ordered after its time")),
     Bug("nothing is planted, under stress", is_stressed=True),
+    Bug("a late payment does not count for the customer's limit", "settle_payment_events", (
+        ("if v_left[v_customer] + v_returned[v_customer] < v_quantities[v_at] then", "if false then"),),
+        is_stressed=True, caught_by=("through a late payment, above the limit",)),
     Bug("a hold's time begins before the wait for the product's row", "reserve_holds", (
         ("elsif v_taken_at > least(v_now + clock_tolerance(p_ttl_us), held_until) then", "elsif false then"),),
         is_stressed=True, caught_by=("s from its commit, not for",)),
