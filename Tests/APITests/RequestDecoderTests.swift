@@ -223,7 +223,7 @@ import Testing
     #expect(try connection.answers().allSatisfy { $0 == "1.1 200 -" })
   }
 
-  @Test(arguments: ["chunked", "Chunked", " chunked\t"])
+  @Test(arguments: ["chunked", "Chunked", "  chunked"])
   func `chunked is taken however it is spelled`(value: String) throws {
     let connection = try Connection()
     try connection.receive("POST / HTTP/1.1\r\nHost: sale\r\nTransfer-Encoding: \(value)\r\n\r\n1\r\na\r\n0\r\n\r\n")
