@@ -174,7 +174,7 @@ extension FlashSaleTests {
         ("POST", "/api/admin/products", #"{"name":"Cap","price":500,"currency":"USD","total_stock":1}"#),
         (
           "POST", "/api/payments/webhook",
-          #"{"idempotency_key":"k","order_id":"order_00000001000000000000000000000000","status":"success"}"#
+          #"{"idempotency_key":"k","order_id":"order_000000016b038082a7b67565b6762b58","status":"success"}"#
         ),
       ] {
         let refusal = try await api.send(method, path, body)
