@@ -6,47 +6,56 @@ import Testing
 
 /// Installations of versions that kept everything in the schema `public`.
 @Suite struct AdoptionTests {
-  /// Takes a database back to how such a version left it: tables and functions in `public`, open to everybody, and a server
-  /// role with access.
+  /// What the last of these versions had applied.
+  private static let lastMigration = "0007_hot_rows_are_vacuumed"
+
+  /// An order of two units that is paid, of ten, and functions that a servers' role may call. What they did does not matter:
+  /// they are all made anew.
   private static let older = """
-    set check_function_bodies = off;
-    do $$
-    declare
-        v_name text;
-        v_function text;
-    begin
-        foreach v_name in array array['\(Adoption.tables.joined(separator: "','"))'] loop
-            execute format('alter table flashsale.%I set schema public', v_name);
-        end loop;
-        for v_name, v_function in
-            select p.oid::regprocedure, pg_get_functiondef(p.oid) from pg_proc p
-            where p.pronamespace = 'flashsale'::regnamespace
-        loop
-            execute replace(replace(v_function, 'FUNCTION flashsale.', 'FUNCTION public.'),
-                            'search_path TO ''pg_catalog'', ''flashsale''', 'search_path TO ''public''');
-        end loop;
-        drop schema flashsale cascade;
-        for v_name in
-            select p.oid::regprocedure from pg_proc p where p.pronamespace = 'public'::regnamespace and p.prosecdef
-        loop
-            execute format('grant execute on function %s to \(TestDatabases.serverRoleName)', v_name);
-        end loop;
-        update public.schema_files set checksum = 'older' where name like 'reserve%';
-    end
-    $$
+    insert into products (name, price, currency, total_stock, available_stock) values ('Cap', 100, 'USD', 10, 8);
+    insert into holds (product_id, id, quantity, status, expires_at)
+    values (1, '\(hold)', 2, 'ordered', clock_timestamp());
+    insert into orders (product_id, id, quantity, amount, currency, status, payment_due_at, created_at, paid_at)
+    values (1, '\(hold)', 2, 200, 'USD', 'paid', clock_timestamp(), clock_timestamp(), clock_timestamp());
+    insert into ordered_stock (product_id, units) values (1, 2);
+    insert into payment_events (
+        idempotency_key, product_id, order_id, status, verdict, order_status, received_at)
+    values ('before', 1, '\(hold)', 'success', 'applied', 'paid', clock_timestamp());
+    insert into idempotency_keys (product_id, key, operation, reservation_id, created_at)
+    values (1, 'cart', 'reserve_hold', '\(hold)', clock_timestamp());
+    insert into scheduled_jobs (product_id, kind, run_at) values (1, 'remove_old', clock_timestamp());
+
+    create function read_products(integer[]) returns integer language sql security definer as 'select 1';
+    create function run_next_job(integer, bigint, bigint, bigint) returns integer language sql security definer as 'select 1';
+    create function lapsed_units(integer, timestamptz) returns bigint language sql as 'select 1::bigint';
+    insert into schema_files (kind, name, checksum)
+    select 'function', name, 'older' from unnest(array['read_products', 'run_next_job', 'lapsed_units']) name;
+    grant usage on schema public to \(TestDatabases.serverRoleName);
+    grant select on schema_files to \(TestDatabases.serverRoleName);
+    grant execute on function read_products, run_next_job to \(TestDatabases.serverRoleName)
     """
+  private static let hold = "00000001-6b02-8f00-9e3e-db626b23aa96"
 
   private func withOlder(_ body: @escaping @Sendable (_ url: String, Pool) async throws -> Void) async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, _ in
-        let product = try await checkout.newProduct(stock: 10)
-        _ = try await checkout.pay(checkout.order(2, of: product).id, key: "before")
-      }
+    try await TestDatabases.withEmptyDatabase { url in
       var configuration = ConnectionConfiguration(url: url)
       configuration.parameters["search_path"] = "public"
       let pool = Pool(configuration, size: 2)
+      try await pool.run(
+        """
+        create table schema_files (
+            kind text not null, name text not null, checksum text not null, applied_at timestamptz not null default now(),
+            constraint schema_files_pkey primary key (kind, name),
+            constraint schema_files_kind_known check (kind in ('migration', 'function')))
+        """)
+      for file in SQLFile.migrations where file.key.name <= Self.lastMigration {
+        try await pool.run(file.text)
+        try await pool.run(
+          """
+          insert into schema_files (kind, name, checksum) values ('migration', '\(file.key.name)', '\(file.checksum)')
+          """)
+      }
       try await pool.run(Self.older)
-      #expect(try await pool.integer("select count(*) from public.orders") == 1)
       try await body(url, pool)
       await pool.close()
     }

@@ -11,7 +11,7 @@ import Testing
 
   @Test func holdsAndOrdersExpireByThemselves() async throws {
     try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url, holdTimeToLive: .milliseconds(200), orderTimeToLive: .milliseconds(200)) {
+      try await withCheckout(on: url, holdTimeToLive: .seconds(3), orderTimeToLive: .milliseconds(200)) {
         checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
         let order = try await checkout.order(2, of: product)
