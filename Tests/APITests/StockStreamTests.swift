@@ -173,7 +173,8 @@ import Testing
 
   /// Lends a server that has one product.
   private func withServer(
-    name: String = "Cap", maximumStreams: Int = 100, maximumConnections: Int = .max, heartbeat: Duration = .seconds(15),
+    name: String = "Cap", maximumStreams: Int = 10_000, maximumConnections: Int = .max,
+    heartbeat: Duration = .seconds(15),
     writeTimeout: Duration = .seconds(10), _ body: @escaping @Sendable (Server) async throws -> Void
   ) async throws {
     try await TestDatabases.withDatabase { url in
