@@ -19,7 +19,7 @@ public struct APIServer: Service, CustomStringConvertible {
     public var webhookVerifier: WebhookVerifier?
     /// Opens the admin calls. Nil keeps them closed.
     public var adminToken: Secret?
-    /// Opens `GET /metrics`. Nil leaves it open to everybody.
+    /// The bearer token of `GET /metrics`. With nil the call needs no token.
     public var metricsToken: Secret?
     /// Whose `X-Forwarded-For` tells a client's address.
     public var trustedProxies = TrustedProxies()

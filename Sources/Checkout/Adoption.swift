@@ -15,7 +15,7 @@ enum Adoption {
   /// - Throws: `MigrationError.schemaIsNotOurs`, `PostgresError`.
   static func adopt(on connection: isolated Connection) throws -> [String] {
     guard try connection.run(IsDue()).first == true else { return [] }
-    // Only then is it safe to read the record, which could be a view of somebody else's.
+    // The record may be a view of another role. It is read only after this check.
     try SchemaInspection.verify(.shared, on: connection)
     guard try connection.run(IsFlashSale()).first == true else { return [] }
     let roles = try ServerRole.all(in: "public", on: connection)

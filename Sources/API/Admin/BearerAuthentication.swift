@@ -15,7 +15,7 @@ struct BearerAuthentication: RouterMiddleware, Redacted {
   private let expected: SHA256.Digest?
   private let wrongTokens: WrongTokens
 
-  /// - Parameter token: nil or empty lets nobody pass.
+  /// - Parameter token: with nil or an empty one every request is refused.
   init(_ realm: Realm, token: Secret?, wrongTokens: WrongTokens) {
     self.realm = realm
     self.wrongTokens = wrongTokens

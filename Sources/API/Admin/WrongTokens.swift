@@ -1,7 +1,7 @@
 import Logging
 import Telemetry
 
-/// What happens when somebody tries a token that is wrong: it is counted, logged now and then, and answered late.
+/// Counts requests with a wrong token, logs them at most once in ten seconds, and delays their answers.
 struct WrongTokens: Sendable {
   /// So a client on one connection tries at most two a second.
   static let delay: Duration = .milliseconds(500)

@@ -56,7 +56,7 @@ final class StockStreams: Service {
 
   private let checkout: Checkout
   private let maximumCount: Int
-  /// So that nobody takes the places of all others.
+  /// One address cannot take all places.
   private let maximumCountPerClient: Int
   private let limits: StockStream.Limits
   private let places = Mutex(Places())

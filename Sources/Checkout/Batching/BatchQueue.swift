@@ -10,7 +10,7 @@ import DequeModule
 ///
 /// A batch that the server refused for what one request holds is tried again in portions: its callers come back to the head
 /// of their lane, which serves them in two halves, and halves again what is refused again. So the requests of the others are
-/// carried out, and log2(n) steps lead to the one that is at fault. Callers of a portion share a batch with nobody else.
+/// carried out, and log2(n) steps lead to the one that is at fault. A portion is a batch of its own.
 ///
 /// Where lanes are combined, only a few batches of several are under way at a time, so that what becomes ready gathers for
 /// the next one. One that takes long no longer counts, so that nobody else waits for it.
