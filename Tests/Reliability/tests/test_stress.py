@@ -436,6 +436,19 @@ class AnswerTests(StressTests):
             else:
                 self.accept(story)
 
+    def test_order_may_commit_between_the_look_and_the_commit_of_a_refusal(self) -> None:
+        for held, release, is_refused in ((3, HOLD_TTL, False), (2, 1.1 + HOLD_TTL, False), (1, HOLD_TTL, True)):
+            story = Story(stock=3)
+            story.holds(0)
+            story.places(1.05)
+            story.holds(1.1, "hold_b", 2, locked=1.02)
+            story.asks_hold(1.01, 1.12, 1, None, 409, problem(
+                "insufficient-stock", available_stock=0, held_stock=held, next_release_at=text(release)))
+            if is_refused:
+                self.refuse(story, "insufficient-stock: it was never so")
+            else:
+                self.accept(story)
+
     def test_product_that_was_never_so_is_refused(self) -> None:
         story = Story()
         story.holds(0)
