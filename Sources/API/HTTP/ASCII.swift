@@ -1,9 +1,17 @@
+import Glibc
+
 /// The texts of a protocol are bytes. `String` compares what people see: a letter and a combining mark are one character,
 /// and texts that Unicode takes for the same are equal.
 extension StringProtocol {
   /// Whether the bytes are the same.
   func isVerbatim(_ other: some StringProtocol) -> Bool {
-    utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
+    let isSame = utf8.withContiguousStorageIfAvailable { bytes in
+      other.utf8.withContiguousStorageIfAvailable { others in
+        bytes.count == others.count
+          && (bytes.isEmpty || memcmp(bytes.baseAddress!, others.baseAddress!, bytes.count) == 0)
+      }
+    }
+    return isSame.flatMap { $0 } ?? utf8.elementsEqual(other.utf8)
   }
 }
 
@@ -12,12 +20,14 @@ extension Collection<UInt8> {
   ///
   /// - Parameter word: in lower case.
   func isWord(_ word: StaticString) -> Bool {
-    var index = 0
-    for byte in self {
-      guard index < word.utf8CodeUnitCount, byte.lowercasedASCII == word.utf8Start[index] else { return false }
-      index += 1
+    isWord(UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+  }
+
+  func isWord(_ word: UnsafeBufferPointer<UInt8>) -> Bool {
+    func isWord(_ bytes: some Collection<UInt8>) -> Bool {
+      bytes.count == word.count && zip(bytes, word).allSatisfy { $0.lowercasedASCII == $1 }
     }
-    return index == word.utf8CodeUnitCount
+    return withContiguousStorageIfAvailable { isWord($0) } ?? isWord(self)
   }
 }
 

@@ -22,7 +22,9 @@ struct FramingFields {
   private(set) var upgrade = Upgrade.none
   private(set) var bodyLabel = BodyLabel.json
 
-  init(_ headers: HTTPHeaders) {
+  /// - Parameter validHost: a valid value of `Host`, such as that of the connection's request before, or an empty one.
+  ///   Becomes that of this request when it is valid.
+  init(_ headers: HTTPHeaders, validHost: inout String) {
     var label = BodyLabel.Reader()
     var host: String?
     var asksForUpgrade = false
@@ -32,7 +34,9 @@ struct FramingFields {
       case 4 where bytes.isWord("host"):
         hostCount += 1
         host = value
-        hasInvalidHost = hasInvalidHost || Authority(value[...].utf8.trimmed) == nil
+        if !value.isVerbatim(validHost) {
+          if Authority(value[...].utf8.trimmed) == nil { hasInvalidHost = true } else { validHost = value }
+        }
       case 6 where bytes.isWord("expect"): hasExpectation = true
       case 6 where bytes.isWord("origin"): label.readOrigin(value)
       case 7 where bytes.isWord("upgrade"): asksForUpgrade = true

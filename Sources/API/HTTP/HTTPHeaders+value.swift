@@ -30,6 +30,8 @@ extension String {
   ///
   /// - Parameter wanted: in lower case.
   fileprivate func isName(_ wanted: String) -> Bool {
-    utf8.count == wanted.utf8.count && utf8.lazy.map(\.lowercasedASCII).elementsEqual(wanted.utf8)
+    guard utf8.count == wanted.utf8.count else { return false }
+    var wanted = wanted
+    return wanted.withUTF8(utf8.isWord)
   }
 }

@@ -79,6 +79,8 @@ final class RequestGate: ChannelDuplexHandler {
   /// What has come of the body of the request that is arriving.
   private var body: ByteBuffer?
   private var bodyLabel = BodyLabel.json
+  /// Clients name the same host in all requests of a connection.
+  private var validHost = ""
   /// Whether the read under way has completed any part of a request.
   private var hasReadPart = false
   private var unanswered: Deque<Unanswered> = []
@@ -186,7 +188,7 @@ final class RequestGate: ChannelDuplexHandler {
   }
 
   private func receive(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-    let fields = FramingFields(head.headers)
+    let fields = FramingFields(head.headers, validHost: &validHost)
     if let problem = problem(with: head, fields) { return refuse(problem, head, context) }
     if fields.hasExpectation, head.version != .http1_0, unanswered.isEmpty {
       // Otherwise it would have to wait for the answers before it; the client goes on without it after a moment.
