@@ -11,8 +11,8 @@ as $$
 begin
     perform require_arguments(p_limit between 1 and 1000 and (p_order_id is null) = (p_product_id is null));
     return query
-    select e.idempotency_key, e.order_id, e.status, e.amount, e.currency,
-           e.verdict, e.order_status, e.received_at, e.settled_at
+    select e.idempotency_key::text, e.order_id, e.status::text, e.amount, e.currency,
+           e.verdict::text, e.order_status, e.received_at, e.settled_at
     from payment_events e
     where (p_verdict is null or e.verdict = p_verdict)
       and (p_order_id is null or (e.product_id = p_product_id and e.order_id = p_order_id))

@@ -178,7 +178,7 @@ begin
     return query
     select case when o.batch = p_batch + asked.n then 'placed' else coalesce(asked.outcome, 'not_found') end,
            v_is_rescheduled, asked.hold_id,
-           o.quantity, o.amount, o.currency, o.status, o.payment_due_at, o.created_at, o.paid_at
+           o.quantity::integer, o.amount::bigint, o.currency, o.status::text, o.payment_due_at, o.created_at, o.paid_at
     from unnest(p_hold_ids, v_outcomes) with ordinality as asked (hold_id, outcome, n)
     left join lateral (
         select * from orders o where o.product_id = p_product_id and o.id = asked.hold_id offset 0) o on true

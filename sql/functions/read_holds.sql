@@ -13,8 +13,8 @@ as $$
 begin
     return query
     with clock as materialized (select clock_timestamp() as now)  -- with the snapshot: see read_products
-    select h.id, h.quantity,
-           case when h.status = 'active' and h.expires_at <= clock.now then 'expired' else h.status end,
+    select h.id, h.quantity::integer,
+           case when h.status = 'active' and h.expires_at <= clock.now then 'expired' else h.status::text end,
            h.expires_at,
            greatest(0, extract(epoch from h.expires_at - clock.now) * 1000000)::bigint
     from clock

@@ -13,7 +13,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 begin
     return query
-    select o.id, o.quantity, o.amount, o.currency, o.status, o.payment_due_at, o.created_at, o.paid_at
+    select o.id, o.quantity::integer, o.amount::bigint, o.currency, o.status::text, o.payment_due_at, o.created_at, o.paid_at
     from (select distinct a.id from unnest(p_order_ids) as a (id)) asked
     cross join lateral (
         select * from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o;

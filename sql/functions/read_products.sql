@@ -12,7 +12,7 @@ begin
     -- any wait in between, such as for a lock on a table: holds that lapsed during the wait would count as held, although
     -- the snapshot shows what was sold of the rest by then. That stock was true at no moment.
     with clock as materialized (select clock_timestamp() as now)
-    select p.id, p.name, p.price, p.currency, p.total_stock, (p.available_stock + l.units)::integer,
+    select p.id, p.name::text, p.price::integer, p.currency::text, p.total_stock, (p.available_stock + l.units)::integer,
            case
                when clock.now < p.starts_at then 'upcoming'
                when clock.now >= p.ends_at then 'ended'
@@ -20,7 +20,7 @@ begin
                when (select h.next_release_at from held_stock(p.id, clock.now) h) is not null then 'reserved_out'
                else 'sold_out'
            end,
-           p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer
+           p.starts_at, p.ends_at, p.max_quantity_per_hold::integer, p.max_per_customer::integer
     from clock
     cross join products p
     cross join lateral lapsed_units(p.id, clock.now) as l (units)

@@ -53,6 +53,7 @@ declare
     v_as_of     timestamptz;   -- when v_available was read
     v_taken_at  timestamptz;   -- with the product's row locked
     v_taken     bigint := 0;
+    v_all_held  boolean;
     v_left      integer[];  -- units that each customer may still take
     v_unsure    integer[];  -- how many of them may be on their way into an order; null when none are
     v_customer  integer;
@@ -196,7 +197,8 @@ begin
         end if;
     end if;
 
-    if outcomes is null and v_available >= v_wanted then
+    v_all_held := outcomes is null and v_available >= v_wanted;
+    if v_all_held then
         outcomes := array_fill('held'::text, array[v_count]);
         v_taken := v_wanted;
     else
@@ -269,6 +271,10 @@ begin
                 end if;
             end loop;
         end if;
+    end if;
+    if v_all_held then
+        return next;
+        return;
     end if;
 
     if 'too_few' = any (outcomes) then

@@ -21,8 +21,8 @@ begin
         perform confirm_durably();
     end if;
     return query
-    select e.idempotency_key, e.order_id, e.status, e.amount, e.currency,
-           e.verdict, e.order_status, e.received_at, e.settled_at
+    select e.idempotency_key::text, e.order_id, e.status::text, e.amount, e.currency,
+           e.verdict::text, e.order_status, e.received_at, e.settled_at
     from payment_events e
     where e.idempotency_key = p_idempotency_key;
 end
