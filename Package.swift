@@ -10,15 +10,13 @@ let configuration = Target.Dependency.product(name: "Configuration", package: "s
 let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
-let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
-let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
-let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -36,11 +34,9 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
-    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
@@ -51,33 +47,33 @@ let package = Package(
     .executableTarget(
       name: "flashsale",
       dependencies: [
-        "API", "Checkout", "LocalPostgres", "Postgres", "Secrets", "Telemetry",
+        "API", "Checkout", "LocalPostgres", "Postgres", "Secrets", "Telemetry", "Time",
         argumentParser, asyncHTTPClient, configuration, coreMetrics, logging, serviceLifecycle, tracing, unixSignals,
       ],
       swiftSettings: strict),
     .target(
       name: "API",
       dependencies: [
-        "Checkout", "Postgres", "Secrets", "Telemetry",
-        coreMetrics, crypto, deque, httpTypes, hummingbird, logging, nioCore, nioHTTP1, nioHTTPTypes,
-        nioHTTPTypesHTTP1, serviceLifecycle, tracing,
+        "Checkout", "Secrets", "Telemetry", "Time",
+        coreMetrics, crypto, deque, hummingbirdCore, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, tracing,
       ],
       resources: [.embedInCode("OpenAPI/openapi.yaml")],
       swiftSettings: strict),
     .target(
       name: "Checkout",
       dependencies: [
-        "Postgres", "Secrets", "Telemetry", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing,
+        "Postgres", "Secrets", "Telemetry", "Time", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing,
       ],
       swiftSettings: strict,
       plugins: ["EmbedSQLPlugin"]),
-    .target(name: "Postgres", dependencies: ["CLibPQ", "Secrets", deque], swiftSettings: strict),
+    .target(name: "Postgres", dependencies: ["CLibPQ", "Secrets", "Time", deque], swiftSettings: strict),
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .target(
       name: "Telemetry",
       dependencies: ["Secrets", asyncHTTPClient, coreMetrics, logging, nioCore, serviceLifecycle, tracing],
       swiftSettings: strict),
     .target(name: "Secrets", swiftSettings: strict),
+    .target(name: "Time", swiftSettings: strict),
     .target(name: "LocalPostgres", dependencies: [logging, subprocess], swiftSettings: strict),
 
     // What benchmarks compare with; see Benchmarks/run.

@@ -1,8 +1,8 @@
 import Checkout
-import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
+import NIOPosix
 import Secrets
 import ServiceLifecycle
 import Telemetry
@@ -38,6 +38,8 @@ public struct APIServer: Service, CustomStringConvertible {
     public var metrics: MetricsRegistry?
     /// Records a span for each request. Nil records none.
     public var tracer: (any Tracer)?
+    /// Log one request of so many at its end; at least 1. Nil logs none.
+    public var accessLogSampling: Int?
 
     /// Streams of stock at the same time; others are refused. One client has a tenth of them at most.
     public var maximumStreams = 10_000
@@ -58,8 +60,8 @@ public struct APIServer: Service, CustomStringConvertible {
   public var description: String { "APIServer" }
 
   let streams: StockStreams
-  private let application: Application<RouterResponder<AppContext>>
-  private let connectionTasks = ConnectionTasks()
+  private let server: Server<ConnectionSetup>
+  private let connections = OpenConnections()
   private let draining = Draining()
   private let shutdownDelay: Duration
   private let logger: Logger
@@ -74,33 +76,31 @@ public struct APIServer: Service, CustomStringConvertible {
     self.streams = streams
     self.logger = logger
     shutdownDelay = configuration.shutdownDelay
-    let log = SparseLog(logger: logger)
-    let fastRoutes = FastRoutes(
-      routes: Self.fastRoutes(checkout: checkout, configuration: configuration, log: log),
+    let exchanges = Exchanges(
+      routes: Self.routes(
+        checkout: checkout, configuration: configuration, streams: streams, draining: draining,
+        log: SparseLog(logger: logger)),
       metrics: configuration.metrics.map { RequestMetrics(in: $0) },
-      spans: configuration.tracer.map { RequestSpans(tracer: $0) }, logger: logger)
-    let router = Self.makeRouter(
-      checkout: checkout, configuration: configuration, streams: streams, fastRoutes: fastRoutes, draining: draining,
-      log: log)
-    let limits = RequestGate.Limits(
-      maximumBodyBytes: configuration.maximumBodyBytes, requestTimeout: TimeAmount(configuration.requestTimeout),
-      idleTimeout: TimeAmount(configuration.idleTimeout), isForLoopbackNames: configuration.isForLoopbackNames)
-    application = Application(
-      responder: router.buildResponder(),
-      server: HTTPServerBuilder { [draining, connectionTasks] responder in
-        HTTPConnections(
-          limits: limits, draining: draining, routes: fastRoutes, tasks: connectionTasks, responder: responder)
+      spans: configuration.tracer.map { RequestSpans(tracer: $0) },
+      accessLog: configuration.accessLogSampling.map {
+        AccessLog(logger: logger, proxies: configuration.trustedProxies, sampling: $0)
       },
-      configuration: ApplicationConfiguration(
+      logger: logger)
+    let setup = ConnectionSetup(
+      configuration: ConnectionHandler.Configuration(
+        maximumBodyBytes: configuration.maximumBodyBytes, requestTimeout: TimeAmount(configuration.requestTimeout),
+        idleTimeout: TimeAmount(configuration.idleTimeout), isForLoopbackNames: configuration.isForLoopbackNames),
+      exchanges: exchanges, draining: draining, connections: connections)
+    server = Server(
+      childChannelSetup: setup,
+      configuration: ServerConfiguration(
         address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog,
         availableConnectionsDelegate: MaximumAvailableConnections(configuration.maximumConnections)),
-      // Ended after the server, from the last to the first: connections still need those who look after streams.
-      services: [streams, connectionTasks],
       onServerRunning: { [draining] channel in
         draining.listener = Listener(channel: channel)
         await onListening(channel.localAddress?.port ?? configuration.port)
       },
-      logger: logger)
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
   }
 
   /// Serves until graceful shutdown, then for `shutdownDelay`, and then until the requests under way are answered. Every
@@ -108,7 +108,9 @@ public struct APIServer: Service, CustomStringConvertible {
   ///
   /// - Throws: when it cannot listen.
   public func run() async throws {
-    let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: [application], logger: logger))
+    // Ended from the last to the first: open connections still need the service of their streams.
+    let group = ServiceGroup(
+      configuration: ServiceGroupConfiguration(services: [streams, connections, server], logger: logger))
     // Detached, or the shutdown of the services around us would be its own.
     let serving = Task.detached { try await group.run() }
     try await withTaskCancellationHandler {

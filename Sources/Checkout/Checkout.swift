@@ -34,19 +34,11 @@ public struct Checkout: Service, CustomStringConvertible {
 
   private let database: Pool
   private let metrics: CheckoutMetrics?
+  private let useCases: UseCases
   private let jobs: JobRunner
   private let stockFeed: StockFeed
-  private let readProducts: Batcher<ReadProducts>
   private let knownProducts: KnownProducts
-  private let reserveHolds: Batcher<AnnouncingStock<ReserveHold>>
-  private let releaseHolds: Batcher<AnnouncingStock<ReleaseHold>>
-  private let readHolds: Batcher<ReadHold>
-  private let placeOrders: Batcher<AnnouncingStock<PlaceOrder>>
-  private let readOrders: Batcher<ReadOrder>
-  private let applyPaymentEvents: Batcher<AnnouncingStock<ApplyPaymentEvent>>
   private let queueTimeout: Duration
-  private let readGauges: Batcher<ReadGauges>
-  private let checkReadiness: Batcher<CheckReadiness>
   private let readinessLog: ReadinessLog
   /// Ends when the database may be used.
   private let opening = AsyncStream.makeStream(of: Void.self)
@@ -59,54 +51,13 @@ public struct Checkout: Service, CustomStringConvertible {
     self.database = database
     metrics = configuration.metrics
     queueTimeout = configuration.queueTimeout
-    let stockFeed = StockFeed(database: database, listener: configuration.listener, logger: logger)
-    self.stockFeed = stockFeed
-    let jobs = JobRunner(
+    stockFeed = StockFeed(database: database, listener: configuration.listener, logger: logger)
+    jobs = JobRunner(
       database: database, listener: configuration.listener, retention: configuration.retention,
       metrics: configuration.metrics, logger: logger, onStockChange: stockFeed.announce)
-    self.jobs = jobs
-    let admission = Admission(limit: configuration.maximumInFlight)
-    func batcher<UseCase>(
-      _ name: String, _ useCase: UseCase, turns: Turns<UseCase.Lane>? = nil
-    ) -> Batcher<UseCase> {
-      let observer = BatchObserver(name, metrics: configuration.metrics, tracer: configuration.tracer)
-      return Batcher(useCase, on: database, turns: turns, admission: admission, observer: observer)
-    }
-    /// What changes a product is done one after the other, as far as this server goes.
-    let turns = Turns<Int32>()
-    readProducts = batcher("read_products", ReadProducts())
-    knownProducts = KnownProducts(read: readProducts)
-    reserveHolds = batcher(
-      "reserve_holds",
-      AnnouncingStock(
-        ReserveHold(jobs: jobs, timeToLive: configuration.holdTimeToLive), to: stockFeed
-      ) { if case .held(_, isReplay: false) = $0 { true } else { false } },
-      turns: turns)
-    releaseHolds = batcher(
-      "release_holds",
-      AnnouncingStock(ReleaseHold(), to: stockFeed) { $0?.status == .released }, turns: turns)
-    readHolds = batcher("read_holds", ReadHold())
-    // An order takes no stock, but what is reserved out may be sold out then.
-    placeOrders = batcher(
-      "place_orders",
-      AnnouncingStock(
-        PlaceOrder(jobs: jobs, timeToLive: configuration.orderTimeToLive), to: stockFeed
-      ) { if case .placed(_, isReplay: false) = $0 { true } else { false } },
-      turns: turns)
-    readOrders = batcher("read_orders", ReadOrder())
-    applyPaymentEvents = batcher(
-      "apply_payment_events",
-      AnnouncingStock(ApplyPaymentEvent(), to: stockFeed) { outcome in
-        switch outcome {
-        // Also of a payment: what was reserved out is sold out when the last order is paid.
-        case .settled(.applied, _, isReplay: false), .settled(.reacquired, _, isReplay: false): true
-        default: false
-        }
-      },
-      turns: turns)
-    // Whoever watches an overloaded server must get through.
-    readGauges = Batcher(ReadGauges(), on: database)
-    checkReadiness = Batcher(CheckReadiness(), on: database)
+    useCases = UseCases(
+      database: database, configuration: configuration, jobs: jobs, onStockChange: stockFeed.announce)
+    knownProducts = KnownProducts(read: useCases.readProducts)
     readinessLog = ReadinessLog(logger)
     if database.isOpen { opening.continuation.finish() }
   }
@@ -119,10 +70,7 @@ public struct Checkout: Service, CustomStringConvertible {
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
   public func run() async throws {
-    let queues: [any Service & WaitingQueue] = [
-      readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents,
-      readGauges, checkReadiness,
-    ]
+    let queues = useCases.all
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await QueueSweeper(queues: queues, timeout: queueTimeout).run() }
       try await withThrowingDiscardingTaskGroup { group in
@@ -141,14 +89,13 @@ public struct Checkout: Service, CustomStringConvertible {
     await database.close()
   }
 
-  // All calls below fail with `PostgresError` when the database fails them and with `CheckoutError` during shutdown and
-  // under too much load. Those that a crowd makes can be had with a completion too, which spares them a task.
+  // All calls below throw `CheckoutError`. Those that a crowd makes exist with a completion too, which spares them a task.
 
   // MARK: Products
 
   /// Every product, by id.
   public func products() async throws -> [Product] {
-    try await readProducts(.all)
+    try await useCases.readProducts(.all)
   }
 
   /// Nil for an unknown product.
@@ -158,7 +105,7 @@ public struct Checkout: Service, CustomStringConvertible {
 
   /// Nil for an unknown product.
   public func product(_ id: Int32, completion: @escaping Completion<Product?>) {
-    readProducts.submit(.one(id)) { completion($0.map { $0.first }) }
+    useCases.readProducts.submit(.one(id)) { completion($0.map { $0.first }) }
   }
 
   /// Waits for changes of a product's stock, made by whichever server.
@@ -176,7 +123,7 @@ public struct Checkout: Service, CustomStringConvertible {
   public func createProduct(_ product: CreateProduct) async throws -> Creation {
     var product = product
     product.idempotencyKey = product.idempotencyKey ?? Self.newKey()
-    switch try await database.transactOnce(product)[0] {
+    switch try await call { try await $0.transactOnce(product)[0] } {
     case .created(let id, let isReplay): return .created(try await changedProduct(id), isReplay: isReplay)
     case .keyReused: return .keyReused
     }
@@ -187,22 +134,22 @@ public struct Checkout: Service, CustomStringConvertible {
 
   /// A product that was changed, as it stands.
   ///
-  /// - Throws: `PostgresError.connectionLost` when it cannot be read, for whatever reason. Other errors say that nothing was
-  ///   done, and whoever heard that would make the change once more.
+  /// - Throws: `CheckoutError.outcomeUnknown` when it cannot be read, for whatever reason. Other errors say that nothing was
+  ///   done, and a client that is told so makes the change once more.
   public func changedProduct(_ id: Int32) async throws -> Product {
     do {
-      let product = try await readProducts(.one(id))[0]
+      let product = try await useCases.readProducts(.one(id))[0]
       knownProducts.insert(id)
       return product
     } catch {
-      throw PostgresError.connectionLost(statement: "read_products", message: "\(error)")
+      throw CheckoutError.outcomeUnknown(reason: "\(error)")
     }
   }
 
   /// Whether it was done; nil for an unknown product. See `UpdateProduct`.
   public func updateProduct(_ changes: UpdateProduct) async throws -> Bool? {
     defer { stockFeed.announce(changes.productID) }
-    return try await database.transact(changes).first
+    return try await call { try await $0.transact(changes).first }
   }
 
   /// Nil for an unknown product.
@@ -210,7 +157,7 @@ public struct Checkout: Service, CustomStringConvertible {
     defer { stockFeed.announce(change.productID) }
     var change = change
     change.idempotencyKey = change.idempotencyKey ?? Self.newKey()
-    return try await database.transactOnce(change).first
+    return try await call { try await $0.transactOnce(change).first }
   }
 
   // MARK: Holds
@@ -237,25 +184,25 @@ public struct Checkout: Service, CustomStringConvertible {
     let request = ReserveHold.Request(
       productID: productID, quantity: quantity, customerID: customerID.map(VerbatimText.init),
       idempotencyKey: idempotencyKey)
-    let completion = counting(metrics?.holds, completion)
+    let completion = CheckoutMetrics.counting(metrics?.holds, completion)
     // Without the closure that `call` takes, which a crowd would make for every request.
-    if knownProducts.contains(productID) { return reserveHolds.submit(request, completion: completion) }
-    knownProducts.call(productID, absent: .productNotFound, completion: completion) { [reserveHolds] in
-      reserveHolds.submit(request, completion: $0)
+    if knownProducts.contains(productID) { return useCases.reserveHolds.submit(request, completion: completion) }
+    knownProducts.call(productID, absent: .productNotFound, completion: completion) { [useCases] in
+      useCases.reserveHolds.submit(request, completion: $0)
     }
   }
 
   // Callers who wait for the batch under way of a product to end: for tests.
-  func waitingReservations(of productID: Int32) -> Int { reserveHolds.waitingCount(in: productID) }
-  func waitingReleases(of productID: Int32) -> Int { releaseHolds.waitingCount(in: productID) }
-  func waitingOrders(of productID: Int32) -> Int { placeOrders.waitingCount(in: productID) }
-  func waitingPaymentEvents(of productID: Int32) -> Int { applyPaymentEvents.waitingCount(in: productID) }
+  func waitingReservations(of productID: Int32) -> Int { useCases.reserveHolds.waitingCount(in: productID) }
+  func waitingReleases(of productID: Int32) -> Int { useCases.releaseHolds.waitingCount(in: productID) }
+  func waitingOrders(of productID: Int32) -> Int { useCases.placeOrders.waitingCount(in: productID) }
+  func waitingPaymentEvents(of productID: Int32) -> Int { useCases.applyPaymentEvents.waitingCount(in: productID) }
 
   /// Nil for an unknown hold.
   public func hold(_ id: ReservationID) async throws -> Hold? {
     try await awaitCompletion { completion in
-      knownProducts.call(id.productID, absent: nil, completion: completion) { [readHolds] in
-        readHolds.submit(id, completion: $0)
+      knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
+        useCases.readHolds.submit(id, completion: $0)
       }
     }
   }
@@ -263,8 +210,8 @@ public struct Checkout: Service, CustomStringConvertible {
   /// The hold afterwards, whose status tells whether it was released. Nil for an unknown one.
   public func releaseHold(_ id: ReservationID) async throws -> Hold? {
     try await awaitCompletion { completion in
-      knownProducts.call(id.productID, absent: nil, completion: completion) { [releaseHolds] in
-        releaseHolds.submit(id, completion: $0)
+      knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
+        useCases.releaseHolds.submit(id, completion: $0)
       }
     }
   }
@@ -284,15 +231,15 @@ public struct Checkout: Service, CustomStringConvertible {
   ) {
     let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey)
     knownProducts.call(
-      holdID.productID, absent: .holdNotFound, completion: counting(metrics?.orders, completion)
-    ) { [placeOrders] in placeOrders.submit(request, completion: $0) }
+      holdID.productID, absent: .holdNotFound, completion: CheckoutMetrics.counting(metrics?.orders, completion)
+    ) { [useCases] in useCases.placeOrders.submit(request, completion: $0) }
   }
 
   /// Nil for an unknown order.
   public func order(_ id: ReservationID) async throws -> Order? {
     try await awaitCompletion { completion in
-      knownProducts.call(id.productID, absent: nil, completion: completion) { [readOrders] in
-        readOrders.submit(id, completion: $0)
+      knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
+        useCases.readOrders.submit(id, completion: $0)
       }
     }
   }
@@ -304,7 +251,7 @@ public struct Checkout: Service, CustomStringConvertible {
   }
 
   public func applyPaymentEvent(_ event: PaymentEvent, completion: @escaping Completion<ApplyPaymentEvent.Outcome>) {
-    applyPaymentEvents.submit(event, completion: counting(metrics?.paymentEvents, completion))
+    useCases.applyPaymentEvents.submit(event, completion: CheckoutMetrics.counting(metrics?.paymentEvents, completion))
   }
 
   /// Payment events, newest first.
@@ -316,28 +263,30 @@ public struct Checkout: Service, CustomStringConvertible {
   public func paymentEvents(
     verdict: PaymentEvent.Verdict? = nil, orderID: ReservationID? = nil, from cursor: PaymentEventPage.Cursor? = nil
   ) async throws -> PaymentEventPage {
-    try await ListPaymentEvents(verdict: verdict, orderID: orderID, cursor: cursor).page(from: database)
+    try await call(isRead: true) {
+      try await ListPaymentEvents(verdict: verdict, orderID: orderID, cursor: cursor).page(from: $0)
+    }
   }
 
   /// Notes that the money of a payment event was given back outside. The event then has `settledAt`, unless its money
   /// was not due. A parked success is then never applied. Nil for an unknown key.
   public func settleRefund(idempotencyKey: String) async throws -> RecordedPaymentEvent? {
-    try await database.transact(SettleRefund(idempotencyKey: idempotencyKey)).first
+    try await call { try await $0.transact(SettleRefund(idempotencyKey: idempotencyKey)).first }
   }
 
   // MARK: Operations
 
   /// Every invariant, checked in one snapshot.
   public func audit() async throws -> Audit {
-    try await Audit.run(on: database)
+    try await call(isRead: true) { try await Audit.run(on: $0) }
   }
 
   /// Whether a hold could be made now. Says in the log when that changes.
   public func readiness() async -> Readiness {
     let readiness =
-      await inTime {
+      await withTimeLimit(Self.monitoringTimeLimit) {
         do {
-          return try await checkReadiness(.whole)
+          return try await useCases.checkReadiness(.whole)
         } catch {
           return .notReady(Readiness.Reason(error))
         }
@@ -353,35 +302,23 @@ public struct Checkout: Service, CustomStringConvertible {
       Gauge(.poolSize, Double(pool.size)), Gauge(.poolInUse, Double(pool.inUse)),
       Gauge(.poolWaiting, Double(pool.waiting)),
     ]
-    guard let read = await inTime({ try? await readGauges(.all) }) ?? nil else {
+    guard let read = await withTimeLimit(Self.monitoringTimeLimit, { try? await useCases.readGauges(.all) }) ?? nil else {
       return here + [Gauge(.databaseUp, 0)]
     }
     return here + [Gauge(.databaseUp, 1)] + read
   }
 
-  /// The longest time that monitors wait for the database: well below the time that they allow.
+  /// How long monitors wait for the database: well below the time that they allow for a response.
   private static let monitoringTimeLimit: Duration = .seconds(2)
 
-  /// Nil when the database does not answer. Whoever waits can go before a batch ends, so the answer races against time.
-  private func inTime<Value: Sendable>(_ read: @escaping @Sendable () async -> Value) async -> Value? {
-    let (answers, answer) = AsyncStream.makeStream(of: Value?.self, bufferingPolicy: .bufferingOldest(1))
-    Task { answer.yield(await read()) }
-    let limit = Task {
-      try? await Task.sleep(for: Self.monitoringTimeLimit)
-      answer.yield(nil)
-    }
-    defer { limit.cancel() }
-    for await first in answers { return first }
-    return nil
-  }
-
-  private func counting<Outcome: CountedOutcome>(
-    _ counter: CounterByLabel?, _ completion: @escaping Completion<Outcome>
-  ) -> Completion<Outcome> {
-    guard let counter else { return completion }
-    return { result in
-      counter.increment((try? result.get().word) ?? failedOutcome)
-      completion(result)
+  /// Runs a call of its own on the database, outside of any batch.
+  private func call<Result: Sendable>(
+    isRead: Bool = false, _ body: (Pool) async throws -> Result
+  ) async throws -> Result {
+    do {
+      return try await body(database)
+    } catch {
+      throw CheckoutError.translating(error, isRead: isRead)
     }
   }
 }

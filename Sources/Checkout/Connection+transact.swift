@@ -1,5 +1,6 @@
 import Glibc
 import Postgres
+import Time
 
 extension Connection {
   /// How often a statement is run that keeps getting into the way of others. Each attempt starts after the transaction
@@ -24,7 +25,7 @@ extension Connection {
 
   /// The same, given up when there is no answer by `deadline`.
   fileprivate func transact<Statement: PreparedStatement>(
-    _ statement: Statement, answeredBy deadline: ContinuousClock.Instant
+    _ statement: Statement, answeredBy deadline: Moment
   ) throws -> [Statement.Result] {
     try answering(by: deadline) { try $0.transact(statement) }
   }
@@ -48,11 +49,11 @@ extension Pool {
   ///
   /// - Throws: `PostgresError`; `connectionLost` when nothing is known in time.
   func transactOnce<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
-    let deadline = ContinuousClock.now + Self.resolutionTime
+    let deadline = Moment.now + Self.resolutionTime
     do {
       return try await transact(statement, answeredBy: .now + Self.answerTime)
     } catch let lost as PostgresError where lost.isConnectionLost {
-      while ContinuousClock.now < deadline {
+      while Moment.now < deadline {
         do {
           return try await transact(statement, answeredBy: deadline)
         } catch let error as PostgresError where error.isDatabaseAway {
@@ -64,7 +65,7 @@ extension Pool {
   }
 
   private func transact<Statement: PreparedStatement>(
-    _ statement: Statement, answeredBy deadline: ContinuousClock.Instant
+    _ statement: Statement, answeredBy deadline: Moment
   ) async throws -> [Statement.Result] {
     try await withConnection { try await $0.transact(statement, answeredBy: deadline) }
   }

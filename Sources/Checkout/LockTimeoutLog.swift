@@ -1,6 +1,7 @@
 import Logging
 import Postgres
 import Synchronization
+import Time
 
 /// Says in the log that statements wait for a lock for too long: somebody outside may hold a product's row, or an advisory lock,
 /// and its buyers are told 503. At most once in ten seconds, since each of them would say it.
@@ -8,7 +9,7 @@ public final class LockTimeoutLog: Sendable {
   private static let interval: Duration = .seconds(10)
 
   private struct State {
-    var lastTime: ContinuousClock.Instant?
+    var lastTime: Moment?
     /// Since then.
     var count = 0
   }
@@ -25,7 +26,7 @@ public final class LockTimeoutLog: Sendable {
     note(error, at: .now)
   }
 
-  func note(_ error: PostgresError.ServerError, at now: ContinuousClock.Instant) {
+  func note(_ error: PostgresError.ServerError, at now: Moment) {
     guard error.isLockTimeout else { return }
     let count = state.withLock { state -> Int? in
       state.count += 1

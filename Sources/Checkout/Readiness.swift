@@ -18,6 +18,10 @@ public enum Readiness: Sendable, Equatable {
 
 /// Finds out whether a hold could be made. One connection serves all who ask at the same time: anybody may.
 struct CheckReadiness: RepeatableUseCase {
+  static let isRead = true
+  /// The reason says which error it was.
+  static func translating(_ error: any Error) -> any Error { error }
+
   typealias Outcome = Readiness
 
   enum Request { case whole }

@@ -1,6 +1,7 @@
 import CLibPQ
 import Dispatch
 import Synchronization
+import Time
 
 /// One connection to PostgreSQL, driven by libpq's asynchronous calls (PostgreSQL documentation, chapter 34.4).
 ///
@@ -44,7 +45,7 @@ public actor Connection {
   private var cancelHandle: CancelHandle?
   private var preparedNames: Set<String> = []
   /// See `answering`.
-  private var answerDeadline: ContinuousClock.Instant?
+  private var answerDeadline: Moment?
 
   private let notificationSink: AsyncStream<Notification>.Continuation?
   private var notificationSource: (any DispatchSourceRead)?
@@ -90,7 +91,7 @@ public actor Connection {
   /// Runs `body`, whose statements are given up when the server has not answered them by `deadline`: somebody waits who
   /// needs to hear something by then, be it that nothing is known.
   public func answering<Result>(
-    by deadline: ContinuousClock.Instant, _ body: (isolated Connection) throws -> Result
+    by deadline: Moment, _ body: (isolated Connection) throws -> Result
   ) rethrows -> Result {
     answerDeadline = deadline
     defer { answerDeadline = nil }
@@ -126,8 +127,8 @@ public actor Connection {
   /// - Throws: `PostgresError`.
   public func run<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
     guard let onStatement else { return try carryOut(statement) }
-    let start = DispatchTime.now().uptimeNanoseconds
-    defer { onStatement(Statement.name, Int64(DispatchTime.now().uptimeNanoseconds - start)) }
+    let start = Moment.now.nanoseconds
+    defer { onStatement(Statement.name, Moment.now.nanoseconds - start) }
     return try carryOut(statement)
   }
 
@@ -200,7 +201,7 @@ public actor Connection {
   private func exchange(_ name: String, _ send: (OpaquePointer) -> Int32) throws -> [QueryResult] {
     guard let handle, !isBroken else { throw lost("the connection is closed", during: name) }
     condition.store(.busy, ordering: .releasing)
-    let limit = ContinuousClock.now + configuration.statementTimeout + configuration.responseGrace
+    let limit = Moment.now + configuration.statementTimeout + configuration.responseGrace
     let deadline = answerDeadline.map { min($0, limit) } ?? limit
     guard send(handle) == 1 else { throw lost(errorMessage(handle), during: name) }
     let results = try collectResults(of: name, handle, until: deadline)
@@ -238,7 +239,7 @@ public actor Connection {
   /// - Parameter deadline: a network that drops packets in silence never makes the socket readable. Whoever waits gets an
   ///   answer nonetheless.
   private func collectResults(
-    of name: String, _ handle: OpaquePointer, until deadline: ContinuousClock.Instant
+    of name: String, _ handle: OpaquePointer, until deadline: Moment
   ) throws -> [QueryResult] {
     var results: [QueryResult] = []
     while true {
@@ -339,7 +340,7 @@ public actor Connection {
   /// So it is given one at a time.
   private func connect(to host: ConnectionConfiguration.Host?) throws {
     let timeout = configuration.hostTimeout
-    let deadline = ContinuousClock.now + timeout
+    let deadline = Moment.now + timeout
     guard let handle = startConnecting(to: host) else { throw PostgresError.cannotConnect("out of memory") }
     self.handle = handle
     PQsetNoticeProcessor(handle, { _, _ in }, nil)

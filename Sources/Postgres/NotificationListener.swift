@@ -1,3 +1,5 @@
+import Time
+
 /// What other sessions announce on some channels, as a sequence without end: it reconnects by itself.
 ///
 /// A connection on which nothing comes may be one on which nothing comes any more, and the system does not always tell:
@@ -94,7 +96,7 @@ public struct NotificationListener: AsyncSequence, Sendable {
 
 extension Connection {
   /// - Throws: `PostgresError` when the server does not answer by `deadline`; then the connection is broken.
-  fileprivate func showLife(by deadline: ContinuousClock.Instant) throws {
+  fileprivate func showLife(by deadline: Moment) throws {
     try answering(by: deadline) { try $0.executeScript("") }
   }
 }

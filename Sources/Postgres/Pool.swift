@@ -1,6 +1,7 @@
 import DequeModule
 import Dispatch
 import Synchronization
+import Time
 
 /// A bounded set of connections to one database, lent by closure.
 ///
@@ -39,7 +40,7 @@ public final class Pool: Sendable {
     var backoff = Backoff()
     /// Set while the database is away: until `until`, and while one attempt is under way, others fail with `error` without
     /// being made.
-    var away: (until: ContinuousClock.Instant, error: any Error, isBeingTried: Bool)?
+    var away: (until: Moment, error: any Error, isBeingTried: Bool)?
 
     init(isOpen: Bool) {
       self.isOpen = isOpen

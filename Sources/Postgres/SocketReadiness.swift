@@ -1,4 +1,5 @@
 import Glibc
+import Time
 
 /// A number of its own for an open socket, for a dispatch source to watch, and to be closed in its cancel handler.
 ///
@@ -43,7 +44,7 @@ func isReadableNow(_ descriptor: Int32) -> Bool {
 ///
 /// - Returns: what it is ready for: nothing when the deadline passed first, `readable` for an error, wanted or not.
 func waitUntilReady(
-  _ descriptor: Int32, for wanted: SocketReadiness, deadline: ContinuousClock.Instant
+  _ descriptor: Int32, for wanted: SocketReadiness, deadline: Moment
 ) -> SocketReadiness {
   var request = pollfd(fd: descriptor, events: wanted.rawValue, revents: 0)
   while true {

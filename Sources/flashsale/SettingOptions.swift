@@ -73,6 +73,10 @@ struct ServerOptions: ParsableArguments {
   var logLevel: String?
   @Option(help: "text, or json for one object a line.")
   var logFormat: String?
+  @Option(help: "true logs one line for each request at its end.")
+  var accessLog: String?
+  @Option(help: "Log one request of so many.")
+  var accessLogSampling: String?
   @Option(help: "false leaves out /metrics and what it shows.")
   var metrics: String?
   @Option(
@@ -120,6 +124,8 @@ struct ServerOptions: ParsableArguments {
       "SHUTDOWN_DELAY_SECONDS": shutdownDelaySeconds, "SHUTDOWN_TIMEOUT_SECONDS": shutdownTimeoutSeconds,
       "LOG_LEVEL": logLevel,
       "LOG_FORMAT": logFormat,
+      "ACCESS_LOG": accessLog,
+      "ACCESS_LOG_SAMPLING": accessLogSampling,
       "METRICS": metrics,
       "OTEL_EXPORTER_OTLP_ENDPOINT": otelExporterOTLPEndpoint,
       "OTEL_EXPORTER_OTLP_ENDPOINT_FILE": otelExporterOTLPEndpointFile,

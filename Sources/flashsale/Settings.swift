@@ -173,6 +173,8 @@ struct Settings {
     try set(&configuration.idleTimeout, "IDLE_TIMEOUT_SECONDS", upTo: Self.secondsPerDay)
     try set(&configuration.shutdownDelay, "SHUTDOWN_DELAY_SECONDS", upTo: 3600, mayBeZero: true)
     try set(&configuration.maximumStreams, "MAX_STREAMS", in: 1...1_000_000)
+    let sampling = try integer("ACCESS_LOG_SAMPLING", in: 1...1_000_000, default: 1)
+    if try boolean("ACCESS_LOG", default: false) { configuration.accessLogSampling = sampling }
     return configuration
   }
 

@@ -3,6 +3,7 @@
 extension Problem {
   /// What a validation's errors point at, as a client sees it.
   var pointers: [String] {
-    String(buffer: answer.body).matches(of: /"pointer":"([^"]*)"/).map { String($0.output.1) }
+    guard case .bytes(let body) = response.body else { return [] }
+    return String(buffer: body).matches(of: /"pointer":"([^"]*)"/).map { String($0.output.1) }
   }
 }

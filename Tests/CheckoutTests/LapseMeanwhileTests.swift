@@ -91,7 +91,7 @@ import Testing
       let id = try #require(
         try await pool.withConnection { try await $0.execute(CancelledOrder()) }.compactMap { ReservationID($0) }.first)
       let outcome = try await whileTheOtherLapses(pool) { try await checkout.pay(id, key: "late") }
-      #expect(outcome == .settled(.reacquired, orderStatus: .paid, isReplay: false))
+      #expect(outcome == .decided(.reacquired, orderStatus: .paid, isReplay: false))
       #expect(try await checkout.availableStock(product) == 1)
     }
   }

@@ -23,8 +23,8 @@ import Testing
     }
   }
 
-  private static let refused = ApplyPaymentEvent.Outcome.settled(.refundDue, orderStatus: .cancelled, isReplay: false)
-  private static let taken = ApplyPaymentEvent.Outcome.settled(.reacquired, orderStatus: .paid, isReplay: false)
+  private static let refused = ApplyPaymentEvent.Outcome.decided(.refundDue, orderStatus: .cancelled, isReplay: false)
+  private static let taken = ApplyPaymentEvent.Outcome.decided(.reacquired, orderStatus: .paid, isReplay: false)
 
   @Test func `a late success does not lift a customer above the limit`() async throws {
     try await withCancelledOrder { checkout, pool, product, late in

@@ -243,7 +243,7 @@ import Testing
       } _: {
         try await checkout.pay(order.id, .failed, key: "payment")
       }
-      guard case .settled(.applied, orderStatus: .cancelled, _) = outcome else { throw Unexpected("\(outcome)") }
+      guard case .decided(.applied, orderStatus: .cancelled, _) = outcome else { throw Unexpected("\(outcome)") }
       #expect(try await checkout.availableStock(product) == 5)
       #expect(try await pool.integer("select count(*) from payment_events") == 1)
       try await checkout.expectCleanAudit()

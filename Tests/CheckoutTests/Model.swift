@@ -145,12 +145,12 @@ struct Model {
   mutating func pay(_ index: Int, _ status: PaymentEvent.Status, amount: Int64?, key: String) -> Payment {
     if let known = events.first(where: { $0.key == key })?.event {
       guard known.hold == index, known.status == status, known.amount == amount else { return .keyReused }
-      return .settled(known.verdict, known.orderStatus, isReplay: true)
+      return .decided(known.verdict, known.orderStatus, isReplay: true)
     }
     var event = Event(hold: index, status: status, amount: amount)
     settle(&event)
     events.append((key, event))
-    return .settled(event.verdict, event.orderStatus, isReplay: false)
+    return .decided(event.verdict, event.orderStatus, isReplay: false)
   }
 
   /// An operator says that the money was given back.

@@ -190,7 +190,7 @@ private struct Interleaving {
     let found: Model.Payment =
       switch outcome {
       case .keyReused: .keyReused
-      case .settled(let verdict, let orderStatus, let isReplay): .settled(verdict, orderStatus, isReplay: isReplay)
+      case .decided(let verdict, let orderStatus, let isReplay): .decided(verdict, orderStatus, isReplay: isReplay)
       }
     try expect(found == expected, "\(found), not \(expected)")
   }
@@ -222,7 +222,7 @@ private struct Interleaving {
     let expected = indices.enumerated().map { place, index in
       switch model.pay(index, statuses[place], amount: amounts[place], key: keys[place]) {
       case .keyReused: "key_reused"
-      case .settled(let verdict, let orderStatus, let isReplay):
+      case .decided(let verdict, let orderStatus, let isReplay):
         [isReplay ? "replayed" : "recorded", verdict.rawValue, orderStatus?.rawValue].compactMap(\.self)
           .joined(separator: " ")
       }

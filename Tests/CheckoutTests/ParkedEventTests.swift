@@ -14,14 +14,14 @@ import Testing
       try await withCheckout(on: url, retention: retention) { checkout, pool in
         let hold = try await checkout.hold(1, of: checkout.newProduct(stock: 5))
         #expect(
-          try await checkout.pay(hold.id, status, key: "k") == .settled(.parked, orderStatus: nil, isReplay: false))
+          try await checkout.pay(hold.id, status, key: "k") == .decided(.parked, orderStatus: nil, isReplay: false))
         try await body(checkout, pool, hold)
         try await checkout.expectCleanAudit()
       }
     }
   }
 
-  private static let refundDue = ApplyPaymentEvent.Outcome.settled(.refundDue, orderStatus: nil, isReplay: true)
+  private static let refundDue = ApplyPaymentEvent.Outcome.decided(.refundDue, orderStatus: nil, isReplay: true)
 
   private static let oldEvents = "update payment_events set received_at = clock_timestamp() - interval '31 days'"
 
@@ -50,7 +50,7 @@ import Testing
       #expect(try await checkout.order(hold).status == .pendingPayment)
       #expect(try await checkout.pay(hold.id, key: "k") == Self.refundDue)
       // Another payment of the order still counts.
-      #expect(try await checkout.pay(hold.id, key: "second") == .settled(.applied, orderStatus: .paid, isReplay: false))
+      #expect(try await checkout.pay(hold.id, key: "second") == .decided(.applied, orderStatus: .paid, isReplay: false))
     }
   }
 
@@ -101,7 +101,7 @@ import Testing
         try await commit()
         return try await outcome
       }
-      #expect(outcome == .settled(.parked, orderStatus: nil, isReplay: false))
+      #expect(outcome == .decided(.parked, orderStatus: nil, isReplay: false))
       #expect(try await pool.integer("select count(*) from payment_events") == 1)
       #expect(try await checkout.order(hold).status == .cancelled)
     }
@@ -132,7 +132,7 @@ import Testing
         await #expect(throws: (any Error).self) { _ = try await checkout.pay(hold.id, .failed, key: "k") }
       }
       #expect(error != nil)
-      #expect(try await checkout.pay(hold.id, .failed, key: "k") == .settled(.parked, orderStatus: nil, isReplay: true))
+      #expect(try await checkout.pay(hold.id, .failed, key: "k") == .decided(.parked, orderStatus: nil, isReplay: true))
       #expect(try await pool.integer("select removed from \(Self.removal)") == 0)
     }
   }

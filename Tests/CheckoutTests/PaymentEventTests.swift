@@ -11,19 +11,19 @@ import Testing
         let product = try await checkout.newProduct(stock: 5)
         let paid = try await checkout.order(1, of: product)
         let cancelled = try await checkout.order(2, of: product)
-        #expect(try await checkout.pay(paid.id, key: "a") == .settled(.applied, orderStatus: .paid, isReplay: false))
+        #expect(try await checkout.pay(paid.id, key: "a") == .decided(.applied, orderStatus: .paid, isReplay: false))
         #expect(
           try await checkout.pay(cancelled.id, .failed, key: "b")
-            == .settled(.applied, orderStatus: .cancelled, isReplay: false))
+            == .decided(.applied, orderStatus: .cancelled, isReplay: false))
         #expect(try await checkout.order(paid.id)?.paidAt != nil)
         #expect(try await checkout.availableStock(product) == 4)
         #expect(
-          try await checkout.pay(paid.id, .failed, key: "c") == .settled(.ignored, orderStatus: .paid, isReplay: false))
+          try await checkout.pay(paid.id, .failed, key: "c") == .decided(.ignored, orderStatus: .paid, isReplay: false))
         #expect(
           try await checkout.pay(cancelled.id, .failed, key: "d")
-            == .settled(.ignored, orderStatus: .cancelled, isReplay: false))
+            == .decided(.ignored, orderStatus: .cancelled, isReplay: false))
         #expect(
-          try await checkout.pay(paid.id, key: "e") == .settled(.refundDue, orderStatus: .paid, isReplay: false))
+          try await checkout.pay(paid.id, key: "e") == .decided(.refundDue, orderStatus: .paid, isReplay: false))
         #expect(try await checkout.availableStock(product) == 4)
         try await checkout.expectCleanAudit()
       }
@@ -40,14 +40,14 @@ import Testing
         let other = try await checkout.hold(2, of: product)
         #expect(
           try await checkout.pay(first.id, key: "late")
-            == .settled(.refundDue, orderStatus: .cancelled, isReplay: false))
+            == .decided(.refundDue, orderStatus: .cancelled, isReplay: false))
         #expect(
-          try await checkout.pay(second.id, key: "late2") == .settled(.reacquired, orderStatus: .paid, isReplay: false))
+          try await checkout.pay(second.id, key: "late2") == .decided(.reacquired, orderStatus: .paid, isReplay: false))
         #expect(try await checkout.availableStock(product) == 1)
         // A lapsed hold counts as available for a late success too.
         try await pool.run("update holds set expires_at = clock_timestamp() where status = 'active'")
         #expect(
-          try await checkout.pay(first.id, key: "later") == .settled(.reacquired, orderStatus: .paid, isReplay: false))
+          try await checkout.pay(first.id, key: "later") == .decided(.reacquired, orderStatus: .paid, isReplay: false))
         #expect(try await checkout.hold(other.id)?.status == .expired)
         #expect(try await checkout.availableStock(product) == 0)
         try await checkout.expectCleanAudit()
@@ -63,7 +63,7 @@ import Testing
         let outcome = try await checkout.pay(order.id, key: "k", amount: amount, currency: currency)
         #expect(
           outcome
-            == .settled(
+            == .decided(
               fits ? .applied : .amountMismatch, orderStatus: fits ? .paid : .pendingPayment, isReplay: false))
       }
     }
@@ -76,7 +76,7 @@ import Testing
         let elsewhere = try await checkout.newProduct(stock: 5)
         let order = try await checkout.order(1, of: product)
         _ = try await checkout.pay(order.id, key: "k")
-        #expect(try await checkout.pay(order.id, key: "k") == .settled(.applied, orderStatus: .paid, isReplay: true))
+        #expect(try await checkout.pay(order.id, key: "k") == .decided(.applied, orderStatus: .paid, isReplay: true))
         #expect(try await checkout.pay(order.id, .failed, key: "k") == .keyReused)
         #expect(try await checkout.pay(order.id, key: "k", amount: 100) == .keyReused)
         let other = try await checkout.order(1, of: elsewhere)
@@ -101,7 +101,7 @@ import Testing
             }
             return try await group.reduce(into: []) { $0.append($1) }
           }
-          let fresh = outcomes.filter { if case .settled(_, _, isReplay: false) = $0 { true } else { false } }
+          let fresh = outcomes.filter { if case .decided(_, _, isReplay: false) = $0 { true } else { false } }
           #expect(fresh.count == 1)
           let final = try #require(try await checkout.order(order.id))
           #expect(try await checkout.availableStock(product) == (final.status == .paid ? 3 : 5))
@@ -127,7 +127,7 @@ import Testing
           try await commit()
           return try await [one, two]
         }
-        #expect(outcomes == [.settled(.applied, orderStatus: .paid, isReplay: false), .keyReused])
+        #expect(outcomes == [.decided(.applied, orderStatus: .paid, isReplay: false), .keyReused])
         #expect(try await pool.integer("select count(*) from payment_events") == 1)
         #expect(try await checkout.order(second.id)?.status == .pendingPayment)
         try await checkout.expectCleanAudit()
@@ -162,10 +162,10 @@ import Testing
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
         let hold = try await checkout.hold(2, of: product)
-        #expect(try await checkout.pay(hold.id, key: "k") == .settled(.parked, orderStatus: nil, isReplay: false))
-        #expect(try await checkout.pay(hold.id, key: "k") == .settled(.parked, orderStatus: nil, isReplay: true))
+        #expect(try await checkout.pay(hold.id, key: "k") == .decided(.parked, orderStatus: nil, isReplay: false))
+        #expect(try await checkout.pay(hold.id, key: "k") == .decided(.parked, orderStatus: nil, isReplay: true))
         #expect(try await checkout.order(hold).status == .paid)
-        #expect(try await checkout.pay(hold.id, key: "k") == .settled(.applied, orderStatus: .paid, isReplay: true))
+        #expect(try await checkout.pay(hold.id, key: "k") == .decided(.applied, orderStatus: .paid, isReplay: true))
 
         let failing = try await checkout.hold(2, of: product)
         _ = try await checkout.pay(failing.id, .failed, key: "f1")
@@ -174,7 +174,7 @@ import Testing
         #expect(try await checkout.availableStock(product) == 3)
         #expect(
           try await checkout.pay(failing.id, .failed, key: "f2")
-            == .settled(.ignored, orderStatus: .cancelled, isReplay: true))
+            == .decided(.ignored, orderStatus: .cancelled, isReplay: true))
         try await checkout.expectCleanAudit()
       }
     }
@@ -193,9 +193,9 @@ import Testing
             '{null,null}')
           """)
         #expect(try await checkout.order(hold).status == .paid)
-        #expect(try await checkout.pay(hold.id, key: "b") == .settled(.applied, orderStatus: .paid, isReplay: true))
+        #expect(try await checkout.pay(hold.id, key: "b") == .decided(.applied, orderStatus: .paid, isReplay: true))
         #expect(
-          try await checkout.pay(hold.id, .failed, key: "a") == .settled(.ignored, orderStatus: .paid, isReplay: true))
+          try await checkout.pay(hold.id, .failed, key: "a") == .decided(.ignored, orderStatus: .paid, isReplay: true))
         try await checkout.expectCleanAudit()
       }
     }
@@ -214,7 +214,7 @@ import Testing
           try await commit()
           return try await outcome
         }
-        #expect(outcome == .settled(.applied, orderStatus: .paid, isReplay: false))
+        #expect(outcome == .decided(.applied, orderStatus: .paid, isReplay: false))
         try await checkout.expectCleanAudit()
       }
     }

@@ -1,6 +1,5 @@
 import Foundation
 import Hummingbird
-import Logging
 import Synchronization
 
 /// An OpenTelemetry collector that keeps what it receives.
@@ -78,8 +77,8 @@ public final class SpanCollector: Sendable {
   /// The base address, without a path.
   public let url: String
 
-  private init(port: Int) {
-    url = "http://127.0.0.1:\(port)"
+  private init(url: String) {
+    self.url = url
   }
 
   public var spans: [Span] { received.withLock { $0 } }
@@ -115,7 +114,6 @@ public final class SpanCollector: Sendable {
   public static func withCollector(
     delay: Duration = .zero, _ body: @escaping @Sendable (SpanCollector) async throws -> Void
   ) async throws {
-    let (ports, listening) = AsyncStream.makeStream(of: Int.self)
     let collector = Mutex<SpanCollector?>(nil)
     let router = Router()
     router.post("v1/traces") { request, _ in
@@ -127,21 +125,10 @@ public final class SpanCollector: Sendable {
       return Response(
         status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: .init(string: "{}")))
     }
-    var logger = Logger(label: "collector")
-    logger.logLevel = .critical
-    let application = Application(
-      router: router, configuration: .init(address: .hostname("127.0.0.1", port: 0)),
-      onServerRunning: { listening.yield($0.localAddress?.port ?? 0) }, logger: logger)
-    try await withThrowingTaskGroup { group in
-      group.addTask { try await application.run() }
-      for await port in ports {
-        let ready = SpanCollector(port: port)
-        collector.withLock { $0 = ready }
-        group.addTask { try await body(ready) }
-        break
-      }
-      defer { group.cancelAll() }
-      try await group.next()
+    try await withLocalServer(router) { url in
+      let ready = SpanCollector(url: url)
+      collector.withLock { $0 = ready }
+      try await body(ready)
     }
   }
 }

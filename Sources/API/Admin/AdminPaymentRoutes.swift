@@ -1,38 +1,37 @@
 import Checkout
 import Foundation
-import HTTPTypes
-import Hummingbird
 
 /// `GET /api/admin/payment-events` and `POST /api/admin/payment-events/{idempotency_key}/settle`.
 struct AdminPaymentRoutes {
   let checkout: Checkout
 
-  func add(to router: RouterGroup<AppContext>) {
-    router.get(use: list)
-      .post(":idempotency_key/settle", use: settle)
+  var routes: [Route] {
+    [
+      Route(.GET, "/api/admin/payment-events", list),
+      Route(.POST, "/api/admin/payment-events/{idempotency_key}/settle", settle),
+    ]
   }
 
-  @Sendable private func list(_ request: Request, context: AppContext) async throws -> Response {
-    let query = request.uri.queryParameters
+  @Sendable private func list(_ request: Request) async throws -> Response {
     var errors: [Problem.InvalidMember] = []
     var verdict: PaymentEvent.Verdict?
-    if let text = query["verdict"] {
-      verdict = PaymentEvent.Verdict(rawValue: String(text))
+    if let text = request.query("verdict") {
+      verdict = PaymentEvent.Verdict(rawValue: text)
       if verdict == nil {
         let words = PaymentEvent.Verdict.allCases.map(\.rawValue).joined(separator: ", ")
         errors.append(Problem.InvalidMember(pointer: "/verdict", detail: "must be one of: \(words)"))
       }
     }
     var orderID: ReservationID?
-    if let text = query["order_id"] {
-      orderID = ReservationID(orderText: String(text))
+    if let text = request.query("order_id") {
+      orderID = ReservationID(orderText: text)
       if orderID == nil {
         errors.append(Problem.InvalidMember(pointer: "/order_id", detail: "must be the order_id of an order"))
       }
     }
     var cursor: PaymentEventPage.Cursor?
-    if let text = query["cursor"] {
-      cursor = PaymentEventPage.Cursor(text: String(text))
+    if let text = request.query("cursor") {
+      cursor = PaymentEventPage.Cursor(text: text)
       if cursor == nil {
         errors.append(Problem.InvalidMember(pointer: "/cursor", detail: "must be a next_cursor of another page"))
       }
@@ -45,8 +44,8 @@ struct AdminPaymentRoutes {
     }
   }
 
-  @Sendable private func settle(_ request: Request, context: AppContext) async throws -> Response {
-    guard let key = context.parameters.get("idempotency_key")?.removingPercentEncoding,
+  @Sendable private func settle(_ request: Request) async throws -> Response {
+    guard let key = String(request.parameter).removingPercentEncoding,
       1...255 ~= key.unicodeScalars.count, !key.unicodeScalars.contains("\0"),
       let settled = try await checkout.settleRefund(idempotencyKey: key)
     else { throw Problem.notFound("payment event") }

@@ -1,42 +1,42 @@
 import Checkout
-import HTTPTypes
-import Hummingbird
-import Postgres
+import Time
 
 /// `POST /api/admin/products`, `PATCH /api/admin/products/{id}` and `POST /api/admin/products/{id}/stock`.
 struct AdminProductRoutes {
   let checkout: Checkout
 
-  func add(to router: RouterGroup<AppContext>) {
-    router.post(use: create)
-      .patch(":id", use: update)
-      .post(":id/stock", use: restock)
+  var routes: [Route] {
+    [
+      Route(.POST, "/api/admin/products", create),
+      Route(.PATCH, "/api/admin/products/{id}", update),
+      Route(.POST, "/api/admin/products/{id}/stock", restock),
+    ]
   }
 
-  @Sendable private func create(_ request: Request, context: AppContext) async throws -> Response {
-    let body = try await RequestBodies.decode(CreateBody.self, from: request)
+  @Sendable private func create(_ request: Request) async throws -> Response {
+    let body = try request.decode(CreateBody.self)
     var creation = body.product
     creation.idempotencyKey = try request.idempotencyKey
     switch try await checkout.createProduct(creation) {
     case .created(let product, let isReplay):
       return .json(
-        status: .created, headers: .made("/api/products/\(product.id)", isReplay: isReplay)
+        status: .created, headers: .created("/api/products/\(product.id)", isReplay: isReplay)
       ) { $0.add(product) }
     case .keyReused: throw Problem.keyReused
     }
   }
 
-  @Sendable private func update(_ request: Request, context: AppContext) async throws -> Response {
-    let body = try await RequestBodies.decode(UpdateBody.self, from: request)
-    guard let id = context.productID else { throw Problem.notFound("product") }
+  @Sendable private func update(_ request: Request) async throws -> Response {
+    let body = try request.decode(UpdateBody.self)
+    guard let id = request.productID else { throw Problem.notFound("product") }
     guard let isDone = try await checkout.updateProduct(body.changes(of: id)) else { throw Problem.notFound("product") }
     guard isDone else { throw Problem.validation("/ends_at", MemberReader<UpdateBody.Member>.endsBeforeStart) }
     return try await showChanged(id)
   }
 
-  @Sendable private func restock(_ request: Request, context: AppContext) async throws -> Response {
-    let body = try await RequestBodies.decode(RestockBody.self, from: request)
-    guard let id = context.productID else { throw Problem.notFound("product") }
+  @Sendable private func restock(_ request: Request) async throws -> Response {
+    let body = try request.decode(RestockBody.self)
+    guard let id = request.productID else { throw Problem.notFound("product") }
     let change = RestockProduct(productID: id, delta: body.delta, idempotencyKey: try request.idempotencyKey)
     switch try await checkout.restockProduct(change) {
     case .done(let isReplay): return try await showChanged(id, isReplay: isReplay)
@@ -49,7 +49,7 @@ struct AdminProductRoutes {
 
   private func showChanged(_ id: Int32, isReplay: Bool = false) async throws -> Response {
     let product = try await checkout.changedProduct(id)
-    return .json(headers: isReplay ? [(.idempotentReplayed, "true")] : []) { $0.add(product) }
+    return .json(headers: .replayed(isReplay)) { $0.add(product) }
   }
 }
 

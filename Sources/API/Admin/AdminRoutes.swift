@@ -1,20 +1,16 @@
 import Checkout
-import HTTPTypes
-import Hummingbird
 
 /// `GET /api/admin/invariants`, and all other calls of operators.
 struct AdminRoutes {
   let checkout: Checkout
 
-  func add(to router: RouterGroup<AppContext>) {
-    router.get("invariants", use: invariants)
-    AdminProductRoutes(checkout: checkout).add(to: router.group("products"))
-    AdminPaymentRoutes(checkout: checkout).add(to: router.group("payment-events"))
-  }
-
-  @Sendable private func invariants(_ request: Request, context: AppContext) async throws -> Response {
-    let audit = try await checkout.audit()
-    return .json { $0.add(audit) }
+  var routes: [Route] {
+    [
+      Route(.GET, "/api/admin/invariants") { [checkout] _ in
+        let audit = try await checkout.audit()
+        return .json { $0.add(audit) }
+      }
+    ] + AdminProductRoutes(checkout: checkout).routes + AdminPaymentRoutes(checkout: checkout).routes
   }
 }
 

@@ -1,11 +1,9 @@
 import Crypto
 import FoundationEssentials
-import HTTPTypes
-import Hummingbird
 import Secrets
 
-/// Lets a request pass that carries a token as a bearer token (RFC 6750).
-struct BearerAuthentication: RouterMiddleware, Redacted {
+/// Requires a bearer token (RFC 6750) of the requests of a route.
+struct BearerAuthentication: Redacted {
   /// What the token opens.
   enum Realm: String, CaseIterable {
     case admin, metrics
@@ -22,19 +20,38 @@ struct BearerAuthentication: RouterMiddleware, Redacted {
     expected = token.map { $0.revealed() }.flatMap { $0.isEmpty ? nil : SHA256.hash(data: Data($0.utf8)) }
   }
 
-  func handle(
-    _ request: Request, context: AppContext, next: (Request, AppContext) async throws -> Response
-  ) async throws -> Response {
-    let problem = Problem(
-      .unauthorized, "Send the \(realm.rawValue) token as Authorization: Bearer <token>.",
-      headers: [(.wwwAuthenticate, "Bearer")])
-    guard let expected, let given = request.headers[.authorization].flatMap(Self.token) else { throw problem }
-    // Digests compare in constant time and have one length, so neither the token nor its length leaks.
-    guard SHA256.hash(data: given) == expected else {
-      await wrongTokens.record(realm)
-      throw problem
+  func guarding(_ route: Route) -> Route {
+    Route(
+      route.method, route.path.text,
+      callback: { request, respond in
+        switch check(request) {
+        case .allowed: try route.handle(request, respond)
+        case .refused: throw problem
+        case .wrongToken:
+          Task {
+            await wrongTokens.record(realm)
+            respond { throw problem }
+          }
+        }
+      })
+  }
+
+  private enum Verdict {
+    case allowed, refused, wrongToken
+  }
+
+  private func check(_ request: Request) -> Verdict {
+    guard let expected, let given = request.headers.value(ofLowercased: "authorization").flatMap(Self.token) else {
+      return .refused
     }
-    return try await next(request, context)
+    // Digests are compared in constant time and have one length, so neither the token nor its length leaks.
+    return SHA256.hash(data: given) == expected ? .allowed : .wrongToken
+  }
+
+  private var problem: Problem {
+    Problem(
+      .unauthorized, "Send the \(realm.rawValue) token as Authorization: Bearer <token>.",
+      headers: [("WWW-Authenticate", "Bearer")])
   }
 
   /// What stands behind the scheme, which is written in whatever case (RFC 9110, section 11.1).

@@ -1,6 +1,6 @@
 import Checkout
-import HTTPTypes
-import Postgres
+import NIOHTTP1
+import Time
 
 /// A refusal or a fault as clients see it: `application/problem+json` (RFC 9457).
 struct Problem: Error {
@@ -9,9 +9,11 @@ struct Problem: Error {
   /// At least 1: it would be too early at once.
   let retryAfterSeconds: Int?
   /// What the resource can be asked instead.
-  let allowedMethods: [HTTPRequest.Method]?
+  let allowedMethods: [HTTPMethod]?
   /// Further header fields.
-  let headers: Answer.Headers
+  let headers: Response.Headers
+  /// A word for the access log that says more than the kind.
+  let reason: String?
   /// Adds what this type of problem has beside the members that all have.
   private let addMembers: @Sendable (inout JSONObject) -> Void
 
@@ -51,7 +53,7 @@ struct Problem: Error {
     case unsupportedMediaType = "unsupported-media-type"
     case validation
 
-    var status: HTTPResponse.Status {
+    var status: HTTPResponseStatus {
       switch self {
       case .malformedRequest: .badRequest
       case .unauthorized, .invalidSignature: .unauthorized
@@ -62,10 +64,10 @@ struct Problem: Error {
       case .methodNotAllowed: .methodNotAllowed
       case .misdirectedRequest: .misdirectedRequest
       case .requestTimeout: .requestTimeout
-      case .payloadTooLarge: .contentTooLarge
+      case .payloadTooLarge: .payloadTooLarge
       case .unsupportedMediaType: .unsupportedMediaType
       case .expectationFailed: .expectationFailed
-      case .validation, .idempotencyKeyReused: .unprocessableContent
+      case .validation, .idempotencyKeyReused: .unprocessableEntity
       case .headersTooLarge: .requestHeaderFieldsTooLarge
       case .internalError: .internalServerError
       case .databaseUnavailable, .outcomeUnknown, .overloaded, .shuttingDown: .serviceUnavailable
@@ -105,8 +107,8 @@ struct Problem: Error {
   }
 
   init(
-    _ kind: Kind, _ detail: String, retryAfterSeconds: Int? = nil, allowedMethods: [HTTPRequest.Method]? = nil,
-    headers: Answer.Headers = [],
+    _ kind: Kind, _ detail: String, retryAfterSeconds: Int? = nil, allowedMethods: [HTTPMethod]? = nil,
+    headers: Response.Headers = [], reason: String? = nil,
     addMembers: @escaping @Sendable (inout JSONObject) -> Void = { _ in }
   ) {
     self.kind = kind
@@ -114,6 +116,7 @@ struct Problem: Error {
     self.retryAfterSeconds = retryAfterSeconds.map { max(1, $0) }
     self.allowedMethods = allowedMethods
     self.headers = headers
+    self.reason = reason
     self.addMembers = addMembers
   }
 }
@@ -133,7 +136,7 @@ extension Problem {
     Problem(.malformedRequest, "The body is to be one JSON object in UTF-8: \(reason).")
   }
 
-  static func methodNotAllowed(_ method: HTTPRequest.Method, allowed: [HTTPRequest.Method]) -> Problem {
+  static func methodNotAllowed(_ method: HTTPMethod, allowed: [HTTPMethod]) -> Problem {
     Problem(
       .methodNotAllowed, "\(method.rawValue) is not for this address; Allow says what is.", allowedMethods: allowed)
   }
@@ -207,17 +210,20 @@ extension Duration {
 extension Problem {
   static let contentType = "application/problem+json"
 
-  var answer: Answer {
+  var response: Response {
     var json = JSONObject()
     json.add("type", "/problems/" + kind.rawValue)
     json.add("title", kind.title)
-    json.add("status", kind.status.code)
+    json.add("status", Int(kind.status.code))
     json.add("detail", detail)
     addMembers(&json)
-    var headers: Answer.Headers = []
-    if let retryAfterSeconds { headers.append((.retryAfter, String(retryAfterSeconds))) }
-    if let allowedMethods { headers.append((.allow, allowedMethods.map(\.rawValue).joined(separator: ", "))) }
+    var headers: Response.Headers = []
+    if let retryAfterSeconds { headers.append(("Retry-After", String(retryAfterSeconds))) }
+    if let allowedMethods { headers.append(("Allow", allowedMethods.map(\.rawValue).joined(separator: ", "))) }
     headers += self.headers
-    return Answer(status: kind.status, contentType: Self.contentType, headers: headers, body: json.finished())
+    var response = Response(
+      status: kind.status, contentType: Self.contentType, headers: headers, body: json.finished())
+    response.problem = (kind, reason)
+    return response
   }
 }

@@ -1,20 +1,17 @@
-import HTTPTypes
-import Hummingbird
 import NIOCore
 
 /// Explains each type of problem to a person who follows its address.
 struct ProblemRoutes {
-  func add(to router: Router<AppContext>) {
-    router.get("problems/:slug") { _, context in
-      let slug = context.parameters.get("slug") ?? ""
-      guard let kind = Problem.Kind.allCases.first(where: { $0.rawValue.isVerbatim(slug) }) else {
-        throw Problem.notFound("type of problem")
+  var routes: [Route] {
+    [
+      Route(.GET, "/problems/{slug}") { request in
+        guard let kind = Problem.Kind.allCases.first(where: { $0.rawValue.isVerbatim(request.parameter) }) else {
+          throw Problem.notFound("type of problem")
+        }
+        let text = "\(kind.title) (\(kind.status.code) \(kind.rawValue))\n\n\(kind.explanation)\n"
+        return Response(contentType: "text/plain; charset=utf-8", body: ByteBuffer(string: text))
       }
-      let text = "\(kind.title) (\(kind.status.code) \(kind.rawValue))\n\n\(kind.explanation)\n"
-      return Response(
-        status: .ok, headers: [.contentType: "text/plain; charset=utf-8"],
-        body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
-    }
+    ]
   }
 }
 

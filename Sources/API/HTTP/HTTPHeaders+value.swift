@@ -1,11 +1,9 @@
-import HTTPTypes
 import NIOHTTP1
 
 extension HTTPHeaders {
   /// The value of a field, without the white space around it, which the decoder leaves and which is no part of it
   /// (RFC 9110, section 5.5). Of several fields, their values with commas in between (section 5.2). Nil when there is none.
-  subscript(name: HTTPField.Name) -> String? { value(ofLowercased: name.canonicalName) }
-
+  ///
   /// - Parameters:
   ///   - wanted: the name in lower case.
   ///   - separator: what to put between the values of several fields.

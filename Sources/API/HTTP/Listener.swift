@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import Time
 
 /// The socket on which connections are accepted, and how it ends without a loss.
 ///
@@ -32,14 +33,14 @@ struct Listener {
     guard let options = channel as? any SocketOptionProvider else { return }
     do {
       try await raise(barriers, options)
-      let end = ContinuousClock.now + Self.drainTime
-      var lastSeen = ContinuousClock.now
-      while ContinuousClock.now < end {
+      let end = Moment.now + Self.drainTime
+      var lastSeen = Moment.now
+      while Moment.now < end {
         let info: TCPInfo = try await options.unsafeGetSocketOption(
           level: .tcp, name: .init(rawValue: Self.tcpInfo)
         ).get()
         // However late this wakes up, it looks once more before it says that nobody is there.
-        let now = ContinuousClock.now
+        let now = Moment.now
         if info.unacknowledged > 0 { lastSeen = now } else if now >= lastSeen + Self.quietTime { return }
         try await Task.sleep(for: Self.pollingTime)
       }

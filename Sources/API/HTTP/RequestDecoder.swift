@@ -11,6 +11,10 @@ import NIOHTTP1
 final class RequestDecoder: ByteToMessageDecoder {
   typealias InboundOut = HTTPServerRequestPart
 
+  /// The address and the header fields of a request, in bytes.
+  static let maximumHeaderBytes = 16 * 1024
+  static let maximumHeaderCount = 256
+
   /// Of the connection so far.
   private(set) var receivedBytes = 0
 
@@ -25,15 +29,15 @@ final class RequestDecoder: ByteToMessageDecoder {
 
   private static func makeDecoder() -> HTTPRequestDecoder {
     var limits = NIOHTTPDecoderLimitConfiguration()
-    limits.maxHeaderFieldSize = RequestGate.maximumHeaderBytes
-    limits.maxHeaderListSize = RequestGate.maximumHeaderBytes
-    limits.maxHeaderFieldCount = RequestGate.maximumHeaderCount
+    limits.maxHeaderFieldSize = Self.maximumHeaderBytes
+    limits.maxHeaderListSize = Self.maximumHeaderBytes
+    limits.maxHeaderFieldCount = Self.maximumHeaderCount
     return HTTPRequestDecoder(limitConfiguration: limits)
   }
 
   /// To be called at the end of a request behind which the decoder stops, see `FramingFields.Upgrade`. For any other request
   /// a new decoder would begin in the middle of the next one.
-  func goOn() { hasStopped = true }
+  func resume() { hasStopped = true }
 
   func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws -> DecodingState {
     receivedBytes += buffer.readableBytes - keptBytes

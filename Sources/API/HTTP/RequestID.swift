@@ -1,5 +1,4 @@
 import Checkout
-import HTTPTypes
 
 /// The number under which a request is found in the logs: the client's own if it sent one that is fit to be logged and
 /// returned, else 32 random hexadecimal digits.
@@ -35,8 +34,4 @@ enum RequestID {
     let value = UInt8(truncatingIfNeeded: word >> UInt64(60 - 4 * index)) & 0xF
     return value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
   }
-}
-
-extension HTTPField.Name {
-  static let xRequestID = Self("X-Request-Id")!
 }

@@ -1,5 +1,3 @@
-import HTTPTypes
-
 /// The proxies whose `X-Forwarded-For` is believed. Anybody else could name another address in each request.
 public struct TrustedProxies: Sendable {
   private let ranges: [IPRange]
@@ -51,8 +49,4 @@ public struct TrustedProxies: Sendable {
     }
     return entry.lastIndex(of: UInt8(ascii: ":")).flatMap { IPAddress(String(decoding: entry[..<$0], as: UTF8.self)) }
   }
-}
-
-extension HTTPField.Name {
-  static let xForwardedFor = Self("X-Forwarded-For")!
 }

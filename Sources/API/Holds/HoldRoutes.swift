@@ -1,34 +1,32 @@
 import Checkout
-import HTTPTypes
-import Hummingbird
 
 /// `POST /api/holds`, `GET` and `DELETE /api/holds/{id}`.
 struct HoldRoutes {
   let checkout: Checkout
 
-  func add(to router: RouterGroup<AppContext>) {
-    router.group("holds")
-      .get(":id", use: show)
-      .delete(":id", use: release)
+  var routes: [Route] {
+    [
+      Route(.POST, "/api/holds", callback: reserve),
+      Route(.GET, "/api/holds/{id}", show),
+      Route(.DELETE, "/api/holds/{id}", release),
+    ]
   }
 
-  /// A buyer's first call.
-  var reserve: FastRoute {
-    FastRoute(.post, "/api/holds") { [checkout] request, reply in
-      let key = try request.idempotencyKey
-      let body = try RequestBodies.decode(ReserveBody.self, from: request)
-      checkout.reserveHold(
-        productID: body.productID, quantity: body.quantity, customerID: body.customerID, idempotencyKey: key
-      ) { outcome in
-        reply { try Self.answer(outcome.get()) }
-      }
+  /// The first call of a buyer.
+  @Sendable private func reserve(_ request: Request, respond: @escaping Route.Respond) throws {
+    let key = try request.idempotencyKey
+    let body = try request.decode(ReserveBody.self)
+    checkout.reserveHold(
+      productID: body.productID, quantity: body.quantity, customerID: body.customerID, idempotencyKey: key
+    ) { outcome in
+      respond { try Self.response(to: outcome.get()) }
     }
   }
 
-  private static func answer(_ outcome: ReserveHold.Outcome) throws -> Answer {
+  private static func response(to outcome: ReserveHold.Outcome) throws -> Response {
     switch outcome {
     case .held(let hold, let isReplay):
-      .json(status: .created, headers: .made("/api/holds/" + hold.id.holdText, isReplay: isReplay)) { $0.add(hold) }
+      .json(status: .created, headers: .created("/api/holds/" + hold.id.holdText, isReplay: isReplay)) { $0.add(hold) }
     case .insufficientStock(let left): throw Problem.insufficientStock(left)
     case .saleNotStarted(let startsAt, let wait): throw Problem.saleNotStarted(startsAt: startsAt, in: wait)
     case .saleEnded(let endsAt): throw Problem.saleEnded(endsAt: endsAt)
@@ -42,13 +40,13 @@ struct HoldRoutes {
     }
   }
 
-  @Sendable private func show(_ request: Request, context: AppContext) async throws -> Response {
-    guard let id = context.holdID, let hold = try await checkout.hold(id) else { throw Problem.notFound("hold") }
+  @Sendable private func show(_ request: Request) async throws -> Response {
+    guard let id = request.holdID, let hold = try await checkout.hold(id) else { throw Problem.notFound("hold") }
     return .json { $0.add(hold) }
   }
 
-  @Sendable private func release(_ request: Request, context: AppContext) async throws -> Response {
-    guard let id = context.holdID, let hold = try await checkout.releaseHold(id) else {
+  @Sendable private func release(_ request: Request) async throws -> Response {
+    guard let id = request.holdID, let hold = try await checkout.releaseHold(id) else {
       throw Problem.notFound("hold")
     }
     switch hold.status {
@@ -59,10 +57,10 @@ struct HoldRoutes {
   }
 }
 
-extension AppContext {
+extension Request {
   /// The hold's id in the path, nil when it cannot be one of ours.
   fileprivate var holdID: ReservationID? {
-    id.flatMap { ReservationID(holdText: $0) }
+    ReservationID(holdText: String(id))
   }
 }
 

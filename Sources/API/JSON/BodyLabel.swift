@@ -1,6 +1,3 @@
-import HTTPTypes
-import Hummingbird
-
 /// What the headers of a request say of its body, and whether it is read.
 enum BodyLabel: Sendable {
   /// It is read as JSON.
@@ -27,7 +24,7 @@ enum BodyLabel: Sendable {
     case .encoded:
       throw Problem(
         .unsupportedMediaType, "Send the body as it is, without Content-Encoding.",
-        headers: [(.acceptEncoding, "identity")])
+        headers: [("Accept-Encoding", "identity")])
     }
   }
 }
@@ -104,23 +101,4 @@ extension BodyLabel {
       return false
     }
   }
-
-  /// For a request that has come to the router.
-  init(of request: Request) {
-    var reader = Reader()
-    for field in request.headers {
-      switch field.name {
-      case .contentType: reader.readContentType(field.value)
-      case .contentEncoding: reader.readContentEncoding(field.value)
-      case .origin: reader.readOrigin(field.value)
-      case .secFetchSite: reader.readSite(field.value)
-      default: break
-      }
-    }
-    self = reader.label(host: request.head.authority)
-  }
-}
-
-extension HTTPField.Name {
-  fileprivate static let secFetchSite = Self("Sec-Fetch-Site")!
 }

@@ -1,6 +1,6 @@
 import Checkout
 import NIOCore
-import Postgres
+import Time
 
 /// Reads the members of a JSON object and remembers everything that is wrong with them, so that a client learns all of
 /// it at once.

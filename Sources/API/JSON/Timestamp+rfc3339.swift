@@ -1,4 +1,4 @@
-import Postgres
+import Time
 
 extension Timestamp {
   /// RFC 3339 in UTC with milliseconds, such as `2026-11-22T09:30:00.250Z`. For years 1 to 9999.

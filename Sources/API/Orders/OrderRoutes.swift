@@ -1,32 +1,30 @@
 import Checkout
-import HTTPTypes
-import Hummingbird
-import Postgres
 
 /// `POST /api/orders` and `GET /api/orders/{id}`.
 struct OrderRoutes {
   let checkout: Checkout
 
-  func add(to router: RouterGroup<AppContext>) {
-    router.get("orders/:id", use: show)
+  var routes: [Route] {
+    [
+      Route(.POST, "/api/orders", callback: place),
+      Route(.GET, "/api/orders/{id}", show),
+    ]
   }
 
-  /// A buyer's second call.
-  var place: FastRoute {
-    FastRoute(.post, "/api/orders") { [checkout] request, reply in
-      let key = try request.idempotencyKey
-      let body = try RequestBodies.decode(PlaceBody.self, from: request)
-      guard let holdID = ReservationID(holdText: body.holdID) else { throw Problem.notFound("hold") }
-      checkout.placeOrder(holdID: holdID, idempotencyKey: key) { outcome in
-        reply { try Self.answer(outcome.get(), holdID) }
-      }
+  /// The second call of a buyer.
+  @Sendable private func place(_ request: Request, respond: @escaping Route.Respond) throws {
+    let key = try request.idempotencyKey
+    let body = try request.decode(PlaceBody.self)
+    guard let holdID = ReservationID(holdText: body.holdID) else { throw Problem.notFound("hold") }
+    checkout.placeOrder(holdID: holdID, idempotencyKey: key) { outcome in
+      respond { try Self.response(to: outcome.get(), holdID) }
     }
   }
 
-  private static func answer(_ outcome: PlaceOrder.Outcome, _ holdID: ReservationID) throws -> Answer {
+  private static func response(to outcome: PlaceOrder.Outcome, _ holdID: ReservationID) throws -> Response {
     switch outcome {
     case .placed(let order, let isReplay):
-      .json(status: .created, headers: .made("/api/orders/" + order.id.orderText, isReplay: isReplay)) { $0.add(order) }
+      .json(status: .created, headers: .created("/api/orders/" + order.id.orderText, isReplay: isReplay)) { $0.add(order) }
     case .holdNotFound: throw Problem.notFound("hold")
     case .alreadyOrdered: throw Problem.holdAlreadyOrdered(holdID)
     case .holdExpired: throw Problem.holdExpired
@@ -35,10 +33,8 @@ struct OrderRoutes {
     }
   }
 
-  @Sendable private func show(_ request: Request, context: AppContext) async throws -> Response {
-    guard let id = context.id.flatMap({ ReservationID(orderText: $0) }),
-      let order = try await checkout.order(id)
-    else { throw Problem.notFound("order") }
+  @Sendable private func show(_ request: Request) async throws -> Response {
+    guard let id = ReservationID(orderText: String(request.id)), let order = try await checkout.order(id) else { throw Problem.notFound("order") }
     return .json { $0.add(order) }
   }
 }

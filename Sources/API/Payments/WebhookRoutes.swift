@@ -1,6 +1,5 @@
 import Checkout
 import FoundationEssentials
-import HTTPTypes
 
 /// `POST /api/payments/webhook`.
 struct WebhookRoutes {
@@ -10,29 +9,29 @@ struct WebhookRoutes {
   /// Where refused signatures are told.
   let log: SparseLog
 
-  var receive: FastRoute {
-    FastRoute(.post, "/api/payments/webhook") { [checkout, verifier, log] request, reply in
-      try request.bodyLabel.check()
-      if let refusal = verifier?.refusal(of: request) {
-        log.warning("a payment event was refused", reason: refusal.reason, metadata: ["detail": "\(refusal.detail)"])
-        throw Problem(.invalidSignature, refusal.detail)
-      }
-      let body = try RequestBodies.decode(EventBody.self, from: request)
-      guard let orderID = ReservationID(orderText: body.orderID) else { throw Problem.notFound("order") }
-      let event = PaymentEvent(
-        idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status, amount: body.amount,
-        currency: body.currency)
-      checkout.applyPaymentEvent(event) { outcome in
-        reply { try Self.answer(outcome.get(), orderID) }
-      }
+  var routes: [Route] { [Route(.POST, "/api/payments/webhook", callback: receive)] }
+
+  @Sendable private func receive(_ request: Request, respond: @escaping Route.Respond) throws {
+    try request.bodyLabel.check()
+    if let refusal = verifier?.refusal(of: request) {
+      log.warning("a payment event was refused", reason: refusal.reason, metadata: ["detail": "\(refusal.detail)"])
+      throw Problem(.invalidSignature, refusal.detail, reason: refusal.reason)
+    }
+    let body = try request.decode(EventBody.self)
+    guard let orderID = ReservationID(orderText: body.orderID) else { throw Problem.notFound("order") }
+    let event = PaymentEvent(
+      idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status, amount: body.amount,
+      currency: body.currency)
+    checkout.applyPaymentEvent(event) { outcome in
+      respond { try Self.response(to: outcome.get(), orderID) }
     }
   }
 
-  private static func answer(_ outcome: ApplyPaymentEvent.Outcome, _ orderID: ReservationID) throws -> Answer {
+  private static func response(to outcome: ApplyPaymentEvent.Outcome, _ orderID: ReservationID) throws -> Response {
     switch outcome {
-    case .settled(let verdict, let orderStatus, let isReplay):
+    case .decided(let verdict, let orderStatus, let isReplay):
       .json(
-        status: verdict == .parked ? .accepted : .ok, headers: isReplay ? [(.idempotentReplayed, "true")] : []
+        status: verdict == .parked ? .accepted : .ok, headers: .replayed(isReplay)
       ) { json in
         json.add("order_id", orderID.orderText)
         json.add("order_status", orderStatus?.rawValue)
@@ -44,7 +43,7 @@ struct WebhookRoutes {
 }
 
 extension WebhookVerifier {
-  fileprivate func refusal(of request: FastRoute.Request) -> Refusal? {
+  fileprivate func refusal(of request: Request) -> Refusal? {
     /// The value of a header under its name, or under the older one.
     func value(_ name: String, separator: String = ", ") -> String? {
       request.headers.value(ofLowercased: "webhook-" + name, separator: separator)

@@ -1,47 +1,40 @@
 import Checkout
-import HTTPTypes
-import Hummingbird
-import Postgres
 
 /// `GET /api/products` and `GET /api/products/{id}`.
 struct ProductRoutes {
   let checkout: Checkout
 
-  func add(to router: RouterGroup<AppContext>) {
-    router.get("products", use: list)
+  var routes: [Route] {
+    [
+      Route(.GET, "/api/products/{id}", callback: show),
+      Route(.GET, "/api/products", list),
+    ]
   }
 
   /// What buyers look at until the sale begins, and while it goes on.
-  var show: FastRoute {
-    FastRoute(.get, "/api/products/{id}") { [checkout] request, reply in
-      guard let id = Int32(productID: request.parameter) else { throw Problem.notFound("product") }
-      checkout.product(id) { product in
-        reply {
-          guard let product = try product.get() else { throw Problem.notFound("product") }
-          return .json { $0.add(product) }
-        }
+  @Sendable private func show(_ request: Request, respond: @escaping Route.Respond) throws {
+    guard let id = request.productID else { throw Problem.notFound("product") }
+    checkout.product(id) { product in
+      respond {
+        guard let product = try product.get() else { throw Problem.notFound("product") }
+        return .json { $0.add(product) }
       }
     }
   }
 
-  @Sendable private func list(_ request: Request, context: AppContext) async throws -> Response {
+  @Sendable private func list(_ request: Request) async throws -> Response {
     let products = try await checkout.products()
     return .json { $0.add("products", products) { $1.add($0) } }
   }
 }
 
-extension Int32 {
-  /// A product's id in an address, nil when it cannot be one.
-  fileprivate init?(productID text: Substring) {
-    // Also refuses other ways of writing a number, such as +1 and 01: a resource has one address.
-    guard let id = Int32(text), id > 0, String(id).isVerbatim(text) else { return nil }
-    self = id
-  }
-}
-
-extension AppContext {
+extension Request {
   /// The product's id in the path, nil when it cannot be one.
-  var productID: Int32? { id.flatMap { Int32(productID: $0[...]) } }
+  var productID: Int32? {
+    // Other spellings of a number, such as +1 and 01, are refused: a resource has one address.
+    guard let number = Int32(id), number > 0, String(number).isVerbatim(id) else { return nil }
+    return number
+  }
 }
 
 extension JSONObject {

@@ -1,5 +1,6 @@
 import NIOCore
 import Synchronization
+import Time
 
 /// What one reader of a stream of events has still to be sent: the newest event, and no older one. A reader who is slow
 /// skips events, and one who does not read at all is dropped.
@@ -25,9 +26,9 @@ final class StockStream: Sendable {
     /// What is to be written next.
     var event: ByteBuffer?
     var isHeartbeatDue = false
-    var nextHeartbeat: ContinuousClock.Instant
+    var nextHeartbeat: Moment
     /// Since when the last thing that `next` gave out is being written.
-    var writingSince: ContinuousClock.Instant?
+    var writingSince: Moment?
     var isEnded = false
     var isGivenBack = false
     /// Waits in `next`.
@@ -74,7 +75,7 @@ final class StockStream: Sendable {
     self.limits = limits
     self.writes = writes
     self.onEnd = onEnd
-    let now = ContinuousClock.now
+    let now = Moment.now
     // Streams that began together have their heartbeats apart.
     let first = now + limits.heartbeatInterval * Double.random(in: 0.5...1)
     // The first event does not come from `next`.
@@ -136,7 +137,7 @@ final class StockStream: Sendable {
   }
 
   /// Sends what is due at this moment, or drops a reader who has been holding up a write for too long.
-  func tick(now: ContinuousClock.Instant, isShuttingDown: Bool) {
+  func tick(now: Moment, isShuttingDown: Bool) {
     let timeout = isShuttingDown ? min(limits.writeTimeout, Self.timeoutInShutdown) : limits.writeTimeout
     if isWriting(for: timeout, at: now) { return drop() }
     update { state in
@@ -147,7 +148,7 @@ final class StockStream: Sendable {
   }
 
   /// Whether the last thing that was to be written has been held up for longer than this.
-  func isWriting(for duration: Duration, at now: ContinuousClock.Instant = .now) -> Bool {
+  func isWriting(for duration: Duration, at now: Moment = .now) -> Bool {
     state.withLock { state in state.writingSince.map { $0 + duration < now } ?? false }
   }
 

@@ -2,6 +2,7 @@ import Checkout
 import NIOCore
 import ServiceLifecycle
 import Synchronization
+import Time
 
 /// All streams of a server. For each product that is watched, one task reads it when it may have changed, and gives what
 /// it finds to all who watch.
@@ -172,9 +173,9 @@ final class StockStreams: Service {
   private func tell(_ productID: Int32, _ watch: StockWatch) async {
     var last: Product?
     while !Task.isCancelled {
-      let end = ContinuousClock.now + interval
+      let end = Moment.now + interval
       guard await tellOnce(productID, &last) else { return }
-      try? await Task.sleep(until: end)
+      try? await Task.sleep(for: end - .now)
       await watch.change()
     }
   }
@@ -259,7 +260,7 @@ final class StockStreams: Service {
       let step = streams.count / Self.stepsOfPass + 1
       var stuck = 0
       for start in stride(from: 0, to: max(1, streams.count), by: step) {
-        let now = ContinuousClock.now
+        let now = Moment.now
         for stream in streams[start..<min(start + step, streams.count)] {
           if stream.isWriting(for: Self.stuckAfter, at: now) { stuck += 1 }
           stream.tick(now: now, isShuttingDown: isEnding)

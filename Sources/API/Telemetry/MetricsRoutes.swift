@@ -1,6 +1,4 @@
 import Checkout
-import HTTPTypes
-import Hummingbird
 import NIOCore
 import Telemetry
 
@@ -10,21 +8,21 @@ struct MetricsRoutes {
   let metrics: MetricsRegistry
   let streams: StockStreams
 
-  func add(to router: RouterGroup<AppContext>) {
-    router.get("metrics") { _, _ in
-      var text = PrometheusText()
-      metrics.write(into: &text)
-      ProcessMetrics.write(into: &text)
-      text.begin(MetricDescription.openStreams.name, kind: .gauge, help: MetricDescription.openStreams.help)
-      text.add(MetricDescription.openStreams.name, Double(streams.openCount))
-      let gauges = Dictionary(grouping: await checkout.gauges()) { $0.metric.name }
-      for (name, values) in gauges.sorted(by: { $0.key < $1.key }) {
-        text.begin(name, kind: .gauge, help: values[0].metric.help)
-        for gauge in values { text.add(name, labels: PrometheusText.labels(gauge.labels), gauge.value) }
+  var routes: [Route] {
+    [
+      Route(.GET, "/metrics") { _ in
+        var text = PrometheusText()
+        metrics.write(into: &text)
+        ProcessMetrics.write(into: &text)
+        text.begin(MetricDescription.openStreams.name, kind: .gauge, help: MetricDescription.openStreams.help)
+        text.add(MetricDescription.openStreams.name, Double(streams.openCount))
+        let gauges = Dictionary(grouping: await checkout.gauges()) { $0.metric.name }
+        for (name, values) in gauges.sorted(by: { $0.key < $1.key }) {
+          text.begin(name, kind: .gauge, help: values[0].metric.help)
+          for gauge in values { text.add(name, labels: PrometheusText.labels(gauge.labels), gauge.value) }
+        }
+        return Response(contentType: PrometheusText.contentType, body: ByteBuffer(string: text.text))
       }
-      return Response(
-        status: .ok, headers: [.contentType: PrometheusText.contentType],
-        body: ResponseBody(byteBuffer: ByteBuffer(string: text.text)))
-    }
+    ]
   }
 }

@@ -1,7 +1,7 @@
 import CoreMetrics
-import Dispatch
-import HTTPTypes
+import NIOHTTP1
 import Telemetry
+import Time
 
 /// Counts requests and takes their time.
 struct RequestMetrics: Sendable {
@@ -32,18 +32,25 @@ struct RequestMetrics: Sendable {
   }
 
   /// - Parameters:
-  ///   - route: its path's template; nil when no route took the request.
-  ///   - start: on the clock of `DispatchTime`, in nanoseconds.
-  func record(_ method: HTTPRequest.Method, _ route: String?, _ status: HTTPResponse.Status, since start: UInt64) {
-    let handles = handles[Key(method: Self.name(of: method), route: route ?? "none", status: status.code)]
+  ///   - method: nil when the request was refused before its head was complete.
+  ///   - route: the template of its path; nil when no route took the request.
+  ///   - start: when the head of the request was complete.
+  func record(_ method: HTTPMethod?, _ route: String?, _ status: HTTPResponseStatus, since start: Moment) {
+    let handles = handles[Key(method: Self.name(of: method), route: route ?? "none", status: Int(status.code))]
     handles.requests.increment()
-    handles.duration.recordNanoseconds(DispatchTime.now().uptimeNanoseconds - start)
+    handles.duration.recordNanoseconds(Moment.now.nanoseconds - start.nanoseconds)
   }
 
-  private static func name(of method: HTTPRequest.Method) -> String {
+  /// The name of a method in metrics and logs. A client may send any word.
+  static func name(of method: HTTPMethod?) -> String {
     switch method {
-    case .get, .head, .post, .put, .patch, .delete, .options: method.rawValue
-    // A client may send any word.
+    case .GET: "GET"
+    case .HEAD: "HEAD"
+    case .POST: "POST"
+    case .PUT: "PUT"
+    case .PATCH: "PATCH"
+    case .DELETE: "DELETE"
+    case .OPTIONS: "OPTIONS"
     default: "other"
     }
   }

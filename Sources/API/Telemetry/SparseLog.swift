@@ -1,12 +1,13 @@
 import Logging
 import Synchronization
+import Time
 
 /// Logs what clients can cause as often as they like: at most once in ten seconds for each reason.
 final class SparseLog: Sendable {
   static let interval: Duration = .seconds(10)
 
   private struct Reason {
-    var nextTime: ContinuousClock.Instant
+    var nextTime: Moment
     /// Since the last time it was logged.
     var passedOver = 0
   }
@@ -22,7 +23,7 @@ final class SparseLog: Sendable {
   ///   - reason: a word of the program, never input.
   ///   - metadata: what this case adds to it.
   func warning(
-    _ message: Logger.Message, reason: String, metadata: Logger.Metadata = [:], now: ContinuousClock.Instant = .now
+    _ message: Logger.Message, reason: String, metadata: Logger.Metadata = [:], now: Moment = .now
   ) {
     let passedOver = reasons.withLock { reasons -> Int? in
       if let known = reasons[reason], now < known.nextTime {

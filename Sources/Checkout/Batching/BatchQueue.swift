@@ -1,4 +1,5 @@
 import DequeModule
+import Time
 
 /// Who waits for a batch, and which batches may start: the state of a `Batcher`, without its threads.
 ///
@@ -67,7 +68,7 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
   /// Workers who wait for a connection.
   private var waitingWorkers = 0
   /// When the batches of several lanes began that are under way.
-  private var combinedSince: [ContinuousClock.Instant] = []
+  private var combinedSince: [Moment] = []
 
   init(maximumLanes: Int, maximumSize: Int) {
     self.maximumLanes = maximumLanes
@@ -91,7 +92,7 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
   }
 
   /// How many more workers it takes for what is ready. Each of them is expected to `take`.
-  mutating func workersToStart(now: ContinuousClock.Instant = .now) -> Int {
+  mutating func workersToStart(now: Moment = .now) -> Int {
     var wanted = ready.count
     if maximumLanes > 1 {
       wanted = min(wanted, Self.maximumCombined - combinedSince.count { now - $0 < Self.patience })
@@ -103,7 +104,7 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
 
   /// What a worker carries out next, nothing when others were faster. And the lanes whose turn is over without a batch,
   /// since everybody in them was removed.
-  mutating func take(now: ContinuousClock.Instant = .now) -> (batch: [Part], idle: [Lane]) {
+  mutating func take(now: Moment = .now) -> (batch: [Part], idle: [Lane]) {
     waitingWorkers -= 1
     var batch: [Part] = []
     var idle: [Lane] = []

@@ -29,6 +29,15 @@ protocol BatchedUseCase: Sendable {
   /// - Returns: as `execute`; nil for one that has had no effect and cannot have any more.
   func resume(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome?]
 
+  /// Whether the use case changes nothing, so that nothing is lost with an answer of the database.
+  static var isRead: Bool { get }
+
+  /// Whether an outcome means that the stock of the product changed, or its status.
+  func changesStock(_ outcome: Outcome) -> Bool
+
+  /// What a caller is told when its batch failed with this error.
+  static func translating(_ error: any Error) -> any Error
+
   /// How many lanes `executeTogether` may be given; 1 when it is not to be called.
   static var maximumLanes: Int { get }
 
@@ -55,6 +64,12 @@ struct LaneBatch<Lane: Sendable, Request: Sendable, Mark: Sendable>: Sendable {
 }
 
 extension BatchedUseCase {
+  static var isRead: Bool { false }
+
+  func changesStock(_ outcome: Outcome) -> Bool { false }
+
+  static func translating(_ error: any Error) -> any Error { CheckoutError.translating(error, isRead: isRead) }
+
   static var maximumLanes: Int { 1 }
 
   func executeTogether(_ batches: [LaneBatch<Lane, Request, Mark>], on connection: isolated Connection) throws

@@ -2,6 +2,7 @@ import Dispatch
 import Postgres
 import ServiceLifecycle
 import Synchronization
+import Time
 
 /// Shares round trips to the database among those who wait for one.
 ///
@@ -55,6 +56,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private let turns: Turns<UseCase.Lane>?
   private let admission: Admission
   private let observer: BatchObserver
+  private let onStockChange: (@Sendable (UseCase.Lane) -> Void)?
   private let state = Mutex(State())
   private let clock = DispatchQueue(label: "checkout.batcher")
   /// Ends once the batcher is closed and nobody waits.
@@ -63,15 +65,18 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// - Parameters:
   ///   - turns: the lanes take turns with those of all batchers that share it; nil for lanes that wait for nobody.
   ///   - admission: bounds the callers of all batchers that share it.
+  ///   - onStockChange: called for a lane after the commit of a batch that changed its stock, or that may have.
   init(
     _ useCase: UseCase, on database: Pool, turns: Turns<UseCase.Lane>? = nil,
-    admission: Admission = Admission(limit: .max), observer: BatchObserver = .none
+    admission: Admission = Admission(limit: .max), observer: BatchObserver = .none,
+    onStockChange: (@Sendable (UseCase.Lane) -> Void)? = nil
   ) {
     self.useCase = useCase
     self.database = database
     self.turns = turns
     self.admission = admission
     self.observer = observer
+    self.onStockChange = onStockChange
   }
 
   /// Waits for the outcome of the batch that takes up the request; see `submit`.
@@ -83,7 +88,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   ///
   /// - Parameter completion: may be called before this returns. Gets what `execute` throws for the whole batch;
   ///   `CheckoutError.shuttingDown` after `run` was told to end; `CheckoutError.overloaded` when admission is refused, the
-  ///   wait is ended by `expire`, or there is no time left for another batch; `PostgresError.connectionLost` when the answer
+  ///   wait is ended by `expire`, or there is no time left for another batch; `CheckoutError.outcomeUnknown` when the answer
   ///   to its batch was lost for good.
   func submit(_ request: UseCase.Request, completion: @escaping Completion<UseCase.Outcome>) {
     guard admission.admit() else { return completion(.failure(CheckoutError.overloaded)) }
@@ -167,7 +172,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
         let batch = begin()
         do {
           return finish(batch, try execute(batch, on: connection))
-        } catch let error as PostgresError where error.isConnectionLost {
+        } catch where error is OutcomeLost || (error as? PostgresError)?.isConnectionLost == true {
           return { self.resolve(batch, after: error) }
         } catch PostgresError.server(let error) where error.isAboutData && batch.isShared {
           return tryInHalves(batch)
@@ -228,6 +233,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     var returned: [UseCase.Lane: [Caller]] = [:]
     for (work, outcomes) in zip(batch.works, outcomes) {
       precondition(outcomes.count == work.part.callers.count, "one outcome for each request")
+      if let onStockChange, outcomes.contains(where: { $0.map { useCase.changesStock($0) } ?? false }) {
+        onStockChange(work.lane)
+      }
       for (caller, outcome) in zip(work.part.callers, outcomes) {
         if let outcome {
           caller.completion(.success(outcome))
@@ -249,6 +257,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   }
 
   private func fail(_ batch: Batch, _ error: any Error) -> @Sendable () -> Void {
+    let error = UseCase.translating(error)
     for work in batch.works {
       for caller in work.part.callers { caller.completion(.failure(error)) }
     }
@@ -282,7 +291,8 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   // MARK: Lost answers
 
   /// Each lane on its own, since what became of one says nothing of the others when it has to be asked for.
-  private func resolve(_ batch: Batch, after error: PostgresError) {
+  private func resolve(_ batch: Batch, after error: any Error) {
+    let error = UseCase.translating(error)
     startWorkers(
       state.withLock { state in
         state.queue.separate(batch.works.map { $0.part })
@@ -307,6 +317,8 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     database.lend { [self] connection in
       // Nobody waits any more, perhaps since it took long to get a connection.
       guard .now < batch.deadline else { return end(batch.works) }
+      // What changed, changed when nobody heard of it.
+      defer { onStockChange?(sent.lane) }
       do {
         let outcomes = try connection.answering(by: .now + (batch.deadline - .now)) {
           try useCase.resume(sent.requests, lane: sent.lane, mark: sent.mark, on: $0)

@@ -1,3 +1,5 @@
+import Time
+
 /// A queue whose members can be told that they have waited too long.
 protocol WaitingQueue: Sendable {
   /// Answers those who arrived by then and whose turn has not come with `CheckoutError.overloaded`.

@@ -1,6 +1,7 @@
 import DequeModule
 import Dispatch
 import Synchronization
+import Time
 
 /// Lets those who want something of one product do so one after the other.
 ///
@@ -14,8 +15,8 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
     /// Turns that have begun and not ended. One, unless somebody lost patience.
     var underWay = 1
     var waiting: Deque<@Sendable () -> Void> = []
-    var lastBegin = ContinuousClock.now
-    var lastImpatience: ContinuousClock.Instant?
+    var lastBegin = Moment.now
+    var lastImpatience: Moment?
   }
 
   private struct State {
@@ -51,7 +52,7 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
   }
 
   /// Ends a turn; the next in line begins.
-  func end(_ key: Key, now: ContinuousClock.Instant = .now) {
+  func end(_ key: Key, now: Moment = .now) {
     let next = state.withLock { state -> (@Sendable () -> Void)? in
       let isOneTooMany =
         state.lines[key]!.underWay > 1 && state.lines[key]!.lastImpatience.map { now - $0 > memory } == true
@@ -77,7 +78,7 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
   /// Begins what has waited too long.
   ///
   /// - Returns: whether anybody still waits.
-  func losePatience(now: ContinuousClock.Instant = .now) -> Bool {
+  func losePatience(now: Moment = .now) -> Bool {
     let (impatient, isWatched) = state.withLock { state in
       var impatient: [@Sendable () -> Void] = []
       for key in state.lines.keys where now - state.lines[key]!.lastBegin >= patience {

@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 /// What a customer who has as many units as one may have can count on.
 public struct CustomerLimit: Sendable, Equatable {

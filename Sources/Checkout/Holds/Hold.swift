@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 /// A reservation of units of one product for a limited time.
 public struct Hold: Sendable, Equatable {

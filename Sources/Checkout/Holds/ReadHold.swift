@@ -3,6 +3,8 @@ import Postgres
 
 /// Reads a hold as it stands.
 struct ReadHold: RepeatableUseCase {
+  static let isRead = true
+
   typealias Request = ReservationID
   typealias Outcome = Hold?
 

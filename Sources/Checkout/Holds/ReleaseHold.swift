@@ -8,6 +8,8 @@ struct ReleaseHold: RepeatableUseCase {
 
   func lane(of id: ReservationID) -> Int32 { id.productID }
 
+  func changesStock(_ hold: Hold?) -> Bool { hold?.status == .released }
+
   func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Hold?] {
     let found = try connection.transact(Statement(productID: productID, ids: ids.map(\.uuid)))
     let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0) })

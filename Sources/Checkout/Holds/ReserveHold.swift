@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Postgres
+import Time
 
 /// Reserves units of a product for the time that a buyer needs to check out. First come, first served.
 public struct ReserveHold: BatchedUseCase {
@@ -39,6 +40,10 @@ public struct ReserveHold: BatchedUseCase {
   /// The numbers of the holds that are to be made.
   func mark(for requests: [Request], lane productID: Int32) -> [ReservationID] {
     requests.map { _ in generator.next(productID: productID) }
+  }
+
+  func changesStock(_ outcome: Outcome) -> Bool {
+    if case .held(_, isReplay: false) = outcome { true } else { false }
   }
 
   func execute(
@@ -112,7 +117,7 @@ public struct ReserveHold: BatchedUseCase {
         }
       } catch {
         // The new holds are there already, so nobody may be told that nothing was done: they have to be found again.
-        throw PostgresError.connectionLost(statement: "read_holds", message: "\(error)")
+        throw OutcomeLost(reason: "read_holds: \(error)")
       }
     }
     return try requests.indices.map { index in
@@ -127,7 +132,7 @@ public struct ReserveHold: BatchedUseCase {
         return .held(hold, isReplay: false)
       case .replayed:
         guard let hold = replayed[id] else {
-          throw PostgresError.connectionLost(statement: "read_holds", message: "a key without its hold")
+          throw OutcomeLost(reason: "read_holds: a key without its hold")
         }
         return .held(hold, isReplay: true)
       default:

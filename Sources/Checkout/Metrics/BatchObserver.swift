@@ -1,4 +1,5 @@
 import CoreMetrics
+import Time
 import Tracing
 
 /// Measures the batches of one use case, and records a span for each that has a request of a recorded trace in it.
@@ -37,7 +38,7 @@ struct BatchObserver: Sendable {
     if let size, let wait {
       let now = Moment.now
       size.record(arrivals.count)
-      for arrival in arrivals { wait.recordNanoseconds(arrival.time.nanoseconds(until: now)) }
+      for arrival in arrivals { wait.recordNanoseconds(now.nanoseconds - arrival.time.nanoseconds) }
     }
     guard let tracer, let context = arrivals.lazy.compactMap(\.context).first else { return try body() }
     let span = tracer.startAnySpan(spanName, context: context)

@@ -1,3 +1,5 @@
+import Telemetry
+
 /// An outcome of a use case by the word under which metrics count it.
 protocol CountedOutcome: Sendable {
   var word: String { get }
@@ -7,6 +9,21 @@ protocol CountedOutcome: Sendable {
 
 /// The word for an error instead of an outcome.
 let failedOutcome = "failed"
+
+extension CheckoutMetrics {
+  /// A completion that counts the outcome first.
+  ///
+  /// - Parameter counter: nil counts nothing.
+  static func counting<Outcome: CountedOutcome>(
+    _ counter: CounterByLabel?, _ completion: @escaping Completion<Outcome>
+  ) -> Completion<Outcome> {
+    guard let counter else { return completion }
+    return { result in
+      counter.increment((try? result.get().word) ?? failedOutcome)
+      completion(result)
+    }
+  }
+}
 
 extension ReserveHold.Outcome: CountedOutcome {
   var word: String {
@@ -52,8 +69,8 @@ extension PlaceOrder.Outcome: CountedOutcome {
 extension ApplyPaymentEvent.Outcome: CountedOutcome {
   var word: String {
     switch self {
-    case .settled(_, _, isReplay: true): "replayed"
-    case .settled(let verdict, _, isReplay: false): verdict.rawValue
+    case .decided(_, _, isReplay: true): "replayed"
+    case .decided(let verdict, _, isReplay: false): verdict.rawValue
     case .keyReused: "key_reused"
     }
   }

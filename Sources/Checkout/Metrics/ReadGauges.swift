@@ -17,6 +17,8 @@ public struct Gauge: Sendable {
 /// Reads the stock, the jobs and the money that waits, as they stand. One query answers everybody who asked since the
 /// last one started, so that anybody may ask.
 struct ReadGauges: RepeatableUseCase {
+  static let isRead = true
+
   typealias Outcome = [Gauge]
 
   enum Request { case all }

@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 /// What a hold becomes when the buyer checks out. It has its hold's number.
 public struct Order: Sendable, Equatable {

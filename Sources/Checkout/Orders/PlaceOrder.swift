@@ -29,6 +29,11 @@ public struct PlaceOrder: BatchedUseCase {
     .random(in: 0...(.max >> 1))
   }
 
+  /// An order takes no stock, but a product without stock left may be sold out then.
+  func changesStock(_ outcome: Outcome) -> Bool {
+    if case .placed(_, isReplay: false) = outcome { true } else { false }
+  }
+
   func execute(
     _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
   ) throws -> [Outcome?] {

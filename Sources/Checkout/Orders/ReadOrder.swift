@@ -3,6 +3,8 @@ import Postgres
 
 /// Reads an order as it stands.
 struct ReadOrder: RepeatableUseCase {
+  static let isRead = true
+
   typealias Request = ReservationID
   typealias Outcome = Order?
 

@@ -5,12 +5,20 @@ import Postgres
 public struct ApplyPaymentEvent: BatchedUseCase {
   public enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: the event was known already and had no effect now.
-    case settled(PaymentEvent.Verdict, orderStatus: Order.Status?, isReplay: Bool)
+    case decided(PaymentEvent.Verdict, orderStatus: Order.Status?, isReplay: Bool)
     /// Another payload came under the same key before.
     case keyReused
   }
 
   func lane(of event: PaymentEvent) -> Int32 { event.orderID.productID }
+
+  /// A payment, too: a product whose last units are paid is sold out.
+  func changesStock(_ outcome: Outcome) -> Bool {
+    switch outcome {
+    case .decided(.applied, _, isReplay: false), .decided(.reacquired, _, isReplay: false): true
+    default: false
+    }
+  }
 
   /// Concurrent duplicates share one execution: the first is told the effect, the others that it is a replay.
   func execute(
@@ -49,7 +57,7 @@ public struct ApplyPaymentEvent: BatchedUseCase {
     static func decode(_ row: inout Row) throws -> Outcome {
       let outcome = try row.decode(String.self)
       if outcome == "key_reused" { return .keyReused }
-      return .settled(
+      return .decided(
         try row.decodeCase(), orderStatus: try row.decodeCaseIfPresent(), isReplay: outcome == "replayed")
     }
   }
@@ -58,7 +66,7 @@ public struct ApplyPaymentEvent: BatchedUseCase {
 extension ApplyPaymentEvent.Outcome {
   fileprivate var asReplay: Self {
     switch self {
-    case .settled(let verdict, let orderStatus, _): .settled(verdict, orderStatus: orderStatus, isReplay: true)
+    case .decided(let verdict, let orderStatus, _): .decided(verdict, orderStatus: orderStatus, isReplay: true)
     case .keyReused: .keyReused
     }
   }

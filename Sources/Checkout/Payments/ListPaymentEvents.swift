@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Postgres
+import Time
 
 /// A page of payment events, newest first.
 public struct PaymentEventPage: Sendable {

@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 /// One delivery from the payment provider, known by its idempotency key.
 public struct PaymentEvent: Sendable, Hashable {

@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 /// Puts a product on sale, all of its stock available. Yields one outcome, or none when `onlyAsFirst` found another product.
 public struct CreateProduct: PreparedStatement {

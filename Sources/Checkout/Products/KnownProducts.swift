@@ -1,4 +1,3 @@
-import Postgres
 import Synchronization
 
 /// Products that this server has seen, which therefore exist: products are never deleted.
@@ -29,9 +28,6 @@ final class KnownProducts: Sendable {
         guard !found.isEmpty else { return completion(.success(absent)) }
         insert(productID)
         call(completion)
-      case .failure(PostgresError.connectionLost(_, let message)):
-        // Of a read: nothing was done.
-        completion(.failure(PostgresError.cannotConnect(message)))
       case .failure(let error): completion(.failure(error))
       }
     }

@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 /// Something with a finite stock.
 public struct Product: Sendable, Equatable {

@@ -2,6 +2,8 @@ import Postgres
 
 /// Reads products with their exact stock. One query answers everybody who asked since the last one started.
 struct ReadProducts: RepeatableUseCase {
+  static let isRead = true
+
   typealias Outcome = [Product]
 
   enum Request: Sendable {

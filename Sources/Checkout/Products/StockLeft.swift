@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 /// What a buyer who found too little stock can count on.
 public struct StockLeft: Sendable, Equatable {

@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 /// Changes what may be changed of a product while it is on sale. The stock has a call of its own, `RestockProduct`.
 ///

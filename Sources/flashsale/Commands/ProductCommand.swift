@@ -3,6 +3,7 @@ import ArgumentParser
 import Checkout
 import Postgres
 import Telemetry
+import Time
 
 struct ProductCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -21,9 +22,9 @@ struct ProductCommand: AsyncParsableCommand {
     @Option(help: "Units, at least 1.")
     var stock: Int32
     @Option(help: "When the sale begins, such as 2026-11-27T09:00:00Z. At once when not given.")
-    var startsAt: Moment?
+    var startsAt: Timestamp?
     @Option(help: "When the sale ends. Never when not given.")
-    var endsAt: Moment?
+    var endsAt: Timestamp?
     @Option(help: "Units that one hold may have, at least 1. No limit when not given.")
     var maxQuantityPerHold: Int32?
     @Option(help: "Units that a customer may have in holds and orders, at least 1. No limit when not given.")
@@ -37,7 +38,7 @@ struct ProductCommand: AsyncParsableCommand {
         throw ValidationError("--currency is three capital letters")
       }
       guard stock >= 1 else { throw ValidationError("--stock is at least 1") }
-      if let startsAt, let endsAt, startsAt.time >= endsAt.time {
+      if let startsAt, let endsAt, startsAt >= endsAt {
         throw ValidationError("--ends-at is after --starts-at")
       }
       guard maxQuantityPerHold ?? 1 >= 1 else { throw ValidationError("--max-quantity-per-hold is at least 1") }
@@ -46,7 +47,7 @@ struct ProductCommand: AsyncParsableCommand {
 
     func run() async throws {
       let product = CreateProduct(
-        name: name, price: price, currency: currency, stock: stock, startsAt: startsAt?.time, endsAt: endsAt?.time,
+        name: name, price: price, currency: currency, stock: stock, startsAt: startsAt, endsAt: endsAt,
         maximumQuantityPerHold: maxQuantityPerHold, maximumPerCustomer: maxPerCustomer)
       try await withPool(try database.settings.database()) { pool in
         guard case .created(let id, _)? = try await pool.transact(product).first else { return }
@@ -101,12 +102,9 @@ struct ProductCommand: AsyncParsableCommand {
 }
 
 /// A date and time with its offset from UTC (RFC 3339).
-struct Moment: ExpressibleByArgument {
-  let time: Timestamp
-
-  init?(argument: String) {
-    guard let time = Timestamp(rfc3339: argument) else { return nil }
-    self.time = time
+extension Timestamp: ExpressibleByArgument {
+  public init?(argument: String) {
+    self.init(rfc3339: argument)
   }
 }
 

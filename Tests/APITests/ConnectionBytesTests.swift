@@ -1,86 +1,10 @@
 import NIOCore
-import NIOEmbedded
-import NIOHTTP1
 import Testing
 
 @testable import API
 
-/// The decoder and the gate together, on the bytes of a connection.
-@Suite struct RequestDecoderTests {
-  private static let limits = RequestGate.Limits(
-    maximumBodyBytes: 1000, requestTimeout: .seconds(10), idleTimeout: .seconds(60))
-
-  /// Embedded channels have no half to close.
-  private final class HalfClosing: ChannelOutboundHandler {
-    typealias OutboundIn = Never
-    private(set) var isOutputClosed = false
-
-    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-      guard mode == .output else { return context.close(mode: mode, promise: promise) }
-      isOutputClosed = true
-      promise?.succeed()
-    }
-  }
-
-  private struct Connection {
-    let channel: EmbeddedChannel
-    let output = HalfClosing()
-
-    init(limits: RequestGate.Limits = RequestDecoderTests.limits) throws {
-      let decoder = RequestDecoder()
-      channel = EmbeddedChannel(handlers: [
-        output, ByteToMessageHandler(decoder), RequestGate(limits: limits, draining: Draining(), decoder: decoder),
-      ])
-      try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
-    }
-
-    /// One read.
-    func receive(_ text: String) throws { try channel.writeInbound(ByteBuffer(string: text)) }
-
-    /// Two reads.
-    func receive(_ text: String, cutAt cut: Int) throws {
-      try channel.writeInbound(ByteBuffer(bytes: text.utf8.prefix(cut)))
-      try channel.writeInbound(ByteBuffer(bytes: text.utf8.dropFirst(cut)))
-    }
-
-    /// The methods, addresses and bodies of the requests that have passed since the last call.
-    func passed() throws -> [String] {
-      var requests: [String] = []
-      while let request = try channel.readInbound(as: WholeRequest.self) {
-        let body = request.body.map { " " + String(buffer: $0) } ?? ""
-        requests.append("\(request.head.method.rawValue) \(request.head.uri)\(body)")
-      }
-      return requests
-    }
-
-    /// A whole answer of the router's.
-    func answer(_ headers: HTTPHeaders = ["Content-Length": "0"]) throws {
-      try beginAnswer(headers)
-      try channel.writeOutbound(Outgoing.part(.end(nil)))
-    }
-
-    func beginAnswer(_ headers: HTTPHeaders) throws {
-      try channel.writeOutbound(Outgoing.part(.head(.init(version: .http1_1, status: .ok, headers: headers))))
-    }
-
-    /// The version, status and `Connection` of each answer written since the last call.
-    func answers() throws -> [String] {
-      var texts: [String] = []
-      while let outgoing = try channel.readOutbound(as: Outgoing.self) {
-        switch outgoing {
-        case .answer(let answer, _):
-          texts.append("1.1 \(answer.status.code) \(answer.headers.last { $0.name == .connection }?.value ?? "-")")
-        case .part(.head(let head)):
-          texts.append(
-            "\(head.version.major).\(head.version.minor) \(head.status.code) \(head.headers["connection"].first ?? "-")"
-          )
-        case .part: break
-        }
-      }
-      return texts
-    }
-  }
-
+/// What a connection makes of bytes: where requests end, and what is refused.
+@Suite struct ConnectionBytesTests {
   private static let next = "GET /next HTTP/1.1\r\nHost: sale\r\n\r\n"
 
   private static func upgrading(
@@ -97,11 +21,10 @@ import Testing
   @Test func `a connection goes on behind a request for another protocol, wherever the bytes are cut`() throws {
     let text = Self.upgrading() + Self.upgrading() + Self.next
     for cut in 0...text.utf8.count {
-      let connection = try Connection()
+      let connection = try TestConnection()
       try connection.receive(text, cutAt: cut)
-      #expect(try connection.passed() == ["GET /first", "GET /first", "GET /next"], "\(cut)")
-      try connection.answer()
-      #expect(try connection.answers() == ["1.1 200 -"])
+      #expect(connection.serve() == ["GET /first", "GET /first", "GET /next"], "\(cut)")
+      #expect(try connection.responses() == ["1.1 200 -", "1.1 200 -", "1.1 200 -"])
       #expect(connection.channel.isActive)
     }
   }
@@ -114,10 +37,10 @@ import Testing
     ] {
       let text = Self.upgrading(method: "POST", rest: rest) + Self.next
       for cut in 0...text.utf8.count {
-        let connection = try Connection()
+        let connection = try TestConnection()
         try connection.receive(text, cutAt: cut)
         #expect(
-          try connection.passed() == ["POST /first" + (body.isEmpty ? "" : " " + body), "GET /next"], "\(rest) \(cut)")
+          connection.serve() == ["POST /first" + (body.isEmpty ? "" : " " + body), "GET /next"], "\(rest) \(cut)")
       }
     }
   }
@@ -131,16 +54,16 @@ import Testing
   ])
   func `whether the decoder stops is known from a plain field`(value: String) throws {
     for trailing in [Self.next, Self.next + Self.next, Self.next + "GET /par"] {
-      let connection = try Connection()
+      let connection = try TestConnection()
       try connection.receive(Self.upgrading(value) + trailing)
-      var requests = try connection.passed()
+      var requests = connection.serve()
       #expect(requests.first == "GET /first")
       requests.removeFirst()
       #expect(requests == Array(repeating: "GET /next", count: requests.count))
       #expect(requests.count == (trailing == Self.next + Self.next ? 2 : 1), "\(trailing)")
       if trailing.hasSuffix("/par") {
         try connection.receive("tial HTTP/1.1\r\nHost: sale\r\n\r\n")
-        #expect(try connection.passed() == ["GET /partial"])
+        #expect(connection.serve() == ["GET /partial"])
       }
       #expect(connection.channel.isActive)
     }
@@ -151,28 +74,27 @@ import Testing
     "upgrade;x", "x upgrade", "upgrade upgrade", ",upgrade", "upgrade,", "\"upgrade\"", "upgrade,,x", "x;upgrade",
   ])
   func `an unclear field ends the connection`(value: String) throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive(Self.upgrading(value))
-    #expect(try connection.passed() == ["GET /first"])
-    try connection.answer()
-    #expect(try connection.answers() == ["1.1 200 close"])
+    #expect(connection.serve() == ["GET /first"])
+    #expect(try connection.responses() == ["1.1 200 close"])
   }
 
   @Test func `a request that ends its connection ends it with Upgrade as well`() throws {
     for text in [Self.upgrading("close, Upgrade"), Self.upgrading("Upgrade", version: "1.0")] {
-      let connection = try Connection()
+      let connection = try TestConnection()
       try connection.receive(text + Self.next)
-      #expect(try connection.passed() == ["GET /first"])
-      try connection.answer()
-      #expect(try connection.answers() == ["1.1 200 close"])
+      #expect(connection.serve() == ["GET /first"])
+      #expect(try connection.responses() == ["1.1 200 close"])
     }
   }
 
-  @Test func `nothing passes behind CONNECT`() throws {
-    let connection = try Connection()
+  @Test func `nothing behind CONNECT is read`() throws {
+    let connection = try TestConnection()
     try connection.receive(
       "CONNECT sale:80 HTTP/1.1\r\nHost: sale\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" + Self.next)
-    #expect(try connection.passed() == ["CONNECT sale:80"])
+    #expect(try connection.responses() == ["1.1 404 close"])
+    #expect(connection.serve() == [])
   }
 
   // MARK: Chunks
@@ -180,54 +102,53 @@ import Testing
   private static let chunked = "POST / HTTP/1.1\r\nHost: sale\r\nTransfer-Encoding: chunked\r\n\r\n"
 
   @Test func `chunk extensions count as much as content`() throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive(Self.chunked)
     var sent = 0
-    while try connection.answers().isEmpty, sent < 20_000 {
+    while try connection.responses().isEmpty, sent < 20_000 {
       #expect(connection.channel.isActive)
       try connection.receive("1;" + String(repeating: "x", count: 500) + "\r\na\r\n")
       sent += 507
     }
     #expect(sent > 5000 && sent < 6000)
-    #expect(try connection.passed() == [])
+    #expect(connection.serve() == [])
   }
 
   @Test func `one long extension is refused before its end`() throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive(Self.chunked + "1;")
     for _ in 0..<6 { try connection.receive(String(repeating: "x", count: 1000)) }
-    #expect(try connection.answers() == ["1.1 413 close"])
+    #expect(try connection.responses() == ["1.1 413 close"])
     // What comes behind the refusal is bounded, too.
     for _ in 0..<1100 { try connection.receive(String(repeating: "x", count: 1000)) }
     #expect(!connection.channel.isActive)
   }
 
   @Test func `trailers count`() throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive(Self.chunked + "1\r\na\r\n0\r\n")
     for number in 0..<60 { try connection.receive("X\(number): \(String(repeating: "x", count: 100))\r\n") }
-    #expect(try connection.answers() == ["1.1 413 close"])
+    #expect(try connection.responses() == ["1.1 413 close"])
   }
 
   /// The last read may bring other requests, whose bytes are their own.
   @Test func `what comes behind a body in chunks does not count for it`() throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive(Self.chunked)
     try connection.receive("1\r\na\r\n0\r\n\r\n" + String(repeating: Self.next, count: 200))
-    let passed = try connection.passed()
+    let passed = connection.serve()
     #expect(passed.count == 201 && passed[0] == "POST / a")
-    for _ in passed { try connection.answer() }
     // And its bytes do not count for the one behind it.
     try connection.receive(Self.chunked + "1\r\nb\r\n0\r\n\r\n")
-    #expect(try connection.passed() == ["POST / b"])
-    #expect(try connection.answers().allSatisfy { $0 == "1.1 200 -" })
+    #expect(connection.serve() == ["POST / b"])
+    #expect(try connection.responses().allSatisfy { $0 == "1.1 200 -" })
   }
 
   @Test(arguments: ["chunked", "Chunked", "  chunked"])
   func `chunked is taken however it is spelled`(value: String) throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive("POST / HTTP/1.1\r\nHost: sale\r\nTransfer-Encoding: \(value)\r\n\r\n1\r\na\r\n0\r\n\r\n")
-    #expect(try connection.passed() == ["POST / a"])
+    #expect(connection.serve() == ["POST / a"])
   }
 
   @Test(arguments: [
@@ -237,11 +158,11 @@ import Testing
     "\r\nTransfer-Encoding: chunked",
   ])
   func `any other transfer encoding is refused`(value: String) throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive(
       "POST / HTTP/1.1\r\nHost: sale\r\nTransfer-Encoding: \(value)\r\n\r\n1\r\na\r\n0\r\n\r\n" + Self.next)
-    #expect(try connection.passed() == [])
-    #expect(try connection.answers() == ["1.1 400 close"])
+    #expect(connection.serve() == [])
+    #expect(try connection.responses() == ["1.1 400 close"])
   }
 
   // MARK: HTTP/1.0
@@ -251,63 +172,42 @@ import Testing
   }
 
   @Test func `HTTP 1.0 has no chunks in a request`() throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive(
       "POST / HTTP/1.0\r\nHost: sale\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
     )
-    #expect(try connection.passed() == [])
-    #expect(try connection.answers() == ["1.1 400 close"])
+    #expect(connection.serve() == [])
+    #expect(try connection.responses() == ["1.1 400 close"])
   }
 
   @Test func `each request keeps its own connection option when several are sent ahead`() throws {
-    let connection = try Connection()
+    let connection = try TestConnection()
     try connection.receive(Self.old("/a") + Self.next + Self.old("/b") + Self.old("/c", ""))
-    #expect(try connection.passed() == ["GET /a", "GET /next", "GET /b", "GET /c"])
-    for _ in 0..<4 { try connection.answer() }
-    #expect(try connection.answers() == ["1.1 200 keep-alive", "1.1 200 -", "1.1 200 keep-alive", "1.1 200 close"])
+    #expect(connection.serve() == ["GET /a", "GET /next", "GET /b", "GET /c"])
+    #expect(try connection.responses() == ["1.1 200 keep-alive", "1.1 200 -", "1.1 200 keep-alive", "1.1 200 close"])
   }
 
   /// HTTP/1.0 knows no chunks, so that only the end of the connection tells the end.
-  @Test func `a body of unknown length ends with the connection in HTTP 1.0`() throws {
-    let connection = try Connection()
-    try connection.receive(Self.old("/events") + Self.old("/b"))
-    try connection.beginAnswer([:])
-    #expect(try connection.answers() == ["1.0 200 close"])
-    try connection.receive(Self.old("/c"))
-    #expect(!connection.output.isOutputClosed)
-    try connection.channel.writeOutbound(Outgoing.part(.end(nil)))
-    #expect(connection.output.isOutputClosed)
-    #expect(try connection.passed() == ["GET /events", "GET /b"])
-  }
-
-  @Test func `a body of unknown length is in chunks in HTTP 1.1`() throws {
-    let connection = try Connection()
-    try connection.receive(Self.next)
-    try connection.answer([:])
-    #expect(try connection.answers() == ["1.1 200 -"])
-    #expect(!connection.output.isOutputClosed)
-  }
-
   // MARK: Hosts
 
   @Test func `a host that is none is refused`() throws {
     for host in ["a:99999x", "[::1", "a<b>", "a, b"] {
-      let connection = try Connection()
+      let connection = try TestConnection()
       try connection.receive("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n")
-      #expect(try connection.answers() == ["1.1 400 close"], "\(host)")
+      #expect(try connection.responses() == ["1.1 400 close"], "\(host)")
     }
   }
 
   @Test func `a server for this machine answers to its names alone`() throws {
-    var limits = Self.limits
-    limits.isForLoopbackNames = true
+    var configuration = TestConnection.configuration
+    configuration.isForLoopbackNames = true
     for (host, isAnswered) in [
       ("localhost:80", true), ("127.0.0.1", true), ("[::1]:1", true), ("evil.example", false), ("", false),
     ] {
-      let connection = try Connection(limits: limits)
+      let connection = try TestConnection(configuration: configuration)
       try connection.receive("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n")
-      #expect(try connection.passed().count == (isAnswered ? 1 : 0), "\(host)")
-      #expect(try connection.answers() == (isAnswered ? [] : ["1.1 421 close"]), "\(host)")
+      #expect(connection.serve().count == (isAnswered ? 1 : 0), "\(host)")
+      #expect(try connection.responses() == (isAnswered ? [] : ["1.1 421 close"]), "\(host)")
     }
   }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import API
 
-@Suite struct RequestBodiesTests {
+@Suite struct RequestBodyTests {
   private struct Body: RequestBody {
     let count: Int32
 
@@ -18,7 +18,7 @@ import Testing
   }
 
   private func decode(_ text: String) throws -> Body {
-    try RequestBodies.decode(from: ByteBuffer(string: text))
+    try Body(from: ByteBuffer(string: text))
   }
 
   @Test func readsAnObjectWhateverElseIsInIt() throws {

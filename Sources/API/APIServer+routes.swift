@@ -1,0 +1,29 @@
+import Checkout
+
+extension APIServer {
+  /// All calls. Those of a crowd come first, since they are looked for first.
+  static func routes(
+    checkout: Checkout, configuration: Configuration, streams: StockStreams, draining: Draining, log: SparseLog
+  ) -> RouteTable {
+    let wrongTokens = WrongTokens(metrics: configuration.metrics, log: log)
+    let admin = BearerAuthentication(.admin, token: configuration.adminToken, wrongTokens: wrongTokens)
+    var routes =
+      HoldRoutes(checkout: checkout).routes
+      + ProductRoutes(checkout: checkout).routes
+      + OrderRoutes(checkout: checkout).routes
+      + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
+      + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes
+      + AdminRoutes(checkout: checkout).routes.map(admin.guarding)
+      + HealthRoutes(checkout: checkout, draining: draining).routes
+      + OpenAPIRoute().routes
+      + ProblemRoutes().routes
+    if let metrics = configuration.metrics {
+      let open = MetricsRoutes(checkout: checkout, metrics: metrics, streams: streams).routes
+      let token = configuration.metricsToken.map {
+        BearerAuthentication(.metrics, token: $0, wrongTokens: wrongTokens)
+      }
+      routes += token.map { open.map($0.guarding) } ?? open
+    }
+    return RouteTable(routes: routes)
+  }
+}

@@ -1,0 +1,60 @@
+import NIOCore
+import NIOHTTP1
+
+/// Encodes the status line and the header fields of a response (RFC 9112, sections 4 and 5).
+struct ResponseHead {
+  let response: Response
+  let requestID: String
+  let framing: ConnectionState.Framing
+
+  /// No response may be stored: stock and orders change by the millisecond. A cache once showed a paid order as unpaid.
+  private static let noStore = (name: "Cache-Control", value: "no-store")
+
+  static let continueBytes = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
+
+  /// The head with the body behind it, in one buffer.
+  ///
+  /// Not for a status that has no body (1xx, 204, 304). Header values are not checked: those that come from clients have no
+  /// control characters, see `RequestID`.
+  func encoded(with body: ByteBuffer? = nil) -> ByteBuffer {
+    // An array, because each short write to a ByteBuffer costs several checks.
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(512)
+    func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
+    func append(_ name: String, _ value: String) {
+      append(name)
+      append(": ")
+      append(value)
+      append("\r\n")
+    }
+    append(framing.isHTTP10 ? "HTTP/1.0 " : "HTTP/1.1 ")
+    append(response.status.code.description)
+    append(" ")
+    append(response.status.reasonPhrase)
+    append("\r\n")
+    for header in response.headers { append(header.name, header.value) }
+    append(Self.noStore.name, Self.noStore.value)
+    append("Date", DateHeader.now())
+    append("X-Request-Id", requestID)
+    if framing.isChunked { append("Transfer-Encoding", "chunked") }
+    if let connection = framing.connection { append("Connection", connection) }
+    append("\r\n")
+    var buffer = ByteBufferAllocator().buffer(capacity: bytes.count + (body?.readableBytes ?? 0))
+    buffer.writeBytes(bytes)
+    if let body { buffer.writeImmutableBuffer(body) }
+    return buffer
+  }
+}
+
+/// The chunks of a body whose length is not known (RFC 9112, section 7.1).
+enum Chunk {
+  static let last = ByteBuffer(string: "0\r\n\r\n")
+
+  /// - Parameter bytes: not empty, since an empty chunk is the last one.
+  static func encoded(_ bytes: ByteBuffer) -> ByteBuffer {
+    var chunk = ByteBuffer(string: String(bytes.readableBytes, radix: 16) + "\r\n")
+    chunk.writeImmutableBuffer(bytes)
+    chunk.writeString("\r\n")
+    return chunk
+  }
+}

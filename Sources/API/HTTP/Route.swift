@@ -1,0 +1,101 @@
+import NIOHTTP1
+
+/// One call of the API: its method, its path, and the handler that responds to it.
+struct Route: Sendable {
+  /// Gives the response. To be called once, on any thread. `makeResponse` runs later on the connection's event loop, so that
+  /// the thread that has the results of a batch can begin the next batch at once.
+  typealias Respond = @Sendable (_ makeResponse: @escaping @Sendable () throws -> Response) -> Void
+
+  /// - Throws: instead of calling `respond`.
+  typealias Handler = @Sendable (Request, _ respond: @escaping Respond) throws -> Void
+
+  let method: HTTPMethod
+  let path: PathTemplate
+  let handle: Handler
+
+  /// A call that many buyers make at once: the callback spares each request a task and a switch of threads.
+  init(_ method: HTTPMethod, _ path: String, callback: @escaping Handler) {
+    self.method = method
+    self.path = PathTemplate(path)
+    handle = callback
+  }
+
+  init(_ method: HTTPMethod, _ path: String, _ handler: @escaping @Sendable (Request) async throws -> Response) {
+    self.init(method, path) { request, respond in
+      Task {
+        do {
+          let response = try await handler(request)
+          respond { response }
+        } catch {
+          respond { throw error }
+        }
+      }
+    }
+  }
+}
+
+/// The path of a route, such as `/api/products/{id}/events`: with one parameter or none.
+///
+/// A path has one spelling. Proxies guard addresses by their spelling, so `/api//holds` and `/metrics/` match nothing.
+struct PathTemplate: Sendable {
+  let text: String
+  private let prefix: String
+  /// What follows the parameter; nil when there is no parameter.
+  private let suffix: String?
+
+  init(_ text: String) {
+    self.text = text
+    let parts = text.split(maxSplits: 2, omittingEmptySubsequences: false) { $0 == "{" || $0 == "}" }
+    prefix = String(parts[0])
+    suffix = parts.count == 3 ? String(parts[2]) : nil
+  }
+
+  /// - Returns: the segment in the place of the parameter, empty for a template without one. Nil when the path does not match.
+  func match(_ path: Substring) -> Substring? {
+    let path = path.utf8
+    guard path.starts(with: prefix.utf8) else { return nil }
+    let rest = path.dropFirst(prefix.utf8.count)
+    guard let suffix else { return rest.isEmpty ? Substring(rest) : nil }
+    let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
+    guard end > rest.startIndex, rest[end...].elementsEqual(suffix.utf8) else { return nil }
+    return Substring(rest[..<end])
+  }
+}
+
+/// All routes of a server.
+struct RouteTable: Sendable {
+  enum Match {
+    case route(Route, parameter: Substring)
+    /// The path exists for other methods.
+    case otherMethods([HTTPMethod])
+    case none
+  }
+
+  /// The first ones are found fastest.
+  let routes: [Route]
+
+  func match(_ head: HTTPRequestHead) -> Match {
+    let path = Self.path(head.uri)
+    // A resource that can be read also has a head (RFC 9110, section 9.3.2).
+    let method = head.method == .HEAD ? .GET : head.method
+    for route in routes where route.method == method {
+      if let parameter = route.path.match(path) { return .route(route, parameter: parameter) }
+    }
+    let methods = routes.filter { $0.path.match(path) != nil }.map(\.method)
+    return methods.isEmpty ? .none : .otherMethods(methods.contains(.GET) ? methods + [.HEAD] : methods)
+  }
+
+  /// The path of a request target in origin form or absolute form (RFC 9112, section 3.2).
+  private static func path(_ target: String) -> Substring {
+    let slash = UInt8(ascii: "/")
+    var path = target.utf8[...]
+    if path.first != slash {
+      guard let scheme = target.utf8.firstIndex(of: UInt8(ascii: ":")),
+        path[scheme...].starts(with: "://".utf8),
+        let begin = path[scheme...].dropFirst(3).firstIndex(of: slash)
+      else { return "" }
+      path = path[begin...]
+    }
+    return Substring(path.prefix { $0 != UInt8(ascii: "?") })
+  }
+}

@@ -1,0 +1,20 @@
+import NIOCore
+
+/// The content of a request's body: a JSON object with members of these names.
+protocol RequestBody {
+  associatedtype Member: RawRepresentable<String> & CaseIterable
+  /// - Throws: `Problem.validation`.
+  init(from members: inout MemberReader<Member>) throws
+}
+
+extension RequestBody {
+  /// - Throws: `Problem.malformedRequest`, `Problem.validation`.
+  init(from bytes: ByteBuffer) throws {
+    do {
+      var members = try MemberReader<Member>(bytes)
+      self = try Self(from: &members)
+    } catch let violation as JSONSyntax.Violation {
+      throw Problem.malformedRequest("\(violation.reason), at byte \(violation.offset)")
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import Logging
+import NIOCore
+import NIOHTTP1
+import Synchronization
+
+/// Logs one line for each request at its end.
+final class AccessLog: Sendable {
+  private let logger: Logger
+  private let proxies: TrustedProxies
+  private let sampling: Int
+  private let count = Atomic(0)
+
+  /// - Parameters:
+  ///   - proxies: those whose `X-Forwarded-For` tells the address of a client.
+  ///   - sampling: log one request of so many; at least 1.
+  init(logger: Logger, proxies: TrustedProxies, sampling: Int) {
+    self.logger = logger
+    self.proxies = proxies
+    self.sampling = max(1, sampling)
+  }
+
+  /// - Parameters:
+  ///   - head: nil for a request that was refused before its head was complete.
+  ///   - route: the template of its path; nil when no route took the request.
+  ///   - bytes: of the body of the response.
+  func record(
+    _ head: HTTPRequestHead?, route: String?, _ response: Response, bytes: Int, id: String, duration: Duration,
+    channel: any Channel
+  ) {
+    guard count.wrappingAdd(1, ordering: .relaxed).oldValue % sampling == 0 else { return }
+    let forwarded = head?.headers["X-Forwarded-For"] ?? []
+    let address = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) }
+    var metadata: Logger.Metadata = [
+      "method": "\(RequestMetrics.name(of: head?.method))", "route": "\(route ?? "none")",
+      "status": "\(response.status.code)", "milliseconds": "\((duration / .microseconds(1)).rounded() / 1000)",
+      "request_id": "\(id)", "bytes": "\(bytes)",
+    ]
+    if let client = proxies.client(connection: address, forwarded: forwarded) { metadata["client"] = "\(client)" }
+    if let problem = response.problem {
+      metadata["problem"] = "\(problem.kind.rawValue)"
+      if let reason = problem.reason { metadata["reason"] = "\(reason)" }
+    }
+    logger.info("request", metadata: metadata)
+  }
+}

@@ -1,0 +1,53 @@
+import Postgres
+import ServiceLifecycle
+
+/// The batched use cases of a server, wired to one database.
+final class UseCases: Sendable {
+  let readProducts: Batcher<ReadProducts>
+  let reserveHolds: Batcher<ReserveHold>
+  let releaseHolds: Batcher<ReleaseHold>
+  let readHolds: Batcher<ReadHold>
+  let placeOrders: Batcher<PlaceOrder>
+  let readOrders: Batcher<ReadOrder>
+  let applyPaymentEvents: Batcher<ApplyPaymentEvent>
+  let readGauges: Batcher<ReadGauges>
+  let checkReadiness: Batcher<CheckReadiness>
+
+  var all: [any Service & WaitingQueue] {
+    [
+      readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents, readGauges,
+      checkReadiness,
+    ]
+  }
+
+  /// - Parameter onStockChange: called with a product after the commit of what changed its stock.
+  init(
+    database: Pool, configuration: Checkout.Configuration, jobs: JobRunner,
+    onStockChange: @escaping @Sendable (Int32) -> Void
+  ) {
+    let admission = Admission(limit: configuration.maximumInFlight)
+    func observer(_ name: String) -> BatchObserver {
+      BatchObserver(name, metrics: configuration.metrics, tracer: configuration.tracer)
+    }
+    func reading<UseCase>(_ name: String, _ useCase: UseCase) -> Batcher<UseCase> {
+      Batcher(useCase, on: database, admission: admission, observer: observer(name))
+    }
+    /// Batches that change one product run one after the other in this server: together they would wait for its lock.
+    let turns = Turns<Int32>()
+    func writing<UseCase>(_ name: String, _ useCase: UseCase) -> Batcher<UseCase> where UseCase.Lane == Int32 {
+      Batcher(
+        useCase, on: database, turns: turns, admission: admission, observer: observer(name),
+        onStockChange: onStockChange)
+    }
+    readProducts = reading("read_products", ReadProducts())
+    reserveHolds = writing("reserve_holds", ReserveHold(jobs: jobs, timeToLive: configuration.holdTimeToLive))
+    releaseHolds = writing("release_holds", ReleaseHold())
+    readHolds = reading("read_holds", ReadHold())
+    placeOrders = writing("place_orders", PlaceOrder(jobs: jobs, timeToLive: configuration.orderTimeToLive))
+    readOrders = reading("read_orders", ReadOrder())
+    applyPaymentEvents = writing("apply_payment_events", ApplyPaymentEvent())
+    // Without admission: monitoring of an overloaded server must get through.
+    readGauges = Batcher(ReadGauges(), on: database)
+    checkReadiness = Batcher(CheckReadiness(), on: database)
+  }
+}

@@ -1,0 +1,129 @@
+import NIOCore
+import NIOHTTP1
+import Testing
+
+@testable import API
+
+/// The state machine alone, without a channel.
+@Suite struct ConnectionStateTests {
+  private var state = ConnectionState(maximumBodyBytes: 10, isForLoopbackNames: false)
+
+  private mutating func receive(
+    version: HTTPVersion = .http1_1, _ headers: HTTPHeaders = [:], receivedBytes: Int = 0
+  ) -> ConnectionState.Action {
+    let head = HTTPRequestHead(
+      version: version, method: .POST, uri: "/", headers: HTTPHeaders([("Host", "sale")] + headers))
+    return state.receive(head, receivedBytes: receivedBytes, now: .now)
+  }
+
+  private mutating func receiveBody(_ text: String, receivedBytes: Int = 0) -> ConnectionState.Action {
+    state.receive(ByteBuffer(string: text), receivedBytes: receivedBytes, now: .now)
+  }
+
+  private mutating func receiveRequest(version: HTTPVersion = .http1_1, _ headers: HTTPHeaders = [:]) {
+    _ = receive(version: version, headers)
+    #expect(state.receiveEnd() == .none)
+  }
+
+  @Test mutating func `one exchange is under way at a time`() {
+    receiveRequest()
+    receiveRequest()
+    #expect(state.next()?.refusal == nil)
+    #expect(state.next() == nil)
+    #expect(!state.wantsInput)
+    _ = state.beginResponse(hasLength: true, isDraining: false)
+    #expect(state.completeResponse(receivedBytes: 0) == .none)
+    #expect(state.next() != nil)
+    #expect(state.wantsInput)
+  }
+
+  @Test mutating func `a body grows to its maximum`() {
+    #expect(receive() == .none)
+    #expect(receiveBody("12345") == .none)
+    #expect(receiveBody("67890") == .none)
+    #expect(state.receiveEnd() == .none)
+    #expect(state.next().map { String(buffer: $0.body) } == "1234567890")
+  }
+
+  @Test mutating func `a larger body is refused, and nothing is read behind it`() {
+    #expect(receive() == .none)
+    #expect(receiveBody("1234567890") == .none)
+    #expect(receiveBody("1") == .none)
+    let refused = state.next()
+    #expect(refused?.refusal?.kind == .payloadTooLarge)
+    #expect(refused?.head != nil && refused?.body.readableBytes == 0)
+    #expect(receive() == .none)
+    #expect(state.receiveEnd() == .none)
+    #expect(state.beginResponse(hasLength: true, isDraining: false).connection == "close")
+    #expect(state.completeResponse(receivedBytes: 100) == .linger)
+    #expect(state.next() == nil)
+    #expect(state.drop(1 << 20, receivedBytes: 100) == .none)
+    #expect(state.drop(1, receivedBytes: 100) == .close)
+  }
+
+  @Test mutating func `chunks count with everything around them`() {
+    #expect(receive(["Transfer-Encoding": "chunked"], receivedBytes: 100) == .none)
+    #expect(state.completeRead(receivedBytes: 100 + 10 + 4096, now: .now) == .none)
+    #expect(state.next() == nil)
+    #expect(state.completeRead(receivedBytes: 100 + 10 + 4097, now: .now) == .none)
+    #expect(state.next()?.refusal?.kind == .payloadTooLarge)
+  }
+
+  @Test mutating func `a read that completes nothing begins a request`() {
+    #expect(state.isIdle)
+    #expect(state.completeRead(receivedBytes: 3, now: .now) == .none)
+    #expect(state.isArriving && !state.isIdle)
+    receiveRequest()
+    #expect(state.next()?.head != nil)
+    #expect(state.completeRead(receivedBytes: 3, now: .now) == .none)
+    #expect(!state.isArriving)
+  }
+
+  @Test(arguments: [
+    (HTTPVersion.http1_1, [:], true, nil, false, false), (.http1_1, ["Connection": "close"], true, "close", false, false),
+    (.http1_1, [:], false, nil, true, false), (.http1_0, [:], true, "close", false, false),
+    (.http1_0, ["Connection": "keep-alive"], true, "keep-alive", false, false),
+    (.http1_0, ["Connection": "keep-alive"], false, "close", false, true),
+  ] as [(HTTPVersion, HTTPHeaders, Bool, String?, Bool, Bool)])
+  mutating func `a response is framed as its request allows`(
+    version: HTTPVersion, headers: HTTPHeaders, hasLength: Bool, connection: String?, isChunked: Bool, isHTTP10: Bool
+  ) {
+    receiveRequest(version: version, headers)
+    #expect(state.next() != nil)
+    let framing = state.beginResponse(hasLength: hasLength, isDraining: false)
+    #expect(framing.connection == connection && framing.isChunked == isChunked && framing.isHTTP10 == isHTTP10)
+    #expect(state.completeResponse(receivedBytes: 0) == (connection == "close" ? .linger : .none))
+  }
+
+  @Test mutating func `an upgrade is ignored and the decoder resumed`() {
+    #expect(receive(["Upgrade": "h2c", "Connection": "Upgrade"]) == .none)
+    #expect(state.receiveEnd() == .resumeDecoder)
+    #expect(state.next() != nil)
+    #expect(state.beginResponse(hasLength: true, isDraining: false).connection == nil)
+  }
+
+  @Test mutating func `only 100-continue is met, and only of the first request`() {
+    #expect(receive(["Expect": "100-Continue"]) == .sendContinue)
+    #expect(state.receiveEnd() == .none)
+    #expect(receive(["Expect": "100-continue"]) == .none)
+    #expect(state.receiveEnd() == .none)
+  }
+
+  @Test mutating func `shutdown waits for what is under way`() {
+    receiveRequest()
+    state.quiesce()
+    #expect(state.endIfQuiescent(receivedBytes: 0) == .none)
+    #expect(state.next() != nil)
+    #expect(state.endIfQuiescent(receivedBytes: 0) == .none)
+    _ = state.beginResponse(hasLength: true, isDraining: false)
+    #expect(state.completeResponse(receivedBytes: 0) == .linger)
+  }
+
+  @Test mutating func `both sides closed end the connection, whichever is first`() {
+    var other = state
+    #expect(state.closeInput() == .linger)
+    #expect(state.closeOutput() == .close)
+    #expect(other.closeOutput() == .none)
+    #expect(other.closeInput() == .close)
+  }
+}

@@ -1,0 +1,51 @@
+import NIOHTTP1
+import Testing
+
+@testable import API
+
+@Suite struct RouteTests {
+  private static let table = RouteTable(
+    routes: [
+      (HTTPMethod.GET, "/things/{id}"), (.DELETE, "/things/{id}"), (.GET, "/things/{id}/events"), (.POST, "/things"),
+      (.GET, "/metrics"), (.GET, "/"),
+    ].map { method, path in Route(method, path) { _ in Response(contentType: "text/plain", body: .init()) } })
+
+  /// The template and the parameter, the allowed methods, or that there is nothing.
+  private func match(_ method: HTTPMethod, _ uri: String) -> String {
+    switch Self.table.match(HTTPRequestHead(version: .http1_1, method: method, uri: uri)) {
+    case .route(let route, let parameter): "\(route.method.rawValue) \(route.path.text) \(parameter)"
+    case .otherMethods(let methods): methods.map(\.rawValue).joined(separator: ", ")
+    case .none: "none"
+    }
+  }
+
+  @Test(arguments: [
+    ("/things/1a_B", "GET /things/{id} 1a_B"), ("/things/%31", "GET /things/{id} %31"), ("/things/é", "GET /things/{id} é"),
+    ("/things/1?x=/y", "GET /things/{id} 1"), ("/things/1/events", "GET /things/{id}/events 1"), ("/metrics", "GET /metrics "),
+    ("http://sale:80/things/1?x", "GET /things/{id} 1"), ("/?x", "GET / "), ("http://sale/", "GET / "),
+  ])
+  func `a path is found by its spelling`(uri: String, expected: String) {
+    #expect(match(.GET, uri) == expected)
+  }
+
+  /// Proxies guard addresses by their spelling, so there is one.
+  @Test(arguments: [
+    "//metrics", "/metrics/", "/metrics//", "/./metrics", "/%6Detrics", "/METRICS", "metrics", "/metrics/x", "/metrics;x",
+    "/metrics\u{301}", "", "*", "/things/", "/things//events", "/things/1/", "/things/1/2", "//things/1",
+    "/things/1/events/", "/things/1//events", "http://sale", "http:/things/1", "/thing/1", "/thingsx",
+  ])
+  func `no other spelling is a path`(uri: String) {
+    #expect(match(.GET, uri) == "none")
+  }
+
+  @Test func `HEAD finds what GET does`() {
+    #expect(match(.HEAD, "/things/1") == "GET /things/{id} 1")
+    #expect(match(.HEAD, "/things") == "POST")
+  }
+
+  @Test func `other methods of a path are allowed`() {
+    #expect(match(.PUT, "/things/1") == "GET, DELETE, HEAD")
+    #expect(match(.GET, "/things") == "POST")
+    #expect(match(.RAW(value: "ODD"), "/metrics") == "GET, HEAD")
+  }
+}

@@ -1,0 +1,133 @@
+import Logging
+import NIOCore
+import NIOEmbedded
+import NIOHTTP1
+import Synchronization
+import Testing
+
+@testable import API
+
+/// A connection in a time of its own. Its routes respond when the test says so.
+struct TestConnection {
+  /// Requests that wait for their responses.
+  final class Asked: Sendable {
+    private let requests = Mutex<[(request: Request, respond: Route.Respond)]>([])
+
+    var count: Int { requests.withLock { $0.count } }
+    var first: Request? { requests.withLock { $0.first?.request } }
+
+    func append(_ request: Request, _ respond: @escaping Route.Respond) {
+      requests.withLock { $0.append((request, respond)) }
+    }
+
+    func removeFirst() -> (request: Request, respond: Route.Respond)? {
+      requests.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+    }
+  }
+
+  /// Embedded channels have no half to close.
+  final class HalfClosing: ChannelOutboundHandler {
+    typealias OutboundIn = Never
+    private(set) var isOutputClosed = false
+    /// Whether the client takes what it is sent, without which the output stays open.
+    var isTaken = true
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+      guard mode == .output else { return context.close(mode: mode, promise: promise) }
+      isOutputClosed = true
+      promise?.succeed()
+      if isTaken { context.fireUserInboundEventTriggered(ChannelEvent.outputClosed) }
+    }
+  }
+
+  let channel: EmbeddedChannel
+  let asked = Asked()
+  let draining = Draining()
+  let output = HalfClosing()
+  let reads = ReadCounter()
+
+  static let configuration = ConnectionHandler.Configuration(
+    maximumBodyBytes: 1000, requestTimeout: .seconds(10), idleTimeout: .seconds(60))
+
+  /// - Parameters:
+  ///   - routes: beside those that wait for the test: `/{any}` for GET and POST.
+  ///   - metrics: with the rest, what an exchange is recorded in.
+  init(
+    configuration: ConnectionHandler.Configuration = TestConnection.configuration, routes: [Route] = [],
+    metrics: RequestMetrics? = nil, spans: RequestSpans? = nil, accessLog: AccessLog? = nil,
+    logger: Logger = Logger(label: "test")
+  ) throws {
+    let asked = asked
+    let waiting = ["/", "/{any}", "/things/{id}"].flatMap { path in
+      [HTTPMethod.GET, .POST, .CONNECT].map { method in
+        Route(method, path, callback: { request, respond in asked.append(request, respond) })
+      }
+    }
+    let exchanges = Exchanges(
+      routes: RouteTable(routes: routes + waiting), metrics: metrics, spans: spans, accessLog: accessLog, logger: logger)
+    let decoder = RequestDecoder()
+    channel = EmbeddedChannel(handlers: [
+      output, reads, ByteToMessageHandler(decoder),
+      ConnectionHandler(configuration: configuration, exchanges: exchanges, draining: draining, decoder: decoder),
+    ])
+    try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
+  }
+
+  /// One read.
+  func receive(_ text: String) throws { try channel.writeInbound(ByteBuffer(string: text)) }
+
+  /// Two reads.
+  func receive(_ text: String, cutAt cut: Int) throws {
+    try channel.writeInbound(ByteBuffer(bytes: text.utf8.prefix(cut)))
+    try channel.writeInbound(ByteBuffer(bytes: text.utf8.dropFirst(cut)))
+  }
+
+  func request(_ method: String = "POST", _ path: String = "/a", headers: String = "", body: String = "") throws {
+    let length = body.isEmpty ? "" : "Content-Length: \(body.utf8.count)\r\n"
+    try receive("\(method) \(path) HTTP/1.1\r\nHost: sale\r\n\(length)\(headers)\r\n\(body)")
+  }
+
+  /// The method, the address and the body of the request that has waited the longest, which is responded to.
+  @discardableResult func respond(_ text: String = "") -> String? {
+    guard let (request, respond) = asked.removeFirst() else { return nil }
+    respond { Response(contentType: "text/plain", body: ByteBuffer(string: text)) }
+    channel.embeddedEventLoop.run()
+    let body = request.body.readableBytes > 0 ? " " + String(buffer: request.body) : ""
+    return "\(request.method.rawValue) \(request.head.uri)\(body)"
+  }
+
+  /// Responds to all requests, and tells which they were.
+  func serve() -> [String] {
+    var requests: [String] = []
+    while let request = respond() { requests.append(request) }
+    return requests
+  }
+
+  /// The version, the status and `Connection` of each response written since the last call.
+  func responses() throws -> [String] {
+    channel.embeddedEventLoop.run()
+    var lines: [String] = []
+    while let bytes = try channel.readOutbound(as: ByteBuffer.self) {
+      let text = String(buffer: bytes)
+      guard text.hasPrefix("HTTP/") else { continue }
+      let connection = text.firstMatch(of: /\r\nConnection: ([^\r]*)/)?.output.1 ?? "-"
+      lines.append("\(text.prefix(12).dropFirst(5)) \(connection)")
+    }
+    return lines
+  }
+
+  /// The statuses of what was written since the last call.
+  func statuses() throws -> [Int] { try responses().compactMap { Int($0.split(separator: " ")[1]) } }
+
+  /// All bytes written since the last call.
+  func written() throws -> String {
+    channel.embeddedEventLoop.run()
+    var text = ""
+    while let bytes = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: bytes) }
+    return text
+  }
+
+  func fire(_ event: Any) { channel.pipeline.fireUserInboundEventTriggered(event) }
+
+  func advance(_ time: TimeAmount) { channel.embeddedEventLoop.advanceTime(by: time) }
+}
