@@ -323,7 +323,8 @@ import Testing
         #expect(left.available == 6 && left.held == 4)
         #expect(
           try await checkout.restockProduct(RestockProduct(productID: product.id, delta: -6)) == .done(isReplay: false))
-        #expect(try await checkout.restockProduct(RestockProduct(productID: product.id, delta: .max)) == .tooMany)
+        let restock = RestockProduct(productID: product.id, delta: .max)
+        #expect(try await checkout.restockProduct(restock) == .totalStockTooLarge)
         #expect(try await checkout.availableStock(product) == 0)
         try await checkout.expectCleanAudit()
       }

@@ -39,7 +39,7 @@ import Testing
                now() + case when n between 101 and 200 then -1 else 1 end * interval '1 hour', 'customer ' || n
         from new
     ), new_keys as (
-        insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+        insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
         select \(product), 'key ' || n, 'customer ' || n, 'reserve_hold', id, now() from new
     ), new_events as (
         insert into payment_events (idempotency_key, product_id, order_id, status, verdict, order_status, received_at)

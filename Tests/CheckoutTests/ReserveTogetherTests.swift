@@ -18,7 +18,7 @@ import Testing
       update scheduled_jobs set run_at = run_at + interval '1 hour' where product_id = 2 and kind = 'expire_holds'
       """
     case usedKey = """
-      insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+      insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
       values (2, 'c', 'x', 'reserve_hold', gen_random_uuid(), now())
       """
     case lockedRow = "select from products where id = 2 for update"

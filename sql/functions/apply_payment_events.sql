@@ -24,7 +24,7 @@ declare
     v_known          record;
     v_repeated       text[];  -- keys of old parked failures that are told again
     v_locked         integer;
-    v_settled        record;
+    v_decided        record;
     v_outcomes       text[];
     v_verdicts       text[];
     v_order_statuses text[];
@@ -45,7 +45,7 @@ begin
     --
     -- Both take the customer's lock before they count. It comes before all row locks, so the customers are looked for here.
     -- A success is late when its order is cancelled or expired, or when a failure of that order is in the batch. What
-    -- changes after this look is noticed under the locks: see settle_payment_events.
+    -- changes after this look is noticed under the locks: see decide_payment_events.
     if exists (select from products p where p.id = p_product_id and p.max_per_customer is not null) then
         select array_agg(distinct h.customer_id) into v_late
         from (
@@ -104,7 +104,7 @@ begin
     end loop;
 
     if 'recorded' = any (v_outcomes) then
-        v_settled := settle_payment_events(
+        v_decided := decide_payment_events(
             p_product_id, v_new, p_statuses, p_amounts, p_currencies, v_customers, v_customer_of, v_as_of);
         -- Parked events are applied in the order of their arrival, so no two of a batch came at the same moment.
         v_now := clock_timestamp();
@@ -114,12 +114,12 @@ begin
                v_now + e.n * interval '1 microsecond'
         from unnest(
             p_keys, p_order_ids, p_statuses, p_amounts, p_currencies,
-            v_outcomes, v_settled.verdicts, v_settled.order_statuses)
+            v_outcomes, v_decided.verdicts, v_decided.order_statuses)
             with ordinality as e (key, order_id, status, amount, currency, outcome, verdict, order_status, n)
         where e.outcome = 'recorded';
 
         -- Other products have had this job from the start.
-        if 'parked' = any (v_settled.verdicts) and not exists (select from products p where p.id = p_product_id) then
+        if 'parked' = any (v_decided.verdicts) and not exists (select from products p where p.id = p_product_id) then
             insert into scheduled_jobs (product_id, kind, run_at)
             values (p_product_id, 'remove_old', v_now + interval '10 seconds')
             on conflict (product_id, kind) do nothing;
@@ -150,8 +150,8 @@ begin
     for i in 1 .. cardinality(p_keys) loop
         outcome := v_outcomes[i];
         if outcome = 'recorded' then
-            verdict := v_settled.verdicts[i];
-            order_status := v_settled.order_statuses[i];
+            verdict := v_decided.verdicts[i];
+            order_status := v_decided.order_statuses[i];
         else
             verdict := v_verdicts[i];
             order_status := v_order_statuses[i];

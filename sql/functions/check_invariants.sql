@@ -64,8 +64,8 @@ as $$
     select 'keys_lead_to_what_they_made', 'an idempotency key has its hold, of its customer, and its order if it placed one',
            count(*)
     from idempotency_keys k
-    left join holds h on h.product_id = k.product_id and h.id = k.reservation_id
-    left join orders o on o.product_id = k.product_id and o.id = k.reservation_id
+    left join holds h on h.product_id = k.product_id and h.id = k.hold_id
+    left join orders o on o.product_id = k.product_id and o.id = k.hold_id
     where h.id is null or k.customer_id <> coalesce(h.customer_id, '') or (k.operation = 'place_order' and o.id is null)
     union all
     select 'every_hold_will_expire', 'a product with active holds has a job that expires them', count(*)

@@ -66,7 +66,7 @@ begin
     end;
     expired := 0;
     if v_tids is not null then
-        expired := mark_holds(p_product_id, v_tids, 'expired');
+        expired := set_status_of_holds(p_product_id, v_tids, 'expired');
     end if;
     return next;
 end

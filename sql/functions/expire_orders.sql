@@ -22,7 +22,7 @@ begin
         order by o.payment_due_at, o.id
         limit p_limit
         for update) o;
-    expired := mark_orders(p_product_id, v_tids, 'expired', null);
+    expired := set_status_of_orders(p_product_id, v_tids, 'expired', null);
     return next;
 end
 $$;

@@ -4,16 +4,16 @@
 -- p_keys has the idempotency keys of the requests, null for those without; it is null when no request has one. A key is
 -- known by the hold's customer, too. Keys and holds may come several times.
 --
--- p_batch tells this batch from all others; null for who will not ask again. Called again with the same arguments, since
--- its answer was lost, it answers as it did, or would have: what it placed is known by its number, and its refusals are
--- for good. Should the first call still be under way, it has locked the holds, or will find them ordered.
+-- p_batch_number tells this batch from all others; null for who will not ask again. An order keeps the number of the request
+-- that placed it: the batch's number plus the request's place in the batch. Called again with the same arguments, since its
+-- answer was lost, it answers as it did, or would have: what it placed is known by its number, and its refusals are for good. Should the first call still be under way, it has locked the holds, or will find them ordered.
 --
--- Returns a row for each request, in their order: placed, replayed (under the same key before), key_reused, not_found,
--- already_ordered, expired or released, or later, when nothing was done since a request before it has the same key; then
+-- Returns a row for each request, in their order: placed, replayed (under the same key before), key_reused, hold_not_found,
+-- already_ordered, hold_expired or hold_released, or later, when nothing was done since a request before it has the same key; then
 -- the order, if it was placed now or before. Payment events that came before
 -- the order are applied here, in the transaction that places it.
 create or replace function place_orders(
-    p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint, p_batch bigint default null)
+    p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint, p_batch_number bigint default null)
 returns table (
     outcome text, is_rescheduled boolean, hold_id uuid,
     quantity integer, amount bigint, currency text, status text,
@@ -42,12 +42,12 @@ declare
     v_placed_ends       timestamptz[];  -- of the holds
     v_units    bigint := 0;
     v_parked   record;
-    v_settled  record;
+    v_decided  record;
     v_is_rescheduled boolean := false;
 begin
     if (is_list(p_hold_ids, cardinality(p_hold_ids)) and array_position(p_hold_ids, null) is null
         and (p_keys is null or is_list(p_keys, cardinality(p_hold_ids)))
-        and is_time_to_live(p_ttl_us) and coalesce(p_batch >= 0, true)) is not true
+        and is_time_to_live(p_ttl_us) and coalesce(p_batch_number >= 0, true)) is not true
     then
         raise exception 'place_orders: arguments that do not fit together' using errcode = 'invalid_parameter_value';
     end if;
@@ -64,7 +64,7 @@ begin
         v_outcomes := array(
             select case
                 when asked.key is null then null
-                when k.operation = 'place_order' and k.reservation_id = asked.hold_id then 'replayed'
+                when k.operation = 'place_order' and k.hold_id = asked.hold_id then 'replayed'
                 when k.key is not null then 'key_reused'
                 when h.is_active and row_number() over (
                     partition by asked.key, h.customer_id, h.is_active order by asked.n) > 1 then 'later'
@@ -96,9 +96,10 @@ begin
     for i in 1 .. coalesce(cardinality(v_locked.ids), 0) loop
         v_at := v_locked.places[i];
         if v_locked.statuses[i] <> 'active' then
-            v_outcomes[v_at] := case v_locked.statuses[i] when 'ordered' then 'already_ordered' else v_locked.statuses[i] end;
+            v_outcomes[v_at] := case v_locked.statuses[i]
+                when 'ordered' then 'already_ordered' else 'hold_' || v_locked.statuses[i] end;
         elsif v_locked.expiries[i] <= v_now then
-            v_outcomes[v_at] := 'expired';
+            v_outcomes[v_at] := 'hold_expired';
         elsif v_locked.ids[i] = v_locked.ids[i - 1] then
             v_outcomes[v_at] := 'already_ordered';  -- by the request before, for the same hold
         else
@@ -114,17 +115,17 @@ begin
 
     if v_placed is not null then
         v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
-        insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at, batch)
+        insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at, request_number)
         select p.id, placed.id, placed.quantity, placed.quantity::bigint * p.price, p.currency, v_due, v_now,
-               p_batch + placed.n
+               p_batch_number + placed.n
         from unnest(v_placed, v_placed_quantities, v_placed_at) as placed (id, quantity, n)
         cross join products p
         where p.id = p_product_id;
 
-        perform mark_holds(p_product_id, v_placed_tids, 'ordered');
+        perform set_status_of_holds(p_product_id, v_placed_tids, 'ordered');
 
         if p_keys is not null then
-            insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+            insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
             select p_product_id, asked.key, coalesce(h.customer_id, ''), 'place_order', asked.hold_id, v_now
             from unnest(p_hold_ids, p_keys, v_outcomes) as asked (hold_id, key, outcome)
             cross join lateral (
@@ -150,7 +151,7 @@ begin
             end loop;
         end if;
 
-        -- Whoever parks an event holds the lock on the hold's row (see settle_payment_events), and this transaction has
+        -- Whoever parks an event holds the lock on the hold's row (see decide_payment_events), and this transaction has
         -- it now: every event that found no order has been committed and is seen by this statement. Locked, so that
         -- none is applied while retention removes it.
         select array_agg(e.idempotency_key) as keys, array_agg(e.order_id) as order_ids, array_agg(e.status) as statuses,
@@ -165,18 +166,18 @@ begin
                 for update) e
             order by e.received_at, e.idempotency_key) e;
         if v_parked.keys is not null then
-            v_settled := settle_payment_events(
+            v_decided := decide_payment_events(
                 p_product_id, v_parked.order_ids, v_parked.statuses, v_parked.amounts, v_parked.currencies);
             for i in 1 .. cardinality(v_parked.keys) loop
                 update payment_events e
-                set verdict = v_settled.verdicts[i], order_status = v_settled.order_statuses[i]
+                set verdict = v_decided.verdicts[i], order_status = v_decided.order_statuses[i]
                 where e.idempotency_key = v_parked.keys[i] and e.product_id = p_product_id;
             end loop;
         end if;
     end if;
 
     return query
-    select case when o.batch = p_batch + asked.n then 'placed' else coalesce(asked.outcome, 'not_found') end,
+    select case when o.request_number = p_batch_number + asked.n then 'placed' else coalesce(asked.outcome, 'hold_not_found') end,
            v_is_rescheduled, asked.hold_id,
            o.quantity::integer, o.amount::bigint, o.currency, o.status::text, o.payment_due_at, o.created_at, o.paid_at
     from unnest(p_hold_ids, v_outcomes) with ordinality as asked (hold_id, outcome, n)

@@ -30,7 +30,7 @@ begin
         end if;
     end loop;
     if v_released is not null then
-        perform mark_holds(p_product_id, v_released, 'released');
+        perform set_status_of_holds(p_product_id, v_released, 'released');
         update products p set available_stock = p.available_stock + v_units where p.id = p_product_id;
     end if;
     return query select * from read_holds(p_product_id, p_hold_ids);

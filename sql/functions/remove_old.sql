@@ -69,7 +69,7 @@ begin
           and old.expires_at <= v_now - v_hold_retention
           and not exists (
               select from idempotency_keys k
-              where k.product_id = p_product_id and k.reservation_id = old.id
+              where k.product_id = p_product_id and k.hold_id = old.id
               offset 0)
         order by old.expires_at
         limit p_limit

@@ -13,8 +13,9 @@
 -- when no request has any.
 --
 -- Returns one row, none for an unknown product:
---   outcomes        for each request, in their order: held, replayed or key_reused (for its key), too_few,
---                   too_many (above max_quantity_per_hold), customer_missing, customer_limit, not_started, ended; or later,
+--   outcomes        for each request, in their order: held, replayed or key_reused (for its key),
+--                   insufficient_stock, quantity_above_limit, customer_required, customer_limit_reached,
+--                   sale_not_started, sale_ended; or later,
 --                   when nothing was done yet: it depends on lapsed holds that another session has locked
 --   held_until      when the new holds expire
 --   is_rescheduled  whether a worker has to be woken
@@ -103,10 +104,10 @@ begin
     max_quantity_per_hold := v_product.max_quantity_per_hold;
     max_per_customer := v_product.max_per_customer;
     if v_now < starts_at then
-        v_refusal := 'not_started';
+        v_refusal := 'sale_not_started';
         starts_in_us := extract(epoch from starts_at - v_now) * 1000000;
     elsif v_now >= ends_at then
-        v_refusal := 'ended';
+        v_refusal := 'sale_ended';
     end if;
 
     if p_keys is null and v_refusal is null and max_quantity_per_hold is null and max_per_customer is null then
@@ -116,7 +117,7 @@ begin
         if p_keys is not null then
             hold_ids := p_hold_ids;
             for v_known in
-                select asked.n, k.reservation_id,
+                select asked.n, k.hold_id,
                        k.operation = 'reserve_hold' and h.quantity = p_quantities[asked.n] as is_same
                 from unnest(p_keys) with ordinality as asked (key, n)
                 cross join lateral (
@@ -125,10 +126,10 @@ begin
                       and k.customer_id = coalesce(p_customers[p_customer_of[asked.n]], '')
                     offset 0) k
                 cross join lateral (
-                    select * from holds h where h.product_id = p_product_id and h.id = k.reservation_id offset 0) h
+                    select * from holds h where h.product_id = p_product_id and h.id = k.hold_id offset 0) h
             loop
                 outcomes[v_known.n] := case when v_known.is_same then 'replayed' else 'key_reused' end;
-                hold_ids[v_known.n] := v_known.reservation_id;
+                hold_ids[v_known.n] := v_known.hold_id;
             end loop;
             if 'replayed' = any (outcomes) then
                 perform confirm_durably();
@@ -137,8 +138,8 @@ begin
         for i in 1 .. v_count loop
             continue when outcomes[i] is not null;
             outcomes[i] := case
-                when p_quantities[i] > max_quantity_per_hold then 'too_many'
-                when max_per_customer is not null and p_customer_of[i] is null then 'customer_missing'
+                when p_quantities[i] > max_quantity_per_hold then 'quantity_above_limit'
+                when max_per_customer is not null and p_customer_of[i] is null then 'customer_required'
                 else v_refusal
             end;
             if outcomes[i] is null then
@@ -192,7 +193,7 @@ begin
             held_until := date_trunc('milliseconds', clock_timestamp() + p_ttl_us * interval '1 microsecond');
             is_rescheduled := schedule_job('expire_holds', p_product_id, held_until);
             select s.available, s.as_of into v_available, v_now
-            from lock_stock(p_product_id, v_reclaimed, v_wanted) s;
+            from lock_and_reclaim_stock(p_product_id, v_reclaimed, v_wanted) s;
             held_until := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
         end if;
     end if;
@@ -209,11 +210,11 @@ begin
             continue when outcomes[i] is not null;
             v_customer := p_customer_of[i];
             if p_quantities[i] > v_left[v_customer] then
-                outcomes[i] := 'customer_limit';
+                outcomes[i] := 'customer_limit_reached';
             elsif p_quantities[i] > v_left[v_customer] - v_unsure[v_customer] then
                 outcomes[i] := 'later';
             elsif p_quantities[i] > v_available - v_taken then
-                outcomes[i] := 'too_few';
+                outcomes[i] := 'insufficient_stock';
             else
                 outcomes[i] := 'held';
                 v_taken := v_taken + p_quantities[i];
@@ -232,7 +233,7 @@ begin
         from unnest(p_hold_ids, p_quantities, outcomes, p_customer_of) as asked (id, quantity, outcome, customer)
         where asked.outcome = 'held';
         if p_keys is not null then
-            insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+            insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
             select p_product_id, asked.key, coalesce(p_customers[asked.customer], ''), 'reserve_hold', asked.id, v_now
             from unnest(p_keys, p_hold_ids, outcomes, p_customer_of) as asked (key, id, outcome, customer)
             where asked.key is not null and asked.outcome = 'held';
@@ -277,7 +278,7 @@ begin
         return;
     end if;
 
-    if 'too_few' = any (outcomes) then
+    if 'insufficient_stock' = any (outcomes) then
         available_stock := v_available;
         if v_reclaimed is not null then
             -- With the row locked, so that the stock is still as it was decided on. More holds may have lapsed since.
@@ -294,13 +295,13 @@ begin
         end if;
         -- The units are there: in holds that lapsed just now, or that somebody has locked, perhaps to give them back.
         for i in 1 .. v_count loop
-            if outcomes[i] = 'too_few' and p_quantities[i] <= available_stock then
+            if outcomes[i] = 'insufficient_stock' and p_quantities[i] <= available_stock then
                 outcomes[i] := 'later';
             end if;
         end loop;
     end if;
 
-    if 'customer_limit' = any (outcomes) then
+    if 'customer_limit_reached' = any (outcomes) then
         -- More than the limit is never granted, whatever comes back.
         with clock as materialized (select clock_timestamp() as now)
         select array_agg(coalesce(extract(epoch from own.ends_at) * 1000000, 0)::bigint order by asked.n),
@@ -319,7 +320,7 @@ begin
                 select * from orders o where o.product_id = p_product_id and o.id = h.id offset 0
             ) o on h.status = 'ordered' and o.status = 'pending_payment'
             where h.status = 'ordered' or h.expires_at > clock.now
-        ) own on asked.outcome = 'customer_limit' and asked.quantity <= max_per_customer;
+        ) own on asked.outcome = 'customer_limit_reached' and asked.quantity <= max_per_customer;
     end if;
     return next;
 end

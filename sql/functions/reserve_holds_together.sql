@@ -92,7 +92,7 @@ begin
     where asked.product_id = any (served);
 
     if p_keys is not null then
-        insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+        insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
         select asked.product_id, asked.key, coalesce(asked.customer_id, ''), 'reserve_hold', asked.id, v_now
         from unnest(p_product_ids, p_keys, p_customers, p_hold_ids) as asked (product_id, key, customer_id, id)
         where asked.key is not null and asked.product_id = any (served);

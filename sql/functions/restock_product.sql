@@ -1,6 +1,6 @@
 -- Changes the total stock by p_delta. A cut takes only what is available: units in holds and orders are committed.
--- Returns 'done', 'too_few' available or 'too_many' for a column of this type; no row for an unknown product. Then how
--- many are available and held, for whoever was refused.
+-- Returns 'done', 'insufficient_stock', or 'total_stock_too_large' for a column of this type; no row for an unknown product.
+-- Then how many are available and held, for whoever was refused.
 --
 -- p_key is the idempotency key of the call, null for none: see find_admin_key. Under a key that was used it returns
 -- 'replayed' for the same call, and nothing is changed again; or 'key_reused' for another one.
@@ -31,13 +31,13 @@ begin
         select e.units into v_reclaimed
         from expire_holds(p_product_id, -p_delta::bigint, -p_delta::bigint - v_free) e;
     end if;
-    v_stock := lock_stock(p_product_id, v_reclaimed, -p_delta::bigint);
+    v_stock := lock_and_reclaim_stock(p_product_id, v_reclaimed, -p_delta::bigint);
     select p.total_stock into v_total from products p where p.id = p_product_id;
     if not found then
         return;
     end if;
     if v_stock.available + p_delta < 0 then
-        outcome := 'too_few';
+        outcome := 'insufficient_stock';
         -- One statement, so that all of it was so at one moment: see read_products.
         with clock as materialized (select clock_timestamp() as now)
         select p.available_stock + lapsed_units(p.id, clock.now), h.held, h.next_release_at,
@@ -53,7 +53,7 @@ begin
             raise exception 'lapsed units of product % are locked', p_product_id using errcode = 'serialization_failure';
         end if;
     elsif v_total + p_delta > c_most then
-        outcome := 'too_many';
+        outcome := 'total_stock_too_large';
     else
         update products p
         set total_stock     = p.total_stock + p_delta,

@@ -10,7 +10,7 @@
 -- a hold without a customer, null for a customer who is not locked. All three are null when no customer is.
 --
 -- Called with the settings of its callers, whose plans are made while tables are small, and kept.
-create or replace function settle_payment_events(
+create or replace function decide_payment_events(
     p_product_id integer, p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[],
     p_customers text[] default null, p_customer_of integer[] default null, p_as_of timestamptz default null,
     out verdicts text[], out order_statuses text[])
@@ -125,14 +125,14 @@ begin
                 select e.units into v_reclaimed from expire_holds(p_product_id, v_units, v_units - v_available) e;
                 perform from ordered_stock s where s.product_id = p_product_id for update;
                 select s.available, s.lapsed into v_available, v_lapsed
-                from lock_stock(p_product_id, v_reclaimed, v_units) s;
+                from lock_and_reclaim_stock(p_product_id, v_reclaimed, v_units) s;
                 -- Under the lock: nobody sets or changes the limit from here on.
                 select p.max_per_customer into v_limit from products p where p.id = p_product_id;
                 v_left := customer_allowances(p_product_id, p_customers, v_limit, p_as_of);
             end if;
 
             -- An order that was live when the transaction began was the customer's all the time: nobody else has seen its
-            -- units as free. So place_orders, which settles parked events, needs no lock on a customer.
+            -- units as free. So place_orders, which decides parked events, needs no lock on a customer.
             v_customer := p_customer_of[i];
             if v_limit is not null and v_customer is null and v_before[v_at] <> 'pending_payment' then
                 -- After the caller looked, the limit was set, or the order was placed or ended: the next attempt locks
@@ -169,10 +169,10 @@ begin
         end if;
     end loop;
     if v_paid is not null then
-        perform mark_orders(p_product_id, v_paid, 'paid', clock_timestamp());
+        perform set_status_of_orders(p_product_id, v_paid, 'paid', clock_timestamp());
     end if;
     if v_cancelled is not null then
-        perform mark_orders(p_product_id, v_cancelled, 'cancelled', null);
+        perform set_status_of_orders(p_product_id, v_cancelled, 'cancelled', null);
     end if;
     if v_given_back <> 0 then
         update ordered_stock s set units = s.units - v_given_back where s.product_id = p_product_id;

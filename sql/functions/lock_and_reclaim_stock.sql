@@ -5,7 +5,7 @@
 --
 -- Returns how much can be taken, null for an unknown product; how many units more have lapsed, of which nobody can tell
 -- yet whose they will be; and when both were so.
-create or replace function lock_stock(
+create or replace function lock_and_reclaim_stock(
     p_product_id integer, p_reclaimed bigint, p_wanted bigint,
     out available bigint, out lapsed bigint, out as_of timestamptz)
 language plpgsql
@@ -32,7 +32,7 @@ begin
             limit p_wanted - available
             for update skip locked) h;
         if v_units > 0 then
-            perform mark_holds(p_product_id, v_tids, 'expired');
+            perform set_status_of_holds(p_product_id, v_tids, 'expired');
             update products p
             set available_stock = p.available_stock + v_units
             where p.id = p_product_id

@@ -3,7 +3,7 @@
 --
 -- A call for many rows is one statement, and has one plan: whatever finds rows by a value is switched off, so a table
 -- that was small or empty when the plan was made does not lead it astray.
-create or replace function mark_holds(p_product_id integer, p_tids tid[], p_status text)
+create or replace function set_status_of_holds(p_product_id integer, p_tids tid[], p_status text)
 returns integer
 language plpgsql
 set enable_seqscan = off
