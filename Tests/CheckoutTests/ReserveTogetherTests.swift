@@ -22,8 +22,8 @@ import Testing
       values (2, 'c', 'x', 'reserve_hold', gen_random_uuid(), now())
       """
     case lockedRow = "select from products where id = 2 for update"
-    case lockedKey = "select pg_advisory_xact_lock(hashtextextended('2 c', 1))"
-    case workerAtItsJob = "select pg_advisory_xact_lock(job_lock_class(), 2)"
+    case lockedKey = "select pg_advisory_xact_lock(key_lock(2, 'c'))"
+    case workerAtItsJob = "select pg_advisory_xact_lock(job_lock(2))"
 
     var isHeld: Bool { [.lockedRow, .lockedKey, .workerAtItsJob].contains(self) }
   }

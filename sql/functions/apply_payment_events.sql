@@ -62,11 +62,11 @@ begin
     -- The same key on two servers at once: the second waits here until the first has committed. What is recorded is
     -- read in a later statement; one that locked and read at once would read as of before its wait, find nothing, and
     -- apply the event again. Sorted, so that two batches with the same keys do not wait for each other.
-    perform pg_advisory_xact_lock(key_hash)
+    perform pg_advisory_xact_lock(sorted.lock)
     from (
-        select hashtextextended(k, 0) as key_hash from unnest(p_keys) as k
+        select event_lock(key) as lock from unnest(p_keys) as key
         union
-        select hashtextextended(p_product_id || ' ' || customer, 2) from unnest(v_customers) as customer
+        select customer_lock(p_product_id, customer) from unnest(v_customers) as customer
         order by 1) as sorted;
 
     if v_late is not null then

@@ -53,9 +53,9 @@ begin
     end if;
     if p_keys is not null then
         -- As in reserve_holds: the same key on another server waits here, then finds it.
-        perform pg_advisory_xact_lock(hash)
+        perform pg_advisory_xact_lock(sorted.lock)
         from (
-            select distinct hashtextextended(p_product_id || ' ' || key, 1) as hash
+            select distinct key_lock(p_product_id, key) as lock
             from unnest(p_keys) key
             where key is not null
             order by 1) sorted;

@@ -97,7 +97,7 @@ begin
           end
         limit p_limit
     loop
-        continue when not pg_try_advisory_xact_lock(hashtextextended(v_old.idempotency_key, 0));
+        continue when not pg_try_advisory_xact_lock(event_lock(v_old.idempotency_key));
         -- place_orders locks the events that it applies, settle_refund the one that it settles.
         perform from payment_events e
         where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.verdict = 'parked'

@@ -83,14 +83,13 @@ begin
 
     -- The same key on two servers at once: the second waits here until the first has committed, then finds the key. A
     -- customer's requests on two servers: the second waits likewise, then counts what the first one took. What is
-    -- counted is read in later statements, which see what was committed during the wait. The seed of a hash says what its
-    -- text is: 0 the key of a payment event, 1 of a request, 2 a customer.
+    -- counted is read in later statements, which see what was committed during the wait.
     if p_keys is not null or p_customers is not null then
-        perform pg_advisory_xact_lock(hash)
+        perform pg_advisory_xact_lock(sorted.lock)
         from (
-            select hashtextextended(p_product_id || ' ' || key, 1) as hash from unnest(p_keys) key where key is not null
+            select key_lock(p_product_id, key) as lock from unnest(p_keys) key where key is not null
             union
-            select hashtextextended(p_product_id || ' ' || customer, 2) from unnest(p_customers) customer
+            select customer_lock(p_product_id, customer) from unnest(p_customers) customer
             order by 1) sorted;
     end if;
 

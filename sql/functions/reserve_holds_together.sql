@@ -48,10 +48,10 @@ begin
         select asked.id
         from (
             select u.id, bool_and(
-                u.key is null or pg_try_advisory_xact_lock(hashtextextended(u.id || ' ' || u.key, 1))) as has_keys
+                u.key is null or pg_try_advisory_xact_lock(key_lock(u.id, u.key))) as has_keys
             from unnest(p_product_ids, p_keys) as u (id, key)
             group by u.id) asked
-        where asked.has_keys and pg_try_advisory_xact_lock_shared(job_lock_class(), asked.id));
+        where asked.has_keys and pg_try_advisory_xact_lock_shared(job_lock(asked.id)));
     if p_keys is not null then
         v_used := array(
             select asked.id

@@ -105,7 +105,7 @@ begin
 
             if kind <> 'remove_old' then
                 -- Alone from here: see schedule_job. The order of locks is that of reserve_holds.
-                perform pg_advisory_xact_lock(job_lock_class(), v_job.product_id);
+                perform pg_advisory_xact_lock(job_lock(v_job.product_id));
                 v_next := case kind
                     when 'expire_holds' then (
                         select min(h.expires_at) from holds h

@@ -15,7 +15,7 @@ returns boolean
 language plpgsql
 as $$
 begin
-    perform pg_advisory_xact_lock_shared(job_lock_class(), p_product_id);
+    perform pg_advisory_xact_lock_shared(job_lock(p_product_id));
     if exists (
         select from scheduled_jobs
         where product_id = p_product_id and kind = p_kind and run_at <= p_run_at
