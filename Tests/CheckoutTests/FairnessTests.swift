@@ -164,8 +164,11 @@ import Testing
         select create_product(1, 'Cap', 100, 'USD', 2, null, null, null, 2);
         select reserve_holds(1, array[gen_random_uuid()], '{1}', 0, null, '{ada}', '{1}');
         """)
-      for patience in ["null", "1000"] {
-        try await pool.holding("select customers_left(1, '{ada}', 2, clock_timestamp(), \(patience))") { _ in
+      for call in [
+        "customers_left(1, '{ada}', 2, clock_timestamp(), false)",
+        "await_orders_of_customers(1, '{ada}', clock_timestamp(), 1000)",
+      ] {
+        try await pool.holding("select \(call)") { _ in
           let free = try await pool.integer("select count(*) from (select from holds for update skip locked) free")
           #expect(free == 1)
         }

@@ -76,8 +76,9 @@ import Testing
     ("expire_holds", "expire_holds(1, size, size)", ""),
     ("expire_orders", "expire_orders(1, size)", ""),
     ("remove_old", "remove_old(1, size, 3600000000, 3600000000, 3600000000)", ""),
-    ("customer_allowances", "customer_allowances(1, customers, 5, now())", ""),
-    ("await_orders_of_customers", "await_orders_of_customers(1, customers)", ""),
+    ("customers_left", "customers_left(1, customers, 5, now(), false)", ""),
+    ("customers_left of those waited for", "customers_left(1, customers, 5, now(), true)", ""),
+    ("await_orders_of_customers", "await_orders_of_customers(1, customers, now(), null)", ""),
     ("run_due_jobs", "run_due_jobs(false, size, 3600000000, 3600000000, 3600000000)", ""),
     ("read_products", "read_products(array[1])", ""),
   ]

@@ -16,6 +16,7 @@ as $$
 declare
     -- A repeat that comes sooner after the one before is not noted: that would be a write for each.
     c_told_again constant interval := interval '1 day';
+    v_count constant integer := cardinality(p_keys);
     v_new            uuid[] := p_order_ids;  -- the orders of events that are not known
     v_late           text[];     -- customers of the successes that may be late, null for a hold without one
     v_customers      text[];     -- those that are locked
@@ -30,12 +31,13 @@ declare
     v_order_statuses text[];
     v_now            timestamptz;
 begin
-    perform require_arguments(
-        cardinality(p_keys) <= 10000 and array_dims(p_keys) = '[1:' || cardinality(p_keys) || ']'
-        and array_dims(p_order_ids) = array_dims(p_keys) and array_dims(p_statuses) = array_dims(p_keys)
-        and array_dims(p_amounts) = array_dims(p_keys) and array_dims(p_currencies) = array_dims(p_keys)
-        and (0 <= all (p_amounts)) is not false);
-    v_outcomes := array_fill('recorded'::text, array[cardinality(p_keys)]);
+    if (v_count between 1 and 10000 and is_list(p_keys, v_count) and is_list(p_order_ids, v_count)
+        and is_list(p_statuses, v_count) and is_list(p_amounts, v_count) and is_list(p_currencies, v_count)
+        and (0 <= all (p_amounts)) is not false) is not true
+    then
+        perform refuse_arguments();
+    end if;
+    v_outcomes := array_fill('recorded'::text, array[v_count]);
 
     -- A late success takes units again, and a product may have max_per_customer. The customer may make a hold meanwhile:
     --
@@ -70,7 +72,8 @@ begin
         order by 1) as sorted;
 
     if v_late is not null then
-        v_as_of := await_orders_of_customers(p_product_id, v_customers);
+        v_as_of := clock_timestamp();
+        perform await_orders_of_customers(p_product_id, v_customers, v_as_of, null);
         -- 0 for a hold without a customer, null for a customer who is not locked and a hold that is not there yet.
         v_customer_of := array(
             select case when h.id is not null and h.customer_id is null then 0 else array_position(v_customers, h.customer_id) end
@@ -147,7 +150,7 @@ begin
         perform confirm_durably();
     end if;
 
-    for i in 1 .. cardinality(p_keys) loop
+    for i in 1 .. v_count loop
         outcome := v_outcomes[i];
         if outcome = 'recorded' then
             verdict := v_decided.verdicts[i];

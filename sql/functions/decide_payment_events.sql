@@ -128,7 +128,8 @@ begin
                 from lock_and_reclaim_stock(p_product_id, v_reclaimed, v_units) s;
                 -- Under the lock: nobody sets or changes the limit from here on.
                 select p.max_per_customer into v_limit from products p where p.id = p_product_id;
-                v_left := customer_allowances(p_product_id, p_customers, v_limit, p_as_of);
+                select c.units_left into v_left
+                from customers_left(p_product_id, p_customers, v_limit, p_as_of, true) c;
             end if;
 
             -- An order that was live when the transaction began was the customer's all the time: nobody else has seen its
@@ -150,9 +151,7 @@ begin
                 end if;
                 verdicts[i] := 'reacquired';
             elsif v_available + v_given_back + v_lapsed >= v_quantities[v_at] then
-                -- The units are there, and somebody is giving them back just now: the next attempt waits for that.
-                raise exception 'lapsed units of product % are locked', p_product_id
-                using errcode = 'serialization_failure';
+                perform raise_lapsed_units_locked(p_product_id);
             else
                 verdicts[i] := 'refund_due';
             end if;

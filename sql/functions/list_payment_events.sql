@@ -9,7 +9,9 @@ language plpgsql stable
 security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 begin
-    perform require_arguments(p_limit between 1 and 1000 and (p_order_id is null) = (p_product_id is null));
+    if (p_limit between 1 and 1000 and (p_order_id is null) = (p_product_id is null)) is not true then
+        perform refuse_arguments();
+    end if;
     return query
     select e.idempotency_key::text, e.order_id, e.status::text, e.amount, e.currency,
            e.verdict::text, e.order_status, e.received_at, e.settled_at

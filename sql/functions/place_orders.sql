@@ -49,7 +49,7 @@ begin
         and (p_keys is null or is_list(p_keys, cardinality(p_hold_ids)))
         and is_time_to_live(p_ttl_us) and coalesce(p_batch_number >= 0, true)) is not true
     then
-        raise exception 'place_orders: arguments that do not fit together' using errcode = 'invalid_parameter_value';
+        perform refuse_arguments();
     end if;
     if p_keys is not null then
         -- As in reserve_holds: the same key on another server waits here, then finds it.

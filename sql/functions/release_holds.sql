@@ -17,7 +17,7 @@ declare
     v_units    bigint := 0;
 begin
     if is_list(p_hold_ids, cardinality(p_hold_ids)) is not true then
-        raise exception 'release_holds: arguments that do not fit together' using errcode = 'invalid_parameter_value';
+        perform refuse_arguments();
     end if;
     v_locked := lock_holds(p_product_id, p_hold_ids);
     v_now := clock_timestamp();  -- after the wait for the lock: the hold may have lapsed meanwhile

@@ -27,10 +27,12 @@ declare
     v_events integer := 0;
     v_old    record;
 begin
-    perform require_arguments(
-        p_limit between 1 and 10000
+    if (p_limit between 1 and 10000
         and least(p_key_ttl_us, p_hold_retention_us, p_parked_ttl_us) >= 0
-        and greatest(p_key_ttl_us, p_hold_retention_us, p_parked_ttl_us) <= c_longest_us);
+        and greatest(p_key_ttl_us, p_hold_retention_us, p_parked_ttl_us) <= c_longest_us) is not true
+    then
+        perform refuse_arguments();
+    end if;
     select greatest(p_key_ttl_us * interval '1 microsecond', m.idempotency_key),
            greatest(p_parked_ttl_us * interval '1 microsecond', m.parked_event)
     into strict v_key_ttl, v_parked_ttl

@@ -66,7 +66,7 @@ begin
         and array_dims(p_quantities) = array_dims(p_hold_ids) and 0 < all (p_quantities)
         and is_time_to_live(p_ttl_us)) is not true
     then
-        raise exception 'reserve_holds: arguments that do not fit together' using errcode = 'invalid_parameter_value';
+        perform refuse_arguments();
     end if;
     if p_keys is not null or p_customers is not null or p_customer_of is not null then
         if ((p_keys is null or is_list(p_keys, v_count))
@@ -75,8 +75,7 @@ begin
                  and is_list(p_customer_of, v_count)
                  and (1 > any (p_customer_of) or cardinality(p_customers) < any (p_customer_of)) is not true)) is not true
         then
-            raise exception 'reserve_holds: keys or customers that do not fit together'
-            using errcode = 'invalid_parameter_value';
+            perform refuse_arguments();
         end if;
     end if;
     is_rescheduled := false;
@@ -152,10 +151,10 @@ begin
         end if;
         if max_per_customer is not null then
             if cardinality(p_customers) > (select count(distinct customer) from unnest(p_customers) customer) then
-                raise exception 'reserve_holds: a customer comes twice' using errcode = 'invalid_parameter_value';
+                perform refuse_arguments();
             end if;
             select c.units_left, c.unsure into v_left, v_unsure
-            from customers_left(p_product_id, p_customers, max_per_customer, v_now, null) c;
+            from customers_left(p_product_id, p_customers, max_per_customer, v_now, false) c;
             -- When it decides every request, what is on its way into an order is waited for. Otherwise some are decided now,
             -- and the others have another batch.
             if v_unsure is not null and not exists (
@@ -163,8 +162,9 @@ begin
                 where asked.outcome is null
                   and (asked.quantity <= v_left[asked.customer] - v_unsure[asked.customer]
                        or asked.quantity > v_left[asked.customer])) then
+                perform await_orders_of_customers(p_product_id, p_customers, v_now, c_patience_ms);
                 select c.units_left, c.unsure into v_left, v_unsure
-                from customers_left(p_product_id, p_customers, max_per_customer, v_now, c_patience_ms) c;
+                from customers_left(p_product_id, p_customers, max_per_customer, v_now, false) c;
             end if;
         end if;
     end if;

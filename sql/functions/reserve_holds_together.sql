@@ -37,8 +37,7 @@ begin
         and is_time_to_live(p_ttl_us) and (p_keys is null or is_list(p_keys, v_count))
         and (p_customers is null or is_list(p_customers, v_count))) is not true
     then
-        raise exception 'reserve_holds_together: arguments that do not fit together'
-        using errcode = 'invalid_parameter_value';
+        perform refuse_arguments();
     end if;
     held_until := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
 

@@ -19,7 +19,9 @@ declare
     v_stock     record;
     v_total     bigint;
 begin
-    perform require_arguments(p_delta <> 0 and p_delta >= -c_most);
+    if (p_delta <> 0 and p_delta >= -c_most) is not true then
+        perform refuse_arguments();
+    end if;
     select k.outcome into outcome from find_admin_key(p_product_id, p_key, v_request) k;
     if outcome <> 'new' then
         return next;
@@ -49,8 +51,7 @@ begin
         cross join lateral held_stock(p.id, clock.now) h
         where p.id = p_product_id;
         if available_stock + p_delta >= 0 then
-            -- The units are there, and somebody is giving them back just now: the next attempt waits for that.
-            raise exception 'lapsed units of product % are locked', p_product_id using errcode = 'serialization_failure';
+            perform raise_lapsed_units_locked(p_product_id);
         end if;
     elsif v_total + p_delta > c_most then
         outcome := 'total_stock_too_large';

@@ -51,7 +51,9 @@ declare
     v_units   integer;
     v_next    timestamptz;
 begin
-    perform require_arguments(p_limit between 1 and 10000);
+    if (p_limit between 1 and 10000) is not true then
+        perform refuse_arguments();
+    end if;
 
     -- All in one look, since each look passes over the jobs that were done a moment ago. Those that this call does not come
     -- to are free again in milliseconds.
