@@ -9,7 +9,6 @@ create or replace function await_orders_of_customers(
     p_product_id integer, p_customers text[], p_at timestamptz, p_patience_ms integer)
 returns void
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 declare

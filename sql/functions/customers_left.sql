@@ -11,7 +11,6 @@ create or replace function customers_left(
     p_product_id integer, p_customers text[], p_limit integer, p_at timestamptz, p_is_awaited boolean,
     out units_left integer[], out unsure integer[])
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 declare

@@ -8,8 +8,6 @@
 -- The caller has locked the customers p_customers, whose lapsed holds are none that an order was placed from in time: see
 -- await_orders_of_customers, which says p_as_of. p_customer_of has for each event the position of its customer there: 0 for
 -- a hold without a customer, null for a customer who is not locked. All three are null when no customer is.
---
--- Called with the settings of its callers, whose plans are made while tables are small, and kept.
 create or replace function decide_payment_events(
     p_product_id integer, p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[],
     p_customers text[] default null, p_customer_of integer[] default null, p_as_of timestamptz default null,

@@ -20,7 +20,6 @@ create or replace function expire_holds(
     p_product_id integer, p_limit bigint, p_least bigint, p_patience_ms integer default null)
 returns table (expired integer, units integer)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$

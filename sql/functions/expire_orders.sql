@@ -6,7 +6,6 @@
 create or replace function expire_orders(p_product_id integer, p_limit bigint)
 returns table (expired integer, units integer)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$

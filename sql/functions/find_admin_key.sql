@@ -7,7 +7,6 @@
 create or replace function find_admin_key(
     p_scope integer, p_key text, p_request jsonb, out outcome text, out product_id integer)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 begin

@@ -4,7 +4,6 @@
 create or replace function held_stock(p_product_id integer, p_at timestamptz)
 returns table (held integer, next_release_at timestamptz)
 language plpgsql stable
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 begin

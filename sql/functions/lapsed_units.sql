@@ -3,7 +3,6 @@
 create or replace function lapsed_units(p_product_id integer, p_at timestamptz)
 returns bigint
 language plpgsql stable
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 begin

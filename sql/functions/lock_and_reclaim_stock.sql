@@ -9,7 +9,6 @@ create or replace function lock_and_reclaim_stock(
     p_product_id integer, p_reclaimed bigint, p_wanted bigint,
     out available bigint, out lapsed bigint, out as_of timestamptz)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 declare

@@ -5,8 +5,6 @@
 --
 -- The row that is locked is read again after a wait, so what is returned of it is never older than the lock. Whatever
 -- else depends on the lock has to be read in a later statement: that of the lock sees other rows as of before its wait.
---
--- Called with the settings of its callers, whose plans are made while tables are small, and kept.
 create or replace function lock_holds(
     p_product_id integer, p_ids uuid[],
     out places integer[], out ids uuid[], out tids tid[], out quantities integer[], out statuses text[],

@@ -20,11 +20,7 @@ returns table (
     payment_due_at timestamptz, created_at timestamptz, paid_at timestamptz)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
--- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
--- A plan of its own for each call would look cheaper, for most batches are shorter than what is assumed of an array, and
--- take longer to make than to run.
 set plan_cache_mode = force_generic_plan
 as $$
 declare

@@ -8,7 +8,6 @@ create or replace function remove_old(
     p_product_id integer, p_limit integer, p_key_ttl_us bigint, p_hold_retention_us bigint, p_parked_ttl_us bigint)
 returns table (removed integer, next_at timestamptz)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 declare

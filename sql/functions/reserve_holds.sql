@@ -34,8 +34,6 @@ returns table (
     limit_ends_at_us bigint[], limit_ends_in_us bigint[])
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
--- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
 as $$
 declare

@@ -16,9 +16,8 @@ create or replace function reserve_holds_together(
 returns table (served integer[], held_until timestamptz)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept; rows are found by their whole keys behind fences (offset 0).
 set enable_seqscan = off
-set plan_cache_mode = force_generic_plan  -- see place_orders
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now   constant timestamptz := clock_timestamp();

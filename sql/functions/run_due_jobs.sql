@@ -23,7 +23,6 @@ returns table (
     failures integer, next_in_us bigint)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 set lock_timeout = '5ms'
