@@ -12,7 +12,9 @@ import Testing
     "event_lock(key) from idempotency_keys", "admin_key_lock(product_id, key) from idempotency_keys",
     "job_lock(product_id) from idempotency_keys", "is_list(array[product_id], product_id) from idempotency_keys",
     "is_time_to_live(product_id) from idempotency_keys", "clock_tolerance(product_id) from idempotency_keys",
+    "time_after(created_at, product_id) from idempotency_keys", "stock.as_of from stock_now(1) stock",
     "held.id from lapsed_holds_of_customers(1, '{ada}', now()) held",
+    "held.released_at from next_release_of_customer(1, 'ada', now()) held",
   ])
   func `small functions are planned in place of their calls`(call: String) async throws {
     let name = try #require(call.firstMatch(of: /\w+(?=\()/)).output

@@ -110,7 +110,7 @@ begin
     end loop;
 
     if v_placed is not null then
-        v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
+        v_due := time_after(v_now, p_ttl_us);
         insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at, request_number)
         select p.id, placed.id, placed.quantity, placed.quantity::bigint * p.price, p.currency, v_due, v_now,
                p_batch_number + placed.n
@@ -136,7 +136,7 @@ begin
             -- That was a long wait for the row, or for a lock before it. The orders begin now, at the price of now: an
             -- operator who was told that it is changed finds no later order at the old one. Nobody else has seen them yet.
             v_now := v_counted_at;
-            v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
+            v_due := time_after(v_now, p_ttl_us);
             for i in 1 .. cardinality(v_placed) loop
                 -- The time of this hold ran out during the wait. It was ordered in time, and its order begins then.
                 continue when v_placed_ends[i] <= v_counted_at;

@@ -38,7 +38,7 @@ begin
     then
         perform refuse_arguments();
     end if;
-    held_until := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
+    held_until := time_after(v_now, p_ttl_us);
 
     -- Keys and jobs as in reserve_holds and schedule_job, but without a wait: who finds a lock taken leaves its product be.
     -- What the locks protect is read in later statements, which see what was committed before they were had.
@@ -110,7 +110,7 @@ begin
     if v_taken_at >= v_ends_at then
         raise exception 'the sale of a product ended' using errcode = 'serialization_failure';
     elsif v_taken_at > least(v_now + clock_tolerance(p_ttl_us), held_until) then
-        held_until := date_trunc('milliseconds', v_taken_at + p_ttl_us * interval '1 microsecond');
+        held_until := time_after(v_taken_at, p_ttl_us);
         for i in 1 .. cardinality(p_hold_ids) loop
             if p_product_ids[i] = any (served) then
                 update holds h set expires_at = held_until

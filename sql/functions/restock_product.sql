@@ -40,16 +40,11 @@ begin
     end if;
     if v_stock.available + p_delta < 0 then
         outcome := 'insufficient_stock';
-        -- One statement, so that all of it was so at one moment: see read_products.
-        with clock as materialized (select clock_timestamp() as now)
-        select p.available_stock + lapsed_units(p.id, clock.now), h.held, h.next_release_at,
-               case when h.next_release_at is not null then
-                   greatest(0, extract(epoch from h.next_release_at - clock.now) * 1000000) end
+        select s.available, s.held, s.next_release_at,
+               case when s.next_release_at is not null then
+                   greatest(0, extract(epoch from s.next_release_at - s.as_of) * 1000000) end
         into available_stock, held_stock, next_release_at, next_release_in_us
-        from clock
-        cross join products p
-        cross join lateral held_stock(p.id, clock.now) h
-        where p.id = p_product_id;
+        from stock_now(p_product_id) s;
         if available_stock + p_delta >= 0 then
             perform raise_lapsed_units_locked(p_product_id);
         end if;
