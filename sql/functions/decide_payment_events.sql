@@ -113,8 +113,8 @@ begin
         else
             -- Cancelled or expired: the units went back on sale. The order lives again only if they can be had again.
             if v_available is null then
-                -- Lapsed holds count as available, so reclaim as many as may be wanted. The locks are those of every
-                -- transaction: holds, ordered_stock, the product. Orders that were cancelled by an event before this one
+                -- Lapsed holds count as available, so reclaim as many as may be wanted. Lock order:
+                -- docs/architecture.md. Orders that were cancelled by an event before this one
                 -- have brought their own units: for them alone, none are reclaimed.
                 select coalesce(sum(v_quantities[e.at]), 0) into v_units
                 from unnest(v_order_of, p_statuses) as e (at, status)

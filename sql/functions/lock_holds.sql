@@ -1,5 +1,4 @@
--- Locks the holds with these ids, in the order in which holds are locked everywhere, and returns them in that order, as
--- they are under the lock: for each of p_ids that exists its place there, the hold's id, where its row is (the ctid of
+-- Locks the holds with these ids, and returns them in the order of the locks (docs/architecture.md), as they are under the lock: for each of p_ids that exists its place there, the hold's id, where its row is (the ctid of
 -- the newest version), and its columns. An id that comes several times does so in a row, in the order of its places;
 -- nulls are passed over. All is null when there is none.
 --

@@ -105,7 +105,7 @@ begin
             end case;
 
             if kind <> 'remove_old' then
-                -- Alone from here: see schedule_job. The order of locks is that of reserve_holds.
+                -- Alone from here: see schedule_job. Lock order: docs/architecture.md.
                 perform pg_advisory_xact_lock(job_lock(v_job.product_id));
                 v_next := case kind
                     when 'expire_holds' then (
