@@ -1,6 +1,8 @@
--- Takes the payment provider's word on orders of one product: several events, each with a key of its own, in the order
--- in which they came. Returns for each its verdict, the order's status, and whether the event was known already
--- ('replayed') or its key is taken by another payload ('key_reused').
+-- Records payment events of one product and applies them to their orders, in the order of their arrival. Each event of a
+-- call has a key of its own. Lock order: docs/architecture.md.
+--
+-- Returns for each event its verdict and the order's status. The outcome is 'recorded'; 'replayed' when the same event was
+-- recorded before; or 'key_reused' when another payload was.
 create or replace function apply_payment_events(
     p_product_id integer, p_keys text[], p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[])
 returns table (outcome text, verdict text, order_status text)
@@ -10,16 +12,16 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    -- A repeat that comes sooner after the one before is not noted: that would be a write for each.
+    -- A sooner repeat is not noted: that would be a write for each.
     c_told_again constant interval := interval '1 day';
     v_count constant integer := cardinality(p_keys);
-    v_new            uuid[] := p_order_ids;  -- the orders of events that are not known
-    v_late           text[];     -- customers of the successes that may be late, null for a hold without one
-    v_customers      text[];     -- those that are locked
+    v_new            uuid[] := p_order_ids;  -- the orders of new events, null for known ones
+    v_late           text[];     -- customers of successes that may be late, null for a hold without one
+    v_customers      text[];     -- the customers that are locked
     v_customer_of    integer[];  -- for each event the position of its customer there
     v_as_of          timestamptz;
     v_known          record;
-    v_repeated       text[];  -- keys of old parked failures that are told again
+    v_repeated       text[];  -- keys of parked failures whose repeat is noted
     v_locked         integer;
     v_decided        record;
     v_outcomes       text[];
@@ -35,15 +37,15 @@ begin
     end if;
     v_outcomes := array_fill('recorded'::text, array[v_count]);
 
-    -- A late success takes units again, and a product may have max_per_customer. The customer may make a hold meanwhile:
+    -- A late success takes units again, and the product may have max_per_customer. The customer may make a hold meanwhile:
     --
     --     payment: counts the customer's units
     --     buyer:   counts the customer's units, makes a hold, commits
     --     payment: takes the units of the order again; the customer has more than the limit
     --
-    -- Both take the customer's lock before they count. It comes before all row locks, so the customers are looked for here.
-    -- A success is late when its order is cancelled or expired, or when a failure of that order is in the batch. What
-    -- changes after this look is noticed under the locks: see decide_payment_events.
+    -- So both lock the customer before they count. Advisory locks come before all row locks, so the customers are looked up
+    -- here. A success is late when its order is cancelled or expired, or when the batch has a failure of that order. Later
+    -- changes are noticed under the locks: see decide_payment_events.
     if exists (select from products p where p.id = p_product_id and p.max_per_customer is not null) then
         select array_agg(distinct h.customer_id) into v_late
         from (
@@ -57,9 +59,9 @@ begin
         v_customers := array_remove(v_late, null);
     end if;
 
-    -- The same key on two servers at once: the second waits here until the first has committed. What is recorded is
-    -- read in a later statement; one that locked and read at once would read as of before its wait, find nothing, and
-    -- apply the event again. Sorted, so that two batches with the same keys do not wait for each other.
+    -- A second server with the same key waits here until the first has committed. A later statement reads the recorded
+    -- events. A statement that locked and read would see the rows as of before its wait. It would find nothing, and apply
+    -- the event again.
     perform pg_advisory_xact_lock(sorted.lock)
     from (
         select event_lock(key) as lock from unnest(p_keys) as key
@@ -70,7 +72,7 @@ begin
     if v_late is not null then
         v_as_of := clock_timestamp();
         perform await_orders_of_customers(p_product_id, v_customers, v_as_of, null);
-        -- 0 for a hold without a customer, null for a customer who is not locked and a hold that is not there yet.
+        -- 0 for a hold without a customer. Null for a customer who is not locked, and for a hold that does not exist yet.
         v_customer_of := array(
             select case when h.id is not null and h.customer_id is null then 0 else array_position(v_customers, h.customer_id) end
             from unnest(p_order_ids) with ordinality as asked (id, n)
@@ -105,7 +107,7 @@ begin
     if 'recorded' = any (v_outcomes) then
         v_decided := decide_payment_events(
             p_product_id, v_new, p_statuses, p_amounts, p_currencies, v_customers, v_customer_of, v_as_of);
-        -- Parked events are applied in the order of their arrival, so no two of a batch came at the same moment.
+        -- Parked events are applied in the order of their arrival, so no two events of a batch arrive at the same moment.
         v_now := clock_timestamp();
         insert into payment_events (
             idempotency_key, product_id, order_id, status, amount, currency, verdict, order_status, received_at)
@@ -117,7 +119,7 @@ begin
             with ordinality as e (key, order_id, status, amount, currency, outcome, verdict, order_status, n)
         where e.outcome = 'recorded';
 
-        -- Other products have had this job from the start.
+        -- A product that exists has this job already.
         if 'parked' = any (v_decided.verdicts) and not exists (select from products p where p.id = p_product_id) then
             insert into scheduled_jobs (product_id, kind, run_at)
             values (p_product_id, 'remove_old', v_now + interval '10 seconds')
@@ -125,8 +127,8 @@ begin
         end if;
     end if;
 
-    -- Who is told "parked" can rely on it for a month: see remove_old. This is the last lock of all, and it is not waited
-    -- for, since place_orders locks parked events before the product.
+    -- A provider that is told "parked" can rely on it for a month: see remove_old. This lock comes after the product's row,
+    -- while place_orders locks parked events before it. So this lock is not waited for.
     if v_repeated is not null then
         select count(*) into v_locked
         from unnest(v_repeated) as repeated (key)

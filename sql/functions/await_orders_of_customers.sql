@@ -1,10 +1,11 @@
--- A lapsed hold of a customer may be on its way into an order that was placed in time and is not committed yet: another
--- session has it locked then. Waits for such sessions: each for p_patience_ms at most, or for as long as the session waits for
--- any lock when that is null, which is an error then. Holds that had not lapsed at p_at are to be counted as active: they may
--- be on such a way, too.
+-- Waits for orders of these customers that are being placed from holds which had lapsed at p_at. Such an order was placed
+-- in time and is not committed yet; its session has the hold locked.
 --
--- The locks are undone: callers lock lapsed holds from the oldest on, and to have some in the middle already would make a
--- circle with another transaction that does the same.
+-- Each hold is waited for p_patience_ms at most. With p_patience_ms null the session's lock_timeout applies, and reaching
+-- it is an error. The caller counts holds that had not lapsed at p_at as active.
+--
+-- The locks are undone. Callers lock lapsed holds later, from the oldest on. A lock in the middle of that order could close
+-- a circle with another transaction.
 create or replace function await_orders_of_customers(
     p_product_id integer, p_customers text[], p_at timestamptz, p_patience_ms integer)
 returns void

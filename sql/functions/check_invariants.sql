@@ -1,5 +1,5 @@
--- Everything that must be true of the data at any moment, checked in one snapshot: this is a single statement. Returns
--- for each check how many rows break it.
+-- Checks everything that is true of the data at any moment. It is a single statement, so it sees one snapshot. Returns for
+-- each check how many rows break it.
 create or replace function check_invariants()
 returns table (name text, description text, violations bigint)
 language sql stable

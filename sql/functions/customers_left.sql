@@ -1,12 +1,13 @@
--- How many units of a product each of these customers may still take at p_at, given p_limit, the most that one may have in
--- active holds and live orders: negative for a customer who has more since the limit was lowered, null when there is no limit.
+-- How many units of a product each customer may still take at p_at. p_limit is the most that one may have in active holds
+-- and live orders. In units_left a number is negative when the customer has more since the limit was lowered. It is null
+-- without a limit.
 --
--- A lapsed hold of theirs may be on its way into an order that was placed in time and is not committed yet: another session
--- has it locked then. How many units that are is in unsure, null when there are none; they are not taken off units_left. With
--- p_is_awaited there are none, since the caller has waited for those orders: see await_orders_of_customers.
+-- A customer's lapsed hold may be on its way into an order that was placed in time and is not committed yet. Another
+-- session has it locked then. The units of such holds are in unsure, null when there are none. They are not subtracted from
+-- units_left. With p_is_awaited the caller has called await_orders_of_customers, and unsure is null.
 --
--- The locks are undone: the caller locks lapsed holds from the oldest on, and to have some in the middle already would make a
--- circle with whoever does the same. They tell enough: who has not locked a hold by now finds that its time is over.
+-- The locks are undone: see await_orders_of_customers. They tell enough. A session that has not locked a hold by now finds
+-- later that its time is over.
 create or replace function customers_left(
     p_product_id integer, p_customers text[], p_limit integer, p_at timestamptz, p_is_awaited boolean,
     out units_left integer[], out unsure integer[])
@@ -22,7 +23,7 @@ begin
     end if;
     if v_lapsed <> '{}' then
         begin
-            -- As they are under the lock: one may have become an order before it.
+            -- The status is read under the lock: the hold may have become an order before.
             v_free := array(
                 select locked.id
                 from unnest(v_lapsed) as lapsed (id)
@@ -36,7 +37,7 @@ begin
             when sqlstate 'FS001' then null;
         end;
     end if;
-    -- A later statement, which sees what those committed whose locks are gone.
+    -- A later statement sees what sessions committed whose locks are gone.
     select array_agg(p_limit - own.taken order by c.n),
            case when sum(own.lapsed) > 0 and not p_is_awaited then array_agg(own.lapsed order by c.n) end
     into units_left, unsure

@@ -1,9 +1,9 @@
--- What a key of an operator's call stands for: 'new', 'replayed' for the same request, 'key_reused' for another one; and the
--- product of the recorded call. To be called before any row is locked. Without a key it is always new.
+-- Looks up the idempotency key of an operator's call. The outcome is 'new'; 'replayed' for the same request, with the
+-- product of the recorded call; or 'key_reused' for another request. A null key is always new. Call it before any row is
+-- locked.
 --
--- The same key on two servers at once: the second waits here until the first has committed, then finds the key. What is
--- recorded is read in a later statement than the lock. So a repeat whose first call is still under way, since its answer was
--- lost, has no effect of its own either.
+-- A second server with the same key waits here until the first has committed. A later statement reads the key, and finds
+-- it. So a repeat after a lost answer has no effect of its own, even while the first call is under way.
 create or replace function find_admin_key(
     p_scope integer, p_key text, p_request jsonb, out outcome text, out product_id integer)
 language plpgsql

@@ -1,17 +1,18 @@
--- Turns holds of one product into orders, each hold at most once: an order has its hold's number, so the primary key of
--- orders is what says "once".
+-- Turns holds of one product into orders. An order has its hold's number, so the primary key of orders keeps a hold from
+-- becoming two. Lock order: docs/architecture.md.
 --
--- p_keys has the idempotency keys of the requests, null for those without; it is null when no request has one. A key is
--- known by the hold's customer, too. Keys and holds may come several times.
+-- p_keys has the idempotency keys of the requests, null for those without one. It is null when no request has a key. A key
+-- is known by the hold's customer, too. Keys and holds may come several times.
 --
--- p_batch_number tells this batch from all others; null for who will not ask again. An order keeps the number of the request
--- that placed it: the batch's number plus the request's place in the batch. Called again with the same arguments, since its
--- answer was lost, it answers as it did, or would have: what it placed is known by its number, and its refusals are for good. Should the first call still be under way, it has locked the holds, or will find them ordered.
+-- p_batch_number tells this batch from all others, null when the caller will not ask again. An order keeps the number of
+-- its request: the batch's number plus the request's place. So a second call with the same arguments, after a lost answer,
+-- returns what the first call returned or would have returned. Refusals are final. If the first call is still under way, it
+-- has the holds locked, or will find them ordered.
 --
--- Returns a row for each request, in their order: placed, replayed (under the same key before), key_reused, hold_not_found,
--- already_ordered, hold_expired or hold_released, or later, when nothing was done since a request before it has the same key; then
--- the order, if it was placed now or before. Payment events that came before
--- the order are applied here, in the transaction that places it.
+-- Returns a row for each request, in their order. The outcome is placed, replayed, key_reused, hold_not_found,
+-- already_ordered, hold_expired, hold_released or later. Later means that nothing was done because a request before it has
+-- the same key. The other columns are the order, if it was placed now or before. Payment events that came before the order
+-- are applied here.
 create or replace function place_orders(
     p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint, p_batch_number bigint default null)
 returns table (
@@ -24,7 +25,7 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_wanted   uuid[] := p_hold_ids;  -- null where the key tells the outcome
+    v_wanted   uuid[] := p_hold_ids;  -- null where the key decides
     v_outcomes text[] := array_fill(null::text, array[coalesce(cardinality(p_hold_ids), 0)]);
     v_locked   record;
     v_at       integer;
@@ -32,10 +33,10 @@ declare
     v_due      timestamptz;
     v_counted_at timestamptz;  -- with the row in ordered_stock locked
     v_placed            uuid[];
-    v_placed_at         integer[];  -- the request
+    v_placed_at         integer[];  -- the request's place
     v_placed_tids       tid[];
     v_placed_quantities integer[];
-    v_placed_ends       timestamptz[];  -- of the holds
+    v_placed_ends       timestamptz[];  -- when the holds lapse
     v_units    bigint := 0;
     v_parked   record;
     v_decided  record;
@@ -48,15 +49,15 @@ begin
         perform refuse_arguments();
     end if;
     if p_keys is not null then
-        -- As in reserve_holds: the same key on another server waits here, then finds it.
+        -- A second server with the same key waits here until the first has committed, then finds the key.
         perform pg_advisory_xact_lock(sorted.lock)
         from (
             select distinct key_lock(p_product_id, key) as lock
             from unnest(p_keys) key
             where key is not null
             order by 1) sorted;
-        -- A hold's customer never changes. Of several holds that could become orders under one key, the first has it: what
-        -- becomes of the others is found by the next batch, which knows. A hold whose time is over by now has no use of it.
+        -- A hold's customer never changes. When several holds could become orders under one key, the first gets it. The
+        -- next batch decides the others. A lapsed hold does not take the key.
         v_outcomes := array(
             select case
                 when asked.key is null then null
@@ -87,7 +88,7 @@ begin
     end if;
 
     v_locked := lock_holds(p_product_id, v_wanted);
-    v_now := clock_timestamp();  -- after the wait for the lock: a buyer must not get an order for a lapsed hold
+    v_now := clock_timestamp();  -- after the wait for the lock: a lapsed hold must not become an order
 
     for i in 1 .. coalesce(cardinality(v_locked.ids), 0) loop
         v_at := v_locked.places[i];
@@ -133,12 +134,12 @@ begin
         update ordered_stock s set units = s.units + v_units where s.product_id = p_product_id
         returning clock_timestamp() into v_counted_at;
         if v_counted_at > least(v_now + clock_tolerance(p_ttl_us), v_due) then
-            -- That was a long wait for the row, or for a lock before it. The orders begin now, at the price of now: an
-            -- operator who was told that it is changed finds no later order at the old one. Nobody else has seen them yet.
+            -- The wait for this row or a lock before it was long. The orders begin now, at the price of now. An operator
+            -- who changed the price then finds no later order at the old price. Nobody else has seen the orders yet.
             v_now := v_counted_at;
             v_due := time_after(v_now, p_ttl_us);
             for i in 1 .. cardinality(v_placed) loop
-                -- The time of this hold ran out during the wait. It was ordered in time, and its order begins then.
+                -- The hold lapsed during the wait. It was ordered in time, and its order begins then.
                 continue when v_placed_ends[i] <= v_counted_at;
                 update orders o
                 set payment_due_at = v_due, created_at = v_now, amount = o.quantity::bigint * p.price, currency = p.currency
@@ -147,9 +148,9 @@ begin
             end loop;
         end if;
 
-        -- Whoever parks an event holds the lock on the hold's row (see decide_payment_events), and this transaction has
-        -- it now: every event that found no order has been committed and is seen by this statement. Locked, so that
-        -- none is applied while retention removes it.
+        -- A transaction that parks an event locks the hold's row: see decide_payment_events. This transaction has that lock
+        -- now. So every event that found no order is committed, and this statement sees it. The lock keeps retention from
+        -- removing an event that is being applied.
         select array_agg(e.idempotency_key) as keys, array_agg(e.order_id) as order_ids, array_agg(e.status) as statuses,
                array_agg(e.amount) as amounts, array_agg(e.currency) as currencies
         into v_parked

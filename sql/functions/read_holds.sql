@@ -1,5 +1,5 @@
--- Holds of one product as they stand at this moment: past its time a hold reads as expired, released by a worker or
--- not. Ids that do not exist yield no row.
+-- Holds of one product as they stand at this moment. A lapsed hold reads as expired, released by a worker or not. Unknown
+-- ids yield no row.
 create or replace function read_holds(p_product_id integer, p_hold_ids uuid[])
 returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
 language plpgsql

@@ -1,4 +1,4 @@
--- Orders of one product. Ids that do not exist yield no row.
+-- Orders of one product. Unknown ids yield no row.
 create or replace function read_orders(p_product_id integer, p_order_ids uuid[])
 returns table (
     id uuid, quantity integer, amount bigint, currency text, status text,

@@ -1,6 +1,6 @@
--- Refuses a call whose arguments are out of bounds. Servers check what clients send, so only a caller other than a server of
--- this program comes here: see "A role that can do no harm" in the README. Called where a check has failed, and not to make
--- the check: a call of a function costs more than an expression.
+-- Refuses a call whose arguments are out of bounds. Servers check what clients send, so only another caller comes here: see
+-- "A role that can do no harm" in the README. A function calls it after its check has failed. The check itself is an
+-- expression, which costs less than a call.
 create or replace function refuse_arguments()
 returns void
 language plpgsql

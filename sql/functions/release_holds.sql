@@ -1,5 +1,5 @@
--- Gives back the units of active holds of one product, then reads all the holds named. A hold that is no longer active
--- is left as it is, and its status says why.
+-- Gives back the units of active holds of one product, then reads all the holds named. A hold that is not active stays as
+-- it is, and its status says why.
 create or replace function release_holds(p_product_id integer, p_hold_ids uuid[])
 returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
 language plpgsql

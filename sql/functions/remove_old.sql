@@ -1,9 +1,9 @@
--- Removes what has been kept for long enough, up to p_limit rows of each kind: idempotency keys of buyers and operators,
--- holds that lapsed or were released, and payment failures whose order never came. A success whose order never came is
--- money: it becomes refund_due and stays. Returns how many rows there were and when to look again.
+-- Removes rows that are old enough, up to p_limit of each kind. They are idempotency keys of buyers and operators, holds
+-- that lapsed or were released, and payment failures whose order never came. A success whose order never came is money: it
+-- becomes refund_due and stays. Returns how many rows there were and when to look again.
 --
--- A hold stays as long as a key leads to it, however short its own period is. Rows that others have locked are left for
--- the next time. No period is shorter than the owner of the tables allows: see minimum_retention.
+-- A hold stays as long as a key leads to it, however short its own period is. Locked rows are left for the next time. No
+-- period is shorter than the owner of the tables allows: see minimum_retention.
 create or replace function remove_old(
     p_product_id integer, p_limit integer, p_key_ttl_us bigint, p_hold_retention_us bigint, p_parked_ttl_us bigint)
 returns table (removed integer, next_at timestamptz)
@@ -80,14 +80,14 @@ begin
         v_holds := v_holds + 1;
     end loop;
 
-    -- A repeat of a parked event and its end are ordered by the lock on the event's key:
+    -- A repeat of a parked event and its removal could meet:
     --
     --     removal: deletes the event, not yet committed
     --     repeat:  finds the event and is answered "parked"
     --     removal: commits; nobody will ever apply the event
     --
-    -- The repeat takes the lock before it reads. Here the lock is only tried: a worker waits for no provider. Whether the
-    -- event is still old is read in a later statement, which sees a repeat that was answered meanwhile.
+    -- So both take the lock on the event's key, the repeat before it reads. Here the lock is only tried: a worker waits for
+    -- no provider. A later statement reads whether the event is still old, and sees a repeat that was answered meanwhile.
     for v_old in
         select old.idempotency_key
         from payment_events old
@@ -131,7 +131,7 @@ begin
                         end)
              from payment_events
              where product_id = p_product_id and verdict = 'parked'),
-            -- What is made from now on is due at the earliest after the shortest of the periods.
+            -- Rows that are made from now on are due after the shortest of the periods at the earliest.
             v_now + least(v_key_ttl, v_hold_retention, v_parked_ttl)));
     end if;
     return next;

@@ -1,10 +1,10 @@
 -- Reserves units of one product for several buyers at once: first come, first served.
 --
--- Lock order: docs/architecture.md. The product's row comes last. Every buyer needs it, and it stays locked from its update to
--- the commit.
+-- Lock order: docs/architecture.md. The product's row comes last. Every buyer needs it, and it stays locked from its update
+-- to the commit.
 --
--- p_keys has the idempotency keys, null for requests without one. A key comes at most once for each customer. p_customers has the
--- customers, each once. p_customer_of has for each request the position of its customer there. All three are null when no
+-- p_keys has the idempotency keys, null for requests without one. A key comes at most once for each customer. p_customers has
+-- the customers, each once. p_customer_of has for each request the position of its customer there. All three are null when no
 -- request has a key or a customer.
 --
 -- Returns one row, none for an unknown product:
@@ -14,9 +14,9 @@
 --   held_until      when the new holds expire
 --   is_rescheduled  whether a worker must be woken
 --   hold_ids        p_hold_ids, but for a replayed request the hold that it made the first time; null without keys
--- The other columns tell refused buyers what to do next, as of the decision. limit_ends_at_us and limit_ends_in_us are for
--- requests at the customer's limit: when the first unit of that customer comes back, in microseconds since 1970 and from now. 0
--- means unknown. Both are null when there is no such request.
+-- The other columns tell refused buyers what to do next, as of the decision. For requests at the customer's limit,
+-- limit_ends_at_us and limit_ends_in_us say when the first unit of that customer comes back: in microseconds since 1970, and
+-- from now. 0 means unknown. Both are null when there is no such request.
 create or replace function reserve_holds(
     p_product_id integer, p_hold_ids uuid[], p_quantities integer[], p_ttl_us bigint,
     p_keys text[], p_customers text[], p_customer_of integer[])
@@ -168,7 +168,7 @@ begin
     end if;
 
     -- Step 7: look for units. Usually there are enough for all. Two servers may both read so. The condition of the update in
-    -- step 10 keeps them from selling a unit twice: PostgreSQL evaluates it on the newest version of the row, under its lock.
+    -- step 10 keeps them from selling a unit twice. PostgreSQL evaluates it on the newest version of the row, under its lock.
     v_available := v_product.available_stock;
     if v_available < v_wanted then
         -- Most buyers of a sale are refused. A refusal takes no lock and writes nothing, once not even the smallest request

@@ -1,9 +1,11 @@
--- Changes the total stock by p_delta. A cut takes only what is available: units in holds and orders are committed.
--- Returns 'done', 'insufficient_stock', or 'total_stock_too_large' for a column of this type; no row for an unknown product.
--- Then how many are available and held, for whoever was refused.
+-- Changes the total stock by p_delta. A cut takes only available units: units in holds and orders are committed. Lock
+-- order: docs/architecture.md.
 --
--- p_key is the idempotency key of the call, null for none: see find_admin_key. Under a key that was used it returns
--- 'replayed' for the same call, and nothing is changed again; or 'key_reused' for another one.
+-- The outcome is 'done', 'insufficient_stock', or 'total_stock_too_large' for the column's type. No row for an unknown
+-- product. The other columns tell a refused operator how many units are available and held.
+--
+-- p_key is the idempotency key of the call, null for none: see find_admin_key. For a used key the outcome is 'replayed'
+-- when the call is the same, and nothing is changed again; else 'key_reused'.
 create or replace function restock_product(p_product_id integer, p_delta integer, p_key text default null)
 returns table (
     outcome text,

@@ -1,8 +1,9 @@
--- The stock of a product at one moment, as_of. unlapsed is available_stock as the row has it. available counts the units of lapsed
--- holds, too. held and next_release_at are those of held_stock. No row for an unknown product.
+-- The stock of a product at one moment, as_of. The column unlapsed is available_stock as the row has it. The column
+-- available also counts the units of lapsed holds. Of held_stock come held and next_release_at. No row for an unknown
+-- product.
 --
--- The statement that calls this reads the clock and the rows in one snapshot: see read_products. It stays one statement, since
--- PostgreSQL puts the query in the place of the call.
+-- The clock and the rows belong to one snapshot: see read_products. PostgreSQL puts this query in the place of its call, so
+-- it stays one statement.
 create or replace function stock_now(p_product_id integer)
 returns table (
     as_of timestamptz, unlapsed integer, available bigint, held integer, next_release_at timestamptz)

@@ -2,9 +2,9 @@
 -- transaction names the product, so the tables can be distributed by it.
 
 -- Constraints of one column are those of a domain. A statement that writes a row first parses all CHECK constraints of the
--- table, also those of columns that it does not write. That took 16 % of the instructions of a batch with one hold, and 9 % of
--- one with 24. PostgreSQL keeps the constraints of a domain parsed, and evaluates them only where a column of that type is
--- written.
+-- table. It does so for columns that it does not write, too. That took 16 % of the instructions of a batch with one hold, and
+-- 9 % of one with 24. PostgreSQL keeps the constraints of a domain parsed. It evaluates them only where a column of that type
+-- is written.
 create domain positive_integer as integer constraint is_positive check (value > 0);
 create domain positive_amount as bigint constraint is_positive check (value > 0);
 create domain currency_code as text constraint is_iso_4217 check (value ~ '^[A-Z]{3}$');
@@ -38,11 +38,11 @@ create table products (
     constraint products_available_stock_in_range check (available_stock between 0 and total_stock),
     constraint products_window_in_order check (starts_at < ends_at)
 ) with (
-    -- A sale updates one row thousands of times a second. No index covers the columns that change, and the page has room. So an
-    -- update stays on its page (HOT), and PostgreSQL removes old versions there.
+    -- A sale updates one row thousands of times a second. No index covers the columns that change, and the page has room. So
+    -- an update stays on its page (HOT), and PostgreSQL removes old versions there.
     fillfactor = 20,
-    -- A few updates do not stay, and leave pages behind which only a vacuum makes usable again. They are so rare that a
-    -- threshold of 5,000 dead rows was never reached, and the table grew by half a megabyte an hour.
+    -- A few updates do not stay, and leave pages behind which only a vacuum makes usable again. They are rare: a threshold of
+    -- 5,000 dead rows was never reached, and the table grew by half a megabyte an hour.
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 200,
     autovacuum_vacuum_cost_delay = 0,
@@ -50,8 +50,8 @@ create table products (
     vacuum_truncate = off
 );
 
--- Units in live orders. With the product's own counters they tell how many units are only held, without adding up holds. The
--- table is apart from products, so that placing orders does not wait for buyers who reserve.
+-- Units in live orders. With the product's own counters they tell how many units are only held, without adding up holds.
+-- The table is apart from products, so that placing orders does not wait for buyers who reserve.
 create table ordered_stock (
     product_id integer not null,
     units      integer not null,
@@ -66,8 +66,8 @@ create table ordered_stock (
     vacuum_truncate = off
 );
 
--- There is no foreign key to products. Its check would lock the product's row once for every hold. A hold takes its units from
--- that row in the same transaction, which proves that the product exists. Products are never deleted.
+-- There is no foreign key to products. Its check would lock the product's row once for every hold. A hold takes its units
+-- from that row in the same transaction, which proves that the product exists. Products are never deleted.
 create table holds (
     product_id  integer          not null,
     id          uuid             not null,
@@ -77,8 +77,8 @@ create table holds (
     customer_id client_text,
     constraint holds_pkey primary key (product_id, id)
 ) with (
-    -- By default a table is vacuumed once a fifth of it is dead. The more was ever sold, the more dead entries would buyers pass
-    -- over in the indexes. The same goes for orders and keys.
+    -- By default a table is vacuumed once a fifth of it is dead. The more was ever sold, the more dead entries of the indexes
+    -- would buyers read. The same goes for orders and keys.
     autovacuum_vacuum_scale_factor = 0.01,
     autovacuum_vacuum_threshold = 10000
 );
@@ -93,7 +93,7 @@ create index holds_by_customer on holds (product_id, customer_id)
 create index holds_given_back on holds (product_id, expires_at) where status in ('released', 'expired');
 
 -- There is no foreign key to holds. Its check was a query for each order, a fifth of the time of a batch of orders. Only
--- place_orders inserts an order: from a hold that it has locked, and whose status it sets to ordered in the same transaction.
+-- place_orders inserts an order, from a hold that it has locked. It sets the hold's status to ordered in the same transaction.
 -- Retention removes only holds that never became an order. The audit looks for orders without their hold.
 create table orders (
     product_id     integer          not null,
@@ -105,8 +105,8 @@ create table orders (
     payment_due_at timestamptz      not null,
     created_at     timestamptz      not null,
     paid_at        timestamptz,
-    -- The number of the request that placed the order: the number of its batch plus the request's place there. A server whose
-    -- answer was lost tells by it which orders its batch placed. Null when the caller gave the batch no number.
+    -- The number of the request that placed the order: the number of its batch plus the request's place there. By it a server
+    -- whose answer was lost finds the orders of its batch. Null when the caller gave the batch no number.
     request_number bigint,
     constraint orders_pkey primary key (product_id, id),
     constraint orders_paid_at_when_paid check ((status = 'paid') = (paid_at is not null))
@@ -128,7 +128,7 @@ create table payment_events (
     order_status    text,                      -- after the verdict; null when there was no order
     received_at     timestamptz     not null,
     settled_at      timestamptz,               -- when an operator noted that the money was given back
-    told_at         timestamptz,               -- when a repeat of a parked event was last answered; retention counts from here
+    told_at         timestamptz,               -- when a repeat of a parked event was last answered; retention counts from it
     -- The key comes first. A provider's key is known by itself, so one index serves to look it up and to keep it unique.
     constraint payment_events_pkey primary key (idempotency_key, product_id),
     -- A parked success whose order never comes is money: it becomes refund_due without an order.
@@ -157,8 +157,8 @@ create index payment_events_waiting on payment_events (received_at)
 create table idempotency_keys (
     product_id  integer         not null,
     key         client_text     not null,
-    -- Nobody is shown another customer's hold, so the customer is part of the key. A primary key has no nulls: the empty name,
-    -- which no customer has, stands for none.
+    -- Nobody is shown another customer's hold, so the customer is part of the key. A primary key has no nulls: the empty
+    -- name, which no customer has, stands for none.
     customer_id text            not null default '',
     operation   keyed_operation not null,
     hold_id     uuid            not null,  -- the number of the hold, and of the order made from it
@@ -171,9 +171,9 @@ create table idempotency_keys (
 );
 
 -- Both indexes begin with the product, as the primary key does. At the start of a sale the statistics know nothing of the
--- product, and the planner expects one row of it in any of the three. So it may take the wrong one to look up a key, and read
--- all keys of the product. The conditions hold for every row. But PostgreSQL uses such an index only for a query that asks for
--- the column.
+-- product. The planner then expects one row of it in any of the three. It may take the wrong one to look up a key, and read
+-- all keys of the product. The conditions hold for every row, but PostgreSQL uses such an index only for a query that asks
+-- for the column.
 create index idempotency_keys_by_age on idempotency_keys (product_id, created_at) where created_at is not null;
 -- A hold stays as long as a key leads to it.
 create index idempotency_keys_by_hold on idempotency_keys (product_id, hold_id) where hold_id is not null;
@@ -193,8 +193,8 @@ create table admin_idempotency_keys (
 -- The keys that retention removes.
 create index admin_idempotency_keys_by_age on admin_idempotency_keys (product_id, created_at);
 
--- The shortest retention that a server can ask for. Only the owner of the tables can change it, so a server's role cannot make
--- money or keys disappear.
+-- The shortest retention that a server can ask for. Only the owner of the tables can change it, so a server's role cannot
+-- make money or keys disappear.
 create table minimum_retention (
     is_only         boolean  not null default true,
     idempotency_key interval not null default interval '1 hour',
@@ -205,8 +205,8 @@ create table minimum_retention (
 );
 insert into minimum_retention default values;
 
--- At most one job a product and kind. It is due when the first hold lapses, the first order must be paid, or the first row is
--- old enough to be removed.
+-- At most one job a product and kind. It is due when the first hold lapses, the first order must be paid, or the first row
+-- is old enough to be removed.
 create table scheduled_jobs (
     product_id integer     not null,
     kind       text        not null,
