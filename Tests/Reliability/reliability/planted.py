@@ -44,7 +44,7 @@ class Bug:
 # are given some time to do so. What they sell twice no audit notices any more once some of it was given back.
 BUGS = [
     Bug("nothing is planted"),
-    Bug("the condition of the reservation's update is gone", "reserve_holds", (
+    Bug("the condition of a hold's update is gone", "reserve_holds", (
         ("    v_available := v_product.available_stock;\n",
          "    v_available := v_product.available_stock;\n    perform pg_sleep(0.1);\n"),
         ("where p.id = p_product_id and p.available_stock >= v_taken", "where p.id = p_product_id")),
