@@ -138,7 +138,7 @@ struct Model {
   }
 
   enum Payment: Equatable {
-    case settled(PaymentEvent.Verdict, Order.Status?, isReplay: Bool)
+    case decided(PaymentEvent.Verdict, Order.Status?, isReplay: Bool)
     case keyReused
   }
 

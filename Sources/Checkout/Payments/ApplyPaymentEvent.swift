@@ -72,6 +72,6 @@ extension ApplyPaymentEvent.Outcome {
   }
 
   fileprivate var toOthersUnderItsKey: Self? {
-    if case .settled = self { .keyReused } else { nil }
+    if case .decided = self { .keyReused } else { nil }
   }
 }
