@@ -82,23 +82,23 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Checkout", "LocalPostgres", "Postgres", asyncHTTPClient, hummingbird, logging, nioCore, nioPosix,
+        "Checkout", "LocalPostgres", "Postgres", "Time", asyncHTTPClient, hummingbird, logging, nioCore, nioPosix,
       ],
       path: "Tests/TestSupport",
       swiftSettings: strict),
     .testTarget(
-      name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "Secrets", "TestSupport", logging],
+      name: "PostgresTests", dependencies: ["LocalPostgres", "Postgres", "Secrets", "TestSupport", "Time", logging],
       swiftSettings: strict),
     .testTarget(
       name: "CheckoutTests",
-      dependencies: ["Checkout", "LocalPostgres", "Postgres", "Secrets", "TestSupport", logging],
+      dependencies: ["Checkout", "LocalPostgres", "Postgres", "Secrets", "TestSupport", "Time", logging],
       swiftSettings: strict),
     .testTarget(name: "SecretsTests", dependencies: ["Secrets"], swiftSettings: strict),
     .testTarget(
       name: "APITests",
       dependencies: [
-        "API", "Checkout", "Postgres", "Secrets", "Telemetry", "TestSupport",
-        crypto, hummingbird, logging, nioCore, nioEmbedded, nioHTTP1, nioPosix, serviceLifecycle, yams,
+        "API", "Checkout", "Postgres", "Secrets", "Telemetry", "TestSupport", "Time",
+        crypto, logging, nioCore, nioEmbedded, nioHTTP1, nioPosix, serviceLifecycle, yams,
       ],
       swiftSettings: strict),
     .testTarget(
@@ -110,7 +110,7 @@ let package = Package(
     .testTarget(
       name: "FlashSaleTests",
       dependencies: [
-        "API", "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport",
+        "API", "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport", "Time",
         asyncHTTPClient, logging, nioCore, nioFoundation, nioPosix, subprocess, yams,
       ],
       swiftSettings: strict),

@@ -123,7 +123,8 @@ public struct Checkout: Service, CustomStringConvertible {
   public func createProduct(_ product: CreateProduct) async throws -> Creation {
     var product = product
     product.idempotencyKey = product.idempotencyKey ?? Self.newKey()
-    switch try await call { try await $0.transactOnce(product)[0] } {
+    let outcome = try await call { try await $0.transactOnce(product)[0] }
+    switch outcome {
     case .created(let id, let isReplay): return .created(try await changedProduct(id), isReplay: isReplay)
     case .keyReused: return .keyReused
     }

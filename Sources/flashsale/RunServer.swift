@@ -8,8 +8,8 @@ import UnixSignals
 
 /// Serves until SIGTERM, SIGINT or SIGHUP: the one place where the parts of a server are wired together.
 ///
-/// It listens at once, so that `GET /health/live` tells that the process is alive. Until `prepare` has returned, calls that
-/// need the database are answered 503.
+/// It listens when `prepare` has returned, so that a balancer never finds a server that is not ready. When that takes long,
+/// it listens before: `GET /health/live` then tells that the process is alive, and calls that need the database are 503.
 ///
 /// - Parameters:
 ///   - allowsUnsignedWebhooks: whether payment events may come unsigned when there is no secret.
@@ -60,13 +60,16 @@ func runServer(
     logger.info("listening", metadata: ["address": "\(url)"])
     addressSink.yield(url)
   }
+  let (preparing, prepared) = AsyncStream.makeStream(of: Never.self)
   let preparation = Preparation(logger: logger, prepare: prepare) {
     checkout.open()
+    prepared.finish()
     for await url in addresses { return onServing(url) }
   }
   // Shut down from the last to the first: the server answers what it accepted, for which it needs the checkout; what
   // both did is sent last.
-  let services: [any Service] = (observation.exporter.map { [$0] } ?? []) + [checkout, server]
+  let services: [any Service] =
+    (observation.exporter.map { [$0] } ?? []) + [checkout, LateService(service: server, start: preparing)]
   var group = ServiceGroupConfiguration(
     // The preparation is first, so that the server stops listening before a long migration has ended.
     services: [.init(service: preparation, successTerminationBehavior: .ignore)] + services.map { .init(service: $0) },
@@ -74,6 +77,30 @@ func runServer(
   group.maximumGracefulShutdownDuration = configuration.shutdownDelay + (try settings.shutdownTimeout())
   try await ServiceGroup(configuration: group).run()
   logger.notice("stopped")
+}
+
+/// Runs a service once a stream has ended, or at the latest after a time.
+private struct LateService: Service, CustomStringConvertible {
+  private static let patience: Duration = .seconds(2)
+
+  let service: APIServer
+  let start: AsyncStream<Never>
+
+  var description: String { service.description }
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown {
+      await withTaskGroup { group in
+        group.addTask { for await _ in start {} }
+        group.addTask { try? await Task.sleep(for: Self.patience) }
+        await group.next()
+        group.cancelAll()
+      }
+    }
+    // The preparation has failed.
+    if Task.isCancelled { return }
+    try await service.run()
+  }
 }
 
 /// SIGHUP ends a server like the other two, since a terminal sends it when it is closed. Whoever starts a server with

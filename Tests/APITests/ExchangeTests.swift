@@ -82,7 +82,7 @@ import Testing
   @Test(arguments: [
     ("no HTTP\r\n\r\n", "other none 400 malformed-request"),
     ("POST /holds HTTP/1.1\r\nHost: sale\r\nContent-Length: 5000\r\n\r\n", "POST /holds 413 payload-too-large"),
-    ("GET /holds HTTP/1.1\r\nHost: sale\r\n\r\n", "GET none 405 method-not-allowed"),
+    ("PUT /holds HTTP/1.1\r\nHost: sale\r\n\r\n", "PUT none 405 method-not-allowed"),
     ("GET /a/b HTTP/1.1\r\nHost: sale\r\n\r\n", "GET none 404 not-found"),
     ("ODD /a/b HTTP/1.1\r\nHost: sale\r\n\r\n", "other none 400 malformed-request"),
   ])

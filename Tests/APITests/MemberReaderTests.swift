@@ -21,7 +21,7 @@ import Testing
 
   private func customerID(_ id: String) throws -> String? {
     let text = #"{"product_id":1,"quantity":1,"customer_id":"\#(id)"}"#
-    return try RequestBodies.decode(ReserveBody.self, from: ByteBuffer(string: text)).customerID
+    return try ReserveBody(from: ByteBuffer(string: text)).customerID
   }
 
   @Test(arguments: [
@@ -48,13 +48,13 @@ import Testing
     ] as [(String, String?)])
   func `an event's currency may come in small letters`(given: String, expected: String?) throws {
     let text = #"{"idempotency_key":"k","order_id":"o","status":"success","currency":"\#(given)"}"#
-    let body = try? RequestBodies.decode(EventBody.self, from: ByteBuffer(string: text))
+    let body = try? EventBody(from: ByteBuffer(string: text))
     #expect(body?.currency == expected)
   }
 
   @Test func readsWhatFits() throws {
-    let body = try RequestBodies.decode(
-      Body.self, from: ByteBuffer(string: #"{"count":2147483647,"name":"äöü","more":1}"#))
+    let body = try Body(
+      from: ByteBuffer(string: #"{"count":2147483647,"name":"äöü","more":1}"#))
     #expect(body.count == .max)
     #expect(body.name == "äöü")
   }
@@ -66,7 +66,7 @@ import Testing
   ])
   func namesEveryMemberThatDoesNotFit(text: String) throws {
     let error = try #require(throws: Problem.self) {
-      try RequestBodies.decode(Body.self, from: ByteBuffer(string: text))
+      try Body(from: ByteBuffer(string: text))
     }
     #expect(error.kind == .validation)
     #expect(error.pointers == ["/count", "/name"])

@@ -5,6 +5,7 @@ import Postgres
 import ServiceLifecycle
 import TestSupport
 import Testing
+import Time
 
 @testable import API
 
@@ -13,7 +14,7 @@ import Testing
   @Test func quietStreamHasHeartbeats() async throws {
     try await withServer(heartbeat: .milliseconds(200)) { server in
       let reader = try await EventReader.open(server.url)
-      let start = ContinuousClock.now
+      let start = Moment.now
       try await until("heartbeats came") { reader.heartbeats >= 12 }
       let elapsed = start.duration(to: .now)
       #expect(elapsed > .milliseconds(2100), "\(elapsed)")
@@ -27,7 +28,7 @@ import Testing
       let reader = try await EventReader.open(server.url)
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("both have streams") { server.streamCount == 2 }
-      let start = ContinuousClock.now
+      let start = Moment.now
       /// What the other reader got while nothing could be written to the idler.
       var eventsMeanwhile = 0
       try await until("the idler is gone") {

@@ -127,7 +127,7 @@ struct TestConnection {
     return text
   }
 
-  func fire(_ event: Any) { channel.pipeline.fireUserInboundEventTriggered(event) }
+  func fire(_ event: any Sendable) { channel.pipeline.fireUserInboundEventTriggered(event) }
 
   func advance(_ time: TimeAmount) { channel.embeddedEventLoop.advanceTime(by: time) }
 }

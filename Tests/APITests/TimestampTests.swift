@@ -1,6 +1,7 @@
 import Foundation
 import Postgres
 import Testing
+import Time
 
 @testable import API
 

@@ -1,4 +1,5 @@
 import Testing
+import Time
 
 @testable import Checkout
 
@@ -23,7 +24,7 @@ import Testing
   }
 
   @Test func aNapEndsByItself() async {
-    let start = ContinuousClock.now
+    let start = Moment.now
     await Alarm().nap(atMost: .milliseconds(20))
     #expect(start.duration(to: .now) >= .milliseconds(20))
   }

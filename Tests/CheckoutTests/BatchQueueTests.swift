@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import Time
 
 @testable import Checkout
 
@@ -8,7 +9,7 @@ import Testing
   @Test(arguments: [1, 4], 0..<50)
   func everyCallerIsServedOnceInOrderAndNoLaneTwiceAtATime(maximumLanes: Int, seed: UInt64) {
     let maximumSize = 5
-    let now = ContinuousClock.now
+    let now = Moment.now
     var random = SeededGenerator(state: seed)
     var queue = BatchQueue<Int, Int>(maximumLanes: maximumLanes, maximumSize: maximumSize)
     var underWay: [[BatchQueue<Int, Int>.Part]] = []
@@ -129,7 +130,7 @@ import Testing
 
   @Test func nobodyWaitsForACombinedBatchThatHangs() {
     var queue = BatchQueue<Int, String>(maximumLanes: 2, maximumSize: 3)
-    let start = ContinuousClock.now
+    let start = Moment.now
     for lane in 1...6 where queue.append("somebody", to: lane) { queue.beReady(lane) }
     #expect(queue.workersToStart(now: start) == 2)
     let hanging = [queue.take(now: start).batch, queue.take(now: start).batch]

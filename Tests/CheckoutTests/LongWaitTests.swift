@@ -1,6 +1,7 @@
 import Postgres
 import TestSupport
 import Testing
+import Time
 
 @testable import Checkout
 

@@ -33,8 +33,10 @@ import Testing
     for (number, result) in results.enumerated() {
       switch result {
       case .success: #expect(!refused.contains(number), "\(number)", sourceLocation: location)
-      case .failure(PostgresError.server(let error)):
-        #expect(refused.contains(number) && error.sqlState == sqlState, "\(number): \(error)", sourceLocation: location)
+      case .failure(CheckoutError.refused(let reason)):
+        #expect(
+          refused.contains(number) && reason.contains("SQLSTATE \(sqlState)"), "\(number): \(reason)",
+          sourceLocation: location)
       case .failure(let error): Issue.record("\(number): \(error)", sourceLocation: location)
       }
     }

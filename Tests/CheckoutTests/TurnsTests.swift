@@ -1,6 +1,7 @@
 import Synchronization
 import TestSupport
 import Testing
+import Time
 
 @testable import Checkout
 
@@ -31,7 +32,7 @@ import Testing
   @Test func nobodyWaitsForATurnThatDoesNotEnd() async throws {
     let (turns, begun) = (Turns<Int>(patience: .milliseconds(50)), Begun())
     turns.take(1, begun.note("stuck"))
-    let start = ContinuousClock.now
+    let start = Moment.now
     turns.take(1, begun.note("a"))
     try await until("it has lost patience") { begun.all == ["stuck", "a"] }
     #expect(start.duration(to: .now) >= .milliseconds(50))
@@ -46,7 +47,7 @@ import Testing
     #expect(turns.losePatience(now: .now))
     #expect(begun.all == ["stuck"])
 
-    let later = ContinuousClock.now + patience
+    let later = Moment.now + patience
     #expect(turns.losePatience(now: later))
     #expect(begun.all == ["stuck", "a"])
     turns.end(1, now: later)

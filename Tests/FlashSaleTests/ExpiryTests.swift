@@ -2,6 +2,7 @@ import Foundation
 import Postgres
 import TestSupport
 import Testing
+import Time
 
 extension FlashSaleTests {
   @Suite struct ExpiryTests {
@@ -82,7 +83,7 @@ extension FlashSaleTests {
 
     /// One unit for each hold, by many buyers at once, who stop when there are enough or the time is over.
     private static func reserveAll(_ product: Int, at servers: [ServerProcess]) async throws -> [APIClient.Hold] {
-      let end = ContinuousClock.now + placingTime
+      let end = Moment.now + placingTime
       return try await withThrowingTaskGroup(of: [APIClient.Hold].self) { group in
         for buyer in 0..<buyers {
           let api = servers[buyer % servers.count].api

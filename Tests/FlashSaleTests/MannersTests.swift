@@ -2,6 +2,7 @@ import API
 import Foundation
 import TestSupport
 import Testing
+import Time
 
 extension FlashSaleTests {
   /// How the server gets on with caches, proxies, browsers and old clients.
@@ -291,7 +292,7 @@ extension FlashSaleTests {
     @Test func `wrong admin tokens are counted, answered late, and logged once`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
-          let start = ContinuousClock.now
+          let start = Moment.now
           try await withThrowingDiscardingTaskGroup { group in
             for number in 0..<5 {
               group.addTask {

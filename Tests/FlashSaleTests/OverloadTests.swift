@@ -1,5 +1,6 @@
 import TestSupport
 import Testing
+import Time
 
 extension FlashSaleTests {
   @Suite struct OverloadTests {
@@ -58,7 +59,7 @@ extension FlashSaleTests {
             try await pool.holding("select from products for update") { commit in
               async let underWay = api.reserve(1, of: product)
               try await pool.untilBlocked(1)
-              let start = ContinuousClock.now
+              let start = Moment.now
               try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
                 for _ in 0..<20 { group.addTask { try await api.reserve(1, of: product) } }
                 for try await answer in group {

@@ -2,6 +2,7 @@ import Foundation
 import Postgres
 import TestSupport
 import Testing
+import Time
 
 extension FlashSaleTests {
   /// Servers behind PgBouncer in transaction mode, which gives each transaction whatever connection is free.
@@ -176,7 +177,7 @@ extension FlashSaleTests {
           // For sessions that begin from now on.
           try await pooler.reconnect()
           try await database.holding("select from products for update") { _ in
-            let start = ContinuousClock.now
+            let start = Moment.now
             let refusal = try await servers[0].api.reserve(1, of: product)
             #expect(refusal.status == 503, "\(refusal)")
             #expect(start.duration(to: .now) < .seconds(2))

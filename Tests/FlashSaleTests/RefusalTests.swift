@@ -1,6 +1,7 @@
 import Foundation
 import TestSupport
 import Testing
+import Time
 
 /// What the wire brings that cannot be served: each line of the contract's table of refusals, and what HTTP forbids.
 private struct BadInput: Sendable {
@@ -399,7 +400,7 @@ extension FlashSaleTests {
           let beginnings = [Array("GET /".utf8), BadInput.request("POST", "/api/holds", nil, "Content-Length: 10000")]
           for beginning in beginnings {
             let (answer, duration) = try await RawConnection.with(port: port) { connection in
-              let start = ContinuousClock.now
+              let start = Moment.now
               try await connection.send(beginning)
               // A byte now and then, each long before the deadline if that began anew.
               for _ in 0..<16 where start.duration(to: .now) < .seconds(0.9) {
@@ -425,7 +426,7 @@ extension FlashSaleTests {
           let port = servers[0].port
           _ = try await servers[0].api.createProduct(stock: 10)
           // From before the server's time begins.
-          let start = ContinuousClock.now
+          let start = Moment.now
           try await RawConnection.with(port: port) { connection in #expect(await connection.isClosed()) }
           #expect(start.duration(to: .now) >= .seconds(0.6))
 

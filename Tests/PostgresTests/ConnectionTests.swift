@@ -1,6 +1,7 @@
 import Foundation
 import TestSupport
 import Testing
+import Time
 
 @testable import Postgres
 
@@ -413,7 +414,7 @@ import Testing
 }
 
 extension Connection {
-  fileprivate func waitForLock(by deadline: ContinuousClock.Instant) throws {
+  fileprivate func waitForLock(by deadline: Moment) throws {
     try answering(by: deadline) { _ = try $0.run(WaitForLock()) }
   }
 }

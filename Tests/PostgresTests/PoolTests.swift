@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import TestSupport
 import Testing
+import Time
 
 @testable import Postgres
 
@@ -314,12 +315,12 @@ import Testing
     let pool = Pool(configuration, size: 8)
     try await postgresError { try await pool.execute(Echo("")) }
     #expect(server.calls() == 1)
-    let start = ContinuousClock.now
+    let start = Moment.now
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<8 {
         group.addTask {
-          let end = ContinuousClock.now + .seconds(2)
-          while ContinuousClock.now < end {
+          let end = Moment.now + .seconds(2)
+          while Moment.now < end {
             try await postgresError { try await pool.execute(Echo("")) }
             try await Task.sleep(for: .milliseconds(5))
           }

@@ -5,6 +5,7 @@ import Secrets
 import Synchronization
 import TestSupport
 import Testing
+import Time
 
 @testable import Postgres
 
@@ -235,9 +236,9 @@ func eventually(
   _ what: Comment, within limit: Duration = .seconds(50), at location: SourceLocation = #_sourceLocation,
   _ condition: () async throws -> Bool
 ) async throws {
-  let deadline = ContinuousClock.now + limit
+  let deadline = Moment.now + limit
   while try await !condition() {
-    try #require(ContinuousClock.now < deadline, what, sourceLocation: location)
+    try #require(Moment.now < deadline, what, sourceLocation: location)
     try await Task.sleep(for: .milliseconds(5))
   }
 }

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import Synchronization
+import Time
 
 /// Reads a stream of a product's stock and remembers everything that came.
 public final class EventReader: Sendable {
@@ -10,7 +11,7 @@ public final class EventReader: Sendable {
     /// The product's JSON, as it came.
     public let data: String
     public let availableStock: Int
-    public let arrival: ContinuousClock.Instant
+    public let arrival: Moment
   }
 
   public enum End: Sendable {

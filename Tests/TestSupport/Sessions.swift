@@ -1,4 +1,5 @@
 import Postgres
+import Time
 
 extension Pool {
   /// Runs `blocking` in a transaction that stays open while `body` runs, and commits it when `body` calls its argument,
@@ -39,9 +40,9 @@ extension Pool {
 ///
 /// - Throws: when it is not so within 20 seconds.
 public func until(_ what: String, _ isSo: () async throws -> Bool) async throws {
-  let deadline = ContinuousClock.now + .seconds(20)
+  let deadline = Moment.now + .seconds(20)
   while try await !isSo() {
-    guard ContinuousClock.now < deadline else { throw Unexpected("not within 20 s: \(what)") }
+    guard Moment.now < deadline else { throw Unexpected("not within 20 s: \(what)") }
     await Task.yield()
   }
 }

@@ -186,6 +186,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     exchanges.respond(to: arrival, on: context.channel) { exchange, response in
       bound.value.handler.write(response, exchange, bound.value.context)
     }
+    readIfHeldBack(context)
   }
 
   private func write(_ response: Response, _ exchange: Exchange, _ context: ChannelHandlerContext) {

@@ -30,6 +30,23 @@ struct IPAddress: Hashable, Sendable {
 
   private static let v4Prefix: UInt64 = 0xFFFF << 32
 
+  /// As text, such as `192.0.2.1` or `2001:db8::1` (RFC 5952).
+  var text: String {
+    var v4 = in_addr(s_addr: UInt32(truncatingIfNeeded: low).bigEndian)
+    var v6 = in6_addr()
+    withUnsafeMutableBytes(of: &v6) { bytes in
+      bytes.storeBytes(of: high.bigEndian, as: UInt64.self)
+      bytes.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+    }
+    return String(unsafeUninitializedCapacity: Int(INET6_ADDRSTRLEN)) { buffer in
+      buffer.withMemoryRebound(to: CChar.self) { text in
+        let address = isV4 ? inet_ntop(AF_INET, &v4, text.baseAddress!, socklen_t(text.count))
+          : inet_ntop(AF_INET6, &v6, text.baseAddress!, socklen_t(text.count))
+        return address.map { strlen($0) } ?? 0
+      }
+    }
+  }
+
   var isV4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
   var isLoopback: Bool { isV4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }

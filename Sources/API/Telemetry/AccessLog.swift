@@ -35,7 +35,7 @@ final class AccessLog: Sendable {
       "status": "\(response.status.code)", "milliseconds": "\((duration / .microseconds(1)).rounded() / 1000)",
       "request_id": "\(id)", "bytes": "\(bytes)",
     ]
-    if let client = proxies.client(connection: address, forwarded: forwarded) { metadata["client"] = "\(client)" }
+    if let client = proxies.client(connection: address, forwarded: forwarded) { metadata["client"] = "\(client.text)" }
     if let problem = response.problem {
       metadata["problem"] = "\(problem.kind.rawValue)"
       if let reason = problem.reason { metadata["reason"] = "\(reason)" }

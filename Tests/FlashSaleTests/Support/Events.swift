@@ -3,6 +3,7 @@ import Postgres
 import Synchronization
 import TestSupport
 import Testing
+import Time
 
 /// Something that happens once, and that many may wait for.
 final class Event: Sendable {
@@ -45,7 +46,7 @@ func eventually(
   _ what: Comment, within limit: Duration = .seconds(10), at location: SourceLocation = #_sourceLocation,
   _ condition: () async throws -> Bool
 ) async throws -> Duration {
-  let start = ContinuousClock.now
+  let start = Moment.now
   var lateness = Duration.zero
   while try await !condition() {
     try #require(start.duration(to: .now) < limit + lateness * participants, what, sourceLocation: location)
@@ -61,7 +62,7 @@ private let participants = 4
 ///
 /// - Returns: how much longer it took, beyond what is usual.
 private func nap() async throws -> Duration {
-  let start = ContinuousClock.now
+  let start = Moment.now
   try await Task.sleep(for: .milliseconds(5))
   return max(.zero, start.duration(to: .now) - .milliseconds(7))
 }

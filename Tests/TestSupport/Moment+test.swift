@@ -1,0 +1,5 @@
+import Time
+
+extension Moment {
+  public func duration(to later: Moment) -> Duration { later - self }
+}
