@@ -24,11 +24,11 @@ import Testing
     ),
     ("update ordered_stock set units = units + 1", "ordered_stock_is_counted"),
     (
-      "insert into idempotency_keys values (1, 'k', 'reserve_hold', gen_random_uuid(), now())",
+      "insert into idempotency_keys values (1, 'k', '', 'reserve_hold', gen_random_uuid(), now())",
       "keys_lead_to_what_they_made"
     ),
     (
-      "insert into idempotency_keys select product_id, 'k', 'reserve_hold', id, now(), 'ada' from holds limit 1",
+      "insert into idempotency_keys select product_id, 'k', 'ada', 'reserve_hold', id, now() from holds limit 1",
       "keys_lead_to_what_they_made"
     ),
     ("delete from scheduled_jobs where kind = 'expire_holds'", "every_hold_will_expire"),

@@ -11,6 +11,7 @@ create or replace function await_orders_of_customers(
 returns void
 language plpgsql
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_lapsed constant uuid[] := array(

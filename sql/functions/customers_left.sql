@@ -13,6 +13,7 @@ create or replace function customers_left(
     out units_left integer[], out unsure integer[])
 language plpgsql
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_lapsed uuid[] := '{}';
