@@ -114,7 +114,6 @@ public struct Migrator: Sendable {
     try await begin(on: connection)
     try await DatabaseRequirements.verify(on: connection)
     try await Self.verifySchema(on: connection)
-    let adopted = try await Adoption.adopt(on: connection)
     // From here on, names without a schema are those of the checkout.
     try await connection.executeScript(
       """
@@ -134,7 +133,7 @@ public struct Migrator: Sendable {
       SQLFile.migrations.filter { status.pendingMigrations.contains($0.key.name) }
       + SQLFile.functions.filter { status.outdatedFunctions.contains($0.key.name) }
     if !files.isEmpty {
-      let roles = Set(try await ServerRole.all(on: connection) + adopted).sorted()
+      let roles = try await ServerRole.all(on: connection)
       // Functions may call others that come later in the alphabet.
       try await connection.executeScript("set local check_function_bodies = off")
       for file in files {
@@ -156,7 +155,7 @@ public struct Migrator: Sendable {
   private static func verifySchema(on connection: isolated Connection) throws {
     // Not `if not exists`, which takes the right to create schemas also when there is nothing to create.
     if try connection.run(HasSchema()).first == false { try connection.executeScript("create schema flashsale") }
-    try SchemaInspection.verify(.own, on: connection)
+    try SchemaInspection.verify(on: connection)
   }
 
   private struct HasSchema: PreparedStatement {

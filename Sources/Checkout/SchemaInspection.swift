@@ -6,25 +6,21 @@ import Postgres
 /// the search path it is: who may create in one of these schemas can have the owner run anything. So the checkout has a schema
 /// of its own in which only its owner may create, and nothing else is in it.
 enum SchemaInspection {
-  /// - Parameter schema: `flashsale`, or where the tables of an older installation are.
+  private static let tables = [
+    "admin_idempotency_keys", "holds", "idempotency_keys", "minimum_retention", "ordered_stock", "orders",
+    "payment_events", "products", "scheduled_jobs", "schema_files",
+  ]
+
   /// - Throws: `MigrationError.schemaIsNotOurs` for the first thing found, `PostgresError`.
-  static func verify(_ schema: Schema, on connection: isolated Connection) throws {
-    if let finding = try connection.run(FindStrangers(schema: schema)).first {
+  static func verify(on connection: isolated Connection) throws {
+    if let finding = try connection.run(FindStrangers()).first {
       throw MigrationError.schemaIsNotOurs(finding: finding)
     }
     // The record of what was applied can be read now that it is known to be a table of ours.
-    guard schema == .own else { return }
     let known = SQLFile.functions.map(\.key.name) + (try SchemaStatus.recordedFunctions(on: connection))
     if let finding = try connection.run(FindUnknownFunction(known: known)).first {
       throw MigrationError.schemaIsNotOurs(finding: finding)
     }
-  }
-
-  enum Schema: String {
-    /// Everything in it has to be ours.
-    case own = "flashsale"
-    /// Only what has the name of one of our tables has to be ours.
-    case shared = "public"
   }
 
   private struct FindStrangers: PreparedStatement {
@@ -33,33 +29,33 @@ enum SchemaInspection {
     /// migrates would own what it made.
     static let sql = """
       with me as (select r.oid from pg_roles r where r.rolname = current_user),
-      here as (select n.oid, n.nspowner from pg_namespace n where n.nspname = $1::text),
+      here as (select n.oid, n.nspowner, n.nspacl from pg_namespace n where n.nspname = 'flashsale'),
       tables as (
         select c.oid, c.relname, c.relkind, c.relowner, c.relrowsecurity
         from pg_class c join here on c.relnamespace = here.oid
-        where c.relkind <> 'i' and ($1::text = 'flashsale' or c.relname = any ($2::text[]))
+        where c.relkind <> 'i'
       )
-      select format('the schema %I belongs to the role %I', $1::text, pg_get_userbyid(here.nspowner))
-      from here, me where here.nspowner <> me.oid and $1::text = 'flashsale'
+      select format('the schema flashsale belongs to the role %I', pg_get_userbyid(here.nspowner))
+      from here, me where here.nspowner <> me.oid
       union all
-      select format('the relation %I.%I belongs to the role %I', $1::text, t.relname, pg_get_userbyid(t.relowner))
+      select format('the relation flashsale.%I belongs to the role %I', t.relname, pg_get_userbyid(t.relowner))
       from tables t, me where t.relowner <> me.oid
       union all
-      select format('the relation %I.%I is not a table', $1::text, t.relname)
-      from tables t where t.relname = any ($2::text[]) and t.relkind <> 'r'
+      select format('the relation flashsale.%I is not a table', t.relname)
+      from tables t where t.relname = any ($1::text[]) and t.relkind <> 'r'
       union all
-      select format('the table %I.%I has the trigger %I', $1::text, t.relname, g.tgname)
+      select format('the table flashsale.%I has the trigger %I', t.relname, g.tgname)
       from pg_trigger g join tables t on t.oid = g.tgrelid where not g.tgisinternal
       union all
-      select format('the table %I.%I has the rule %I', $1::text, t.relname, w.rulename)
+      select format('the table flashsale.%I has the rule %I', t.relname, w.rulename)
       from pg_rewrite w join tables t on t.oid = w.ev_class where t.relkind = 'r'
       union all
-      select format('the table %I.%I has row level security', $1::text, t.relname)
+      select format('the table flashsale.%I has row level security', t.relname)
       from tables t where t.relrowsecurity
       union all
       select format('the function %s belongs to the role %I', p.oid::regprocedure, pg_get_userbyid(p.proowner))
       from pg_proc p join here on p.pronamespace = here.oid, me
-      where p.proowner <> me.oid and $1::text = 'flashsale'
+      where p.proowner <> me.oid
       union all
       -- Operators, types and whatever else can be in a schema.
       select format('the %s %s belongs to the role %I', i.type, i.identity, pg_get_userbyid(d.refobjid))
@@ -67,19 +63,15 @@ enum SchemaInspection {
       cross join lateral pg_identify_object(d.classid, d.objid, d.objsubid) i
       where d.dbid = (select oid from pg_database where datname = current_database())
         and d.refclassid = 'pg_authid'::regclass and d.deptype = 'o' and d.refobjid <> me.oid
-        and i.schema = 'flashsale' and $1::text = 'flashsale'
+        and i.schema = 'flashsale'
       union all
-      select format('the role %s may create in the schema %I', coalesce(quote_ident(r.rolname), 'public'), $1::text)
-      from pg_namespace n cross join aclexplode(n.nspacl) a left join pg_roles r on r.oid = a.grantee
-      where n.nspname = $1::text and $1::text = 'flashsale' and a.privilege_type = 'CREATE' and a.grantee <> n.nspowner
+      select format('the role %s may create in the schema flashsale', coalesce(quote_ident(r.rolname), 'public'))
+      from here cross join aclexplode(here.nspacl) a left join pg_roles r on r.oid = a.grantee
+      where a.privilege_type = 'CREATE' and a.grantee <> here.nspowner
       limit 1
       """
-    let schema: Schema
 
-    func bind(to parameters: inout Parameters) {
-      parameters.append(schema.rawValue)
-      parameters.append(Adoption.tables)
-    }
+    func bind(to parameters: inout Parameters) { parameters.append(SchemaInspection.tables) }
 
     static func decode(_ row: inout Row) throws -> String { try row.decode() }
   }

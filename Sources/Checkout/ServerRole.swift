@@ -31,10 +31,8 @@ public struct ServerRole: Sendable {
   }
 
   /// The roles, as SQL identifiers, that may call functions of the checkout beside the owner.
-  ///
-  /// - Parameter schema: where the functions are.
-  static func all(in schema: String = "flashsale", on connection: isolated Connection) throws -> [String] {
-    try connection.run(ReadRoles(schema: schema))
+  static func all(on connection: isolated Connection) throws -> [String] {
+    try connection.run(ReadRoles())
   }
 
   /// Lets `roles` in and call the use cases; nobody else, and nobody at all what use cases are made of.
@@ -76,14 +74,12 @@ public struct ServerRole: Sendable {
       from pg_proc p
       cross join aclexplode(p.proacl) a
       join pg_roles r on r.oid = a.grantee
-      where p.pronamespace = $2::text::regnamespace and p.proname = any ($1::text[]) and r.oid <> p.proowner
+      where p.pronamespace = 'flashsale'::regnamespace and p.proname = any ($1::text[]) and r.oid <> p.proowner
         and pg_get_userbyid(p.proowner) = current_user
       """
-    let schema: String
 
     func bind(to parameters: inout Parameters) {
       parameters.append(ServerRole.functionNames)
-      parameters.append(schema)
     }
 
     static func decode(_ row: inout Row) throws -> String { try row.decode() }

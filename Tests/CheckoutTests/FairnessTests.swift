@@ -165,8 +165,11 @@ import Time
         select create_product(1, 'Cap', 100, 'USD', 2, null, null, null, 2);
         select reserve_holds(1, array[gen_random_uuid()], '{1}', 0, null, '{ada}', '{1}');
         """)
-      for patience in ["null", "1000"] {
-        try await pool.holding("select customers_left(1, '{ada}', 2, clock_timestamp(), \(patience))") { _ in
+      for call in [
+        "customers_left(1, '{ada}', 2, clock_timestamp(), false)",
+        "await_orders_of_customers(1, '{ada}', clock_timestamp(), 1000)",
+      ] {
+        try await pool.holding("select \(call)") { _ in
           let free = try await pool.integer("select count(*) from (select from holds for update skip locked) free")
           #expect(free == 1)
         }
@@ -324,7 +327,8 @@ import Time
         #expect(left.available == 6 && left.held == 4)
         #expect(
           try await checkout.restockProduct(RestockProduct(productID: product.id, delta: -6)) == .done(isReplay: false))
-        #expect(try await checkout.restockProduct(RestockProduct(productID: product.id, delta: .max)) == .tooMany)
+        let restock = RestockProduct(productID: product.id, delta: .max)
+        #expect(try await checkout.restockProduct(restock) == .totalStockTooLarge)
         #expect(try await checkout.availableStock(product) == 0)
         try await checkout.expectCleanAudit()
       }

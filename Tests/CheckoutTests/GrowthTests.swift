@@ -39,7 +39,7 @@ import Testing
                now() + case when n between 101 and 200 then -1 else 1 end * interval '1 hour', 'customer ' || n
         from new
     ), new_keys as (
-        insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+        insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
         select \(product), 'key ' || n, 'customer ' || n, 'reserve_hold', id, now() from new
     ), new_events as (
         insert into payment_events (idempotency_key, product_id, order_id, status, verdict, order_status, received_at)
@@ -76,8 +76,9 @@ import Testing
     ("expire_holds", "expire_holds(1, size, size)", ""),
     ("expire_orders", "expire_orders(1, size)", ""),
     ("remove_old", "remove_old(1, size, 3600000000, 3600000000, 3600000000)", ""),
-    ("customer_allowances", "customer_allowances(1, customers, 5, now())", ""),
-    ("await_orders_of_customers", "await_orders_of_customers(1, customers)", ""),
+    ("customers_left", "customers_left(1, customers, 5, now(), false)", ""),
+    ("customers_left of those waited for", "customers_left(1, customers, 5, now(), true)", ""),
+    ("await_orders_of_customers", "await_orders_of_customers(1, customers, now(), null)", ""),
     ("run_due_jobs", "run_due_jobs(false, size, 3600000000, 3600000000, 3600000000)", ""),
     ("read_products", "read_products(array[1])", ""),
   ]

@@ -130,7 +130,7 @@ import Testing
       // Lapsed holds of others, so that the payment has no need of this one's units.
       for _ in 0..<2 { _ = try await checkout.hold(1, of: product, for: "bob") }
       let hold = try await checkout.hold(2, of: product, for: "ada")
-      let outcome = try await pool.holding("select pg_advisory_xact_lock(job_lock_class(), \(product.id))") { commit in
+      let outcome = try await pool.holding("select pg_advisory_xact_lock(job_lock(\(product.id)))") { commit in
         try await pool.run(
           """
           update holds set expires_at = clock_timestamp() where customer_id = 'bob';

@@ -91,27 +91,28 @@ struct Model {
 
   /// The words of the database.
   enum Reservation: String {
-    case held, ended
-    case tooFew = "too_few"
-    case tooMany = "too_many"
-    case customerMissing = "customer_missing"
-    case customerLimit = "customer_limit"
-    case notStarted = "not_started"
+    case held
+    case insufficientStock = "insufficient_stock"
+    case quantityAboveLimit = "quantity_above_limit"
+    case customerRequired = "customer_required"
+    case customerLimitReached = "customer_limit_reached"
+    case saleNotStarted = "sale_not_started"
+    case saleEnded = "sale_ended"
   }
 
   mutating func reserve(_ product: Int, _ quantity: Int32, _ customer: String?) -> Reservation {
     let rules = products[product]
-    if let maximum = rules.maximumPerHold, quantity > maximum { return .tooMany }
-    if rules.maximumPerCustomer != nil, customer == nil { return .customerMissing }
+    if let maximum = rules.maximumPerHold, quantity > maximum { return .quantityAboveLimit }
+    if rules.maximumPerCustomer != nil, customer == nil { return .customerRequired }
     switch rules.window {
-    case .upcoming: return .notStarted
-    case .ended: return .ended
+    case .upcoming: return .saleNotStarted
+    case .ended: return .saleEnded
     case .open: break
     }
     if let maximum = rules.maximumPerCustomer, let customer, units(of: customer, in: product) + quantity > maximum {
-      return .customerLimit
+      return .customerLimitReached
     }
-    guard available(product) >= quantity else { return .tooFew }
+    guard available(product) >= quantity else { return .insufficientStock }
     holds.append(HoldState(product: product, quantity: quantity, customer: customer))
     return .held
   }
@@ -131,7 +132,7 @@ struct Model {
     for position in events.indices
     where events[position].event.hold == index && events[position].event.verdict == .parked {
       var event = events[position].event
-      settle(&event, ofLiveOrder: true)
+      decide(&event, ofLiveOrder: true)
       events[position].event = event
     }
     return .active
@@ -148,7 +149,7 @@ struct Model {
       return .decided(known.verdict, known.orderStatus, isReplay: true)
     }
     var event = Event(hold: index, status: status, amount: amount)
-    settle(&event)
+    decide(&event)
     events.append((key, event))
     return .decided(event.verdict, event.orderStatus, isReplay: false)
   }
@@ -176,7 +177,7 @@ struct Model {
   }
 
   /// - Parameter ofLiveOrder: the transaction began with the order alive, so that its units were the customer's all the time.
-  private mutating func settle(_ event: inout Event, ofLiveOrder: Bool = false) {
+  private mutating func decide(_ event: inout Event, ofLiveOrder: Bool = false) {
     guard let order = orders[event.hold] else { return }
     let hold = holds[event.hold]
     if let amount = event.amount, amount != Int64(hold.quantity) * Self.price {

@@ -103,12 +103,12 @@ private struct Interleaving {
     let found: Model.Reservation? =
       switch outcome {
       case .held: .held
-      case .insufficientStock: .tooFew
-      case .quantityAboveLimit: .tooMany
-      case .customerRequired: .customerMissing
-      case .customerLimitReached: .customerLimit
-      case .saleNotStarted: .notStarted
-      case .saleEnded: .ended
+      case .insufficientStock: .insufficientStock
+      case .quantityAboveLimit: .quantityAboveLimit
+      case .customerRequired: .customerRequired
+      case .customerLimitReached: .customerLimitReached
+      case .saleNotStarted: .saleNotStarted
+      case .saleEnded: .saleEnded
       case .keyReused, .productNotFound: nil
       }
     if let id = outcome.heldID { ids.append(id) }
@@ -202,7 +202,7 @@ private struct Interleaving {
     history.append("order together \(indices)")
     let before = indices.map { model.place($0) }
     let expected = zip(indices, before).map { index, status in
-      let word = status == .active ? "placed" : status == .ordered ? "already_ordered" : status.rawValue
+      let word = status == .active ? "placed" : status == .ordered ? "already_ordered" : "hold_\(status.rawValue)"
       return [word, model.orders[index]?.status.rawValue].compactMap(\.self).joined(separator: " ")
     }
     try await expect(

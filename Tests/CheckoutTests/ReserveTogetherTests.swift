@@ -18,12 +18,12 @@ import Testing
       update scheduled_jobs set run_at = run_at + interval '1 hour' where product_id = 2 and kind = 'expire_holds'
       """
     case usedKey = """
-      insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+      insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
       values (2, 'c', 'x', 'reserve_hold', gen_random_uuid(), now())
       """
     case lockedRow = "select from products where id = 2 for update"
-    case lockedKey = "select pg_advisory_xact_lock(hashtextextended('2 c', 1))"
-    case workerAtItsJob = "select pg_advisory_xact_lock(job_lock_class(), 2)"
+    case lockedKey = "select pg_advisory_xact_lock(key_lock(2, 'c'))"
+    case workerAtItsJob = "select pg_advisory_xact_lock(job_lock(2))"
 
     var isHeld: Bool { [.lockedRow, .lockedKey, .workerAtItsJob].contains(self) }
   }

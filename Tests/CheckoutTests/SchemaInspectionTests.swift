@@ -84,14 +84,17 @@ import Testing
   @Test(arguments: [
     ("create schema flashsale authorization stranger", "the schema flashsale belongs to the role stranger"),
     (
-      "create table public.schema_files (kind text, name text, checksum text); alter table public.schema_files owner to stranger",
-      "the relation public.schema_files belongs to the role stranger"
+      """
+      create schema flashsale authorization "shop owner"; create table flashsale.schema_files (kind text, name text, checksum text);
+      alter table flashsale.schema_files owner to stranger
+      """, "the relation flashsale.schema_files belongs to the role stranger"
     ),
     (
       """
-      create view public.schema_files as select 'migration' as kind, '0001_checkout' as name, '' as checksum;
-      alter view public.schema_files owner to stranger
-      """, "the relation public.schema_files belongs to the role stranger"
+      create schema flashsale authorization "shop owner";
+      create view flashsale.schema_files as select 'migration' as kind, '0001_checkout' as name, '' as checksum;
+      alter view flashsale.schema_files owner to stranger
+      """, "the relation flashsale.schema_files belongs to the role stranger"
     ),
   ])
   func `what a stranger made before the first migration is refused`(trap: String, told: String) async throws {

@@ -17,7 +17,7 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
     "insert into flashsale.scheduled_jobs values (1, 'expire_holds', now())", "delete from flashsale.payment_events",
     "create table public.t (i integer)", "create function public.f() returns int language sql as 'select 1'",
     "create table flashsale.t (i integer)", "create function flashsale.f() returns int language sql as 'select 1'",
-    "select flashsale.expire_holds(1, 1, null)", "select flashsale.settle_payment_events(1, null, null, null, null)",
+    "select flashsale.expire_holds(1, 1, null)", "select flashsale.decide_payment_events(1, null, null, null, null)",
     "update flashsale.schema_files set checksum = ''", "drop function flashsale.read_products",
   ])
   func aServersRoleIsRefused(statement: String) async throws {

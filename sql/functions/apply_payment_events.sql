@@ -1,51 +1,51 @@
--- Takes the payment provider's word on orders of one product: several events, each with a key of its own, in the order
--- in which they came. Returns for each its verdict, the order's status, and whether the event was known already
--- ('replayed') or its key is taken by another payload ('key_reused').
+-- Records payment events of one product and applies them to their orders, in the order of their arrival. Each event of a
+-- call has a key of its own. Lock order: docs/architecture.md.
+--
+-- Returns for each event its verdict and the order's status. The outcome is 'recorded'; 'replayed' when the same event was
+-- recorded before; or 'key_reused' when another payload was.
 create or replace function apply_payment_events(
     p_product_id integer, p_keys text[], p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[])
 returns table (outcome text, verdict text, order_status text)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
--- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
--- A plan of its own for each call would look cheaper, for most batches are shorter than what is assumed of an array, and
--- take longer to make than to run.
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    -- A repeat that comes sooner after the one before is not noted: that would be a write for each.
+    -- A sooner repeat is not noted: that would be a write for each.
     c_told_again constant interval := interval '1 day';
-    v_new            uuid[] := p_order_ids;  -- the orders of events that are not known
-    v_late           text[];     -- customers of the successes that may be late, null for a hold without one
-    v_customers      text[];     -- those that are locked
+    v_count constant integer := cardinality(p_keys);
+    v_new            uuid[] := p_order_ids;  -- the orders of new events, null for known ones
+    v_late           text[];     -- customers of successes that may be late, null for a hold without one
+    v_customers      text[];     -- the customers that are locked
     v_customer_of    integer[];  -- for each event the position of its customer there
     v_as_of          timestamptz;
     v_known          record;
-    v_repeated       text[];  -- keys of old parked failures that are told again
+    v_repeated       text[];  -- keys of parked failures whose repeat is noted
     v_locked         integer;
-    v_settled        record;
+    v_decided        record;
     v_outcomes       text[];
     v_verdicts       text[];
     v_order_statuses text[];
     v_now            timestamptz;
 begin
-    perform require_arguments(
-        cardinality(p_keys) <= 10000 and array_dims(p_keys) = '[1:' || cardinality(p_keys) || ']'
-        and array_dims(p_order_ids) = array_dims(p_keys) and array_dims(p_statuses) = array_dims(p_keys)
-        and array_dims(p_amounts) = array_dims(p_keys) and array_dims(p_currencies) = array_dims(p_keys)
-        and (0 <= all (p_amounts)) is not false);
-    v_outcomes := array_fill('recorded'::text, array[cardinality(p_keys)]);
+    if (v_count between 1 and 10000 and is_list(p_keys, v_count) and is_list(p_order_ids, v_count)
+        and is_list(p_statuses, v_count) and is_list(p_amounts, v_count) and is_list(p_currencies, v_count)
+        and (0 <= all (p_amounts)) is not false) is not true
+    then
+        perform refuse_arguments();
+    end if;
+    v_outcomes := array_fill('recorded'::text, array[v_count]);
 
-    -- A late success takes units again, and a product may have max_per_customer. The customer may make a hold meanwhile:
+    -- A late success takes units again, and the product may have max_per_customer. The customer may make a hold meanwhile:
     --
     --     payment: counts the customer's units
     --     buyer:   counts the customer's units, makes a hold, commits
     --     payment: takes the units of the order again; the customer has more than the limit
     --
-    -- Both take the customer's lock before they count. It comes before all row locks, so the customers are looked for here.
-    -- A success is late when its order is cancelled or expired, or when a failure of that order is in the batch. What
-    -- changes after this look is noticed under the locks: see settle_payment_events.
+    -- So both lock the customer before they count. Advisory locks come before all row locks, so the customers are looked up
+    -- here. A success is late when its order is cancelled or expired, or when the batch has a failure of that order. Later
+    -- changes are noticed under the locks: see decide_payment_events.
     if exists (select from products p where p.id = p_product_id and p.max_per_customer is not null) then
         select array_agg(distinct h.customer_id) into v_late
         from (
@@ -59,19 +59,20 @@ begin
         v_customers := array_remove(v_late, null);
     end if;
 
-    -- The same key on two servers at once: the second waits here until the first has committed. What is recorded is
-    -- read in a later statement; one that locked and read at once would read as of before its wait, find nothing, and
-    -- apply the event again. Sorted, so that two batches with the same keys do not wait for each other.
-    perform pg_advisory_xact_lock(key_hash)
+    -- A second server with the same key waits here until the first has committed. A later statement reads the recorded
+    -- events. A statement that locked and read would see the rows as of before its wait. It would find nothing, and apply
+    -- the event again.
+    perform pg_advisory_xact_lock(sorted.lock)
     from (
-        select hashtextextended(k, 0) as key_hash from unnest(p_keys) as k
+        select event_lock(key) as lock from unnest(p_keys) as key
         union
-        select hashtextextended(p_product_id || ' ' || customer, 2) from unnest(v_customers) as customer
+        select customer_lock(p_product_id, customer) from unnest(v_customers) as customer
         order by 1) as sorted;
 
     if v_late is not null then
-        v_as_of := await_orders_of_customers(p_product_id, v_customers);
-        -- 0 for a hold without a customer, null for a customer who is not locked and a hold that is not there yet.
+        v_as_of := clock_timestamp();
+        perform await_orders_of_customers(p_product_id, v_customers, v_as_of, null);
+        -- 0 for a hold without a customer. Null for a customer who is not locked, and for a hold that does not exist yet.
         v_customer_of := array(
             select case when h.id is not null and h.customer_id is null then 0 else array_position(v_customers, h.customer_id) end
             from unnest(p_order_ids) with ordinality as asked (id, n)
@@ -104,9 +105,9 @@ begin
     end loop;
 
     if 'recorded' = any (v_outcomes) then
-        v_settled := settle_payment_events(
+        v_decided := decide_payment_events(
             p_product_id, v_new, p_statuses, p_amounts, p_currencies, v_customers, v_customer_of, v_as_of);
-        -- Parked events are applied in the order of their arrival, so no two of a batch came at the same moment.
+        -- Parked events are applied in the order of their arrival, so no two events of a batch arrive at the same moment.
         v_now := clock_timestamp();
         insert into payment_events (
             idempotency_key, product_id, order_id, status, amount, currency, verdict, order_status, received_at)
@@ -114,20 +115,20 @@ begin
                v_now + e.n * interval '1 microsecond'
         from unnest(
             p_keys, p_order_ids, p_statuses, p_amounts, p_currencies,
-            v_outcomes, v_settled.verdicts, v_settled.order_statuses)
+            v_outcomes, v_decided.verdicts, v_decided.order_statuses)
             with ordinality as e (key, order_id, status, amount, currency, outcome, verdict, order_status, n)
         where e.outcome = 'recorded';
 
-        -- Other products have had this job from the start.
-        if 'parked' = any (v_settled.verdicts) and not exists (select from products p where p.id = p_product_id) then
+        -- A product that exists has this job already.
+        if 'parked' = any (v_decided.verdicts) and not exists (select from products p where p.id = p_product_id) then
             insert into scheduled_jobs (product_id, kind, run_at)
             values (p_product_id, 'remove_old', v_now + interval '10 seconds')
             on conflict (product_id, kind) do nothing;
         end if;
     end if;
 
-    -- Who is told "parked" can rely on it for a month: see remove_old. This is the last lock of all, and it is not waited
-    -- for, since place_orders locks parked events before the product.
+    -- A provider that is told "parked" can rely on it for a month: see remove_old. This lock comes after the product's row,
+    -- while place_orders locks parked events before it. So this lock is not waited for.
     if v_repeated is not null then
         select count(*) into v_locked
         from unnest(v_repeated) as repeated (key)
@@ -147,11 +148,11 @@ begin
         perform confirm_durably();
     end if;
 
-    for i in 1 .. cardinality(p_keys) loop
+    for i in 1 .. v_count loop
         outcome := v_outcomes[i];
         if outcome = 'recorded' then
-            verdict := v_settled.verdicts[i];
-            order_status := v_settled.order_statuses[i];
+            verdict := v_decided.verdicts[i];
+            order_status := v_decided.order_statuses[i];
         else
             verdict := v_verdicts[i];
             order_status := v_order_statuses[i];

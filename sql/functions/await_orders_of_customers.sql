@@ -1,29 +1,36 @@
--- A lapsed hold of a customer may be on its way into an order that was placed in time and is not committed yet. Waits for
--- such orders, and returns the time of the look. Holds that lapse later are to be counted as active: they may be on such a
--- way, too.
+-- Waits for orders of these customers that are being placed from holds which had lapsed at p_at. Such an order was placed
+-- in time and is not committed yet; its session has the hold locked.
 --
--- The locks are undone: callers lock lapsed holds from the oldest on, and to have some in the middle already would make a
--- circle with another transaction that does the same.
-create or replace function await_orders_of_customers(p_product_id integer, p_customers text[])
-returns timestamptz
+-- Each hold is waited for p_patience_ms at most. With p_patience_ms null the session's lock_timeout applies, and reaching
+-- it is an error. The caller counts holds that had not lapsed at p_at as active.
+--
+-- The locks are undone. Callers lock lapsed holds later, from the oldest on. A lock in the middle of that order could close
+-- a circle with another transaction.
+create or replace function await_orders_of_customers(
+    p_product_id integer, p_customers text[], p_at timestamptz, p_patience_ms integer)
+returns void
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 declare
-    v_now constant timestamptz := clock_timestamp();
+    v_lapsed constant uuid[] := array(
+        select h.id from lapsed_holds_of_customers(p_product_id, p_customers, p_at) h);
 begin
-    perform from holds h
-    where h.product_id = p_product_id and h.customer_id = any (p_customers)
-      and h.status = 'active' and h.expires_at <= v_now
-    order by h.expires_at, h.id
-    for update;
-    if found then
-        raise exception using errcode = 'FS001', message = 'undone';
+    if v_lapsed = '{}' then
+        return;
     end if;
-    return v_now;
-exception
-    when sqlstate 'FS001' then
-        return v_now;
+    begin
+        if p_patience_ms is not null then
+            perform set_config('lock_timeout', p_patience_ms::text, true);
+        end if;
+        perform lock_holds(p_product_id, v_lapsed);
+        raise exception using errcode = 'FS001', message = 'undone';
+    exception
+        when sqlstate 'FS001' then null;
+        when lock_not_available then
+            if p_patience_ms is null then
+                raise;
+            end if;
+    end;
 end
 $$;

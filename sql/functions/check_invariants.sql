@@ -1,5 +1,5 @@
--- Everything that must be true of the data at any moment, checked in one snapshot: this is a single statement. Returns
--- for each check how many rows break it.
+-- Checks everything that is true of the data at any moment. It is a single statement, so it sees one snapshot. Returns for
+-- each check how many rows break it.
 create or replace function check_invariants()
 returns table (name text, description text, violations bigint)
 language sql stable
@@ -64,8 +64,8 @@ as $$
     select 'keys_lead_to_what_they_made', 'an idempotency key has its hold, of its customer, and its order if it placed one',
            count(*)
     from idempotency_keys k
-    left join holds h on h.product_id = k.product_id and h.id = k.reservation_id
-    left join orders o on o.product_id = k.product_id and o.id = k.reservation_id
+    left join holds h on h.product_id = k.product_id and h.id = k.hold_id
+    left join orders o on o.product_id = k.product_id and o.id = k.hold_id
     where h.id is null or k.customer_id <> coalesce(h.customer_id, '') or (k.operation = 'place_order' and o.id is null)
     union all
     select 'every_hold_will_expire', 'a product with active holds has a job that expires them', count(*)

@@ -1,10 +1,10 @@
--- Shows that a hold could be made now. It takes the locks on tables that holds, orders and payments take, in the same mode, so
--- it fails while somebody keeps a table to themselves; and its commit waits for the disk and for synchronous standbys.
+-- Shows that a hold could be made now. It locks the tables that holds, orders and payments write, in the same mode. So it
+-- fails while another session has a table to itself. Its commit waits for the disk and for synchronous standbys.
 create or replace function check_readiness()
 returns void
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Whoever asks has to hear of it soon.
+-- The caller needs an answer soon.
 set lock_timeout = '500ms'
 as $$
 begin

@@ -1,5 +1,5 @@
--- How much time may pass in a transaction between its look at the clock and the lock that it waits for last. What it makes
--- lives so much shorter than told: a hundredth of its time to live, which nobody notices, and at most a quarter of a second.
+-- How much time may pass between a transaction's look at the clock and its last lock. A hold or order then lives that much
+-- shorter than told. It is a hundredth of the time to live, at least 20 ms and at most 250 ms.
 create or replace function clock_tolerance(p_ttl_us bigint)
 returns interval
 language sql immutable

@@ -1,7 +1,8 @@
--- Makes the transaction's commit wait for the disk, and for synchronous standbys, although it only tells what was done
--- before. Who tells so vouches for it. But what can be read may be lost yet: the session that waits for a standby to confirm
--- its commit may be ended by a crash or an operator, and what it committed is seen by all then, confirmed or not. A
--- transaction that writes nothing would wait for nobody.
+-- Makes the commit of a transaction wait for the disk and for synchronous standbys, although the transaction changes
+-- nothing. A function calls it before it returns the result of an earlier transaction.
+--
+-- A result that can be read may still be lost. A crash or an operator may end the session that waits for the standby. Its
+-- commit is then visible before the standby has confirmed it. A transaction that writes nothing waits for no standby.
 create or replace function confirm_durably()
 returns void
 language sql

@@ -1,8 +1,8 @@
--- Adds a product, all of whose stock is available. With p_id it does nothing when there is any product already (the
--- demonstration product); without, the next free id is used.
+-- Adds a product, all of whose stock is available. With p_id it does nothing when there is any product: `demo` and `--seed`
+-- use it. Without p_id the next free id is used.
 --
--- p_key is the idempotency key of the call, null for none: see find_admin_key. The outcome is 'created'; 'replayed' with the
--- product that the same call created before; or 'key_reused' for another call.
+-- p_key is the idempotency key of the call, null for none: see find_admin_key. The outcome is 'created'; 'replayed' with
+-- the product that the same call created before; or 'key_reused' for another call.
 create or replace function create_product(
     p_id integer, p_name text, p_price integer, p_currency text, p_stock integer,
     p_starts_at timestamptz, p_ends_at timestamptz, p_max_quantity_per_hold integer, p_max_per_customer integer,
@@ -12,7 +12,7 @@ language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 declare
-    -- Times as numbers, since their text depends on settings of the session.
+    -- Times are numbers here, since their text depends on settings of the session.
     v_request constant jsonb := jsonb_build_array(
         p_name, p_price, p_currency, p_stock, extract(epoch from p_starts_at), extract(epoch from p_ends_at),
         p_max_quantity_per_hold, p_max_per_customer);
@@ -27,7 +27,7 @@ begin
         return;
     end if;
     if p_id is not null then
-        lock table products in share row exclusive mode;  -- two servers that seed at once make one product
+        lock table products in share row exclusive mode;  -- two servers that seed at the same time make one product
         if exists (select from products) then
             return;
         end if;
@@ -41,7 +41,7 @@ begin
         v_id, p_name, p_price, p_currency, p_stock, p_stock,
         p_starts_at, p_ends_at, p_max_quantity_per_hold, p_max_per_customer);
     insert into ordered_stock (product_id, units) values (v_id, 0);
-    -- There is one when payment events came for the product before.
+    -- The job exists when payment events came before the product.
     insert into scheduled_jobs (product_id, kind, run_at)
     values (v_id, 'remove_old', clock_timestamp() + interval '10 seconds')
     on conflict on constraint scheduled_jobs_pkey do nothing;

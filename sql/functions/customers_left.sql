@@ -1,45 +1,29 @@
--- How many units of a product each of these customers may still take at p_at, given the most that one may have in holds and
--- live orders.
+-- How many units of a product each customer may still take at p_at. p_limit is the most that one may have in active holds
+-- and live orders. In units_left a number is negative when the customer has more since the limit was lowered. It is null
+-- without a limit.
 --
--- A lapsed hold of theirs may be on its way into an order that was placed in time and is not committed yet: another session
--- has it locked then. How many units that are is in unsure, null when there are none; they are not taken off units_left.
--- With p_patience_ms such holds are waited for first, each for so long at most.
+-- A customer's lapsed hold may be on its way into an order that was placed in time and is not committed yet. Another
+-- session has it locked then. The units of such holds are in unsure, null when there are none. They are not subtracted from
+-- units_left. With p_is_awaited the caller has called await_orders_of_customers, and unsure is null.
 --
--- The locks are undone: the caller locks lapsed holds from the oldest on, and to have some in the middle already would make a
--- circle with whoever does the same. They tell enough: who has not locked a hold by now finds that its time is over.
+-- The locks are undone: see await_orders_of_customers. They tell enough. A session that has not locked a hold by now finds
+-- later that its time is over.
 create or replace function customers_left(
-    p_product_id integer, p_customers text[], p_most integer, p_at timestamptz, p_patience_ms integer,
+    p_product_id integer, p_customers text[], p_limit integer, p_at timestamptz, p_is_awaited boolean,
     out units_left integer[], out unsure integer[])
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 declare
-    v_timeout constant text := current_setting('lock_timeout');
-    v_lapsed  uuid[];
-    v_free    uuid[] := '{}';
+    v_lapsed uuid[] := '{}';
+    v_free   uuid[] := '{}';
 begin
-    v_lapsed := array(
-        select h.id
-        from unnest(p_customers) as c (customer_id)
-        cross join lateral (
-            select * from holds h
-            where h.product_id = p_product_id and h.customer_id = c.customer_id and h.status in ('active', 'ordered')
-            offset 0) h
-        where h.status = 'active' and h.expires_at <= p_at
-        order by h.expires_at, h.id);
-    if p_patience_ms is not null then
-        begin
-            perform set_config('lock_timeout', p_patience_ms::text, true);
-            perform lock_holds(p_product_id, v_lapsed);
-            raise exception using errcode = 'FS001', message = 'undone';
-        exception
-            when sqlstate 'FS001' or lock_not_available then null;
-        end;
+    if not p_is_awaited then
+        v_lapsed := array(select h.id from lapsed_holds_of_customers(p_product_id, p_customers, p_at) h);
     end if;
     if v_lapsed <> '{}' then
         begin
-            -- As they are under the lock: one may have become an order before it.
+            -- The status is read under the lock: the hold may have become an order before.
             v_free := array(
                 select locked.id
                 from unnest(v_lapsed) as lapsed (id)
@@ -53,9 +37,9 @@ begin
             when sqlstate 'FS001' then null;
         end;
     end if;
-    -- A later statement, which sees what those committed whose locks are gone.
-    select array_agg(p_most - own.taken order by c.n),
-           case when sum(own.lapsed) > 0 then array_agg(own.lapsed order by c.n) end
+    -- A later statement sees what sessions committed whose locks are gone.
+    select array_agg(p_limit - own.taken order by c.n),
+           case when sum(own.lapsed) > 0 and not p_is_awaited then array_agg(own.lapsed order by c.n) end
     into units_left, unsure
     from unnest(p_customers) with ordinality as c (customer_id, n)
     cross join lateral (

@@ -1,26 +1,27 @@
--- Expires up to p_limit holds of a product whose time has run out, the oldest first. Returns how many there were and
--- their units, which the caller adds to available_stock in the same transaction, after its locks on rows.
+-- Expires up to p_limit lapsed holds of a product, the oldest first. Returns how many there were and their units. The
+-- caller adds the units to available_stock in the same transaction, after its other locks. Lock order:
+-- docs/architecture.md.
 --
--- A worker and a buyer who finds too little stock may both come here at once: for whoever is second the lock looks at the
--- status again and passes over what is no longer active. So only the change from active yields units, and it happens once.
+-- Only the change from active yields units, so each hold yields them once. A worker and a buyer may come here at the same
+-- time. The second one reads the status again under the lock, and passes over holds that are no longer active.
 --
--- Holds that another session has locked are passed over as long as the others have p_least units together: one of them
--- must not delay a buyer who needs none of it. Otherwise they are waited for, each for p_patience_ms, or for as long as the
--- session waits for any lock when that is null; then whatever is not locked is expired. With p_least null nobody is ever
+-- Holds that another session has locked are passed over as long as the others have p_least units together. A locked hold
+-- must not delay a buyer who needs none of it. Otherwise they are waited for, each for p_patience_ms at most, and then the
+-- holds that are free are expired. With p_patience_ms null the session's lock_timeout applies. With p_least null nothing is
 -- waited for.
 --
--- Nobody waits for an older hold with a newer one locked, which could make a circle with whoever locks them in order:
+-- Nobody waits for an older hold with a newer one locked. That could close a circle with a session that locks them in
+-- order:
 --
---     A: locks the newer hold, the older one being B's
+--     A: locks the newer hold, while B has the older one
 --     B: wants the newer one, too, and waits for A
 --     A: needs more, and waits for the older one
 --
--- So the locks that were had without a wait are undone before the wait.
+-- So the locks that were free are undone before the wait.
 create or replace function expire_holds(
     p_product_id integer, p_limit bigint, p_least bigint, p_patience_ms integer default null)
 returns table (expired integer, units integer)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -66,7 +67,7 @@ begin
     end;
     expired := 0;
     if v_tids is not null then
-        expired := mark_holds(p_product_id, v_tids, 'expired');
+        expired := set_status_of_holds(p_product_id, v_tids, 'expired');
     end if;
     return next;
 end

@@ -1,12 +1,11 @@
--- Expires up to p_limit unpaid orders of a product whose payment window has run out, the oldest first. Returns how many
--- there were and their units, which the caller adds to available_stock in the same transaction.
+-- Expires up to p_limit unpaid orders of a product whose payment window has ended, the oldest first. Returns how many there
+-- were and their units. The caller adds the units to available_stock in the same transaction.
 --
--- A payment may arrive at the same moment: both lock the order's row, and the second one finds it no longer pending. As
--- in expire_holds, the update goes by where the locked rows are.
+-- A payment may arrive at the same moment. Both lock the order's row, and the second one finds that it is no longer
+-- pending.
 create or replace function expire_orders(p_product_id integer, p_limit bigint)
 returns table (expired integer, units integer)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -22,7 +21,7 @@ begin
         order by o.payment_due_at, o.id
         limit p_limit
         for update) o;
-    expired := mark_orders(p_product_id, v_tids, 'expired', null);
+    expired := set_status_of_orders(p_product_id, v_tids, 'expired', null);
     return next;
 end
 $$;

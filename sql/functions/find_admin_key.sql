@@ -1,13 +1,12 @@
--- What a key of an operator's call stands for: 'new', 'replayed' for the same request, 'key_reused' for another one; and the
--- product of the recorded call. To be called before any row is locked. Without a key it is always new.
+-- Looks up the idempotency key of an operator's call. The outcome is 'new'; 'replayed' for the same request, with the
+-- product of the recorded call; or 'key_reused' for another request. A null key is always new. Call it before any row is
+-- locked.
 --
--- The same key on two servers at once: the second waits here until the first has committed, then finds the key. What is
--- recorded is read in a later statement than the lock. So a repeat whose first call is still under way, since its answer was
--- lost, has no effect of its own either. The seed of the hash is its kind of key: see reserve_holds.
+-- A second server with the same key waits here until the first has committed. A later statement reads the key, and finds
+-- it. So a repeat after a lost answer has no effect of its own, even while the first call is under way.
 create or replace function find_admin_key(
     p_scope integer, p_key text, p_request jsonb, out outcome text, out product_id integer)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 begin
@@ -15,7 +14,7 @@ begin
     if p_key is null then
         return;
     end if;
-    perform pg_advisory_xact_lock(hashtextextended(p_scope || ' ' || p_key, 3));
+    perform pg_advisory_xact_lock(admin_key_lock(p_scope, p_key));
     select case when k.request = p_request then 'replayed' else 'key_reused' end, k.product_id
     into outcome, product_id
     from admin_idempotency_keys k

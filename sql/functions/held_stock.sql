@@ -1,10 +1,10 @@
--- Units of a product in holds whose time had not run out at p_at, and when the first units will come back if nobody acts:
--- the earliest end of such a hold or of an unpaid order's time (null when there is neither). Stable: all of it is read from
--- the snapshot of the statement that calls it, which reads the clock, too.
+-- Units of a product in holds that had not lapsed at p_at, and when the first units come back if nobody acts. That is the
+-- earliest end of such a hold or of an unpaid order's time, null when there is neither.
+--
+-- It is stable: it reads the snapshot of the calling statement, which reads the clock, too.
 create or replace function held_stock(p_product_id integer, p_at timestamptz)
 returns table (held integer, next_release_at timestamptz)
 language plpgsql stable
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 begin

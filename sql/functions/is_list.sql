@@ -1,6 +1,6 @@
--- Whether an array has so many elements, in one dimension that is numbered from 1. Functions that take several arrays pair
--- their elements by subscript in one place and by order in another: other bounds or lengths would pair them differently.
--- Null for null.
+-- Whether an array has p_count elements in one dimension that is numbered from 1. Null for null. Functions pair the
+-- elements of several arrays by subscript in one place and by order in another. Other bounds or lengths would pair them
+-- differently.
 create or replace function is_list(p_array anyarray, p_count integer)
 returns boolean
 language sql immutable

@@ -1,9 +1,9 @@
--- Units in active holds whose time had run out at p_at: they count as available, released by a worker or not.
--- Stable, so it sees the snapshot of the statement that calls it, and its sum fits that statement's available_stock.
+-- Units in active holds that had lapsed at p_at. They count as available, released by a worker or not.
+--
+-- It is stable: it reads the snapshot of the calling statement, so its sum fits that statement's available_stock.
 create or replace function lapsed_units(p_product_id integer, p_at timestamptz)
 returns bigint
 language plpgsql stable
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 begin

@@ -1,5 +1,6 @@
--- A page of payment events, newest first: those with p_verdict and of the order p_order_id, where these are not null, that
--- come behind the event with this time and key, or from the first on when they are null. p_product_id is the order's.
+-- A page of payment events, newest first. p_verdict and p_order_id narrow the list unless they are null; p_product_id is
+-- the order's. The page begins after the event with the time p_before and the key p_before_key, or with the newest when
+-- they are null.
 create or replace function list_payment_events(
     p_verdict text, p_product_id integer, p_order_id uuid, p_before timestamptz, p_before_key text, p_limit integer)
 returns table (
@@ -9,7 +10,9 @@ language plpgsql stable
 security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
 begin
-    perform require_arguments(p_limit between 1 and 1000 and (p_order_id is null) = (p_product_id is null));
+    if (p_limit between 1 and 1000 and (p_order_id is null) = (p_product_id is null)) is not true then
+        perform refuse_arguments();
+    end if;
     return query
     select e.idempotency_key::text, e.order_id, e.status::text, e.amount, e.currency,
            e.verdict::text, e.order_status, e.received_at, e.settled_at

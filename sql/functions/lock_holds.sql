@@ -1,12 +1,12 @@
--- Locks the holds with these ids, in the order in which holds are locked everywhere, and returns them in that order, as
--- they are under the lock: for each of p_ids that exists its place there, the hold's id, where its row is (the ctid of
--- the newest version), and its columns. An id that comes several times does so in a row, in the order of its places;
--- nulls are passed over. All is null when there is none.
+-- Locks the holds with these ids and returns them as they are under the lock, in the order of the locks. Lock order:
+-- docs/architecture.md.
 --
--- The row that is locked is read again after a wait, so what is returned of it is never older than the lock. Whatever
--- else depends on the lock has to be read in a later statement: that of the lock sees other rows as of before its wait.
+-- places has each hold's place in p_ids, and tids where its row is: the ctid of the newest version. An id that comes
+-- several times comes in a row, in the order of its places. Nulls and unknown ids are passed over. All columns are null
+-- when no hold is found.
 --
--- Called with the settings of its callers, whose plans are made while tables are small, and kept.
+-- PostgreSQL reads the locked row again after a wait, so it is never older than the lock. Everything else that depends on
+-- the lock must be read in a later statement. This one sees other rows as of before its wait.
 create or replace function lock_holds(
     p_product_id integer, p_ids uuid[],
     out places integer[], out ids uuid[], out tids tid[], out quantities integer[], out statuses text[],

@@ -1,34 +1,31 @@
--- Turns holds of one product into orders, each hold at most once: an order has its hold's number, so the primary key of
--- orders is what says "once".
+-- Turns holds of one product into orders. An order has its hold's number, so the primary key of orders keeps a hold from
+-- becoming two. Lock order: docs/architecture.md.
 --
--- p_keys has the idempotency keys of the requests, null for those without; it is null when no request has one. A key is
--- known by the hold's customer, too. Keys and holds may come several times.
+-- p_keys has the idempotency keys of the requests, null for those without one. It is null when no request has a key. A key
+-- is known by the hold's customer, too. Keys and holds may come several times.
 --
--- p_batch tells this batch from all others; null for who will not ask again. Called again with the same arguments, since
--- its answer was lost, it answers as it did, or would have: what it placed is known by its number, and its refusals are
--- for good. Should the first call still be under way, it has locked the holds, or will find them ordered.
+-- p_batch_number tells this batch from all others, null when the caller will not ask again. An order keeps the number of
+-- its request: the batch's number plus the request's place. So a second call with the same arguments, after a lost answer,
+-- returns what the first call returned or would have returned. Refusals are final. If the first call is still under way, it
+-- has the holds locked, or will find them ordered.
 --
--- Returns a row for each request, in their order: placed, replayed (under the same key before), key_reused, not_found,
--- already_ordered, expired or released, or later, when nothing was done since a request before it has the same key; then
--- the order, if it was placed now or before. Payment events that came before
--- the order are applied here, in the transaction that places it.
+-- Returns a row for each request, in their order. The outcome is placed, replayed, key_reused, hold_not_found,
+-- already_ordered, hold_expired, hold_released or later. Later means that nothing was done because a request before it has
+-- the same key. The other columns are the order, if it was placed now or before. Payment events that came before the order
+-- are applied here.
 create or replace function place_orders(
-    p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint, p_batch bigint default null)
+    p_product_id integer, p_hold_ids uuid[], p_keys text[], p_ttl_us bigint, p_batch_number bigint default null)
 returns table (
     outcome text, is_rescheduled boolean, hold_id uuid,
     quantity integer, amount bigint, currency text, status text,
     payment_due_at timestamptz, created_at timestamptz, paid_at timestamptz)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
--- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
--- A plan of its own for each call would look cheaper, for most batches are shorter than what is assumed of an array, and
--- take longer to make than to run.
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_wanted   uuid[] := p_hold_ids;  -- null where the key tells the outcome
+    v_wanted   uuid[] := p_hold_ids;  -- null where the key decides
     v_outcomes text[] := array_fill(null::text, array[coalesce(cardinality(p_hold_ids), 0)]);
     v_locked   record;
     v_at       integer;
@@ -36,35 +33,35 @@ declare
     v_due      timestamptz;
     v_counted_at timestamptz;  -- with the row in ordered_stock locked
     v_placed            uuid[];
-    v_placed_at         integer[];  -- the request
+    v_placed_at         integer[];  -- the request's place
     v_placed_tids       tid[];
     v_placed_quantities integer[];
-    v_placed_ends       timestamptz[];  -- of the holds
+    v_placed_ends       timestamptz[];  -- when the holds lapse
     v_units    bigint := 0;
     v_parked   record;
-    v_settled  record;
+    v_decided  record;
     v_is_rescheduled boolean := false;
 begin
     if (is_list(p_hold_ids, cardinality(p_hold_ids)) and array_position(p_hold_ids, null) is null
         and (p_keys is null or is_list(p_keys, cardinality(p_hold_ids)))
-        and is_time_to_live(p_ttl_us) and coalesce(p_batch >= 0, true)) is not true
+        and is_time_to_live(p_ttl_us) and coalesce(p_batch_number >= 0, true)) is not true
     then
-        raise exception 'place_orders: arguments that do not fit together' using errcode = 'invalid_parameter_value';
+        perform refuse_arguments();
     end if;
     if p_keys is not null then
-        -- As in reserve_holds: the same key on another server waits here, then finds it.
-        perform pg_advisory_xact_lock(hash)
+        -- A second server with the same key waits here until the first has committed, then finds the key.
+        perform pg_advisory_xact_lock(sorted.lock)
         from (
-            select distinct hashtextextended(p_product_id || ' ' || key, 1) as hash
+            select distinct key_lock(p_product_id, key) as lock
             from unnest(p_keys) key
             where key is not null
             order by 1) sorted;
-        -- A hold's customer never changes. Of several holds that could become orders under one key, the first has it: what
-        -- becomes of the others is found by the next batch, which knows. A hold whose time is over by now has no use of it.
+        -- A hold's customer never changes. When several holds could become orders under one key, the first gets it. The
+        -- next batch decides the others. A lapsed hold does not take the key.
         v_outcomes := array(
             select case
                 when asked.key is null then null
-                when k.operation = 'place_order' and k.reservation_id = asked.hold_id then 'replayed'
+                when k.operation = 'place_order' and k.hold_id = asked.hold_id then 'replayed'
                 when k.key is not null then 'key_reused'
                 when h.is_active and row_number() over (
                     partition by asked.key, h.customer_id, h.is_active order by asked.n) > 1 then 'later'
@@ -91,14 +88,15 @@ begin
     end if;
 
     v_locked := lock_holds(p_product_id, v_wanted);
-    v_now := clock_timestamp();  -- after the wait for the lock: a buyer must not get an order for a lapsed hold
+    v_now := clock_timestamp();  -- after the wait for the lock: a lapsed hold must not become an order
 
     for i in 1 .. coalesce(cardinality(v_locked.ids), 0) loop
         v_at := v_locked.places[i];
         if v_locked.statuses[i] <> 'active' then
-            v_outcomes[v_at] := case v_locked.statuses[i] when 'ordered' then 'already_ordered' else v_locked.statuses[i] end;
+            v_outcomes[v_at] := case v_locked.statuses[i]
+                when 'ordered' then 'already_ordered' else 'hold_' || v_locked.statuses[i] end;
         elsif v_locked.expiries[i] <= v_now then
-            v_outcomes[v_at] := 'expired';
+            v_outcomes[v_at] := 'hold_expired';
         elsif v_locked.ids[i] = v_locked.ids[i - 1] then
             v_outcomes[v_at] := 'already_ordered';  -- by the request before, for the same hold
         else
@@ -113,18 +111,18 @@ begin
     end loop;
 
     if v_placed is not null then
-        v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
-        insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at, batch)
+        v_due := time_after(v_now, p_ttl_us);
+        insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at, request_number)
         select p.id, placed.id, placed.quantity, placed.quantity::bigint * p.price, p.currency, v_due, v_now,
-               p_batch + placed.n
+               p_batch_number + placed.n
         from unnest(v_placed, v_placed_quantities, v_placed_at) as placed (id, quantity, n)
         cross join products p
         where p.id = p_product_id;
 
-        perform mark_holds(p_product_id, v_placed_tids, 'ordered');
+        perform set_status_of_holds(p_product_id, v_placed_tids, 'ordered');
 
         if p_keys is not null then
-            insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+            insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
             select p_product_id, asked.key, coalesce(h.customer_id, ''), 'place_order', asked.hold_id, v_now
             from unnest(p_hold_ids, p_keys, v_outcomes) as asked (hold_id, key, outcome)
             cross join lateral (
@@ -136,12 +134,12 @@ begin
         update ordered_stock s set units = s.units + v_units where s.product_id = p_product_id
         returning clock_timestamp() into v_counted_at;
         if v_counted_at > least(v_now + clock_tolerance(p_ttl_us), v_due) then
-            -- That was a long wait for the row, or for a lock before it. The orders begin now, at the price of now: an
-            -- operator who was told that it is changed finds no later order at the old one. Nobody else has seen them yet.
+            -- The wait for this row or a lock before it was long. The orders begin now, at the price of now. An operator
+            -- who changed the price then finds no later order at the old price. Nobody else has seen the orders yet.
             v_now := v_counted_at;
-            v_due := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
+            v_due := time_after(v_now, p_ttl_us);
             for i in 1 .. cardinality(v_placed) loop
-                -- The time of this hold ran out during the wait. It was ordered in time, and its order begins then.
+                -- The hold lapsed during the wait. It was ordered in time, and its order begins then.
                 continue when v_placed_ends[i] <= v_counted_at;
                 update orders o
                 set payment_due_at = v_due, created_at = v_now, amount = o.quantity::bigint * p.price, currency = p.currency
@@ -150,9 +148,9 @@ begin
             end loop;
         end if;
 
-        -- Whoever parks an event holds the lock on the hold's row (see settle_payment_events), and this transaction has
-        -- it now: every event that found no order has been committed and is seen by this statement. Locked, so that
-        -- none is applied while retention removes it.
+        -- A transaction that parks an event locks the hold's row: see decide_payment_events. This transaction has that lock
+        -- now. So every event that found no order is committed, and this statement sees it. The lock keeps retention from
+        -- removing an event that is being applied.
         select array_agg(e.idempotency_key) as keys, array_agg(e.order_id) as order_ids, array_agg(e.status) as statuses,
                array_agg(e.amount) as amounts, array_agg(e.currency) as currencies
         into v_parked
@@ -165,18 +163,18 @@ begin
                 for update) e
             order by e.received_at, e.idempotency_key) e;
         if v_parked.keys is not null then
-            v_settled := settle_payment_events(
+            v_decided := decide_payment_events(
                 p_product_id, v_parked.order_ids, v_parked.statuses, v_parked.amounts, v_parked.currencies);
             for i in 1 .. cardinality(v_parked.keys) loop
                 update payment_events e
-                set verdict = v_settled.verdicts[i], order_status = v_settled.order_statuses[i]
+                set verdict = v_decided.verdicts[i], order_status = v_decided.order_statuses[i]
                 where e.idempotency_key = v_parked.keys[i] and e.product_id = p_product_id;
             end loop;
         end if;
     end if;
 
     return query
-    select case when o.batch = p_batch + asked.n then 'placed' else coalesce(asked.outcome, 'not_found') end,
+    select case when o.request_number = p_batch_number + asked.n then 'placed' else coalesce(asked.outcome, 'hold_not_found') end,
            v_is_rescheduled, asked.hold_id,
            o.quantity::integer, o.amount::bigint, o.currency, o.status::text, o.payment_due_at, o.created_at, o.paid_at
     from unnest(p_hold_ids, v_outcomes) with ordinality as asked (hold_id, outcome, n)

@@ -1,5 +1,5 @@
--- What a monitor wants to know of the data at this moment: the stock, the jobs that are due, and the money that somebody
--- has to look after. Each row is one value of a metric; what is null is no label of it.
+-- What a monitor asks of the data: the stock, the jobs that are due, and the money that waits for an operator. Each row is
+-- one value of a metric. A null column is no label of it.
 create or replace function read_gauges()
 returns table (metric text, product_id integer, verdict text, currency text, value double precision)
 language sql stable
@@ -7,7 +7,7 @@ security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
     with clock as materialized (select clock_timestamp() as now),
 
-    -- A bound on what is listed; a shop with more products watches the first ones.
+    -- The list has a bound. A shop with more products watches the first ones.
     stock as (
         select p.id, p.total_stock, p.available_stock + lapsed_units(p.id, clock.now) as available_stock
         from products p, clock
@@ -21,7 +21,7 @@ as $$
         where j.run_at <= clock.now
     ),
 
-    -- Money that was taken and belongs to no order, or not to one of that price.
+    -- Money that belongs to no order, or not to an order of that price.
     waiting as materialized (
         select e.verdict, e.received_at, coalesce(e.amount, o.amount) as amount,
                coalesce(e.currency, o.currency) as currency
@@ -31,7 +31,7 @@ as $$
           and e.status = 'success' and e.settled_at is null
     ),
 
-    -- Also when none waits, so that an alert can tell nothing from none.
+    -- Every verdict has a value, also when no money waits, so an alert can tell zero from missing.
     verdicts (verdict) as (values ('refund_due'), ('amount_mismatch'), ('parked'))
 
     select 'flashsale_product_total_stock', s.id, null::text, null::text, s.total_stock::double precision
@@ -58,7 +58,7 @@ as $$
     left join waiting w on w.verdict = v.verdict
     group by v.verdict
     union all
-    -- Only currencies that something is sold in: what a sender writes there must not become a label.
+    -- Only currencies that a product is sold in: what a sender writes must not become a label.
     select 'flashsale_money_waiting_amount', null, w.verdict, w.currency, sum(w.amount)
     from waiting w
     where w.amount is not null and w.currency in (select p.currency from products p)

@@ -1,13 +1,10 @@
--- Holds of one product as they stand at this moment: past its time a hold reads as expired, released by a worker or
--- not. Ids that do not exist yield no row.
+-- Holds of one product as they stand at this moment. A lapsed hold reads as expired, released by a worker or not. Unknown
+-- ids yield no row.
 create or replace function read_holds(p_product_id integer, p_hold_ids uuid[])
 returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
--- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
--- A plan for each call would take longer to make than to run: see place_orders.
 set plan_cache_mode = force_generic_plan
 as $$
 begin

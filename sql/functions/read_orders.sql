@@ -1,14 +1,11 @@
--- Orders of one product. Ids that do not exist yield no row.
+-- Orders of one product. Unknown ids yield no row.
 create or replace function read_orders(p_product_id integer, p_order_ids uuid[])
 returns table (
     id uuid, quantity integer, amount bigint, currency text, status text,
     payment_due_at timestamptz, created_at timestamptz, paid_at timestamptz)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
--- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
--- A plan for each call would take longer to make than to run: see place_orders.
 set plan_cache_mode = force_generic_plan
 as $$
 begin

@@ -1,13 +1,10 @@
--- Gives back the units of active holds of one product, then reads all the holds named. A hold that is no longer active
--- is left as it is, and its status says why.
+-- Gives back the units of active holds of one product, then reads all the holds named. A hold that is not active stays as
+-- it is, and its status says why.
 create or replace function release_holds(p_product_id integer, p_hold_ids uuid[])
 returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept. Without this setting, and the fences below (offset 0) behind which a row
--- is found by its whole key, the planner would rather read all rows of a product, which it takes for few.
 set enable_seqscan = off
--- A plan for each call would take longer to make than to run: see place_orders.
 set plan_cache_mode = force_generic_plan
 as $$
 declare
@@ -17,7 +14,7 @@ declare
     v_units    bigint := 0;
 begin
     if is_list(p_hold_ids, cardinality(p_hold_ids)) is not true then
-        raise exception 'release_holds: arguments that do not fit together' using errcode = 'invalid_parameter_value';
+        perform refuse_arguments();
     end if;
     v_locked := lock_holds(p_product_id, p_hold_ids);
     v_now := clock_timestamp();  -- after the wait for the lock: the hold may have lapsed meanwhile
@@ -30,7 +27,7 @@ begin
         end if;
     end loop;
     if v_released is not null then
-        perform mark_holds(p_product_id, v_released, 'released');
+        perform set_status_of_holds(p_product_id, v_released, 'released');
         update products p set available_stock = p.available_stock + v_units where p.id = p_product_id;
     end if;
     return query select * from read_holds(p_product_id, p_hold_ids);

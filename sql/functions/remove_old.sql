@@ -1,14 +1,13 @@
--- Removes what has been kept for long enough, up to p_limit rows of each kind: idempotency keys of buyers and operators,
--- holds that lapsed or were released, and payment failures whose order never came. A success whose order never came is
--- money: it becomes refund_due and stays. Returns how many rows there were and when to look again.
+-- Removes rows that are old enough, up to p_limit of each kind. They are idempotency keys of buyers and operators, holds
+-- that lapsed or were released, and payment failures whose order never came. A success whose order never came is money: it
+-- becomes refund_due and stays. Returns how many rows there were and when to look again.
 --
--- A hold stays as long as a key leads to it, however short its own period is. Rows that others have locked are left for
--- the next time. No period is shorter than the owner of the tables allows: see minimum_retention.
+-- A hold stays as long as a key leads to it, however short its own period is. Locked rows are left for the next time. No
+-- period is shorter than the owner of the tables allows: see minimum_retention.
 create or replace function remove_old(
     p_product_id integer, p_limit integer, p_key_ttl_us bigint, p_hold_retention_us bigint, p_parked_ttl_us bigint)
 returns table (removed integer, next_at timestamptz)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 declare
@@ -27,10 +26,12 @@ declare
     v_events integer := 0;
     v_old    record;
 begin
-    perform require_arguments(
-        p_limit between 1 and 10000
+    if (p_limit between 1 and 10000
         and least(p_key_ttl_us, p_hold_retention_us, p_parked_ttl_us) >= 0
-        and greatest(p_key_ttl_us, p_hold_retention_us, p_parked_ttl_us) <= c_longest_us);
+        and greatest(p_key_ttl_us, p_hold_retention_us, p_parked_ttl_us) <= c_longest_us) is not true
+    then
+        perform refuse_arguments();
+    end if;
     select greatest(p_key_ttl_us * interval '1 microsecond', m.idempotency_key),
            greatest(p_parked_ttl_us * interval '1 microsecond', m.parked_event)
     into strict v_key_ttl, v_parked_ttl
@@ -69,7 +70,7 @@ begin
           and old.expires_at <= v_now - v_hold_retention
           and not exists (
               select from idempotency_keys k
-              where k.product_id = p_product_id and k.reservation_id = old.id
+              where k.product_id = p_product_id and k.hold_id = old.id
               offset 0)
         order by old.expires_at
         limit p_limit
@@ -79,14 +80,14 @@ begin
         v_holds := v_holds + 1;
     end loop;
 
-    -- A repeat of a parked event and its end are ordered by the lock on the event's key:
+    -- A repeat of a parked event and its removal could meet:
     --
     --     removal: deletes the event, not yet committed
     --     repeat:  finds the event and is answered "parked"
     --     removal: commits; nobody will ever apply the event
     --
-    -- The repeat takes the lock before it reads. Here the lock is only tried: a worker waits for no provider. Whether the
-    -- event is still old is read in a later statement, which sees a repeat that was answered meanwhile.
+    -- So both take the lock on the event's key, the repeat before it reads. Here the lock is only tried: a worker waits for
+    -- no provider. A later statement reads whether the event is still old, and sees a repeat that was answered meanwhile.
     for v_old in
         select old.idempotency_key
         from payment_events old
@@ -97,7 +98,7 @@ begin
           end
         limit p_limit
     loop
-        continue when not pg_try_advisory_xact_lock(hashtextextended(v_old.idempotency_key, 0));
+        continue when not pg_try_advisory_xact_lock(event_lock(v_old.idempotency_key));
         -- place_orders locks the events that it applies, settle_refund the one that it settles.
         perform from payment_events e
         where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.verdict = 'parked'
@@ -130,7 +131,7 @@ begin
                         end)
              from payment_events
              where product_id = p_product_id and verdict = 'parked'),
-            -- What is made from now on is due at the earliest after the shortest of the periods.
+            -- Rows that are made from now on are due after the shortest of the periods at the earliest.
             v_now + least(v_key_ttl, v_hold_retention, v_parked_ttl)));
     end if;
     return next;

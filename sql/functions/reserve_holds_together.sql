@@ -1,28 +1,27 @@
--- Reserves units of several products in one transaction, for the requests that nothing stands in the way of. It never
--- waits for what another session has locked, so that no product holds up the others, and so that the order in which it
--- takes its locks can make nobody wait in a circle.
+-- Reserves units of several products in one transaction, where products have enough stock, no limits and no locks. It never
+-- waits for what another session has locked. So no product delays the others, and the order of its locks cannot close a
+-- circle.
 --
--- A product is served whole or not at all. Not served is one that is locked, has too little left, is not on sale now,
--- has a limit that a request may be above, has no job yet that expires its holds, or for which a key comes that was used
--- before: reserve_holds serves it, or says why not.
+-- A product is served whole or not at all. A product that is not served is left to reserve_holds, which serves it or says
+-- why not. The reasons are: it is locked; it has too little stock; it is not on sale now; a request may be above a limit;
+-- no job expires its holds in time; a key was used before.
 --
--- The arrays have a place for each request; p_keys and p_customers are null when no request has any. A key comes at most
+-- The arrays have a place for each request. p_keys and p_customers are null when no request has any. A key comes at most
 -- once for a product and customer.
 --
--- Returns one row: the products that were served, null when none was, and until when their holds are valid.
+-- Returns one row: the products that were served, null when none was, and when their holds expire.
 create or replace function reserve_holds_together(
     p_product_ids integer[], p_hold_ids uuid[], p_quantities integer[], p_ttl_us bigint,
     p_keys text[], p_customers text[])
 returns table (served integer[], held_until timestamptz)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept; rows are found by their whole keys behind fences (offset 0).
 set enable_seqscan = off
-set plan_cache_mode = force_generic_plan  -- see place_orders
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now   constant timestamptz := clock_timestamp();
-    v_ends_at  timestamptz;  -- the earliest end of these sales
+    v_ends_at  timestamptz;  -- when the first of these sales ends
     v_taken_at timestamptz;
     v_free  integer[];
     v_used  integer[];
@@ -37,21 +36,20 @@ begin
         and is_time_to_live(p_ttl_us) and (p_keys is null or is_list(p_keys, v_count))
         and (p_customers is null or is_list(p_customers, v_count))) is not true
     then
-        raise exception 'reserve_holds_together: arguments that do not fit together'
-        using errcode = 'invalid_parameter_value';
+        perform refuse_arguments();
     end if;
-    held_until := date_trunc('milliseconds', v_now + p_ttl_us * interval '1 microsecond');
+    held_until := time_after(v_now, p_ttl_us);
 
-    -- Keys and jobs as in reserve_holds and schedule_job, but without a wait: who finds a lock taken leaves its product be.
-    -- What the locks protect is read in later statements, which see what was committed before they were had.
+    -- The locks on keys and jobs are those of reserve_holds and schedule_job, but they are only tried. A product whose lock
+    -- is taken is not served. Later statements read what the locks protect, and see what was committed before.
     v_free := array(
         select asked.id
         from (
             select u.id, bool_and(
-                u.key is null or pg_try_advisory_xact_lock(hashtextextended(u.id || ' ' || u.key, 1))) as has_keys
+                u.key is null or pg_try_advisory_xact_lock(key_lock(u.id, u.key))) as has_keys
             from unnest(p_product_ids, p_keys) as u (id, key)
             group by u.id) asked
-        where asked.has_keys and pg_try_advisory_xact_lock_shared(job_lock_class(), asked.id));
+        where asked.has_keys and pg_try_advisory_xact_lock_shared(job_lock(asked.id)));
     if p_keys is not null then
         v_used := array(
             select asked.id
@@ -62,7 +60,7 @@ begin
                 offset 0) k);
     end if;
 
-    -- The rows stay locked until the commit, so what is read of them here is still so when the stock is taken.
+    -- The rows stay locked until the commit, so what is read of them here is still true when the stock is taken.
     select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid), min(p.ends_at)
     into served, v_units, v_rows, v_ends_at
     from (
@@ -92,7 +90,7 @@ begin
     where asked.product_id = any (served);
 
     if p_keys is not null then
-        insert into idempotency_keys (product_id, key, customer_id, operation, reservation_id, created_at)
+        insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
         select asked.product_id, asked.key, coalesce(asked.customer_id, ''), 'reserve_hold', asked.id, v_now
         from unnest(p_product_ids, p_keys, p_customers, p_hold_ids) as asked (product_id, key, customer_id, id)
         where asked.key is not null and asked.product_id = any (served);
@@ -107,12 +105,12 @@ begin
         raise exception '% of % products are not where they were locked', cardinality(served) - v_count, cardinality(served)
         using errcode = 'internal_error';
     end if;
-    -- No row was waited for, but perhaps a table that an operator had locked. As in reserve_holds, the holds begin now.
+    -- No row was waited for, but an operator may have locked a table. As in reserve_holds, the holds then begin now.
     v_taken_at := clock_timestamp();
     if v_taken_at >= v_ends_at then
         raise exception 'the sale of a product ended' using errcode = 'serialization_failure';
     elsif v_taken_at > least(v_now + clock_tolerance(p_ttl_us), held_until) then
-        held_until := date_trunc('milliseconds', v_taken_at + p_ttl_us * interval '1 microsecond');
+        held_until := time_after(v_taken_at, p_ttl_us);
         for i in 1 .. cardinality(p_hold_ids) loop
             if p_product_ids[i] = any (served) then
                 update holds h set expires_at = held_until

@@ -1,9 +1,11 @@
--- Changes the total stock by p_delta. A cut takes only what is available: units in holds and orders are committed.
--- Returns 'done', 'too_few' available or 'too_many' for a column of this type; no row for an unknown product. Then how
--- many are available and held, for whoever was refused.
+-- Changes the total stock by p_delta. A cut takes only available units: units in holds and orders are committed. Lock
+-- order: docs/architecture.md.
 --
--- p_key is the idempotency key of the call, null for none: see find_admin_key. Under a key that was used it returns
--- 'replayed' for the same call, and nothing is changed again; or 'key_reused' for another one.
+-- The outcome is 'done', 'insufficient_stock', or 'total_stock_too_large' for the column's type. No row for an unknown
+-- product. The other columns tell a refused operator how many units are available and held.
+--
+-- p_key is the idempotency key of the call, null for none: see find_admin_key. For a used key the outcome is 'replayed'
+-- when the call is the same, and nothing is changed again; else 'key_reused'.
 create or replace function restock_product(p_product_id integer, p_delta integer, p_key text default null)
 returns table (
     outcome text,
@@ -19,7 +21,9 @@ declare
     v_stock     record;
     v_total     bigint;
 begin
-    perform require_arguments(p_delta <> 0 and p_delta >= -c_most);
+    if (p_delta <> 0 and p_delta >= -c_most) is not true then
+        perform refuse_arguments();
+    end if;
     select k.outcome into outcome from find_admin_key(p_product_id, p_key, v_request) k;
     if outcome <> 'new' then
         return next;
@@ -31,29 +35,23 @@ begin
         select e.units into v_reclaimed
         from expire_holds(p_product_id, -p_delta::bigint, -p_delta::bigint - v_free) e;
     end if;
-    v_stock := lock_stock(p_product_id, v_reclaimed, -p_delta::bigint);
+    v_stock := lock_and_reclaim_stock(p_product_id, v_reclaimed, -p_delta::bigint);
     select p.total_stock into v_total from products p where p.id = p_product_id;
     if not found then
         return;
     end if;
     if v_stock.available + p_delta < 0 then
-        outcome := 'too_few';
-        -- One statement, so that all of it was so at one moment: see read_products.
-        with clock as materialized (select clock_timestamp() as now)
-        select p.available_stock + lapsed_units(p.id, clock.now), h.held, h.next_release_at,
-               case when h.next_release_at is not null then
-                   greatest(0, extract(epoch from h.next_release_at - clock.now) * 1000000) end
+        outcome := 'insufficient_stock';
+        select s.available, s.held, s.next_release_at,
+               case when s.next_release_at is not null then
+                   greatest(0, extract(epoch from s.next_release_at - s.as_of) * 1000000) end
         into available_stock, held_stock, next_release_at, next_release_in_us
-        from clock
-        cross join products p
-        cross join lateral held_stock(p.id, clock.now) h
-        where p.id = p_product_id;
+        from stock_now(p_product_id) s;
         if available_stock + p_delta >= 0 then
-            -- The units are there, and somebody is giving them back just now: the next attempt waits for that.
-            raise exception 'lapsed units of product % are locked', p_product_id using errcode = 'serialization_failure';
+            perform raise_lapsed_units_locked(p_product_id);
         end if;
     elsif v_total + p_delta > c_most then
-        outcome := 'too_many';
+        outcome := 'total_stock_too_large';
     else
         update products p
         set total_stock     = p.total_stock + p_delta,

@@ -1,21 +1,20 @@
--- Runs jobs that are due and that no other worker has claimed: many in one call and one commit, so that a thousand products
--- whose holds lapse together are not a thousand commits. All in one transaction: after a crash at any point everything is as
--- before.
+-- Runs jobs that are due and that no other worker has claimed. One call and one commit run many, so a thousand products
+-- whose holds lapse together are not a thousand commits. After a crash at any point everything is as before.
 --
--- A prompt worker runs expiry. A patient one (p_is_patient) runs expiry that failed before and then removal, so neither
--- delays a prompt one.
+-- A prompt worker runs expiry. A patient worker (p_is_patient) runs expiry that failed before, and then removal. So neither
+-- delays a prompt worker.
 --
--- Each job is a subtransaction. One that fails is put off, and a patient worker tries it again. Only the first job of a call
--- waits for locks, while this transaction has none that others want. The next ones do not wait, since two workers that wait
--- with locks of other products would make a circle:
+-- Each job is a subtransaction. A job that fails is put off, and a patient worker tries it again. Only the first job of a
+-- call waits for locks: the transaction has no lock then that others want. Later jobs hardly wait, since two workers that
+-- wait with locks of other products could close a circle:
 --
 --     worker: expires product 1, keeps its row locked, waits for product 2
 --     other:  has locked product 2, waits for product 1
 --
--- Returns a row for each job: what it was, how late it started, how many rows it expired or removed, whether that changed the
--- stock, and, if it failed, why and how many times in a row. When no job was due, one row of nulls but for next_in_us: in
--- how many microseconds from the call on the next one is due, null when there is none, and not above zero when another worker
--- has it.
+-- Returns a row for each job: its kind and product, how late it started, and how many rows it expired or removed. It also
+-- says whether that changed the stock. For a job that failed it says why, and how many times in a row. When no job was due,
+-- returns one row with next_in_us alone: how many microseconds after the call the next job is due. It is null when there is
+-- no job, and zero or less when another worker has it.
 create or replace function run_due_jobs(
     p_is_patient boolean, p_limit integer, p_key_ttl_us bigint, p_hold_retention_us bigint, p_parked_ttl_us bigint)
 returns table (
@@ -23,23 +22,22 @@ returns table (
     failures integer, next_in_us bigint)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 set lock_timeout = '5ms'
 as $$
 declare
-    -- After this time no other job is begun: products that were expired stay locked until the commit.
+    -- No other job begins after this time: products that were expired stay locked until the commit.
     c_longest constant interval := interval '10 milliseconds';
-    -- PostgreSQL keeps the numbers of 64 subtransactions at hand; with more, all snapshots become slower.
+    -- PostgreSQL keeps the numbers of 64 subtransactions at hand. With more, all snapshots become slower.
     c_most_jobs constant integer := 60;
-    -- A job whose work trickles in is run again no sooner than this: few large batches instead of many small ones.
+    -- A job whose work trickles in runs again no sooner than this: few large batches instead of many small ones.
     c_pause constant interval := interval '50 milliseconds';
-    -- The pause after the first failure; it doubles with each.
+    -- The pause after the first failure. It doubles with each failure.
     c_first_retry constant interval := interval '10 milliseconds';
     c_last_retry  constant interval := interval '500 milliseconds';
-    -- A product that is sold all the time is locked for milliseconds at a time: this long a wait finds it free. A product
-    -- that fails more often is locked for long, and is looked at briefly, so that others are not kept waiting for it.
+    -- A product that is sold all the time is locked for milliseconds at a time, so this wait finds it free. A product that
+    -- fails more often is locked for long. It is tried briefly, so that others do not wait for it.
     c_patience    constant text := '50ms';
     c_most_waits  constant integer := 3;
     v_started constant timestamptz := clock_timestamp();
@@ -51,10 +49,12 @@ declare
     v_units   integer;
     v_next    timestamptz;
 begin
-    perform require_arguments(p_limit between 1 and 10000);
+    if (p_limit between 1 and 10000) is not true then
+        perform refuse_arguments();
+    end if;
 
-    -- All in one look, since each look passes over the jobs that were done a moment ago. Those that this call does not come
-    -- to are free again in milliseconds.
+    -- All jobs are claimed in one look, since each look passes over the jobs that were done a moment ago. Jobs that this
+    -- call does not reach are free again in milliseconds.
     v_jobs := array(
         select j
         from scheduled_jobs j
@@ -93,7 +93,7 @@ begin
         begin
             case kind
                 when 'expire_holds' then
-                    -- Holds that somebody has locked are looked at again after c_pause.
+                    -- Holds that another session has locked are tried again after c_pause.
                     select e.expired, e.units into rows_done, v_units
                     from expire_holds(v_job.product_id, p_limit, null) e;
                 when 'expire_orders' then
@@ -104,8 +104,8 @@ begin
             end case;
 
             if kind <> 'remove_old' then
-                -- Alone from here: see schedule_job. The order of locks is that of reserve_holds.
-                perform pg_advisory_xact_lock(job_lock_class(), v_job.product_id);
+                -- The job lock is exclusive here: see schedule_job. Lock order: docs/architecture.md.
+                perform pg_advisory_xact_lock(job_lock(v_job.product_id));
                 v_next := case kind
                     when 'expire_holds' then (
                         select min(h.expires_at) from holds h
@@ -134,7 +134,7 @@ begin
             end if;
             v_rows := v_rows + rows_done;
         exception
-            when query_canceled or others then  -- the former is statement_timeout's
+            when query_canceled or others then  -- statement_timeout raises query_canceled
                 failure := sqlerrm || ' (SQLSTATE ' || sqlstate || ')';
                 failures := v_job.failures + 1;
                 rows_done := 0;
@@ -145,11 +145,11 @@ begin
                 where j.product_id = v_job.product_id and j.kind = v_job.kind;
         end;
         return next;
-        exit when failure like '%(SQLSTATE 57014)';  -- statement_timeout comes once a call
+        exit when failure like '%(SQLSTATE 57014)';  -- statement_timeout fires once a call
     end loop;
 
     if v_count = 0 then
-        -- Not from now on: what became due since would look as if another had it.
+        -- Counted from the call. Counted from now, a job that became due since would look as if another worker had it.
         select (extract(epoch from min(due.at) - v_started) * 1000000)::bigint into next_in_us
         from unnest(case when p_is_patient then '{1,2}' else '{0}' end::integer[]) as ranks (rank)
         cross join lateral (

@@ -1,21 +1,21 @@
--- Makes sure that the job of this kind runs for the product at p_run_at or earlier. True when that took a change, so
--- that a worker which sleeps for longer has to be woken.
+-- Makes sure that a job of this kind runs for the product at p_run_at or earlier. Returns whether that changed a row: then
+-- a worker that sleeps for longer must be woken.
 --
--- The job lock makes this safe against a worker that is done with the same job and removes it:
+-- The job lock protects this from a worker that has finished the same job and removes it:
 --
 --     buyer:  inserts a hold, not yet committed
---     buyer:  sees the job and leaves it be
+--     buyer:  sees the job and leaves it as it is
 --     worker: sees no active hold and deletes the job
 --     buyer:  commits; nobody will ever expire the hold
 --
--- Buyers share the lock until they have committed; the worker takes it alone before it looks for what remains, so it
--- sees the holds of everybody who relied on the job, and whoever comes later sees what it did to the job.
+-- Buyers share the lock until their commit. The worker takes it alone before it looks for what remains. So it sees the
+-- holds of every buyer who relied on the job. A buyer who comes later sees what the worker did to the job.
 create or replace function schedule_job(p_kind text, p_product_id integer, p_run_at timestamptz)
 returns boolean
 language plpgsql
 as $$
 begin
-    perform pg_advisory_xact_lock_shared(job_lock_class(), p_product_id);
+    perform pg_advisory_xact_lock_shared(job_lock(p_product_id));
     if exists (
         select from scheduled_jobs
         where product_id = p_product_id and kind = p_kind and run_at <= p_run_at
@@ -30,9 +30,10 @@ begin
         return true;
     end if;
 
-    -- There is one, due too late: the time to live was shortened. When a worker has its row locked it is about to wait
-    -- for the job lock, will then see this transaction's rows and choose the time by them: skip, do not wait for it. When a
-    -- buyer has, who does the same, it is moved already; only if that is undone, the job comes as late as it was.
+    -- The job exists and is due too late: the time to live was shortened. A locked row is skipped and not waited for. If a
+    -- worker has it locked, the worker is about to wait for the job lock. It will see this transaction's rows and choose
+    -- the time by them. If a buyer has it locked, that buyer moves the job, too. Only if that buyer's transaction is undone
+    -- does the job run late.
     update scheduled_jobs j
     set run_at = p_run_at
     from (

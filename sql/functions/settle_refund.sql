@@ -1,9 +1,9 @@
--- Notes that the money of a payment event was given back outside. Returns the event, with settled_at only if its money
--- was due: a refund_due, a success of the wrong amount, or a parked success, which becomes refund_due. Again changes
--- nothing. No row for an unknown key.
+-- Notes that the money of a payment event was given back outside. Returns the event. Only money that was due sets
+-- settled_at: a refund_due, a success of the wrong amount, or a parked success. The last becomes refund_due. A second call
+-- changes nothing. No row for an unknown key.
 --
--- The order of a parked success may be placed at the same moment: place_orders and this lock the event's row, and the one
--- that comes second reads the verdict again. So the event is either applied or settled.
+-- The order of a parked success may be placed at the same moment. place_orders locks the event's row, too, and the second
+-- of the two reads the verdict again. So the event is either applied or settled.
 create or replace function settle_refund(p_idempotency_key text)
 returns table (
     idempotency_key text, order_id uuid, status text, amount bigint, currency text,

@@ -1,5 +1,5 @@
--- Changes those columns of a product that p_columns names, to the values in the other parameters. Returns whether it was
--- done: not when the sale would end before it starts. No row for an unknown product.
+-- Sets the columns of a product that p_columns names to the values of the other parameters. Returns whether it did: not
+-- when the sale would end before it starts. No row for an unknown product.
 create or replace function update_product(
     p_product_id integer, p_columns text[], p_name text, p_price integer,
     p_starts_at timestamptz, p_ends_at timestamptz, p_max_quantity_per_hold integer, p_max_per_customer integer)

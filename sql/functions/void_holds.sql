@@ -1,12 +1,11 @@
--- Sees to it that holds whose making was asked for, but whose answer was lost, either exist when this returns or never
--- will. To be called when the transaction that may have made them may still be under way, or on its way here:
+-- Finds out about holds whose answer was lost: when this returns, they either exist or never will. The transaction that
+-- makes them may still be under way, or on its way to the database:
 --
---   it has inserted them, and commits        this waits for it, and leaves them as they are
---   it has inserted them, and is undone      this waits for it, then takes their numbers
---   it comes later                           it fails, on the numbers being taken, and does nothing at all
+--     it has inserted them, and commits        this waits for it, and leaves them as they are
+--     it has inserted them, and is undone      this waits for it, then takes their numbers
+--     it comes later                           it fails, since the numbers are taken, and does nothing at all
 --
--- A number is taken by a hold that has been released: it has no units, and retention removes it. Whoever finds the holds
--- has to read them in a later statement.
+-- A released hold takes a number: it has no units, and retention removes it. A later statement must read which holds exist.
 create or replace function void_holds(p_product_id integer, p_hold_ids uuid[])
 returns void
 language sql

@@ -42,7 +42,7 @@ struct AdminProductRoutes {
     case .done(let isReplay): return try await showChanged(id, isReplay: isReplay)
     case .keyReused: throw Problem.keyReused
     case .insufficientStock(let left): throw Problem.insufficientStock(left)
-    case .tooMany: throw Problem.validation("/delta", "would make a total stock above \(Int32.max)")
+    case .totalStockTooLarge: throw Problem.validation("/delta", "would make a total stock above \(Int32.max)")
     case nil: throw Problem.notFound("product")
     }
   }

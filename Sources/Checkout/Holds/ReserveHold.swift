@@ -124,7 +124,7 @@ public struct ReserveHold: BatchedUseCase {
       let (request, id, word) = (requests[index], ids[index], answer.words[index])
       switch word {
       case .later: return nil
-      case .customerLimit: return .customerLimitReached(try answer.customerLimit(at: index))
+      case .customerLimitReached: return .customerLimitReached(try answer.customerLimit(at: index))
       case .held:
         guard let expiresAt = answer.heldUntil else { throw UnknownValue(description: "a hold without an end") }
         let hold = Hold(
@@ -142,15 +142,16 @@ public struct ReserveHold: BatchedUseCase {
     }
   }
 
-  /// What the database says to one request.
-  private enum Word: String {
-    case held, replayed, ended, later
+  /// What the database says to one request, in the words of the metrics; `later` when nothing was done for it yet.
+  enum Word: String, CaseIterable {
+    case held, replayed, later
     case keyReused = "key_reused"
-    case tooFew = "too_few"
-    case tooMany = "too_many"
-    case customerMissing = "customer_missing"
-    case customerLimit = "customer_limit"
-    case notStarted = "not_started"
+    case insufficientStock = "insufficient_stock"
+    case quantityAboveLimit = "quantity_above_limit"
+    case customerRequired = "customer_required"
+    case customerLimitReached = "customer_limit_reached"
+    case saleNotStarted = "sale_not_started"
+    case saleEnded = "sale_ended"
   }
 
   private struct Answer {
@@ -217,15 +218,17 @@ public struct ReserveHold: BatchedUseCase {
       let heldUntil = try row.decodeIfPresent(Timestamp.self)
       let isRescheduled = try row.decode(Bool.self)
       let ids = try row.decodeIfPresent([UUID].self)?.compactMap { ReservationID($0) }
-      var refusals: [Word: Outcome] = [.keyReused: .keyReused, .customerMissing: .customerRequired]
-      if let stockLeft = try StockLeft(&row) { refusals[.tooFew] = .insufficientStock(stockLeft) }
+      var refusals: [Word: Outcome] = [.keyReused: .keyReused, .customerRequired: .customerRequired]
+      if let stockLeft = try StockLeft(&row) { refusals[.insufficientStock] = .insufficientStock(stockLeft) }
       let startsAt = try row.decodeIfPresent(Timestamp.self)
       let startsIn = try row.decodeIfPresent(Int64.self)
       if let startsAt, let startsIn {
-        refusals[.notStarted] = .saleNotStarted(startsAt: startsAt, in: .microseconds(startsIn))
+        refusals[.saleNotStarted] = .saleNotStarted(startsAt: startsAt, in: .microseconds(startsIn))
       }
-      if let endsAt = try row.decodeIfPresent(Timestamp.self) { refusals[.ended] = .saleEnded(endsAt: endsAt) }
-      if let maximum = try row.decodeIfPresent(Int32.self) { refusals[.tooMany] = .quantityAboveLimit(maximum) }
+      if let endsAt = try row.decodeIfPresent(Timestamp.self) { refusals[.saleEnded] = .saleEnded(endsAt: endsAt) }
+      if let maximum = try row.decodeIfPresent(Int32.self) {
+        refusals[.quantityAboveLimit] = .quantityAboveLimit(maximum)
+      }
       let maximumPerCustomer = try row.decodeIfPresent(Int32.self)
       let (limitEndsAt, limitEndsIn) = (
         try row.decodeIfPresent([Int64].self), try row.decodeIfPresent([Int64].self)

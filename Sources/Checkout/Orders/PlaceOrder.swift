@@ -24,7 +24,7 @@ public struct PlaceOrder: BatchedUseCase {
 
   func lane(of request: Request) -> Int32 { request.holdID.productID }
 
-  /// A number that no other batch has, which is kept with its orders, each with its place in the batch added to it.
+  /// The batch's number, which no other batch has. Each order keeps it, plus the place of its request in the batch.
   func mark(for requests: [Request], lane productID: Int32) -> Int64 {
     .random(in: 0...(.max >> 1))
   }
@@ -40,7 +40,8 @@ public struct PlaceOrder: BatchedUseCase {
     // Other requests under the same key may be another customer's, which the database knows.
     try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, toOthers: { _ in nil }) { chosen in
       let answers = try connection.transact(
-        Statement(productID: productID, requests: chosen.map { requests[$0] }, batch: mark, timeToLive: timeToLive))
+        Statement(
+          productID: productID, requests: chosen.map { requests[$0] }, batchNumber: mark, timeToLive: timeToLive))
       guard answers.count == chosen.count else { throw UnknownValue(description: "\(answers.count) outcomes") }
       if answers.contains(where: \.isRescheduled) { jobs.announce() }
       return answers.map(\.outcome)
@@ -56,12 +57,14 @@ public struct PlaceOrder: BatchedUseCase {
     return try execute(requests, lane: productID, mark: mark, on: connection)
   }
 
-  /// What the database says to one request.
-  private enum Word: String {
-    case placed, replayed, expired, released, later
+  /// What the database says to one request, in the words of the metrics; `later` when nothing was done for it yet.
+  enum Word: String, CaseIterable {
+    case placed, replayed, later
     case keyReused = "key_reused"
-    case notFound = "not_found"
+    case holdNotFound = "hold_not_found"
     case alreadyOrdered = "already_ordered"
+    case holdExpired = "hold_expired"
+    case holdReleased = "hold_released"
   }
 
   private struct Statement: PreparedStatement {
@@ -69,7 +72,7 @@ public struct PlaceOrder: BatchedUseCase {
     static let sql = "select * from flashsale.place_orders($1::integer, $2::uuid[], $3::text[], $4::bigint, $5::bigint)"
     let productID: Int32
     let requests: [Request]
-    let batch: Int64
+    let batchNumber: Int64
     let timeToLive: Duration
 
     func bind(to parameters: inout Parameters) {
@@ -77,7 +80,7 @@ public struct PlaceOrder: BatchedUseCase {
       parameters.append(requests.map(\.holdID.uuid))
       parameters.append(requests.named(\.idempotencyKey))
       parameters.append(Int64(timeToLive / .microseconds(1)))
-      parameters.append(batch)
+      parameters.append(batchNumber)
     }
 
     static func decode(_ row: inout Row) throws -> (outcome: Outcome?, isRescheduled: Bool) {
@@ -89,9 +92,9 @@ public struct PlaceOrder: BatchedUseCase {
         case .later: nil
         case .placed, .replayed: .placed(try Order(id: id, &row), isReplay: word == .replayed)
         case .alreadyOrdered: .alreadyOrdered
-        case .expired: .holdExpired
-        case .released: .holdReleased
-        case .notFound: .holdNotFound
+        case .holdExpired: .holdExpired
+        case .holdReleased: .holdReleased
+        case .holdNotFound: .holdNotFound
         case .keyReused: .keyReused
         }
       return (outcome, isRescheduled)

@@ -37,7 +37,7 @@ public struct PaymentEvent: Sendable, Hashable {
     case refundDue = "refund_due"
     /// The amount or currency is not the order's.
     case amountMismatch = "amount_mismatch"
-    /// A failure after the order was settled otherwise.
+    /// A failure after the order was paid, cancelled or expired.
     case ignored
   }
 }

@@ -13,7 +13,7 @@ public struct RestockProduct: PreparedStatement {
     /// Fewer units are available than were to be taken away.
     case insufficientStock(StockLeft)
     /// The total would be above 2^31 - 1.
-    case tooMany
+    case totalStockTooLarge
     /// Another call came under the same key before.
     case keyReused
   }
@@ -38,15 +38,22 @@ public struct RestockProduct: PreparedStatement {
   }
 
   public static func decode(_ row: inout Row) throws -> Outcome {
-    let word = try row.decode(String.self)
-    switch word {
-    case "done": return .done(isReplay: false)
-    case "replayed": return .done(isReplay: true)
-    case "too_many": return .tooMany
-    case "key_reused": return .keyReused
-    default: break
+    switch try row.decodeCase(Word.self) {
+    case .done: return .done(isReplay: false)
+    case .replayed: return .done(isReplay: true)
+    case .totalStockTooLarge: return .totalStockTooLarge
+    case .keyReused: return .keyReused
+    case .insufficientStock:
+      guard let stockLeft = try StockLeft(&row) else { throw UnknownValue(description: "a refusal without the stock") }
+      return .insufficientStock(stockLeft)
     }
-    guard let stockLeft = try StockLeft(&row) else { throw UnknownValue(description: "\(word) is no outcome") }
-    return .insufficientStock(stockLeft)
+  }
+
+  /// What the database says.
+  private enum Word: String {
+    case done, replayed
+    case keyReused = "key_reused"
+    case insufficientStock = "insufficient_stock"
+    case totalStockTooLarge = "total_stock_too_large"
   }
 }

@@ -93,7 +93,7 @@ struct ProductCommand: AsyncParsableCommand {
       case nil: throw Failure("there is no product \(id)")
       case .insufficientStock(let left)?:
         throw Failure("product \(id) has \(left.available) units available; the rest is in holds and orders")
-      case .tooMany?: throw Failure("product \(id) would have more than \(Int32.max) units")
+      case .totalStockTooLarge?: throw Failure("product \(id) would have more than \(Int32.max) units")
       case .keyReused?: throw Failure("the call's key belongs to another one")
       case .done?: print("done")
       }

@@ -113,6 +113,6 @@ def read(sql: Callable[[str], str]) -> Database:
             key, f"order_{number}", status, int(amount) if amount else None, currency or None, verdict,
             order_status or None, float(received), float(changed_at))
     for product, key, operation, number in rows(
-            "select product_id, key, operation, replace(reservation_id::text, '-', '') from idempotency_keys"):
+            "select product_id, key, operation, replace(hold_id::text, '-', '') from idempotency_keys"):
         database.keys[int(product), key] = KeyRow(int(product), key, operation, f"hold_{number}")
     return database

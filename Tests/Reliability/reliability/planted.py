@@ -44,14 +44,14 @@ class Bug:
 # are given some time to do so. What they sell twice no audit notices any more once some of it was given back.
 BUGS = [
     Bug("nothing is planted"),
-    Bug("the condition of the reservation's update is gone", "reserve_holds", (
+    Bug("the condition of a hold's update is gone", "reserve_holds", (
         ("    v_available := v_product.available_stock;\n",
          "    v_available := v_product.available_stock;\n    perform pg_sleep(0.1);\n"),
         ("where p.id = p_product_id and p.available_stock >= v_taken", "where p.id = p_product_id")),
         also=("alter table products drop constraint products_available_stock_in_range",),
         caught_by=("cannot be linearized",)),
     Bug("reads of a product are answered from a cache", is_cached=True, caught_by=("cannot be linearized",)),
-    Bug("a failed payment restores the stock twice", "settle_payment_events", (
+    Bug("a failed payment restores the stock twice", "decide_payment_events", (
         ("set available_stock = p.available_stock + v_given_back where",
          "set available_stock = p.available_stock + v_given_back + greatest(v_given_back, 0) where"),),
         caught_by=("cannot be linearized", "stock_is_conserved")),
@@ -78,7 +78,7 @@ BUGS = [
     Bug("an idempotency key is not remembered", "reserve_holds", (
         ("where asked.key is not null and asked.outcome = 'held'", "where false"),),
         caught_by=("stands for 2 things", "holds for one request")),
-    Bug("money that came twice is kept", "settle_payment_events", (
+    Bug("money that came twice is kept", "decide_payment_events", (
         ("verdicts[i] := 'refund_due';  -- paid twice", "verdicts[i] := 'ignored';"),),
         caught_by=("has no explanation",)),
     Bug("holds are ordered after their time", "place_orders", (
@@ -86,7 +86,7 @@ BUGS = [
         ("elsif v_locked.expiries[i] <= v_now then", "elsif false then")),
         caught_by=("cannot be linearized", "ordered after its time")),
     Bug("nothing is planted, under stress", is_stressed=True),
-    Bug("a late payment does not count for the customer's limit", "settle_payment_events", (
+    Bug("a late payment does not count for the customer's limit", "decide_payment_events", (
         ("if v_left[v_customer] + v_returned[v_customer] < v_quantities[v_at] then", "if false then"),),
         is_stressed=True, caught_by=("through a late payment, above the limit",)),
     Bug("a hold's time begins before the wait for the product's row", "reserve_holds", (

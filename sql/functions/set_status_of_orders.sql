@@ -1,6 +1,6 @@
--- Changes the status of orders whose rows the caller has locked, and when they were paid (null if they are not). As in
--- mark_holds, p_tids are the ctids that the locking select returned, and there is one plan.
-create or replace function mark_orders(p_product_id integer, p_tids tid[], p_status text, p_paid_at timestamptz)
+-- Sets the status of orders whose rows the caller has locked, and when they were paid, null if they are not. p_tids and the
+-- plan are as in set_status_of_holds.
+create or replace function set_status_of_orders(p_product_id integer, p_tids tid[], p_status text, p_paid_at timestamptz)
 returns integer
 language plpgsql
 set enable_seqscan = off

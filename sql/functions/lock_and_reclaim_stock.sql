@@ -1,15 +1,15 @@
--- Locks the stock of a product and adds p_reclaimed, the units of lapsed holds that the caller has expired. Holds lapse
--- while one waits for locks, too: when that leaves less than p_wanted, those that lapsed since are expired as well, but for
--- those that another session has locked. Nobody is waited for with the product's row locked, which is the last of all
--- locks.
+-- Locks the stock of a product and adds p_reclaimed, the units of lapsed holds that the caller has expired.
 --
--- Returns how much can be taken, null for an unknown product; how many units more have lapsed, of which nobody can tell
--- yet whose they will be; and when both were so.
-create or replace function lock_stock(
+-- Holds lapse while the transaction waits for locks, too. When less than p_wanted is available, it also expires the holds
+-- that lapsed since. It passes over holds that another session has locked. The product's row is the last lock, so nothing
+-- is waited for behind it.
+--
+-- Returns how many units can be taken, null for an unknown product. Then how many more units have lapsed in locked holds,
+-- which may still become orders. Then when that was.
+create or replace function lock_and_reclaim_stock(
     p_product_id integer, p_reclaimed bigint, p_wanted bigint,
     out available bigint, out lapsed bigint, out as_of timestamptz)
 language plpgsql
--- Plans are made while tables are small, and kept.
 set enable_seqscan = off
 as $$
 declare
@@ -32,7 +32,7 @@ begin
             limit p_wanted - available
             for update skip locked) h;
         if v_units > 0 then
-            perform mark_holds(p_product_id, v_tids, 'expired');
+            perform set_status_of_holds(p_product_id, v_tids, 'expired');
             update products p
             set available_stock = p.available_stock + v_units
             where p.id = p_product_id

@@ -1,16 +1,15 @@
--- Applies payment events to their orders, in the order in which they are given, and says of each what it did. Events
--- whose order is null are passed over.
+-- Decides payment events, in their order: returns for each its verdict and the order's status, and changes the orders.
+-- Events whose order is null are passed over. Lock order: docs/architecture.md.
 --
--- Everything is locked and read first, then decided without a statement, then written: once, however many events there
--- are. Each change of an order depends on the status that it leaves, read under the lock, so stock is restored once
--- however often and in whatever order payments, failures and expiry come.
+-- It first locks and reads everything, then decides without a statement, then writes once. Each change of an order depends
+-- on the status before it, read under the lock. So stock is restored once, in whatever order payments, failures and expiry
+-- come.
 --
--- The caller has locked the customers p_customers, whose lapsed holds are none that an order was placed from in time: see
--- await_orders_of_customers, which says p_as_of. p_customer_of has for each event the position of its customer there: 0 for
--- a hold without a customer, null for a customer who is not locked. All three are null when no customer is.
---
--- Called with the settings of its callers, whose plans are made while tables are small, and kept.
-create or replace function settle_payment_events(
+-- The caller has locked the customers p_customers, and has waited for orders placed from their lapsed holds: see
+-- await_orders_of_customers. The time of that wait is p_as_of. For each event p_customer_of has the position of its
+-- customer. It is 0 for a hold without a customer, and null for a customer who is not locked. All three are null when no
+-- customer is locked.
+create or replace function decide_payment_events(
     p_product_id integer, p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[],
     p_customers text[] default null, p_customer_of integer[] default null, p_as_of timestamptz default null,
     out verdicts text[], out order_statuses text[])
@@ -19,7 +18,7 @@ as $$
 declare
     v_missing    uuid[] := p_order_ids;  -- for each event its order, null once that is locked
     v_order      record;
-    -- For each event the position of its order in what follows, null if there is none.
+    -- For each event the position of its order in the arrays that follow, null without an order.
     v_order_of   integer[] := array_fill(null::integer, array[cardinality(p_order_ids)]);
     v_count      integer := 0;
     v_ids        uuid[];
@@ -33,23 +32,27 @@ declare
     v_units      bigint;
     v_reclaimed  bigint;
     v_available  bigint;
-    v_lapsed     bigint;  -- beyond v_available
+    v_lapsed     bigint;  -- more units, in lapsed holds that are locked
     v_limit      integer;  -- max_per_customer
     v_customer   integer;
     v_left       integer[];  -- units that each customer may still take
-    -- What orders of each customer gave back in this call, less what they took again.
+    -- Units that orders of each customer gave back in this call, less what they took again.
     v_returned   integer[] := array_fill(0, array[coalesce(cardinality(p_customers), 0)]);
     v_given_back bigint := 0;
     v_paid       tid[];
     v_cancelled  tid[];
 begin
-    -- An order may be placed at this very moment, by a transaction that looks for parked events before this one has
-    -- parked its own. Both lock the hold's row first, so one of them sees what the other did: orders that are missing
-    -- are looked for once more when their holds are locked.
-    -- Missing is what was not locked: to look for all orders again could find one that was placed since, and that
-    -- nobody has locked.
+    -- Another transaction may place the order at this moment:
+    --
+    --     placing: looks for parked events of the order, finds none
+    --     this:    looks for the order, finds none, parks the event, commits
+    --     placing: commits; nobody will ever apply the event
+    --
+    -- Both lock the hold's row first, so one of them sees what the other did. Orders that are missing are looked for again
+    -- with their holds locked. Missing means not locked. A second look for all orders could find one that was placed since
+    -- and is not locked.
     for attempt in 1 .. 2 loop
-        -- What the lock returns is the order as it is now, also after a wait.
+        -- The lock returns the order as it is after a wait.
         for v_order in
             select sorted.n, locked.*
             from (
@@ -64,7 +67,7 @@ begin
                 where o.product_id = p_product_id and o.id = sorted.id
                 for update) locked
         loop
-            if v_order.id is distinct from v_ids[v_count] then  -- the same order comes in a row
+            if v_order.id is distinct from v_ids[v_count] then  -- several events of an order come in a row
                 v_count := v_count + 1;
                 v_ids[v_count] := v_order.id;
                 v_tids[v_count] := v_order.tid;
@@ -113,11 +116,11 @@ begin
             verdicts[i] := 'applied';
 
         else
-            -- Cancelled or expired: the units went back on sale. The order lives again only if they can be had again.
+            -- The order is cancelled or expired, and its units went back on sale. It becomes paid only if units can be
+            -- taken again.
             if v_available is null then
-                -- Lapsed holds count as available, so reclaim as many as may be wanted. The locks are those of every
-                -- transaction: holds, ordered_stock, the product. Orders that were cancelled by an event before this one
-                -- have brought their own units: for them alone, none are reclaimed.
+                -- Lapsed holds count as available, so reclaim as many units as may be wanted. An order that an event before
+                -- this one cancelled brings its own units, so none are reclaimed for it.
                 select coalesce(sum(v_quantities[e.at]), 0) into v_units
                 from unnest(v_order_of, p_statuses) as e (at, status)
                 where e.status = 'success' and v_before[e.at] in ('cancelled', 'expired');
@@ -125,18 +128,19 @@ begin
                 select e.units into v_reclaimed from expire_holds(p_product_id, v_units, v_units - v_available) e;
                 perform from ordered_stock s where s.product_id = p_product_id for update;
                 select s.available, s.lapsed into v_available, v_lapsed
-                from lock_stock(p_product_id, v_reclaimed, v_units) s;
-                -- Under the lock: nobody sets or changes the limit from here on.
+                from lock_and_reclaim_stock(p_product_id, v_reclaimed, v_units) s;
+                -- The row is locked, so nobody sets or changes the limit from here on.
                 select p.max_per_customer into v_limit from products p where p.id = p_product_id;
-                v_left := customer_allowances(p_product_id, p_customers, v_limit, p_as_of);
+                select c.units_left into v_left
+                from customers_left(p_product_id, p_customers, v_limit, p_as_of, true) c;
             end if;
 
-            -- An order that was live when the transaction began was the customer's all the time: nobody else has seen its
-            -- units as free. So place_orders, which settles parked events, needs no lock on a customer.
+            -- An order that was live when the transaction began kept its units for the customer. No other transaction saw
+            -- them as free. So place_orders, which decides parked events, locks no customer.
             v_customer := p_customer_of[i];
             if v_limit is not null and v_customer is null and v_before[v_at] <> 'pending_payment' then
-                -- After the caller looked, the limit was set, or the order was placed or ended: the next attempt locks
-                -- the customer.
+                -- The limit was set, or the order was placed or ended, after the caller looked. The next attempt locks the
+                -- customer.
                 raise exception 'a customer of product % is not locked', p_product_id
                 using errcode = 'serialization_failure';
             end if;
@@ -150,9 +154,7 @@ begin
                 end if;
                 verdicts[i] := 'reacquired';
             elsif v_available + v_given_back + v_lapsed >= v_quantities[v_at] then
-                -- The units are there, and somebody is giving them back just now: the next attempt waits for that.
-                raise exception 'lapsed units of product % are locked', p_product_id
-                using errcode = 'serialization_failure';
+                perform raise_lapsed_units_locked(p_product_id);
             else
                 verdicts[i] := 'refund_due';
             end if;
@@ -169,10 +171,10 @@ begin
         end if;
     end loop;
     if v_paid is not null then
-        perform mark_orders(p_product_id, v_paid, 'paid', clock_timestamp());
+        perform set_status_of_orders(p_product_id, v_paid, 'paid', clock_timestamp());
     end if;
     if v_cancelled is not null then
-        perform mark_orders(p_product_id, v_cancelled, 'cancelled', null);
+        perform set_status_of_orders(p_product_id, v_cancelled, 'cancelled', null);
     end if;
     if v_given_back <> 0 then
         update ordered_stock s set units = s.units - v_given_back where s.product_id = p_product_id;

@@ -1,9 +1,9 @@
--- Changes the status of holds whose rows the caller has locked, named by where they are: p_tids are the ctids that the
--- locking select returned, of the newest versions, which nobody can change or move while they are locked.
+-- Sets the status of holds whose rows the caller has locked. p_tids are the ctids that the locking select returned. Nobody
+-- can change or move a row while it is locked.
 --
--- A call for many rows is one statement, and has one plan: whatever finds rows by a value is switched off, so a table
--- that was small or empty when the plan was made does not lead it astray.
-create or replace function mark_holds(p_product_id integer, p_tids tid[], p_status text)
+-- One statement with one plan serves any number of rows. The scans that find rows by a value are switched off. So a table
+-- that was small or empty when the plan was made does not mislead the planner.
+create or replace function set_status_of_holds(p_product_id integer, p_tids tid[], p_status text)
 returns integer
 language plpgsql
 set enable_seqscan = off

@@ -1,0 +1,123 @@
+import Postgres
+import TestSupport
+import Testing
+
+@testable import Checkout
+
+/// Rules that all functions in `sql/functions` keep.
+@Suite struct SQLFunctionTests {
+  /// PostgreSQL puts the text of such a function in the place of its call: it costs no call.
+  @Test(arguments: [
+    "key_lock(product_id, key) from idempotency_keys", "customer_lock(product_id, customer_id) from idempotency_keys",
+    "event_lock(key) from idempotency_keys", "admin_key_lock(product_id, key) from idempotency_keys",
+    "job_lock(product_id) from idempotency_keys", "is_list(array[product_id], product_id) from idempotency_keys",
+    "is_time_to_live(product_id) from idempotency_keys", "clock_tolerance(product_id) from idempotency_keys",
+    "time_after(created_at, product_id) from idempotency_keys", "stock.as_of from stock_now(1) stock",
+    "held.id from lapsed_holds_of_customers(1, '{ada}', now()) held",
+    "held.released_at from next_release_of_customer(1, 'ada', now()) held",
+  ])
+  func `small functions are planned in place of their calls`(call: String) async throws {
+    let name = try #require(call.firstMatch(of: /\w+(?=\()/)).output
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await pool.run(
+        """
+        do $$
+        declare
+            plan json;
+        begin
+            execute $query$explain (verbose, format json) select \(call)$query$ into plan;
+            if plan::text ~ '\(name)' then
+                raise exception '%', plan;
+            end if;
+        end
+        $$
+        """)
+      await pool.close()
+    }
+  }
+
+  @Test func `the numbers of different kinds of locks differ`() async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      let numbers = try await pool.integer(
+        """
+        select count(distinct n) from unnest(array[
+          key_lock(1, 'a'), customer_lock(1, 'a'), admin_key_lock(1, 'a'), event_lock('1 a'), job_lock(1),
+          key_lock(2, 'a'), customer_lock(2, 'a'), admin_key_lock(2, 'a'), job_lock(2)]) n
+        """)
+      #expect(numbers == 9)
+      await pool.close()
+    }
+  }
+
+  /// The settings of functions: see sql/README.md. Each query yields what is wrong, and should yield nothing.
+  @Test(arguments: [
+    // The path is fixed where a function runs with its owner's rights, and only there.
+    """
+    select proname from functions
+    where prosecdef <> (settings @> array['search_path=pg_catalog, flashsale, pg_temp'])
+    """,
+    // No plan that is kept reads a whole table.
+    """
+    select proname from functions
+    where proname in (select name from plan_keepers) <> (settings @> array['enable_seqscan=off'])
+    """,
+    // What has not this setting of its own is called with it.
+    """
+    select caller.proname from functions caller
+    join unnest(array['decide_payment_events', 'lock_holds', 'schedule_job']) name on caller.prosrc ~ ('\\m' || name || '\\(')
+    where not caller.settings @> array['enable_seqscan=off'] and caller.proname <> 'decide_payment_events'
+    """,
+    // A plan is kept whatever it seems to cost, but not one that may read a whole table.
+    """
+    select proname from functions
+    where settings::text ~ 'plan_cache_mode' and not settings @> array['plan_cache_mode=force_generic_plan', 'enable_seqscan=off']
+    """,
+    // Rows are found by where they are.
+    """
+    select proname from functions
+    where (proname in ('set_status_of_holds', 'set_status_of_orders'))
+       <> (settings @> array['enable_indexscan=off', 'enable_bitmapscan=off'])
+    """,
+    "select proname from functions where (settings::text ~ 'lock_timeout') <> (proname in ('check_readiness', 'run_due_jobs'))",
+    // What is planned in place of its call has no settings.
+    """
+    select proname from functions
+    where lanname = 'sql' and not prosecdef and proname <> 'confirm_durably' and (settings <> '{}' or provolatile = 'v')
+    """,
+    """
+    select proname || ': ' || setting from functions, unnest(settings) setting
+    where split_part(setting, '=', 1) <> all ('{search_path,enable_seqscan,enable_indexscan,enable_bitmapscan,plan_cache_mode,lock_timeout}')
+    """,
+  ])
+  func `functions have the settings that they need`(query: String) async throws {
+    try await TestDatabases.withDatabase { url in
+      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+      try await pool.run(
+        """
+        create temporary view functions as
+        select p.*, l.lanname, coalesce(p.proconfig, '{}') as settings
+        from pg_proc p join pg_language l on l.oid = p.prolang
+        where p.pronamespace = 'flashsale'::regnamespace;
+        create temporary view plan_keepers as
+        select proname::text as name from functions
+        where lanname = 'plpgsql' and prosrc ~ '\\m(select|insert|update|delete|perform from)\\M'
+          and prosrc ~ '\\m(products|holds|orders|ordered_stock|payment_events|(admin_)?idempotency_keys|scheduled_jobs|lapsed_holds_of_customers)\\M'
+          and proname <> all ('{decide_payment_events,lock_holds,schedule_job}')
+          and proname <> all ('{check_readiness,create_product,list_payment_events,read_products,restock_product}')
+          and proname <> all ('{settle_refund,update_product}');
+        do $do$
+        declare
+            wrong constant text := (select string_agg(w::text, ', ') from (\(query)) w);
+        begin
+            if wrong is not null then
+                raise exception 'wrong settings: %', wrong;
+            end if;
+        end
+        $do$
+        """)
+      await pool.close()
+    }
+  }
+}
