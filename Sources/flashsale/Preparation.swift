@@ -23,6 +23,8 @@ struct Preparation: Service, CustomStringConvertible {
       }
       await onPrepared()
     }
+    // A service that ends while the group shuts down another one counts as failed.
+    try? await gracefulShutdown()
   }
 
   /// A server and its database may be started in any order. Says what it waits for each time the reason changes.

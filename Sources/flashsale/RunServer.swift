@@ -72,7 +72,7 @@ func runServer(
     (observation.exporter.map { [$0] } ?? []) + [checkout, LateService(service: server, start: preparing)]
   var group = ServiceGroupConfiguration(
     // The preparation is first, so that the server stops listening before a long migration has ended.
-    services: [.init(service: preparation, successTerminationBehavior: .ignore)] + services.map { .init(service: $0) },
+    services: ([preparation] + services).map { .init(service: $0) },
     gracefulShutdownSignals: shutdownSignals(), logger: logger)
   group.maximumGracefulShutdownDuration = configuration.shutdownDelay + (try settings.shutdownTimeout())
   try await ServiceGroup(configuration: group).run()

@@ -288,7 +288,7 @@ extension FlashSaleTests {
             }
             let failure = try #require(objects.first { $0["message"] as? String == "request failed" })
             #expect(failure["level"] as? String == "error" && failure["path"] as? String == "/api/products/1")
-            #expect(failure["hb.request.id"] as? String == "req-\"7\"")
+            #expect(failure["request_id"] as? String == "req-\"7\"")
             #expect(failure["trace_id"] as? String == Self.trace)
             let span = try await collector.span(named: "GET /api/products/{id}")
             #expect(failure["span_id"] as? String == span.spanId && span.status?.code == 2)

@@ -82,7 +82,8 @@ struct RouteTable: Sendable {
       if let parameter = route.path.match(path) { return .route(route, parameter: parameter) }
     }
     let methods = routes.filter { $0.path.match(path) != nil }.map(\.method)
-    return methods.isEmpty ? .none : .otherMethods(methods.contains(.GET) ? methods + [.HEAD] : methods)
+    let allowed = methods.contains(.GET) ? methods + [.HEAD] : methods
+    return allowed.isEmpty ? .none : .otherMethods(allowed.sorted { $0.rawValue < $1.rawValue })
   }
 
   /// The path of a request target in origin form or absolute form (RFC 9112, section 3.2).
