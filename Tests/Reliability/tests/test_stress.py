@@ -437,7 +437,8 @@ class AnswerTests(StressTests):
                 self.accept(story)
 
     def test_order_may_commit_between_the_look_and_the_commit_of_a_refusal(self) -> None:
-        for held, release, is_refused in ((3, HOLD_TTL, False), (2, 1.1 + HOLD_TTL, False), (1, HOLD_TTL, True)):
+        for held, release, is_refused in (
+                (3, HOLD_TTL, False), (2, 1.1 + HOLD_TTL, False), (1, HOLD_TTL, True), (3, 1.8, True)):
             story = Story(stock=3)
             story.holds(0)
             story.places(1.05)

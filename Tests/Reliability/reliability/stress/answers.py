@@ -123,11 +123,13 @@ def too_few(call: Call, book: Book, wanted: int) -> str | None:
     if (time is None) != (call.retry_after is None):
         return f"Retry-After is {call.retry_after}"
     # An order does not lock the product's row, so one may commit between the look of a batch that has the row locked and
-    # that batch's own commit: as if it came afterwards. So the units left and the units held are judged each by itself.
-    return any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end)) or any_stock(
-        call, book, lambda stock, begin, end: (
-            call.answer["held_stock"] == stock.product["total_stock"] - stock.ordered - available
-            and stock.is_next_release(time and seconds(time), end)))
+    # that batch's own commit, as if it came afterwards. What the batch saw was never there for others. So each value is
+    # judged by itself.
+    return (
+        any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end))
+        or any_stock(call, book, lambda stock, begin, end: (
+            call.answer["held_stock"] == stock.product["total_stock"] - stock.ordered - available))
+        or any_stock(call, book, lambda stock, begin, end: stock.is_next_release(time and seconds(time), end)))
 
 
 def limit_was_reached(call: Call, book: Book) -> str | None:
