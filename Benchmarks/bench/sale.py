@@ -7,15 +7,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from harness.output import tell
+from harness.services import Server, create_product, create_products, sql
+from harness.wrk import PERCENTILES, Sample, wrk
+
 from . import pgbench
 from .plot import bars, lines
 from .redis import Redis
 from .report import contestants_table, ratios_table
-from .rounds import Contestant, measure, tell
-from .seed import Reservations, create_product, create_products
-from .services import Server, find_redis, sql
+from .rounds import Contestant, measure
+from .seed import Reservations
+from .services import find_redis
 from .session import Session
-from .wrk import PERCENTILES, Sample, wrk
 
 CONNECTIONS = (8, 64, 1000)  # 64 is what everything is measured at
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.seed import create_product
-from bench.services import NOTHING_LAPSES, Services
+from harness.services import NOTHING_LAPSES, Services, create_product
 from reliability.processes import Server
 from reliability.promises import lost
 from reliability.shoppers import Crowd, told

@@ -18,12 +18,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.children import BenchError, running
-from bench.report import table
-from bench.rounds import Spread, tell
-from bench.seed import create_product
-from bench.services import Server, Services, sql
-from bench.wrk import Sample, wrk
+from harness.output import Spread, table, tell
+from harness.processes import HarnessError, running
+from harness.services import Server, Services, create_product, sql
+from harness.wrk import Sample, wrk
 
 SUMMARY = "slow, malformed, pipelined and very many connections while honest buyers go on"
 
@@ -105,7 +103,7 @@ class Sale:
         buyers.start()
         try:
             if seconds_until(lambda: self._stock() < start, 30) is None:
-                raise BenchError("nobody could buy")
+                raise HarnessError("nobody could buy")
             with attack, watching(self.server, seen):
                 newcomers.start()
                 # What was held in the time that counts, the stock tells: wrk began before.
@@ -121,7 +119,7 @@ class Sale:
         seen.rates.append(held / took)
         seen.held += held
         if not samples:
-            raise BenchError("the sale could not be measured")
+            raise HarnessError("the sale could not be measured")
         seen.samples.append(samples[0])
 
     def _stock(self) -> int:
@@ -239,7 +237,7 @@ def attacking(parts: Sequence[str], target: Server, product: int, work: Path, se
             if is_crowd:
                 crowd = sum(PARTS[part] for part in parts if part in CROWDS)
                 if seconds_until(lambda: descriptors(target) > LEAST_SIZE * crowd, RAMP_UP) is None:
-                    raise BenchError(f"the server has {descriptors(target):,} descriptors and not {crowd:,}")
+                    raise HarnessError(f"the server has {descriptors(target):,} descriptors and not {crowd:,}")
         yield
     for part, log in logs.items():
         lines = log.read_text(errors="replace").strip().splitlines()

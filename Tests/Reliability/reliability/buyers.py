@@ -6,8 +6,8 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bench.children import BenchError, output_of
-from bench.services import FLASHSALE, sql
+from harness.processes import HarnessError, output_of
+from harness.services import FLASHSALE, sql
 
 from .asking import Answer, Client
 from .promises import recorded
@@ -77,7 +77,7 @@ def audit_of(url: str) -> list[str]:
     try:
         output_of(FLASHSALE, "audit", env={"DATABASE_URL": url})
         return []
-    except BenchError as error:
+    except HarnessError as error:
         return [str(error)]
 
 

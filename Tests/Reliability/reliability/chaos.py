@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError
+from harness.processes import HarnessError
 
 from . import faults
 from .load import Market
@@ -57,7 +57,7 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
         chosen = options.only.split(",")
         possible = {name: fault for name, fault in possible.items() if any(part in name for part in chosen)}
         if not possible:
-            raise BenchError(f"no fault that is possible here has a name with {options.only} in it")
+            raise HarnessError(f"no fault that is possible here has a name with {options.only} in it")
         # Enough that not everything is refused, and little enough that it runs out towards the end.
         products = await asyncio.to_thread(scene.add_products, options.products, 500 + int(options.minutes * 600))
         trial = Trial(scene, Market(products, options.rate), options.clients, options.seed)
@@ -93,7 +93,7 @@ async def break_things(
         begin = time.monotonic()
         try:
             await possible[name](trial.scene, rng)
-        except BenchError as error:
+        except HarnessError as error:
             trial.violations.append(f"{name}: {error}")
             break
         end = time.monotonic()

@@ -6,8 +6,8 @@ import urllib.request
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from bench.children import BenchError, output_of
-from bench.services import ROOT
+from harness.processes import HarnessError, output_of
+from harness.services import ROOT
 
 SOURCE = ROOT / "Tests/Reliability/clock.c"
 
@@ -27,7 +27,7 @@ class Clocks:
         if compiler:
             try:
                 output_of(compiler, "-O2", "-shared", "-fPIC", "-o", self._library, SOURCE)
-            except BenchError as error:
+            except HarnessError as error:
                 self.obstacle = str(error)
 
     def ahead_by(self, seconds: int) -> dict[str, str]:

@@ -12,11 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError, running, wait_for_line, wait_until
-from bench.report import table
-from bench.rounds import tell
-from bench.seed import create_product
-from bench.services import FLASHSALE, answers, free_port
+from harness.output import table, tell
+from harness.processes import HarnessError, answers, free_port, running, wait_for_line, wait_until
+from harness.services import FLASHSALE, create_product
 
 from .buyers import Record, audit_of, compare, crowd, holds_of, lost
 
@@ -119,7 +117,7 @@ def kill_all(process: subprocess.Popen[bytes], data: Path) -> int:
     deadline = time.monotonic() + 10
     while any(is_alive(pid) for pid in stopped):
         if time.monotonic() > deadline:
-            raise BenchError("a process outlived SIGKILL")
+            raise HarnessError("a process outlived SIGKILL")
         time.sleep(0.01)
     return len(stopped)
 

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.children import BenchError, output_of
+from harness.processes import HarnessError, output_of
 
 # Not in the project: its folder may be closed to other users.
 PARENT = Path("/var/tmp")
@@ -42,7 +42,7 @@ class Disk:
         try:
             output_of("mkfs.ext4", "-q", "-m", "0", image)
             output_of("mount", "-o", "loop", image, self.mount)
-        except (BenchError, OSError) as error:
+        except (HarnessError, OSError) as error:
             return str(error)
         return ""
 

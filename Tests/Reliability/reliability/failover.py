@@ -19,9 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from bench.children import BenchError, output_of
-from bench.seed import create_product
-from bench.services import FLASHSALE, NOTHING_LAPSES
+from harness.processes import HarnessError, output_of
+from harness.services import FLASHSALE, NOTHING_LAPSES, create_product
 
 from .haproxy import POSTGRESQL, proxying
 from .patroni import PatroniCluster
@@ -86,7 +85,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
             violations.append(f"the median gap is {median(gaps):.1f} s, more than {GAP_SECONDS_MAX:g}")
         try:
             output_of(FLASHSALE, "audit", env={"DATABASE_URL": cluster.url("flashsale")})
-        except BenchError as error:
+        except HarnessError as error:
             violations.append(f"the audit: {error}")
         return violations
 
@@ -96,7 +95,7 @@ def _lose_primary(cluster: PatroniCluster, crowd: Crowd, url: str) -> tuple[floa
     long nobody could write, and what was lost."""
     primary = cluster.primary()
     if primary is None:
-        raise BenchError("there is no primary to be killed")
+        raise HarnessError("there is no primary to be killed")
     primary.freeze_replication()
     time.sleep(FREEZE_SECONDS)
     killed = time.monotonic()

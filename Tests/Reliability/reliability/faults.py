@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 
-from bench.children import BenchError
+from harness.processes import HarnessError
 
 from .clocks import clock_off
 from .processes import kill_if_there
@@ -45,10 +45,10 @@ async def server_clock_off(scene: Scene, rng: random.Random) -> None:
     deadline = time.monotonic() + STARTS_WITHIN
     while not await scene.is_ready(server):
         if time.monotonic() > deadline:
-            raise BenchError(f"a server was not ready {STARTS_WITHIN:.0f} s after its start")
+            raise HarnessError(f"a server was not ready {STARTS_WITHIN:.0f} s after its start")
         await asyncio.sleep(0.05)
     if abs(await asyncio.to_thread(clock_off, server.port) - seconds) > 5:
-        raise BenchError("the server's clock is right")
+        raise HarnessError("the server's clock is right")
 
 
 async def backend_killed(scene: Scene, rng: random.Random) -> None:
@@ -126,7 +126,7 @@ async def listener_half_open(scene: Scene, rng: random.Random) -> None:
     proxy = rng.choice(scene.proxies)
     silent = proxy.freeze_listener()
     if not silent:
-        raise BenchError("no connection has sent LISTEN")
+        raise HarnessError("no connection has sent LISTEN")
     # The server itself notices after seven seconds. Before that, the network may do so.
     if rng.random() < 0.5:
         await asyncio.sleep(rng.uniform(2, 6))
@@ -135,7 +135,7 @@ async def listener_half_open(scene: Scene, rng: random.Random) -> None:
         return
     await asyncio.sleep(8.5)
     if not any(link.is_listener for link in proxy.links - set(silent)):
-        raise BenchError("the server did not LISTEN anew")
+        raise HarnessError("the server did not LISTEN anew")
 
 
 async def row_held(scene: Scene, rng: random.Random) -> None:
@@ -152,7 +152,7 @@ async def old_snapshot(scene: Scene, rng: random.Random) -> None:
             await asyncio.to_thread(
                 scene.sql,
                 "begin isolation level repeatable read; select count(*) from holds; select pg_sleep(20); commit")
-        except BenchError:
+        except HarnessError:
             pass
     scene.background.append(asyncio.create_task(report()))
 
@@ -166,7 +166,7 @@ async def disk_full(scene: Scene, rng: random.Random) -> None:
             await asyncio.to_thread(scene.sql, "select pg_switch_wal()")
             await asyncio.sleep(0.1)
         is_full = False
-    except BenchError:
+    except HarnessError:
         is_full = True
         await asyncio.sleep(rng.uniform(0, 1.5))
     scene.disk.drain()
@@ -174,7 +174,7 @@ async def disk_full(scene: Scene, rng: random.Random) -> None:
     if not scene.database.is_running:
         await asyncio.to_thread(scene.database.start)
     if not is_full:
-        raise BenchError("the disk did not become full")
+        raise HarnessError("the disk did not become full")
 
 
 FAULTS: dict[str, Fault] = {
@@ -205,4 +205,4 @@ async def _backend(scene: Scene, rng: random.Random) -> int:
     for condition in ("state = 'active'", "true"):
         if backends := await asyncio.to_thread(scene.database.backends, condition):
             return rng.choice(backends)
-    raise BenchError("no server is connected to the database")
+    raise HarnessError("no server is connected to the database")

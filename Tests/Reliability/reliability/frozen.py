@@ -8,11 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import output_of
-from bench.report import table
-from bench.rounds import tell
-from bench.seed import create_product
-from bench.services import FLASHSALE, Server, Services, sql
+from harness.output import table, tell
+from harness.processes import output_of
+from harness.services import FLASHSALE, Server, Services, create_product, sql
 
 from .buyers import Record, audit_of, compare, crowd, holds_of, lost
 from .network import Drops, Network, network

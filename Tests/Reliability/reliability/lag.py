@@ -18,11 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError, output_of
-from bench.report import table
-from bench.rounds import tell
-from bench.seed import create_products
-from bench.services import FLASHSALE, Server, Services, sql
+from harness.output import table, tell
+from harness.processes import HarnessError, output_of
+from harness.services import FLASHSALE, Server, Services, create_products, sql
 
 from .asking import Client
 from .buyers import audit_of
@@ -140,7 +138,7 @@ def measure(
         select 1000 * extract(epoch from pg_xact_commit_timestamp(xmin) - expires_at)
         from holds where status = 'expired' and id in ({ids})""").splitlines()
     if len(lags) < len(made) or not made:
-        raise BenchError(f"{len(made)} holds were made, and {len(lags)} of them have lapsed")
+        raise HarnessError(f"{len(made)} holds were made, and {len(lags)} of them have lapsed")
     return Lags(sorted(map(float, lags)), after[0] - before[0], after[1] - before[1], stopped_late)
 
 
@@ -153,7 +151,7 @@ async def hold(server: Server, products: range) -> list[str]:
         client.close()
     for answer in answers:
         if answer.status != 201:
-            raise BenchError(f"a hold was answered {answer.label}")
+            raise HarnessError(f"a hold was answered {answer.label}")
     return [answer.body["hold_id"] for answer in answers]
 
 
@@ -163,7 +161,7 @@ def wait_until_released(url: str) -> None:
             select count(*) from holds
             where status = 'active' and expires_at < clock_timestamp() + interval '1 minute'""") != "0":
         if time.monotonic() > deadline:
-            raise BenchError("a hold was not released within 30 s")
+            raise HarnessError("a hold was not released within 30 s")
         time.sleep(0.02)
 
 

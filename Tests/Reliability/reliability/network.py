@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from bench.children import BenchError, output_of
+from harness.processes import HarnessError, output_of
 
 from .postgres import postgres
 from .frozen_proxy import Drops, Proxy
@@ -103,7 +103,7 @@ class Namespaces:
         listed = output_of("ss", "-Htn", "state", "established", "dst", self.address)
         ports = sorted(set(re.findall(rf":(\d+)\s+{re.escape(self.address)}:", listed)))
         if not ports:
-            raise BenchError("there is no connection to forget")
+            raise HarnessError("there is no connection to forget")
         both = f"{{ {', '.join(ports)} }}"
         self._pass_except([f"ip daddr {self.address} tcp sport {both}", f"ip saddr {self.address} tcp dport {both}"])
 
@@ -131,7 +131,7 @@ def namespaces() -> Iterator[Namespaces | None]:
     with ExitStack() as stack:
         try:
             spaces = Namespaces(stack)
-        except (BenchError, OSError, subprocess.CalledProcessError) as error:
+        except (HarnessError, OSError, subprocess.CalledProcessError) as error:
             stack.close()
             print(f"No network namespaces here: {error}")
             spaces = None

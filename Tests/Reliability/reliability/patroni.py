@@ -11,8 +11,8 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.children import BenchError, running, wait_until
-from bench.services import sql
+from harness.processes import HarnessError, running, wait_until
+from harness.services import sql
 
 from .processes import OWNER, PG_BIN, Child, children_of, kill_if_there, reserved_port, wait_for
 
@@ -83,7 +83,7 @@ class Node(Child):
     def has_database(self, name: str) -> bool:
         try:
             return sql(f"postgresql://postgres@127.0.0.1:{self.port}/{name}", "select 1") == "1"
-        except BenchError:
+        except HarnessError:
             return False
 
     def freeze_replication(self) -> None:
@@ -116,7 +116,7 @@ class PatroniCluster:
     def __init__(self, work: Path, is_synchronous: bool) -> None:
         for program, package in (("etcd", "etcd-server"), ("patroni", "patroni")):
             if shutil.which(program) is None:
-                raise BenchError(f"{package} is missing: apt-get install {package}")
+                raise HarnessError(f"{package} is missing: apt-get install {package}")
         self._work = work
         self._is_synchronous = is_synchronous
         self._stack = ExitStack()
@@ -173,7 +173,7 @@ class PatroniCluster:
                 "where state = 'streaming' and application_name like 'node_'"
         try:
             streaming, synchronous = sql(f"postgresql://postgres@127.0.0.1:{primary.port}/postgres", query).split("|")
-        except BenchError:
+        except HarnessError:
             return False
         # Patroni knows the candidate only when it has written it into etcd, after PostgreSQL has it.
         known = not self._is_synchronous or any(_status(node.rest, "/sync") == 200 for node in standbys)

@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError
-from bench.services import ROOT
+from harness.processes import HarnessError
+from harness.services import ROOT
 
 from .cache import Cache
 from .load import Market
@@ -118,7 +118,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
     """Returns what was not caught."""
     chosen = [bug for bug in BUGS if options.bug in bug.name]
     if not chosen:
-        raise BenchError(f"no bug has {options.bug} in its description")
+        raise HarnessError(f"no bug has {options.bug} in its description")
     missed = []
     for number, bug in enumerate(chosen):
         folder = work / str(number)
@@ -180,7 +180,7 @@ def mutant(bug: Bug) -> str:
     text = (FUNCTIONS / f"{bug.function}.sql").read_text()
     for present, instead in bug.changes:
         if present not in text:
-            raise BenchError(f"{bug.function}.sql no longer has: {present}")
+            raise HarnessError(f"{bug.function}.sql no longer has: {present}")
         text = text.replace(present, instead, 1)
     return text
 

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError, output_of, running, wait_until
-from bench.services import free_port
+from harness.processes import HarnessError, free_port, output_of, running, wait_until
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ def binaries() -> Path:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
     found = shutil.which("initdb")
     if not folders and not found:
-        raise BenchError("PostgreSQL is missing: apt-get install postgresql")
+        raise HarnessError("PostgreSQL is missing: apt-get install postgresql")
     return folders[-1] if folders else Path(str(found)).parent
 
 
@@ -76,5 +75,5 @@ def is_up(url: str) -> bool:
     try:
         output_of("psql", "-qXAt", "-d", url, "-c", "select 1")
         return True
-    except BenchError:
+    except HarnessError:
         return False

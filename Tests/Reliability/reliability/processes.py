@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from bench.children import BenchError, output_of, running, wait_until
-from bench.services import FLASHSALE, answers, sql
+from harness.processes import HarnessError, answers, output_of, running, wait_until
+from harness.services import FLASHSALE, sql
 
 PG_BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/usr/bin"))
 
@@ -147,7 +147,7 @@ class Database(Child):
             try:
                 entry = pwd.getpwnam(OWNER)
             except KeyError:
-                raise BenchError(f"PostgreSQL does not run as root, and there is no user {OWNER}") from None
+                raise HarnessError(f"PostgreSQL does not run as root, and there is no user {OWNER}") from None
             os.chown(self.data, entry.pw_uid, entry.pw_gid)
         os.chmod(self.data, 0o700)
         output_of(*self._as_owner(), PG_BIN / "initdb", "-D", self.data, "-U", OWNER, "-A", "trust", "-E", "UTF8",
@@ -247,10 +247,10 @@ def kill_if_there(pid: int, number: signal.Signals) -> None:
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
-    """Returns after how many seconds the condition held; raises `BenchError` when it does not in time."""
+    """Returns after how many seconds the condition held; raises `HarnessError` when it does not in time."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > seconds:
-            raise BenchError(f"waited {seconds} s for {what}")
+            raise HarnessError(f"waited {seconds} s for {what}")
         time.sleep(0.01)
     return time.monotonic() - start

@@ -1,6 +1,6 @@
 """Whether the database has everything that buyers were told, and nothing else."""
 
-from bench.services import sql
+from harness.services import sql
 
 from .shoppers import Crowd
 

@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from bench.seed import create_product
-from bench.services import Services
+from harness.services import Services, create_product
 
 from .haproxy import proxying
 from .processes import Server, wait_for

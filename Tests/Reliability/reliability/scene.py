@@ -9,8 +9,8 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.children import BenchError, output_of
-from bench.services import FLASHSALE, sql
+from harness.processes import HarnessError, output_of
+from harness.services import FLASHSALE, sql
 
 from .clocks import Clocks
 from .disk import Disk
@@ -127,7 +127,7 @@ async def staged(
             server.start()
             scene.is_wanted[server.name] = True
         if await scene.wait_until_ready(20) is None:
-            raise BenchError("the servers did not start")
+            raise HarnessError("the servers did not start")
         supervisor = asyncio.create_task(scene.keep_servers_running())
         try:
             yield scene

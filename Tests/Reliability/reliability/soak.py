@@ -15,12 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.children import running
-from bench.report import table
-from bench.rounds import tell
-from bench.seed import create_product
-from bench.services import Server, Services, sql
-from bench.wrk import Sample, wrk
+from harness.output import table, tell
+from harness.processes import running
+from harness.services import Server, Services, create_product, sql
+from harness.wrk import Sample, wrk
 
 SUMMARY = "half the peak for an hour: memory, descriptors, tables and latencies stay as they are"
 

@@ -10,8 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench.seed import create_product
-from bench.services import NOTHING_LAPSES, Services
+from harness.services import NOTHING_LAPSES, Services, create_product
 
 from .processes import Server, wait_for
 from .promises import lost

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.children import BenchError
+from harness.processes import HarnessError
 
 from . import checker, database
 from .history import History
@@ -131,7 +131,7 @@ def unsettled(scene: Scene) -> list[str]:
             select 'job ' || kind || ' of product ' || product_id || ' is due ' || run_at from scheduled_jobs
             where run_at < clock_timestamp() - interval '1 second'
             limit 20""")
-    except BenchError as error:
+    except HarnessError as error:
         return [str(error)]
     return rows.splitlines()
 

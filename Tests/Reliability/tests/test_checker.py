@@ -2,19 +2,15 @@
 
 import itertools
 import random
-import sys
 import unittest
 from datetime import datetime, timezone
 from math import inf
-from pathlib import Path
 from typing import Any
 
-sys.dont_write_bytecode = True
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
-from reliability import checker  # noqa: E402
-from reliability.database import Database, EventRow, HoldRow, KeyRow, OrderRow  # noqa: E402
-from reliability.history import Call, History, Outcome  # noqa: E402
-from reliability.linearize import Change, Look, find_contradiction  # noqa: E402
+from reliability import checker
+from reliability.database import Database, EventRow, HoldRow, KeyRow, OrderRow
+from reliability.history import Call, History, Outcome
+from reliability.linearize import Change, Look, find_contradiction
 
 HOLD_TTL, ORDER_TTL = 3.0, 5.0
 ZERO = 1_800_000_000.0

@@ -1,17 +1,14 @@
 """What long and costly modes judge by can fail. Run with: python3 -m unittest, in Tests/Reliability."""
 
 import dataclasses
-import sys
 import unittest
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
-from reliability import frozen, soak, trial  # noqa: E402
-from reliability.asking import Answer  # noqa: E402
-from reliability.buyers import Record, compare  # noqa: E402
-from reliability.history import Call, History  # noqa: E402
-from reliability.processes import Server  # noqa: E402
+from reliability import frozen, soak, trial
+from reliability.asking import Answer
+from reliability.buyers import Record, compare
+from reliability.history import Call, History
+from reliability.processes import Server
 
 STEADY = soak.State(
     rate=1000, p50_ms=1, p99_ms=10, faults=0, memory_mb=50, descriptors=80, threads=13,

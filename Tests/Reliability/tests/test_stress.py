@@ -1,17 +1,13 @@
 """The judge of --stress refuses what must not be, and nothing else. Run with: python3 -m unittest, in Tests/Reliability."""
 
-import sys
 import unittest
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-sys.dont_write_bytecode = True
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
-from reliability.history import Call, Outcome  # noqa: E402
-from reliability.stress.changes import TABLES, Change, Transaction  # noqa: E402
-from reliability.stress.conditions import Conditions, Lock  # noqa: E402
-from reliability.stress.judge import judge, some_of_each_kind  # noqa: E402
+from reliability.history import Call, Outcome
+from reliability.stress.changes import TABLES, Change, Transaction
+from reliability.stress.conditions import Conditions, Lock
+from reliability.stress.judge import judge, some_of_each_kind
 
 ZERO = 1_800_000_000.0
 HOLD_TTL, ORDER_TTL, PARKED_TTL = 2.0, 3.0, 4.0

@@ -14,7 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from bench.children import output_of
+from harness.processes import output_of
 
 # How long it may take from the time of a commit until others see it, when nothing tells sooner: its record is flushed in
 # between.

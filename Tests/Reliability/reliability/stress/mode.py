@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.children import BenchError
+from harness.processes import HarnessError
 
 from ..client import Client
 from ..history import Call, History
@@ -110,7 +110,7 @@ async def create(operator: Client, number: int) -> int:
         "name": f"Product {number}", "price": 1000 + number, "currency": CURRENCY, "total_stock": STOCK}, number % 3)
     operator.history.calls.remove(call)
     if call.status != 201:
-        raise BenchError(f"a product was not made: {call.word} {call.answer}")
+        raise HarnessError(f"a product was not made: {call.word} {call.answer}")
     return int(call.answer["id"])
 
 
