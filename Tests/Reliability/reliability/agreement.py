@@ -3,9 +3,10 @@
 from collections import Counter
 from math import inf
 
+from .contract import keys
 from .database import Database
 from .evidence import Evidence, first_end, first_start, hold_status, seconds
-from .history import Call
+from .history import Call, describe
 
 TOLERANCE = 0.0006  # seconds: times are told in whole milliseconds
 
@@ -15,15 +16,11 @@ def check(evidence: Evidence, database: Database, hold_ttl: float, order_ttl: fl
         *(line for call in evidence.calls for line in acknowledged(call, database)),
         *holds_asked_for(evidence, database),
         *made_once(evidence),
-        *keys(evidence),
+        *keys(evidence.calls, lambda id: (hold := database.holds.get(id)) and hold.customer),
         *key_rows(evidence, database),
         *(line for id in evidence.by_hold for line in one_life(id, evidence, database)),
         *times_to_live(evidence, database, hold_ttl, order_ttl),
     ]
-
-
-def describe(call: Call) -> str:
-    return f"client {call.client}, server {call.server}, {call.operation} at {call.start:.4f}"
 
 
 def acknowledged(call: Call, database: Database) -> list[str]:
@@ -83,29 +80,6 @@ def made_once(evidence: Evidence) -> list[str]:
                    if call.status == 201 and not call.is_replay)
     return [f"{count} calls were told that they made {'the hold' if operation == 'hold' else 'an order of'} {id}"
             for (operation, id), count in made.items() if count > 1]
-
-
-def keys(evidence: Evidence) -> list[str]:
-    """Under one key there is one request, and one thing that it made."""
-    violations = []
-    for (product, key), calls in evidence.by_key.items():
-        made = {call.answer["hold_id"] for call in calls if call.status == 201}
-        requests = {str(sorted(call.request.items())) for call in calls if call.status == 201}
-        if len(made) > 1 or len(requests) > 1:
-            violations.append(f"key {key} of product {product} stands for {len(made)} things: {sorted(made)}")
-        for call in calls:
-            if call.status == 201 and call.is_replay and not any(
-                    other.start < call.end and other is not call and other.request == call.request
-                    and other.may_have_acted for other in calls):
-                violations.append(f"a replay of what nobody had asked before, key {key}: {describe(call)}")
-            if call.problem == "idempotency-key-reused" and not any(
-                    other.request != call.request and other.start < call.end for other in calls):
-                violations.append(
-                    f"key {key} was refused as that of another request, and there was none: {describe(call)}")
-    for call in evidence.calls:
-        if call.is_replay and call.operation in ("hold", "order") and not call.key:
-            violations.append(f"a replay without a key: {describe(call)}")
-    return violations
 
 
 def key_rows(evidence: Evidence, database: Database) -> list[str]:

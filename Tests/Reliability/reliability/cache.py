@@ -4,6 +4,8 @@ import asyncio
 import re
 import time
 
+from .processes import reserved_port
+
 
 class Cache:
     """Passes requests on to a server, but answers GET of one product from memory for `seconds`."""
@@ -14,8 +16,11 @@ class Cache:
         self._answers: dict[str, tuple[float, bytes]] = {}
         self._server: asyncio.Server | None = None
 
-    async def open(self, port: int) -> None:
+    async def open(self) -> int:
+        """Its port."""
+        port = reserved_port()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        return port
 
     async def close(self) -> None:
         assert self._server is not None

@@ -12,10 +12,10 @@ from pathlib import Path
 from harness.processes import HarnessError
 
 from . import faults
-from .load import Market
+from .client import Client
+from .history import History
 from .scene import staged
-from .service import Probes
-from .trial import SETTLES_WITHIN, Trial, print_calls
+from .trial import SETTLES_WITHIN, Trial
 
 SUMMARY = "two servers and their PostgreSQL under random faults, one after the other"
 
@@ -51,32 +51,87 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
 
 async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
     async with staged(work) as scene:
-        possible, missing = faults.possible(scene)
-        for line in missing:
-            print(f"not tried: {line}")
         chosen = options.only.split(",")
-        possible = {name: fault for name, fault in possible.items() if any(part in name for part in chosen)}
+        possible = {name: fault for name, fault in faults.possible(scene).items() if any(part in name for part in chosen)}
         if not possible:
             raise HarnessError(f"no fault that is possible here has a name with {options.only} in it")
         # Enough that not everything is refused, and little enough that it runs out towards the end.
-        products = await asyncio.to_thread(scene.add_products, options.products, 500 + int(options.minutes * 600))
-        trial = Trial(scene, Market(products, options.rate), options.clients, options.seed)
-        probes = Probes(scene.ports, products[0].id, trial.history)
+        stocks = await asyncio.to_thread(scene.add_products, options.products, 500 + int(options.minutes * 600))
+        trial = Trial(scene, stocks, options.rate, options.clients, options.seed)
+        probes = Probes(scene.ports, min(stocks), trial.history)
         trial.start()
         probes.start()
         episodes = await break_things(
             trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
         await probes.stop()
         # Buyers went on until now, unless the last fault ended after the deadline.
-        await trial.finish(episodes[-1].end if trial.market.is_settling else None)
+        await trial.finish(episodes[-1].end if trial.shop.is_settling else None)
         if not episodes:
             trial.violations.append("there was no time for a fault")
         if options.minutes >= ALL_KINDS_WITHIN and not options.only:
             happened = {episode.name for episode in episodes}
             trial.violations += [f"{name}: did not happen" for name in faults.FAULTS if name not in happened]
-    print_calls(trial)
     print_episodes(episodes)
     return trial.violations
+
+
+class Probe:
+    """Holds a unit again and again, all the time: what a server can do if it, its network and its database all work."""
+
+    PAUSE = 0.1       # seconds between calls: what is shorter is not seen
+    PATIENCE = 1.0    # seconds
+
+    def __init__(self, server: int, ports: list[int], product: int, history: History) -> None:
+        self.client = Client(-1 - server, ports, history, self.PATIENCE)
+        self._server, self._product = server, product
+        self.answered: list[float] = []  # monotonic times
+
+    async def run(self) -> None:
+        count = 0
+        while True:
+            count += 1
+            call = await self.client.call("hold", self._product, {
+                "product_id": self._product, "quantity": 1, "customer_id": f"probe-{self._server}-{count}"}, self._server)
+            if call.status == 201:
+                self.answered.append(call.end_monotonic)
+            await asyncio.sleep(self.PAUSE)
+
+    def outage(self, begin: float, end: float) -> float:
+        """The longest time without an answer that overlaps with this one."""
+        before = [time for time in self.answered if time < begin]
+        times = [before[-1] if before else begin, *(time for time in self.answered if begin <= time <= end), end]
+        return max(later - earlier for earlier, later in zip(times, times[1:]))
+
+
+class Probes:
+    """One for each server."""
+
+    def __init__(self, ports: list[int], product: int, history: History) -> None:
+        self._probes = [Probe(server, ports, product, history) for server in range(len(ports))]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(probe.run()) for probe in self._probes]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for probe in self._probes:
+            probe.client.close()
+
+    def outages(self, begin: float, end: float) -> list[float]:
+        """For each server."""
+        return [probe.outage(begin, end) for probe in self._probes]
+
+    async def are_served(self, seconds: float) -> bool:
+        """Whether every server grants a hold within this time."""
+        start = time.monotonic()
+        while time.monotonic() - start < seconds:
+            if all(probe.answered and probe.answered[-1] > start for probe in self._probes):
+                return True
+            await asyncio.sleep(0.02)
+        return False
 
 
 async def break_things(
@@ -98,8 +153,8 @@ async def break_things(
             break
         end = time.monotonic()
         if end >= deadline:  # the last one, after which everything has to run out
-            trial.market.is_settling = True
-        if await probes.wait_until_served(RETURNS_WITHIN) is None:
+            trial.shop.is_settling = True
+        if not await probes.are_served(RETURNS_WITHIN):
             trial.violations.append(
                 f"{name}: a server sold nothing in the {RETURNS_WITHIN:.0f} s after the fault had ended")
         episodes.append(Episode(name, begin, end, probes.outages(begin, time.monotonic())))

@@ -100,17 +100,3 @@ class Client:
                       None if retry_after is None else int(retry_after))
         if headers.get("connection", "").lower() == "close":
             self._drop(call.server)
-
-
-async def ready(port: int) -> bool:
-    """Whether a server says within a second that it can serve."""
-    try:
-        async with asyncio.timeout(1):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                return b" 200 " in await reader.readline()
-            finally:
-                writer.transport.abort()
-    except (OSError, TimeoutError):
-        return False

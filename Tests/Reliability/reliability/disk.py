@@ -28,10 +28,6 @@ class Disk:
         self.data = self.mount / "data"
         self.data.mkdir()
 
-    @property
-    def can_be_filled(self) -> bool:
-        return not self.obstacle
-
     def _try_to_mount(self) -> str:
         """Why it could not be mounted; nothing if it could. A file with ext4, so that flushes reach the real disk."""
         if os.geteuid() != 0:

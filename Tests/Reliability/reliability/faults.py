@@ -3,17 +3,18 @@ an operator would; what recovers by itself is left alone."""
 
 import asyncio
 import random
+import shutil
 import signal
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
 
-from harness.processes import HarnessError
+from harness.processes import HarnessError, output_of
+from harness.services import ROOT
 
-from .clocks import clock_off
-from .processes import kill_if_there
+from .processes import send
 from .scene import Scene
-
-STARTS_WITHIN = 30.0  # seconds, with a clock that is off
 
 Fault = Callable[[Scene, random.Random], Awaitable[None]]
 
@@ -34,40 +35,45 @@ async def server_stopped(scene: Scene, rng: random.Random) -> None:
     server.resume()
 
 
+CLOCK = "clock.so"  # loaded into a server, it moves its wall clock
+
+
 async def server_clock_off(scene: Scene, rng: random.Random) -> None:
     """An hour ahead or behind of the database's, from a restart on until the next one."""
     server = rng.choice(scene.servers)
     scene.is_wanted[server.name] = False
     await asyncio.to_thread(server.end)
     seconds = rng.choice((3600, -3600))
-    scene.clock_of[server.name] = scene.clocks.ahead_by(seconds)
+    scene.clock_of[server.name] = {"LD_PRELOAD": str(scene.work / CLOCK), "CLOCK_OFF_SECONDS": str(seconds)}
     scene.is_wanted[server.name] = True
-    deadline = time.monotonic() + STARTS_WITHIN
-    while not await scene.is_ready(server):
-        if time.monotonic() > deadline:
-            raise HarnessError(f"a server was not ready {STARTS_WITHIN:.0f} s after its start")
-        await asyncio.sleep(0.05)
+    await scene.wait_until_ready([server])
     if abs(await asyncio.to_thread(clock_off, server.port) - seconds) > 5:
         raise HarnessError("the server's clock is right")
 
 
+def clock_off(port: int) -> float:
+    """By how many seconds a server's clock is ahead of ours, as its responses have it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5) as response:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
+
+
 async def backend_killed(scene: Scene, rng: random.Random) -> None:
     """SIGKILL of one process of PostgreSQL: it cannot trust its shared memory then, ends all others and recovers."""
-    kill_if_there(await _backend(scene, rng), signal.SIGKILL)
+    send(await _backend(scene, rng), signal.SIGKILL)
 
 
 async def backend_stopped(scene: Scene, rng: random.Random) -> None:
     """It keeps the locks that it has."""
     backend = await _backend(scene, rng)
-    kill_if_there(backend, signal.SIGSTOP)
+    send(backend, signal.SIGSTOP)
     try:
         await asyncio.sleep(rng.uniform(0.3, 3.5))
     finally:
-        kill_if_there(backend, signal.SIGCONT)
+        send(backend, signal.SIGCONT)
 
 
 async def database_killed(scene: Scene, rng: random.Random) -> None:
-    await asyncio.to_thread(scene.database.crash)
+    await asyncio.to_thread(scene.database.kill)
     await asyncio.sleep(rng.uniform(0, 1))
     await asyncio.to_thread(scene.database.start)
 
@@ -78,15 +84,12 @@ async def database_stopped(scene: Scene, rng: random.Random) -> None:
         await asyncio.sleep(rng.uniform(0.3, 6))
 
 
-async def database_restarted_fast(scene: Scene, rng: random.Random) -> None:
-    await asyncio.to_thread(scene.database.shut_down, signal.SIGINT)
-    await asyncio.to_thread(scene.database.start)
-
-
-async def database_restarted_at_once(scene: Scene, rng: random.Random) -> None:
-    """Immediate shutdown: it has to recover."""
-    await asyncio.to_thread(scene.database.shut_down, signal.SIGQUIT)
-    await asyncio.to_thread(scene.database.start)
+def database_restarted(number: signal.Signals) -> Fault:
+    """SIGINT: in order. SIGQUIT: at once, so that it has to recover."""
+    async def fault(scene: Scene, rng: random.Random) -> None:
+        await asyncio.to_thread(scene.database.shut_down, number)
+        await asyncio.to_thread(scene.database.start)
+    return fault
 
 
 async def network_cut(scene: Scene, rng: random.Random) -> None:
@@ -181,23 +184,32 @@ FAULTS: dict[str, Fault] = {
     "server killed": server_killed, "server stopped": server_stopped, "server's clock an hour off": server_clock_off,
     "backend killed": backend_killed, "backend stopped": backend_stopped, "database killed": database_killed,
     "database stopped": database_stopped,
-    "database restarted, fast": database_restarted_fast, "database restarted, at once": database_restarted_at_once,
+    "database restarted, fast": database_restarted(signal.SIGINT),
+    "database restarted, at once": database_restarted(signal.SIGQUIT),
     "connections cut": network_cut, "network away": network_away, "network frozen": network_frozen,
     "network slow": network_slow, "listener half open": listener_half_open, "product's row held": row_held,
     "old snapshot": old_snapshot, "disk full": disk_full,
 }
 
 
-def possible(scene: Scene) -> tuple[dict[str, Fault], list[str]]:
-    """The faults that can be had on this machine, and why others cannot."""
-    faults, missing = dict(FAULTS), []
-    if not scene.disk.can_be_filled:
-        del faults["disk full"]
-        missing.append(f"disk full: {scene.disk.obstacle}")
-    if scene.clocks.obstacle:
-        del faults["server's clock an hour off"]
-        missing.append(f"server's clock an hour off: {scene.clocks.obstacle}")
-    return faults, missing
+def possible(scene: Scene) -> dict[str, Fault]:
+    """The faults that can be had on this machine; says why others cannot."""
+    obstacles = {"disk full": scene.disk.obstacle, "server's clock an hour off": obstacle_to_clocks(scene)}
+    for name, obstacle in obstacles.items():
+        if obstacle:
+            print(f"not tried: {name}: {obstacle}")
+    return {name: fault for name, fault in FAULTS.items() if not obstacles.get(name)}
+
+
+def obstacle_to_clocks(scene: Scene) -> str:
+    compiler = shutil.which("cc") or shutil.which("clang")  # Swift brings clang with it
+    if not compiler:
+        return "there is no C compiler"
+    try:
+        output_of(compiler, "-O2", "-shared", "-fPIC", "-o", scene.work / CLOCK, ROOT / "Tests/Reliability/clock.c")
+    except HarnessError as error:
+        return str(error)
+    return ""
 
 
 async def _backend(scene: Scene, rng: random.Random) -> int:

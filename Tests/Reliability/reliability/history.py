@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,10 @@ class Call:
         return self.fault or (f"{self.status} {self.problem}" if self.status >= 400 else str(self.status))
 
 
+def describe(call: Call) -> str:
+    return f"client {call.client}, server {call.server}, {call.operation} at {call.start:.4f}"
+
+
 class History:
     """All calls that have ended, in the order of their ends; also written to a file as they end."""
 
@@ -100,10 +104,10 @@ class History:
         return max(highest.values()) - min(highest.values()) if highest else 0.0
 
 
-def read(path: Path) -> list[Call]:
-    names = {entry.name for entry in fields(Call)}
+def read(path: Path) -> History:
+    history = History()
     with open(path, encoding="utf-8") as lines:
-        calls = [Call(**{key: value for key, value in json.loads(line).items() if key in names}) for line in lines]
-    for call in calls:
+        history.calls = [Call(**json.loads(line)) for line in lines]
+    for call in history.calls:
         call.outcome = Outcome(call.outcome)
-    return calls
+    return history

@@ -4,10 +4,10 @@ contract's table and some order of events that agrees with time."""
 from dataclasses import dataclass
 from math import inf
 
-from .agreement import describe
+from .contract import following
 from .database import Database, EventRow, OrderRow
 from .evidence import Evidence, first_end, first_start, order_status
-from .history import Call
+from .history import Call, describe
 
 
 def check(evidence: Evidence, database: Database) -> list[str]:
@@ -125,38 +125,28 @@ def search(steps: list[Step], order: OrderRow, parked: list[EventRow]) -> bool:
             if step.begin > limit:
                 continue
             limit = min(limit, step.end)
-            following = after(step, status, order, parked)
-            if following is not None:
-                stack.append((done | 1 << at, following))
+            changed = after(step, status, order, parked)
+            if changed is not None:
+                stack.append((done | 1 << at, changed))
     return False
 
 
 def after(step: Step, status: str, order: OrderRow, parked: list[EventRow]) -> str | None:
     """The order's status after the step, None when it cannot come now. A status of "" is that of no order."""
     if step.is_placing:
-        following: str | None = "pending_payment"
+        placed: str | None = "pending_payment"
         for row in parked:
-            following = verdict_after(row, following, order) if following is not None else None
-        return following
+            placed = apply(row, placed, order) if placed is not None else None
+        return placed
     if step.is_expiry:
         return "expired" if status == "pending_payment" else None
     if step.seen is not None:
         return status if status == step.seen else None
     assert step.event is not None
-    return verdict_after(step.event, status, order) if status else None
+    return apply(step.event, status, order) if status else None
 
 
-def verdict_after(row: EventRow, status: str, order: OrderRow) -> str | None:
-    """The contract's table; None when the verdict on the event is not one that it allows."""
-    if row.amount not in (None, order.amount) or row.currency not in (None, order.currency):
-        allowed = {"amount_mismatch": status}
-    elif row.status == "failed":
-        allowed = {"applied": "cancelled"} if status == "pending_payment" else {"ignored": status}
-    elif status == "pending_payment":
-        allowed = {"applied": "paid"}
-    elif status == "paid":
-        allowed = {"refund_due": "paid"}
-    else:
-        allowed = {"reacquired": "paid", "refund_due": status}
-    following = allowed.get(row.verdict)
-    return following if following == row.order_status else None
+def apply(row: EventRow, status: str, order: OrderRow) -> str | None:
+    """The order's status after the event; None when its verdict is not one that the contract allows."""
+    changed = following((row.status, row.amount, row.currency), (order.amount, order.currency), status).get(row.verdict)
+    return changed if changed == row.order_status else None

@@ -6,35 +6,33 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.mutants import Mutant
 from harness.processes import HarnessError
-from harness.services import ROOT
 
 from .cache import Cache
-from .load import Market
-from .processes import reserved_port
-from .scene import Scene, staged
-from .stress.mode import stress
+from .scene import staged
+from .stress.judge import some_of_each_kind
+from .stress.mode import repeat, stress
 from .trial import Trial
 
 SUMMARY = "bugs planted on purpose: each has to be caught"
 
 SECONDS = 6.0
 STRESS_SECONDS = 25.0
-FUNCTIONS = ROOT / "sql/functions"
 
 
 @dataclass(frozen=True)
-class Bug:
-    name: str
-    # A function of the database, and what stands in its text instead of what.
-    function: str = ""
-    changes: tuple[tuple[str, str], ...] = ()
+class Bug(Mutant):
+    """At least one violation says each of `caught_by`."""
+
     also: tuple[str, ...] = ()        # statements to be run once, each by itself
     again_and_again: str = ""         # statements to be run all along
     is_cached: bool = False           # reads of a product come from a cache
     crashes: bool = False             # the database, at the end
     is_stressed: bool = False         # by the load and the judge of --stress
-    caught_by: tuple[str, ...] = ()   # at least one violation says each of these
+
+    def sabotage(self) -> list[str]:
+        return [*([self.sql()] if self.function else []), *self.also]
 
 
 # First none, or whatever is found could have been there anyway.
@@ -130,62 +128,31 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
             missed += [f"{bug.name}, and yet: {violation}" for violation in violations]
         verdict = ("MISSED" if not_seen else "caught") if bug.caught_by else "FOUND" if violations else "clean"
         print(f"{verdict:6}  {bug.name}")
-        for violation in first_of_each_kind(violations):
-            print(f"          {violation}")
+        for violation in some_of_each_kind(violations, most=1)[:6]:
+            print(f"          {violation.splitlines()[0][:150]}")
     return missed
-
-
-def first_of_each_kind(violations: list[str]) -> list[str]:
-    """Their first lines, those that differ by numbers and names only once."""
-    kinds: dict[str, str] = {}
-    for violation in violations:
-        line = violation.splitlines()[0]
-        kinds.setdefault(" ".join(word for word in line.split()[:12] if word.isalpha())[:40], line)
-    return [line[:150] for line in list(kinds.values())[:6]]
 
 
 async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
     if bug.is_stressed:
-        sabotage = [mutant(bug), *bug.also] if bug.function else bug.also
-        return await stress(
-            work, seed, STRESS_SECONDS, sabotage=sabotage, again_and_again=bug.again_and_again, is_telling=False)
+        return await stress(work, seed, STRESS_SECONDS, sabotage=bug.sabotage(), again_and_again=bug.again_and_again)
     async with staged(work) as scene, contextlib.AsyncExitStack() as stack:
-        products = await asyncio.to_thread(scene.add_products, 3, 2000)
-        if bug.function:
-            await asyncio.to_thread(scene.sql, mutant(bug))
-        for statement in bug.also:
+        stocks = await asyncio.to_thread(scene.add_products, 3, 2000)
+        for statement in bug.sabotage():
             await asyncio.to_thread(scene.sql, statement)
         ports = scene.ports
         if bug.is_cached:
-            ports = []
-            for server in scene.servers:
-                cache = Cache(server.port, 0.3)
-                ports.append(reserved_port())
-                await cache.open(ports[-1])
+            caches = [Cache(server.port, 0.3) for server in scene.servers]
+            ports = [await cache.open() for cache in caches]
+            for cache in caches:
                 stack.push_async_callback(cache.close)
-        trial = Trial(scene, Market(products, rate=300), 20, seed, ports, audit_period=0.5)
+        trial = Trial(scene, stocks, 300, 20, seed, ports, audit_period=0.5)
         trial.start()
-        saboteur = asyncio.create_task(repeat(scene, bug.again_and_again)) if bug.again_and_again else None
+        saboteur = asyncio.create_task(repeat(scene.database.url, bug.again_and_again))
         await asyncio.sleep(SECONDS)
-        if saboteur:
-            saboteur.cancel()
+        saboteur.cancel()
         if bug.crashes:
-            await asyncio.to_thread(scene.database.crash)
+            await asyncio.to_thread(scene.database.kill)
             await asyncio.to_thread(scene.database.start)
         await trial.finish()
     return trial.violations
-
-
-def mutant(bug: Bug) -> str:
-    text = (FUNCTIONS / f"{bug.function}.sql").read_text()
-    for present, instead in bug.changes:
-        if present not in text:
-            raise HarnessError(f"{bug.function}.sql no longer has: {present}")
-        text = text.replace(present, instead, 1)
-    return text
-
-
-async def repeat(scene: Scene, statements: str) -> None:
-    while True:
-        await asyncio.to_thread(scene.sql, statements)
-        await asyncio.sleep(0.5)

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from . import checker, database, history
-from .scene import HOLD_TTL, ORDER_TTL
 from .trial import DATABASE, HISTORY
 
 SUMMARY = "check the evidence of an earlier run once more, in the folder --evidence"
@@ -16,6 +15,4 @@ def add_options(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:
     """Returns the violations."""
-    calls = history.History()
-    calls.calls = history.read(options.evidence / HISTORY)
-    return checker.check(calls, database.load(options.evidence / DATABASE), HOLD_TTL, ORDER_TTL)
+    return checker.check(history.read(options.evidence / HISTORY), *database.load(options.evidence / DATABASE))

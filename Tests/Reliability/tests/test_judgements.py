@@ -4,9 +4,7 @@ import dataclasses
 import unittest
 from pathlib import Path
 
-from reliability import frozen, soak, trial
-from reliability.asking import Answer
-from reliability.buyers import Record, compare
+from reliability import crowd, frozen, soak, trial
 from reliability.history import Call, History
 from reliability.processes import Server
 
@@ -49,43 +47,38 @@ class SoakTests(unittest.TestCase):
         self.assertIn("p99", self.judge(p99_ms=14)[0])
 
 
-class BuyersTests(unittest.TestCase):
-    def record(self, *answers: Answer) -> Record:
-        record = Record()
-        for index, answer in enumerate(answers):
-            record.keys.add("key")
-            record.add(float(index), "hold", answer)
-            if answer.is_success:
-                record.add_hold("key", answer.body["hold_id"])
-        return record
+class FrozenTests(unittest.TestCase):
+    def service(self, returned_at: float, served_after: float | None, *statuses: int) -> list[str]:
+        """Of a history with these answers, a call a second from 0 on."""
+        history = History()
+        for second, status in enumerate(statuses):
+            history.add(Call(0, 0, "hold", 1, {}, start_monotonic=second, end_monotonic=second + 0.1, status=status))
+        return frozen.service(history, returned_at, served_after)
 
-    def test_answers_that_fit_the_database_are_fine(self) -> None:
-        record = self.record(Answer(503, 1, {}), Answer(201, 1, {"hold_id": "hold_a"}))
-        self.assertEqual(compare(record, {"hold_a"}) + frozen.judge(record, returned=1), [])
-
-    def test_lost_hold_is_noticed(self) -> None:
-        self.assertIn("1 acknowledged holds", compare(self.record(Answer(201, 1, {"hold_id": "hold_a"})), set())[0])
-
-    def test_second_hold_of_a_key_is_noticed(self) -> None:
-        record = self.record(Answer(201, 1, {"hold_id": "hold_a"}), Answer(201, 1, {"hold_id": "hold_b"}))
-        self.assertIn("then to hold_b", compare(record, {"hold_a", "hold_b"})[0])
-
-    def test_hold_that_nobody_was_told_of_is_noticed(self) -> None:
-        self.assertIn("2 holds came of 1 keys", compare(self.record(Answer(503, 1, {})), {"hold_a", "hold_b"})[0])
+    def test_failures_until_shortly_after_the_return_are_fine(self) -> None:
+        self.assertEqual(self.service(-5, 1, 503, 201, 409), [])
 
     def test_calls_that_fail_after_the_return_are_noticed(self) -> None:
-        record = self.record(Answer(503, 1, {}), Answer(201, 1, {"hold_id": "hold_a"}))
-        record.returned_at = -5
-        self.assertEqual(frozen.judge(record, returned=1), [])
-        record.returned_at = -5.5
-        self.assertIn("1 calls failed", frozen.judge(record, returned=1)[0])
+        for status in (503, 0):
+            self.assertIn("1 calls failed", self.service(-5.5, 1, status, 201)[0])
 
-    def test_late_answers_wrong_answers_and_no_return_are_noticed(self) -> None:
-        record = self.record(Answer(201, 5.1, {"hold_id": "hold_a"}), Answer(500, 1, {}))
-        late, away, unexpected = frozen.judge(record, returned=None)
-        self.assertIn("took longer", late)
-        self.assertIn("did not return", away)
-        self.assertIn("500", unexpected)
+    def test_service_that_does_not_return_in_time_is_noticed(self) -> None:
+        for served_after in (5.1, None):
+            self.assertIn("did not return", self.service(0, served_after, 201)[0])
+
+
+class CrowdTests(unittest.TestCase):
+    def failures(self, may_be_refused: bool, **call: object) -> list[str]:
+        return crowd.failures([Call(0, 0, "hold", 1, {}, **call), Call(0, 0, "hold", 1, {}, status=201)], may_be_refused)
+
+    def test_requests_without_a_proper_answer_are_noticed(self) -> None:
+        for call in ({"fault": "connection lost"}, {"fault": "no answer in time"}, {"status": 503}, {"status": 500}):
+            for may_be_refused in (True, False):
+                self.assertEqual(len(self.failures(may_be_refused, **call)), 1, call)
+
+    def test_refused_connections_are_noticed_unless_they_are_allowed(self) -> None:
+        self.assertEqual(self.failures(False, fault="connection refused"), ["1 × hold: connection refused"])
+        self.assertEqual(self.failures(True, fault="connection refused"), [])
 
 
 class UnansweredTests(unittest.TestCase):

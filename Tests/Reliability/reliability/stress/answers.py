@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ..agreement import TOLERANCE, describe
+from ..agreement import TOLERANCE
 from ..evidence import REFUSALS, hold_status, order_status, seconds
-from ..history import Call
+from ..history import Call, describe
 from .book import Book, Row
 from .conditions import Conditions
 from .timeline import SNAPSHOT_TAKES, Stock

@@ -30,7 +30,8 @@ class Conditions:
     # When this machine was too busy to run the harness: it was so for the database, too.
     stalls: list[tuple[float, float]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def index(self) -> None:
+        """To be called when all locks are known, before the judge asks."""
         self._releases: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         for lock in sorted(self.locks, key=lambda lock: lock.released):
             for id in lock.ids:
@@ -51,11 +52,6 @@ class Conditions:
 
     def is_killed_between(self, begin: float, end: float) -> bool:
         return any(begin <= kill <= end for kill in self.kills)
-
-    def tables_locked(self, product: int, begin: float, end: float) -> frozenset[str]:
-        """Of which tables rows of the product were locked in this time."""
-        return frozenset(lock.table for lock in self.locks
-                         if lock.product in (None, product) and lock.asked <= end and begin <= lock.released)
 
     def is_locked_between(self, product: int, begin: float, end: float) -> bool:
         return any(lock.product in (None, product) and lock.asked <= end and begin <= lock.released for lock in self.locks)

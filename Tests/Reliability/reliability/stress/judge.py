@@ -32,6 +32,7 @@ class Judgement:
 def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions) -> Judgement:
     judgement = Judgement()
     book = Book()
+    conditions.index()
     refusals: list[verdicts.Refusal] = []
     ended = 0.0
     for transaction in log:
@@ -104,14 +105,14 @@ def forgotten(book: Book, conditions: Conditions, now: float) -> list[str]:
             and now - row["received_at"] > conditions.parked_ttl + GIVES_UP_WITHIN]
 
 
-def some_of_each_kind(violations: list[str]) -> list[str]:
+def some_of_each_kind(violations: list[str], most: int = SHOWN) -> list[str]:
     """Those that differ by numbers and names only are of one kind."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for violation in violations:
         kinds[re.sub(r"(payment event|key) \S+|customer[- ]\S+|\S*\d\S*|\(.*", "", violation)[:120]].append(violation)
     shown = []
     for same in kinds.values():
-        shown += same[:SHOWN]
-        if len(same) > SHOWN:
-            shown.append(f"and {len(same) - SHOWN:,} more like it: {same[0][:100]}")
+        shown += same[:most]
+        if len(same) > most > 1:
+            shown.append(f"and {len(same) - most:,} more like it: {same[0][:100]}")
     return shown

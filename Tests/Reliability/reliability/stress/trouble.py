@@ -3,9 +3,9 @@
 import asyncio
 import random
 
+from ..shop import Shop
 from .conditions import EVERY_ROW, Lock
 from .session import Session
-from .shop import Shop
 
 LOCKED_FOR = (0.1, 1.4)    # seconds; servers wait for 1.5 at most
 PAUSE = (0.05, 0.5)

@@ -1,4 +1,4 @@
-"""Buyers, a payment provider and an operator, who do all that may be done, and much that should not be."""
+"""Buyers, a payment provider and an operator, who do all that is allowed, and much that clients do wrong."""
 
 import asyncio
 import random
@@ -9,22 +9,46 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ..client import Client
-from ..history import Call, Outcome
+from .client import Client
+from .history import Call, Outcome
 
-# How often each is done, of all calls.
-WEIGHTS = {"hold": 30, "order": 17, "pay": 25, "release": 5, "product": 7, "read_hold": 5, "read_order": 5, "settle": 2}
-# What customers have paid counts against their limit for good: others come.
-CUSTOMERS = 10
-CUSTOMERS_COME_EVERY = 8   # seconds
 CURRENCY = "USD"
+REPEATED = 0.7  # of the calls without an answer
+EVERYWHERE = 0.15  # of the payment events, and of some other calls: sent to all servers at once
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How often buyers do what."""
+
+    calls: dict[str, int]     # weights
+    payments: dict[str, int]  # weights
+    keyed: float              # of holds and orders those with an Idempotency-Key
+    known_key: float          # of holds those under a key that was used before
+    quantities: tuple[int, ...]
+    remembered: int           # holds that are used
+    recent: float             # at the mean, how many younger holds there are than the one that is used
+    # What customers have paid counts against their limit for good: others come after so many seconds. None: a customer
+    # stands for one request, so that the checker can tell whose a hold is.
+    customers_come_every: float | None = None
+    customers: int = 10
+
+
+# Every hold can be told apart; repeats, duplicates, crossed and late messages.
+CROSSED = Habits(
+    {"hold": 26, "order": 18, "pay": 18, "release": 6, "product": 20, "products": 2, "read_hold": 5, "read_order": 5},
+    {"now": 58, "early": 12, "late": 25, "again": 3, "otherwise": 2}, 0.75, 0.04, (1, 1, 1, 2, 2, 3), 200, 50)
+# A few customers with limits, and parked payments.
+LIMITED = Habits(
+    {"hold": 30, "order": 17, "pay": 25, "release": 5, "product": 7, "read_hold": 5, "read_order": 5, "settle": 2},
+    {"now": 40, "early": 15, "late": 25, "again": 8, "parked_again": 8, "otherwise": 4}, 0.5, 0.1, (1, 1, 1, 2, 2, 3, 5), 60,
+    10, customers_come_every=8)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     product: int
     id: str
-    at: float
 
     @property
     def order_id(self) -> str:
@@ -44,11 +68,14 @@ class Shop:
     """What everybody knows together, so that they cross each other's ways."""
 
     products: list[int]
-    rate: float           # calls a second, of all clients
-    ttl: float            # seconds, the longest that an order waits for its payment
-    parked_ttl: float
+    rate: float                 # calls a second, of all clients
+    habits: Habits
+    order_ttl: float            # seconds, the longest that an order waits for its payment
+    parked_ttl: float = 0.0
+    too_many: int | None = None                                # units that a product never has: some ask for them
+    payable: dict[int, int] = field(default_factory=dict)      # by product, units that may still be paid, if bounded
     available: dict[int, int] = field(default_factory=dict)    # by product, as last seen
-    holds: deque[Held] = field(default_factory=lambda: deque(maxlen=60))
+    holds: deque[Held] = field(default_factory=deque)
     orders: deque[Placed] = field(default_factory=lambda: deque(maxlen=400))
     keyed: deque[tuple[dict[str, Any], str]] = field(default_factory=lambda: deque(maxlen=60))   # holds, with their keys
     keyed_orders: deque[tuple[int, str, str]] = field(default_factory=lambda: deque(maxlen=60))  # product, hold, key
@@ -58,6 +85,9 @@ class Shop:
     is_over: bool = False
     is_settling: bool = False   # no more holds and orders
 
+    def __post_init__(self) -> None:
+        self.holds = deque(maxlen=self.habits.remembered)
+
 
 def after(seconds: float) -> str:
     return datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="milliseconds")
@@ -66,8 +96,8 @@ def after(seconds: float) -> str:
 class Person:
     """Somebody who asks, on whichever server."""
 
-    def __init__(self, client: Client, shop: Shop, generator: random.Random) -> None:
-        self.client, self.shop, self.random = client, shop, generator
+    def __init__(self, client: Client, generator: random.Random) -> None:
+        self.client, self.random = client, generator
         self._count = 0
 
     def chance(self, part: float) -> bool:
@@ -85,124 +115,159 @@ class Person:
         return await asyncio.gather(*(
             self.client.call(operation, product, request, server, key) for server in range(len(self.client.ports))))
 
-    async def until_told(
-        self, operation: str, product: int, request: dict[str, Any], key: str | None = None
-    ) -> list[Call]:
+    async def until_told(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> list[Call]:
         """Again under the same key when nobody tells what became of it, as clients are advised to."""
         calls = [await self.call(operation, product, request, key)]
-        while calls[-1].outcome is Outcome.UNKNOWN and len(calls) < 4 and self.chance(0.7):
-            await asyncio.sleep(self.random.uniform(0.05, 0.5))
+        while calls[-1].outcome is Outcome.UNKNOWN and len(calls) < 4 and self.chance(REPEATED):
+            await asyncio.sleep(self.random.uniform(0.05, 0.6))
             calls.append(await self.call(operation, product, request, key))
         return calls
+
+    async def told(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> list[Call]:
+        """Sometimes by all servers."""
+        ask = self.everywhere if key and self.chance(EVERYWHERE) else self.until_told
+        return await ask(operation, product, request, key)
 
 
 class Buyer(Person):
     """Plays a buyer and the payment provider in turn."""
 
+    def __init__(self, client: Client, shop: Shop, generator: random.Random) -> None:
+        super().__init__(client, generator)
+        self.shop, self.habits = shop, shop.habits
+
     async def run(self, clients: int) -> None:
-        actions: dict[str, Callable[[], Awaitable[None]]] = {
-            "hold": self.hold, "order": self.order, "pay": self.pay, "release": self.release, "product": self.product,
-            "read_hold": self.read_hold, "read_order": self.read_order, "settle": self.settle}
         pause = clients / self.shop.rate
         await asyncio.sleep(self.random.random() * pause)
         while not self.shop.is_over:
             began = time.monotonic()
-            action = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-            if self.shop.is_settling and action in ("hold", "order"):
-                action = "product"
-            await actions[action]()
+            name = self._one_of(self.habits.calls)
+            if self.shop.is_settling and name in ("hold", "order"):
+                name = "product"
+            action: Callable[[], Awaitable[None]] = getattr(self, name)
+            await action()
             await asyncio.sleep(max(0.0, pause * self.random.uniform(0.5, 1.5) - (time.monotonic() - began)))
+
+    def _one_of(self, weights: dict[str, int]) -> str:
+        return self.random.choices(list(weights), list(weights.values()))[0]
+
+    def _recent(self, things: deque[Any], mean: float) -> Any:
+        """One of the last, mostly: they do not last long."""
+        return things[-1 - min(int(self.random.expovariate(1 / mean)), len(things) - 1)]
+
+    def _customer(self) -> str:
+        if self.habits.customers_come_every is None:
+            return self.new_key("customer")
+        generation = int(time.monotonic() / self.habits.customers_come_every)
+        return f"customer-{generation}-{self.random.randrange(self.habits.customers)}"
 
     async def hold(self) -> None:
         product = self.random.choice(self.shop.products)
-        request: dict[str, Any] = {"product_id": product, "quantity": self.random.choice((1, 1, 1, 2, 2, 3, 5))}
-        if self.chance(0.85):
+        request: dict[str, Any] = {"product_id": product, "quantity": self.random.choice(self.habits.quantities)}
+        if self.shop.too_many and self.chance(0.03):
+            request["quantity"] = self.shop.too_many
+        if self.chance(0.9):
             request["customer_id"] = self._customer()
-        key = self.new_key("h") if self.chance(0.5) else None
-        if self.shop.keyed and self.chance(0.1):
+        key = self.new_key("h") if self.chance(self.habits.keyed) else None
+        if self.shop.keyed and self.chance(self.habits.known_key):
             # Somebody's key: the same once more, or for something else, or by somebody who guessed it.
             request, key = self.random.choice(self.shop.keyed)
             if self.chance(0.3):
                 request = request | {"quantity": request["quantity"] % 3 + 1}
-            elif self.chance(0.4):
+            elif self.habits.customers_come_every and self.chance(0.4):
                 request = request | {"customer_id": self._customer()}
             product = request["product_id"]
-        if key and self.chance(0.15):
-            calls = await self.everywhere("hold", product, request, key)
-        else:
-            calls = await self.until_told("hold", product, request, key)
-        for call in calls:
+        for call in await self.told("hold", product, request, key):
             if call.status == 201:
-                self.shop.holds.append(Held(product, call.answer["hold_id"], time.monotonic()))
+                self.shop.holds.append(Held(product, call.answer["hold_id"]))
                 if key:
                     self.shop.keyed.append((request, key))
             elif call.problem == "insufficient-stock":
                 self.shop.available[product] = call.answer["available_stock"]
 
-    def _customer(self) -> str:
-        generation = int(time.monotonic() / CUSTOMERS_COME_EVERY)
-        return f"customer-{generation}-{self.random.randrange(CUSTOMERS)}"
-
     async def order(self) -> None:
         if not self.shop.holds:
             return
-        held = self._hold()
+        held = self._recent(self.shop.holds, self.habits.recent)
         product, id = held.product, held.id
-        key = self.new_key("o") if self.chance(0.5) else None
+        key = self.new_key("o") if self.chance(self.habits.keyed) else None
         if self.shop.keyed_orders and self.chance(0.06):
             product, id, key = self.random.choice(self.shop.keyed_orders)
             others = [other for other in self.shop.holds if other.product == product]
-            if others and self.chance(0.4):
+            if others and self.habits.customers_come_every and self.chance(0.4):
                 id = self.random.choice(others).id
-        if self.chance(0.15):
-            calls = await self.everywhere("order", product, {"hold_id": id}, key)
-        else:
-            calls = await self.until_told("order", product, {"hold_id": id}, key)
-        for call in calls:
+        for call in await self.told("order", product, {"hold_id": id}, key):
             if call.status == 201:
                 self.shop.orders.append(Placed(product, call.answer["order_id"], call.answer["amount"], time.monotonic()))
                 if key:
                     self.shop.keyed_orders.append((product, id, key))
 
-    def _hold(self) -> Held:
-        """One of the last, mostly: they do not last long."""
-        at = min(int(self.random.expovariate(0.1)), len(self.shop.holds) - 1)
-        return self.shop.holds[-1 - at]
+    async def release(self) -> None:
+        if self.shop.holds:
+            held = self._recent(self.shop.holds, self.habits.recent)
+            await self.call("release", held.product, {"hold_id": held.id})
+
+    async def product(self) -> None:
+        product = self.random.choice(self.shop.products)
+        call = await self.call("product", product, {"product_id": product})
+        if call.status == 200:
+            self.shop.available[product] = call.answer["available_stock"]
+
+    async def products(self) -> None:
+        await self.call("products", 0, {})
+
+    async def read_hold(self) -> None:
+        if self.shop.holds:
+            held = self.random.choice(self.shop.holds)
+            await self.call("read_hold", held.product, {"hold_id": held.id})
+
+    async def read_order(self) -> None:
+        # Chaos takes a 404 for a lost order, so there only orders that were acknowledged are read.
+        if self.habits.customers_come_every and self.shop.holds and self.chance(0.2):
+            held = self._recent(self.shop.holds, self.habits.recent)
+            await self.call("read_order", held.product, {"order_id": held.order_id})
+        elif self.shop.orders:
+            placed = self.random.choice(self.shop.orders)
+            await self.call("read_order", placed.product, {"order_id": placed.id})
 
     # The payment provider
 
     async def pay(self) -> None:
-        kinds: dict[Callable[[], Awaitable[None]], int] = {
-            self._pay_now: 40, self._pay_early: 15, self._pay_late: 25, self._pay_again: 8, self._pay_parked_again: 8,
-            self._pay_otherwise: 4}
-        await self.random.choices(list(kinds), list(kinds.values()))[0]()
+        action: Callable[[], Awaitable[None]] = getattr(self, f"_pay_{self._one_of(self.habits.payments)}")
+        await action()
 
     async def _pay_now(self) -> None:
         if self.shop.orders:
-            at = min(int(self.random.expovariate(0.1)), len(self.shop.orders) - 1)
-            await self._pay(self.shop.orders[-1 - at], 0.6)
+            await self._pay(self._recent(self.shop.orders, 10), 0.65)
 
     async def _pay_late(self) -> None:
         """When its time is over, or it was cancelled."""
         now = time.monotonic()
-        over = [placed for placed in self.shop.orders if now - placed.at > self.shop.ttl]
+        over = [placed for placed in self.shop.orders if now - placed.at > self.shop.order_ttl]
         if over:
-            await self._pay(self.random.choice(over[-40:]), 0.9)
+            await self._pay(self.random.choice(over[-40:]), 0.85)
 
     async def _pay(self, placed: Placed, successes: float) -> None:
         request: dict[str, Any] = {"idempotency_key": self.new_key("p"), "order_id": placed.id,
-                                   "status": "success" if self.chance(successes) else "failed"}
+                                   "status": self._status(placed.product, successes)}
         if self.chance(0.4):
             request |= {"amount": placed.amount + self.chance(0.1), "currency": "EUR" if self.chance(0.05) else CURRENCY}
         await self._deliver(placed.product, request)
 
+    def _status(self, product: int, successes: float) -> str:
+        """What is paid never comes back: of a scarce product a part stays in circulation."""
+        if not self.chance(successes) or self.shop.payable.get(product, 1) <= 0:
+            return "failed"
+        if product in self.shop.payable:
+            self.shop.payable[product] -= max(self.habits.quantities)
+        return "success"
+
     async def _pay_early(self) -> None:
         """Before its order, which may never come."""
         if self.shop.holds:
-            held = self._hold()
-            await self._deliver(held.product, {
-                "idempotency_key": self.new_key("e"), "order_id": held.order_id,
-                "status": "success" if self.chance(0.8) else "failed"})
+            held = self._recent(self.shop.holds, self.habits.recent)
+            await self._deliver(held.product, {"idempotency_key": self.new_key("e"), "order_id": held.order_id,
+                                               "status": self._status(held.product, 0.8)})
 
     async def _pay_again(self) -> None:
         if self.shop.events:
@@ -217,16 +282,15 @@ class Buyer(Person):
             await self._deliver(*self.random.choice(due))
 
     async def _pay_otherwise(self) -> None:
+        """Another event under the same key."""
         if self.shop.events:
             product, request = self.random.choice(self.shop.events)
             other = "failed" if request["status"] == "success" else "success"
             await self.call("pay", product, request | {"status": other})
 
     async def _deliver(self, product: int, request: dict[str, Any]) -> None:
-        if self.chance(0.15):
-            calls = await self.everywhere("pay", product, request)
-        else:
-            calls = await self.until_told("pay", product, request)
+        ask = self.everywhere if self.chance(EVERYWHERE) else self.until_told
+        calls = await ask("pay", product, request)
         self.shop.events.append((product, request))
         for call in calls:
             verdict = call.answer.get("verdict")
@@ -245,35 +309,15 @@ class Buyer(Person):
             return
         await self.call("settle", product, {"idempotency_key": key})
 
-    async def release(self) -> None:
-        if self.shop.holds:
-            held = self._hold()
-            await self.call("release", held.product, {"hold_id": held.id})
-
-    async def product(self) -> None:
-        product = self.random.choice(self.shop.products)
-        call = await self.call("product", product, {"product_id": product})
-        if call.status == 200:
-            self.shop.available[product] = call.answer["available_stock"]
-
-    async def read_hold(self) -> None:
-        if self.shop.holds:
-            held = self.random.choice(self.shop.holds)
-            await self.call("read_hold", held.product, {"hold_id": held.id})
-
-    async def read_order(self) -> None:
-        if self.shop.holds and self.chance(0.2):
-            held = self._hold()
-            await self.call("read_order", held.product, {"order_id": held.order_id})
-        elif self.shop.orders:
-            placed = self.random.choice(self.shop.orders)
-            await self.call("read_order", placed.product, {"order_id": placed.id})
-
 
 class Operator(Person):
     """Changes limits and windows while all buy, and keeps stock scarce without letting it run out for good."""
 
     PAUSE = 0.12   # seconds, at most, between two changes
+
+    def __init__(self, client: Client, shop: Shop, generator: random.Random) -> None:
+        super().__init__(client, generator)
+        self.shop = shop
 
     async def run(self, _: int) -> None:
         while not self.shop.is_over:
