@@ -6,22 +6,23 @@ server, at which nobody buys.
 """
 
 import argparse
-import http.client
 import json
 import os
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.output import Spread, table, tell
-from harness.processes import HarnessError, running
+from harness.processes import HarnessError, answers, running
 from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
+
+from .processes import stat_of, wait_for
 
 SUMMARY = "slow, malformed, pipelined and very many connections while honest buyers go on"
 
@@ -102,8 +103,7 @@ class Sale:
         start = self._stock()
         buyers.start()
         try:
-            if seconds_until(lambda: self._stock() < start, 30) is None:
-                raise HarnessError("nobody could buy")
+            wait_for(lambda: self._stock() < start, 30, "a first hold")
             with attack, watching(self.server, seen):
                 newcomers.start()
                 # What was held in the time that counts, the stock tells: wrk began before.
@@ -128,17 +128,10 @@ class Sale:
 
     def _newcomers(self, seen: Seen, stop: threading.Event) -> None:
         """One after the other, each with a connection of its own."""
-        address = self.server.url.removeprefix("http://")
+        port = int(self.server.url.rpartition(":")[2])
         while not stop.wait(0.1):
             start = time.monotonic()
-            connection = http.client.HTTPConnection(address, timeout=5)
-            try:
-                connection.request("GET", f"/api/products/{self.product}")
-                is_served = connection.getresponse().status == 200
-            except (OSError, http.client.HTTPException):
-                is_served = False
-            finally:
-                connection.close()
+            is_served = answers(port, f"/api/products/{self.product}")
             seen.newcomers.append(time.monotonic() - start if is_served else None)
 
 
@@ -159,7 +152,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         server, other = services.server(url), services.server(elsewhere)
 
         sale = Sale(server, product, options.seconds / SLICES)
-        idle = descriptors(server) + POOL
+        idle = server.descriptors() + POOL
         wrk(f"{server.url}/api/holds", 2, "holds.lua", PRODUCT=product)
         seen = {name: Seen() for name in (ALONE, ELSEWHERE, ATTACKED, AFTERWARDS)}
         for number in range(1, SLICES + 1):
@@ -170,7 +163,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
                 sale.go_on(seen[name], attacking(parts, target, at, work, seen[name]))
             tell(f"{number} of {SLICES}: {AFTERWARDS}")
             seen[AFTERWARDS].gone.append(seconds_until_gone(server, idle))
-            left = descriptors(server) - idle
+            left = server.descriptors() - idle
             sale.go_on(seen[AFTERWARDS], nullcontext())
         audits = services.audits()
 
@@ -236,8 +229,7 @@ def attacking(parts: Sequence[str], target: Server, product: int, work: Path, se
                         sys.executable, ATTACKER, part, host, port, str(product), str(PARTS[part]), log=logs[part]))
             if is_crowd:
                 crowd = sum(PARTS[part] for part in parts if part in CROWDS)
-                if seconds_until(lambda: descriptors(target) > LEAST_SIZE * crowd, RAMP_UP) is None:
-                    raise HarnessError(f"the server has {descriptors(target):,} descriptors and not {crowd:,}")
+                wait_for(lambda: target.descriptors() > LEAST_SIZE * crowd, RAMP_UP, f"{crowd:,} connections of the crowd")
         yield
     for part, log in logs.items():
         lines = log.read_text(errors="replace").strip().splitlines()
@@ -261,7 +253,7 @@ def watching(server: Server, seen: Seen) -> Iterator[None]:
     def watch() -> None:
         while True:
             seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
-            seen.descriptors = max(seen.descriptors, descriptors(server))
+            seen.descriptors = max(seen.descriptors, server.descriptors())
             if over.wait(0.25):
                 return
 
@@ -279,7 +271,7 @@ def seconds_until_gone(server: Server, idle: int) -> float | None:
     """Until there are no more descriptors than this for a second: what the kernel has queued comes late."""
     start = last = time.monotonic()
     while last > time.monotonic() - 1:
-        if descriptors(server) > idle:
+        if server.descriptors() > idle:
             last = time.monotonic()
         if last > start + GONE_WITHIN:
             return None
@@ -287,20 +279,6 @@ def seconds_until_gone(server: Server, idle: int) -> float | None:
     return last - start
 
 
-def descriptors(server: Server) -> int:
-    return len(os.listdir(f"/proc/{server.pid}/fd"))
-
-
 def cpu_seconds(server: Server) -> float:
-    fields = Path(f"/proc/{server.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    fields = stat_of(server.pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def seconds_until(holds: Callable[[], bool], most: float) -> float | None:
-    """None if it does not come true in time."""
-    start = time.monotonic()
-    while not holds():
-        if time.monotonic() > start + most:
-            return None
-        time.sleep(0.1)
-    return time.monotonic() - start

@@ -155,6 +155,35 @@ def readers(target: Target, count: int) -> None:
         crowd.turn(0.2)
 
 
+def watchers(target: Target, count: int) -> None:
+    """Streams of events that are read. This is no attack: they have to last."""
+    request = target.request("GET", f"/api/products/{target.product}/events")
+    COUNTS.update({"events": 0, "ended": 0})
+    epoll = select.epoll()
+    streams: dict[int, socket.socket] = {}
+    while True:
+        while len(streams) < count:
+            try:
+                stream = socket.create_connection(target.address, 10)
+                stream.sendall(request)
+            except OSError:
+                COUNTS["ended"] += 1
+                time.sleep(0.1)
+                continue
+            streams[stream.fileno()] = stream
+            epoll.register(stream, select.EPOLLIN)
+        for descriptor, _ in epoll.poll():
+            try:
+                data = streams[descriptor].recv(65536)
+            except OSError:
+                data = b""
+            COUNTS["events"] += data.count(b"event: stock")
+            if not data:
+                COUNTS["ended"] += 1
+                epoll.unregister(descriptor)
+                streams.pop(descriptor).close()
+
+
 def connects(target: Target, _: int) -> None:
     """As many connections as possible, closed at once: every other one with a reset."""
     waiting: list[socket.socket] = []
@@ -273,7 +302,8 @@ def malformed(target: Target, per_second: int) -> None:
             asked.pop(descriptor)[0].close()
 
 
-PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connects": connects, "readers": readers}
+PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connects": connects, "readers": readers,
+         "watchers": watchers}
 
 
 def stop(*_: object) -> None:

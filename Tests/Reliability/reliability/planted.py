@@ -2,14 +2,16 @@
 
 import argparse
 import asyncio
-import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 from harness.mutants import Mutant
 from harness.processes import HarnessError
 
-from .cache import Cache
+from .client import Client
+from .history import Call
 from .scene import staged
 from .stress.judge import some_of_each_kind
 from .stress.mode import repeat, stress
@@ -108,6 +110,22 @@ BUGS = [
 ]
 
 
+class Cached(Client):
+    """Answers reads of a product from memory for a while."""
+
+    SECONDS = 0.3
+    _memory: ClassVar[dict[int, tuple[float, dict[str, Any]]]] = {}
+
+    async def _exchange(self, call: Call) -> None:
+        until, answer = self._memory.get(call.product, (0.0, {}))
+        if call.operation == "product" and time.monotonic() < until:
+            call.answered(200, answer, is_replay=False)
+            return
+        await super()._exchange(call)
+        if call.operation == "product" and call.status == 200:
+            self._memory[call.product] = time.monotonic() + self.SECONDS, call.answer
+
+
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--bug", default="", help="only those whose descriptions contain this")
 
@@ -136,17 +154,12 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
 async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
     if bug.is_stressed:
         return await stress(work, seed, STRESS_SECONDS, sabotage=bug.sabotage(), again_and_again=bug.again_and_again)
-    async with staged(work) as scene, contextlib.AsyncExitStack() as stack:
+    async with staged(work) as scene:
         stocks = await asyncio.to_thread(scene.add_products, 3, 2000)
         for statement in bug.sabotage():
             await asyncio.to_thread(scene.sql, statement)
-        ports = scene.ports
-        if bug.is_cached:
-            caches = [Cache(server.port, 0.3) for server in scene.servers]
-            ports = [await cache.open() for cache in caches]
-            for cache in caches:
-                stack.push_async_callback(cache.close)
-        trial = Trial(scene, stocks, 300, 20, seed, ports, audit_period=0.5)
+        client = Cached if bug.is_cached else Client
+        trial = Trial(scene, stocks, 300, 20, seed, client, audit_period=0.5)
         trial.start()
         saboteur = asyncio.create_task(repeat(scene.database.url, bug.again_and_again))
         await asyncio.sleep(SECONDS)

@@ -20,10 +20,11 @@ from harness.processes import running
 from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
+from .attack import ATTACKER
+
 SUMMARY = "half the peak for an hour: memory, descriptors, tables and latencies stay as they are"
 
 SCRIPT = Path(__file__).resolve().parents[1] / "wrk/soak.lua"
-WATCHERS = Path(__file__).with_name("watchers.py")
 SLICE = 10  # seconds, between samples
 PRODUCTS = 10  # sold in turn, a slice each
 STREAMS = 100
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         peak = load(1, 0).rate
         log = work / "watchers.log"
         states: list[State] = []
-        with running(sys.executable, WATCHERS, host, port, str(products[0]), str(STREAMS), log=log):
+        with running(sys.executable, ATTACKER, "watchers", host, port, str(products[0]), str(STREAMS), log=log):
             end = time.monotonic() + options.soak_minutes * 60
             while time.monotonic() < end:
                 states.append(look(server, load(len(states) + 2, peak / 2)))
@@ -120,8 +121,6 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
 
 
 def look(server: Server, sample: Sample) -> State:
-    process = Path(f"/proc/{server.pid}")
-    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     tables = [row.split("|") for row in sql(server.database_url, """
         select relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup from pg_stat_user_tables""").splitlines()]
     indexes = [row.split("|") for row in sql(server.database_url, f"""
@@ -129,8 +128,7 @@ def look(server: Server, sample: Sample) -> State:
         where indexrelname in ({', '.join(map(repr, COMES_AND_GOES))})""").splitlines()]
     return State(
         rate=sample.rate, p50_ms=sample.latencies["p50"], p99_ms=sample.latencies["p99"], faults=sample.faults,
-        memory_mb=int(status["VmRSS"].split()[0]) / 1024, descriptors=len(list((process / "fd").iterdir())),
-        threads=int(status["Threads"]), bytes={row[0]: int(row[1]) for row in tables + indexes},
+        memory_mb=server.memory_mb()[0], descriptors=server.descriptors(), threads=server.threads(), bytes={row[0]: int(row[1]) for row in tables + indexes},
         live={row[0]: int(row[2]) for row in tables}, dead={row[0]: int(row[3]) for row in tables})
 
 

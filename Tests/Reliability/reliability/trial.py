@@ -34,9 +34,9 @@ class Trial:
 
     def __init__(
         self, scene: Scene, stocks: dict[int, int], rate: float, clients: int, seed: int,
-        ports: list[int] | None = None, audit_period: float = AUDIT_PERIOD,
+        client: type[Client] = Client, audit_period: float = AUDIT_PERIOD,
     ) -> None:
-        """Servers are called on their ports, unless others are given that lead to them. `rate` is of all clients."""
+        """`rate` is in calls a second, of all clients."""
         self.scene = scene
         self.shop = Shop(list(stocks), rate, CROSSED, ORDER_TTL, too_many=max(stocks.values()) + 1)
         if len(stocks) > 1:
@@ -45,7 +45,7 @@ class Trial:
         self.history = History(scene.work / HISTORY)
         self.violations: list[str] = []
         self.audits = 0  # that the database could answer
-        self._buyers = [Buyer(Client(number, ports or scene.ports, self.history), self.shop, random.Random(f"{seed} {number}"))
+        self._buyers = [Buyer(client(number, scene.ports, self.history), self.shop, random.Random(f"{seed} {number}"))
                         for number in range(clients)]
         self._audit_period = audit_period
 
