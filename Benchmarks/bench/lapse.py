@@ -14,7 +14,7 @@ from harness.wrk import Sample, wrk
 from .plot import lines
 from .report import spread_cells
 from .rounds import Results
-from .seed import Reservations
+from .seed import SeededHolds
 from .session import Session
 
 LAPSING = 100_000
@@ -63,7 +63,7 @@ def run(session: Session) -> list[str]:
 def one_round(server: Server) -> Round:
     url = server.database_url
     product = create_product(url)
-    lapsing = Reservations(url, product, ordered=False)
+    lapsing = SeededHolds(url, product, ordered=False)
     lapsing.add(LAPSING)
     # They lapse together at a moment to come, far enough away for the sale to be in full swing by then.
     lead = BEFORE + 8

@@ -18,8 +18,8 @@ def id_digits(product: int, unix_second: int) -> str:
 
 
 @dataclass
-class Reservations:
-    """Reservations of one product that wait to be ordered, or paid for."""
+class SeededHolds:
+    """Holds of one product that wait to be ordered, or paid for."""
 
     url: str
     product: int

@@ -1,4 +1,4 @@
-"""Whether what clients were told of holds and orders is what the database says, and what they were told before."""
+"""Whether responses about holds and orders agree with the database and with earlier responses."""
 
 from collections import Counter
 from math import inf
@@ -24,7 +24,7 @@ def check(evidence: Evidence, database: Database, hold_ttl: float, order_ttl: fl
 
 
 def acknowledged(call: Call, database: Database) -> list[str]:
-    """What was said to be made is there as it was said."""
+    """A 201 describes a row that the database has."""
     if call.status == 404:
         return [f"what was acknowledged is not found: {describe(call)}: {call.request}"]
     if call.status != 201:
@@ -51,7 +51,7 @@ def acknowledged(call: Call, database: Database) -> list[str]:
 
 
 def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
-    """Every hold was asked for, once: a customer's name stands for one request, repeated only under its key."""
+    """Each hold was requested once. A customer's name stands for one request, which is repeated only under its key."""
     violations = []
     named = Counter(hold.customer for hold in database.holds.values() if hold.customer)
     for customer, count in named.items():
@@ -61,7 +61,7 @@ def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
                 f"{count} holds of {customer}, who never asked, or was refused or told that nothing was done")
         elif count > (1 if calls[0].key else len(calls)):
             violations.append(f"{count} holds for one request of customer {customer}: {describe(calls[0])}")
-    # Those without a name can only be counted.
+    # Holds without a customer can only be counted.
     for product in database.stock:
         nameless = sum(1 for hold in database.holds.values() if hold.product == product and not hold.customer)
         asked = [call for call in evidence.calls if call.operation == "hold" and call.product == product
@@ -75,7 +75,7 @@ def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
 
 
 def made_once(evidence: Evidence) -> list[str]:
-    """No two calls made the same hold or order; only repeats under a key are told of it again."""
+    """No two calls made the same hold or order. Only a replay tells of it again."""
     made = Counter((call.operation, call.answer["hold_id"]) for call in evidence.calls
                    if call.status == 201 and not call.is_replay)
     return [f"{count} calls were told that they made {'the hold' if operation == 'hold' else 'an order of'} {id}"
@@ -83,7 +83,7 @@ def made_once(evidence: Evidence) -> list[str]:
 
 
 def key_rows(evidence: Evidence, database: Database) -> list[str]:
-    """A key is kept with what it made, and only that of a call that may have succeeded."""
+    """The database has the key of every success, with its hold, and no key of a call that was refused."""
     violations = []
     for (product, key), row in database.keys.items():
         if not any(call.may_have_acted for call in evidence.by_key[product, key]):
@@ -100,7 +100,7 @@ def key_rows(evidence: Evidence, database: Database) -> list[str]:
 
 
 def one_life(id: str, evidence: Evidence, database: Database) -> list[str]:
-    """A hold is active, then one other thing for ever, and nobody is told otherwise before or after the change."""
+    """A hold is active, then has one other status for ever. No response contradicts that."""
     hold = database.holds.get(id)
     if hold is None:
         return []  # reported as missing where it was acknowledged
@@ -124,7 +124,7 @@ def one_life(id: str, evidence: Evidence, database: Database) -> list[str]:
     if final == "ordered" and order and order.created_at >= hold.expires_at:
         violations.append(f"{id} was ordered after its time, by {order.created_at - hold.expires_at:.4f} s")
     for call, status in told:
-        # Past its time, a hold that is just being ordered still reads as expired, until that is committed.
+        # While its order is being committed, a hold past its time reads as expired.
         is_being_ordered = (final == "ordered" and status == "expired" and call.end >= hold.expires_at
                             and call.start <= end and call.operation == "read_hold")
         if status == "active":
@@ -138,7 +138,7 @@ def one_life(id: str, evidence: Evidence, database: Database) -> list[str]:
 
 
 def times_to_live(evidence: Evidence, database: Database, hold_ttl: float, order_ttl: float) -> list[str]:
-    """Each begins within the call, by the database's clock and not by the server's."""
+    """A time to live begins within the call, by the database's clock."""
     violations = [
         f"{order.id} is to be paid {order.due_at - order.created_at:.3f} s after it was placed, not {order_ttl}"
         for order in database.orders.values() if abs(order.due_at - order.created_at - order_ttl) > 2 * TOLERANCE]

@@ -1,8 +1,7 @@
-"""`--attack`: honest buyers while others do their worst.
+"""`--attack`: honest buyers while attackers do their worst.
 
-The attack takes its share of a machine that it has in common with the server, and the server is not to blame for that.
-So besides the honest rate alone (a) and under attack (c) it is measured (b) while the same attack goes against another
-server, at which nobody buys.
+Attackers use the CPU of the machine that the server runs on, and the server is not to blame for that. So the honest rate
+is measured three times: (a) alone, (b) while the same attack goes against another server, and (c) under attack.
 """
 
 import argparse
@@ -31,11 +30,11 @@ PARTS = {  # how many of each: connections, requests a second, connections, (as 
     "slow": 5_000, "malformed": 1_000, "pipelining": 12, "connects": 0, "readers": 10_000,
 }
 CROWDS = ("slow", "readers")
-# Beside these the sale goes on. The other parts take all that two cores can give, whichever process they are aimed at: then
-# it is enough that the server bounds what it takes, and is as before afterwards.
+# The sale goes on beside these. The other parts take all of two cores, whichever process they are aimed at. Then the
+# server only has to bound its memory and descriptors, and to be as before afterwards.
 BEARABLE = ("slow", "malformed")
 RAMP_UP = 20  # seconds at most until crowds are there
-SLICES = 3  # of each, in turns: what else goes on at the machine disturbs all of them alike
+SLICES = 3  # of each, in turns, so that other work on the machine disturbs all of them alike
 LEAST_SIZE = 0.95  # of an attack, of what it should be
 LEAST_RATIO = 0.5  # of the honest rate alone that is left under attack
 LEAST_AFTERWARDS = 0.8
@@ -58,7 +57,7 @@ class Seen:
     rates: list[float] = field(default_factory=list)  # of honest holds, per second
     held: int = 0
     samples: list[Sample] = field(default_factory=list)  # wrk's, with the time in which the attack began
-    newcomers: list[float | None] = field(default_factory=list)  # seconds until who had no connection had an answer
+    newcomers: list[float | None] = field(default_factory=list)  # seconds from a new connection to its response
     memory_mb: float = 0  # of the server, at most
     descriptors: int = 0  # at most
     cpu: float = 0  # seconds of the server's
@@ -94,7 +93,7 @@ class Sale:
     seconds: float
 
     def go_on(self, seen: Seen, attack: AbstractContextManager[None]) -> None:
-        """For so many seconds, after as many as it takes for the attack to have its full size."""
+        """Measures for so many seconds, once the attack has its full size."""
         samples: list[Sample] = []
         stop = threading.Event()
         newcomers = threading.Thread(target=self._newcomers, args=(seen, stop))
@@ -106,7 +105,7 @@ class Sale:
             wait_for(lambda: self._stock() < start, 30, "a first hold")
             with attack, watching(self.server, seen):
                 newcomers.start()
-                # What was held in the time that counts, the stock tells: wrk began before.
+                # wrk began before the attack had its full size, so the stock tells how many units were held since.
                 stock, began = self._stock(), time.monotonic()
                 time.sleep(self.seconds)
                 held, took = stock - self._stock(), time.monotonic() - began
@@ -123,7 +122,7 @@ class Sale:
         seen.samples.append(samples[0])
 
     def _stock(self) -> int:
-        """Nothing lapses meanwhile, so what is missing was held."""
+        """Nothing lapses, so the units that are missing are held."""
         return int(sql(self.server.database_url, f"select available_stock from products where id = {self.product}"))
 
     def _newcomers(self, seen: Seen, stop: threading.Event) -> None:
@@ -217,11 +216,11 @@ def print_page(seen: dict[str, Seen]) -> None:
 
 @contextmanager
 def attacking(parts: Sequence[str], target: Server, product: int, work: Path, seen: Seen) -> Iterator[None]:
-    """The attack, at its full size when the block begins, or as large as it gets in a while."""
+    """The attack, at its full size when the block begins."""
     host, port = target.url.removeprefix("http://").split(":")
     logs = {part: work / f"attack-{part}.log" for part in parts}
     with ExitStack() as stack:
-        # Crowds come first: those that connect as fast as possible would not let them in.
+        # Crowds come first: parts that connect as fast as possible would keep them out.
         for is_crowd in (True, False):
             for part in parts:
                 if (part in CROWDS) == is_crowd:
@@ -268,7 +267,7 @@ def watching(server: Server, seen: Seen) -> Iterator[None]:
 
 
 def seconds_until_gone(server: Server, idle: int) -> float | None:
-    """Until there are no more descriptors than this for a second: what the kernel has queued comes late."""
+    """Until there are no more descriptors than this for a second. The kernel's queue empties late."""
     start = last = time.monotonic()
     while last > time.monotonic() - 1:
         if server.descriptors() > idle:

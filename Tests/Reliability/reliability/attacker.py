@@ -51,8 +51,8 @@ class Target:
 
 
 class Crowd:
-    """Connections of which there are always as many. They are opened again when they end, and after a while: the end of
-    one behind an answer that is not read cannot be seen."""
+    """A constant number of connections. They are opened again when they end, and after a while: behind a response that is
+    not read, the end of a connection cannot be seen."""
 
     PER_SECOND = 2500  # opened at most: a crowd that comes all at once would only fill the queue of the kernel
     LIFETIME = 30  # seconds
@@ -74,7 +74,7 @@ class Crowd:
         while len(self.connections) < self._count and self._allowed_at <= time.monotonic():
             self._allowed_at = max(self._allowed_at, time.monotonic() - 0.1) + 1 / self.PER_SECOND
             connection = self._target.connect(self._receive_buffer)
-            # Whether something can be read it need not know: these do not read, except the end.
+            # These connections never read, so only the end of a connection matters.
             self._epoll.register(connection, select.EPOLLOUT | select.EPOLLONESHOT)
             self.connections[connection.fileno()] = connection
             self.numbers[connection.fileno()] = self._opened

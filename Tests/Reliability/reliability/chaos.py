@@ -1,4 +1,4 @@
-"""Random faults all along, under load; then the history must be linearizable and everything settled."""
+"""Random faults under load. Then the history must be linearizable, and all holds and orders settled."""
 
 import argparse
 import asyncio
@@ -19,8 +19,8 @@ from .trial import SETTLES_WITHIN, Trial
 
 SUMMARY = "two servers and their PostgreSQL under random faults, one after the other"
 
-# Seconds in which service has to return by itself after a fault. The longest way there: a statement and a connection that
-# are given up, and a probe that has to ask again.
+# Seconds in which service has to return by itself after a fault. In the worst case a statement and a connection are given
+# up first, and a probe has to ask again.
 RETURNS_WITHIN = 8.0
 
 ALL_KINDS_WITHIN = 5.0  # minutes
@@ -76,7 +76,7 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
 
 
 class Probe:
-    """Holds a unit again and again, all the time: what a server can do if it, its network and its database all work."""
+    """Holds a unit again and again. That needs a server, its network and its database."""
 
     PAUSE = 0.1       # seconds between calls: what is shorter is not seen
     PATIENCE = 1.0    # seconds
@@ -137,7 +137,7 @@ class Probes:
 async def break_things(
     trial: Trial, probes: Probes, possible: dict[str, faults.Fault], rng: random.Random, seconds: float
 ) -> list[Episode]:
-    """One fault after the other until the time has come: all kinds in random order, then all again in another."""
+    """One fault after the other until the deadline: all kinds in random order, then all again in another."""
     episodes: list[Episode] = []
     deck: list[str] = []
     deadline = time.monotonic() + seconds

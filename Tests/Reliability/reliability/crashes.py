@@ -1,5 +1,5 @@
-"""SIGKILL of servers and of PostgreSQL under load, again and again: nothing that was acknowledged is missing, and
-service returns within two seconds."""
+"""SIGKILL of servers and of PostgreSQL under load. Nothing that was acknowledged is missing, and service returns within
+two seconds."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""Buyers of one product who each buy unit after unit, for the length of a block."""
+"""Buyers of one product, who buy unit after unit until their block ends."""
 
 import asyncio
 import random
@@ -69,7 +69,7 @@ class Purchaser(Person):
 
 
 class Crowd:
-    """Purchasers. They leave when the block ends; those who insist with what they came for."""
+    """Purchasers. They leave when the block ends; a purchaser who insists finishes the purchase first."""
 
     def __init__(
         self, count: int, ports: Sequence[int], product: int, seed: int, history: History, insists: bool = False,
@@ -78,7 +78,7 @@ class Crowd:
         self.product, self.insists, self.pause, self.history = product, insists, pause, history
         self.violations: list[str] = []
         self._left_at: float | None = None
-        # Numbers and so customers and keys are new for each crowd of a history.
+        # Customers and keys contain the number, so each crowd of a history gets new numbers.
         first = 1000 * (1 + max((call.client for call in history.calls), default=-1) // 1000)
         self._purchasers = [
             Purchaser(Client(number, list(ports), history), random.Random(f"{seed} {number}"), self)
@@ -107,12 +107,12 @@ WRITES = {"hold": 201, "order": 201, "pay": 200, "release": 200}
 
 
 def writes(calls: Iterable[Call]) -> list[float]:
-    """When something was acknowledged that changed something, on the monotonic clock."""
+    """When a change was acknowledged, on the monotonic clock."""
     return sorted(call.end_monotonic for call in calls if WRITES.get(call.operation) == call.status)
 
 
 def failures(calls: Iterable[Call], may_be_refused: bool = False) -> list[str]:
-    """The calls without a proper answer, by kind. A refused connection has not reached anybody, and may be allowed."""
+    """The calls that failed, by kind. A refused connection reached no server, so it may be allowed."""
     found = Counter(f"{call.operation}: {call.word}" for call in calls if call.status == 0 or call.status >= 500)
     return [f"{count} × {what}" for what, count in found.most_common()
             if not (may_be_refused and what.endswith(": connection refused"))]

@@ -1,4 +1,4 @@
-"""What the database says at the end: which calls took effect, and between which times."""
+"""The rows of the database at the end of a run."""
 
 import json
 from collections.abc import Callable
@@ -65,7 +65,7 @@ class Database:
     keys: dict[tuple[int, str], KeyRow] = field(default_factory=dict)
 
 
-# Without commit times, where they are not kept, nothing bounds a change but what was seen of it.
+# Where PostgreSQL keeps no commit times, only responses bound the time of a change.
 CHANGED = """extract(epoch from coalesce(case when current_setting('track_commit_timestamp') = 'on'
                                                then pg_xact_commit_timestamp(xmin) end, 'epoch')) as changed_at"""
 TABLES = {

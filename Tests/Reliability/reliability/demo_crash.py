@@ -79,7 +79,7 @@ async def crash_and_look(demo: Demo, crashes: int, seed: int) -> list[str]:
                 await asyncio.to_thread(demo.kill, str(demo.data))
             url = await asyncio.to_thread(demo.wait)
             took = time.monotonic() - began
-        # The crowd has left: nothing is under way, and its last calls had their answers.
+        # The crowd has left, so no call is under way.
         rows.append([str(number), str(killed), str(interrupted), f"{len(history.calls):,}", f"{took:.2f}"])
         if took > BACK_WITHIN:
             violations.append(f"it took {took:.1f} s to be back")

@@ -15,8 +15,8 @@ MOUNT, FILLER = "disk", "filler"
 
 
 class Disk:
-    """A folder that everybody may pass through, as the user of the database has to; on a file system of its own where
-    we may mount one."""
+    """A folder that every user may pass, as PostgreSQL's user has to. It has a file system of its own where mounting is
+    allowed."""
 
     def __init__(self) -> None:
         remove_leftovers()

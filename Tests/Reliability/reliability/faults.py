@@ -1,5 +1,5 @@
-"""What can go wrong. Each fault is a coroutine: it breaks something for some seconds, and sees that it is put right as
-an operator would; what recovers by itself is left alone."""
+"""Faults. Each is a coroutine that breaks something for some seconds and then repairs it as an operator would. What
+recovers by itself is left alone."""
 
 import asyncio
 import random
@@ -79,7 +79,7 @@ async def database_killed(scene: Scene, rng: random.Random) -> None:
 
 
 async def database_stopped(scene: Scene, rng: random.Random) -> None:
-    """All of it hangs, for less or for longer than anybody waits for it."""
+    """All of it hangs, for a shorter or a longer time than servers wait."""
     with scene.database.stopped():
         await asyncio.sleep(rng.uniform(0.3, 6))
 
@@ -125,7 +125,7 @@ async def network_slow(scene: Scene, rng: random.Random) -> None:
 
 
 async def listener_half_open(scene: Scene, rng: random.Random) -> None:
-    """Notifications are lost without a word; polling has to make up for them."""
+    """Notifications are lost silently, and polling has to replace them."""
     proxy = rng.choice(scene.proxies)
     silent = proxy.freeze_listener()
     if not silent:
@@ -142,14 +142,14 @@ async def listener_half_open(scene: Scene, rng: random.Random) -> None:
 
 
 async def row_held(scene: Scene, rng: random.Random) -> None:
-    """Somebody's transaction sits on a product's row."""
+    """Another transaction has a product's row locked."""
     product = 1 + rng.randrange(int(await asyncio.to_thread(scene.sql, "select count(*) from products")))
     await asyncio.to_thread(scene.sql, f"begin; select from products where id = {product} for update; "
                                        "select pg_sleep(3); commit")
 
 
 async def old_snapshot(scene: Scene, rng: random.Random) -> None:
-    """A report that runs for long: what it may still see cannot be pruned. Other faults go on, and may end it."""
+    """A long report, whose snapshot keeps old row versions from being pruned. Other faults may end it."""
     async def report() -> None:
         try:
             await asyncio.to_thread(
@@ -164,7 +164,7 @@ async def disk_full(scene: Scene, rng: random.Random) -> None:
     """PostgreSQL panics when its log cannot grow, and stays down when recovery finds no room either."""
     await asyncio.to_thread(scene.disk.fill)
     try:
-        # The log has some files to go on with: use them up.
+        # The log still has some files: use them up.
         for _ in range(30):
             await asyncio.to_thread(scene.sql, "select pg_switch_wal()")
             await asyncio.sleep(0.1)

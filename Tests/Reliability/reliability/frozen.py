@@ -28,7 +28,7 @@ RETURN_WITHIN = 5  # seconds after the network's return, for everybody
 
 @dataclass
 class Sale:
-    """What a scenario plays with."""
+    """A server, its network and its buyers."""
 
     net: Proxy | Firewall
     port: int
@@ -42,13 +42,13 @@ class Sale:
 
     @asynccontextmanager
     async def crowd(self) -> AsyncIterator[None]:
-        """Buyers, who leave at the end with what they came for."""
+        """Buyers, who finish their purchases before they leave."""
         async with Crowd(BUYERS, [self.port], self.product, self.seed, self.history, insists=True, pause=0.1) as crowd:
             yield
         self.violations += crowd.violations
 
     async def returns(self, since: float) -> None:
-        """Waits for the first hold after the moment, and goes on until everybody should be served again."""
+        """Waits for the first hold after the moment, and then until every buyer should be served again."""
         self.returned_at = since
         while self.served_after is None and time.monotonic() < since + 60:
             await asyncio.sleep(0.02)
@@ -99,7 +99,7 @@ async def idle_throughout(sale: Sale) -> None:
 
 
 async def forgotten(sale: Sale) -> None:
-    """A firewall has lost its table: nothing comes through of the connections that were idle, and all of new ones."""
+    """A firewall has lost its table: it drops the packets of the connections that exist, and passes new ones."""
     async with sale.crowd():
         await asyncio.sleep(BEFORE)
     sale.net.forget()
@@ -164,7 +164,7 @@ async def play_all(database: Postgres, options: argparse.Namespace, work: Path) 
 
 
 def service(history: History, returned_at: float, served_after: float | None) -> list[str]:
-    """What was other than promised of the service after the network's return."""
+    """How service after the network's return differs from what is promised."""
     violations = []
     if served_after is None or served_after > RETURN_WITHIN:
         violations.append(f"service did not return within {RETURN_WITHIN} s")

@@ -25,8 +25,8 @@ def http_template() -> str:
 
 HTTP = http_template()
 
-# In front of databases: only the primary is up, which its Patroni tells at /primary. Sessions on one that is no longer
-# it are ended, so that a client notices at once.
+# In front of databases: only the primary is up, as its Patroni says at /primary. When another node becomes the primary,
+# HAProxy ends the sessions on the old one, so a client notices at once.
 POSTGRESQL = """
 global
     stats socket {socket} mode 600 level operator

@@ -1,4 +1,4 @@
-"""What clients asked and what they were told, and when: the evidence that the checker judges."""
+"""Calls and their responses, with times: the evidence that the checker judges."""
 
 import json
 import time
@@ -94,9 +94,9 @@ class History:
             self._file.close()
 
     def clock_step(self) -> float:
-        """By how many seconds the wall clock went other than the monotonic one: times are comparable only if it is
+        """By how many seconds the wall clock was set, measured by the monotonic clock. Times are comparable only if that is
         far less than a call takes."""
-        # A pause between reading one clock and the other makes a difference smaller, never larger.
+        # A pause between reading the two clocks makes the offset smaller, never larger.
         highest: dict[int, float] = {}
         for call in self.calls:
             second, offset = int(call.start_monotonic), call.start - call.start_monotonic

@@ -46,7 +46,7 @@ class Lags:
     sorted: list[float]
     jobs: int  # by the sleeper's own metric
     jobs_in_time: int
-    stopped_late: int  # holds that were not counted, because their server had not stopped before they lapsed
+    stopped_late: int  # holds that lapsed before their server had stopped: they are not counted
 
     def percentile(self, percent: float) -> float:
         return self.sorted[min(len(self.sorted) - 1, int(len(self.sorted) * percent / 100))]
@@ -181,7 +181,7 @@ def metric(server: Server, most_ms: int) -> tuple[int, int]:
 
 
 def left_over(url: str) -> list[str]:
-    """What does not add up when all is over."""
+    """Units that did not come back, and what the audit complains of."""
     missing = sql(url, """
         select count(*) from products p
         where p.available_stock <> p.total_stock - 1""")  # the hold of each that lasts

@@ -80,13 +80,13 @@ class Proxy:
             link.reset()
 
     def refuse(self, is_refusing: bool) -> None:
-        """Resets new connections at once, and those that are there."""
+        """Resets existing connections, and new ones at once."""
         self._is_refusing = is_refusing
         if is_refusing:
             self.cut()
 
     def freeze(self, replies_only: bool = False) -> None:
-        """Forwards nothing more, without a word: the connections stay, and new ones are accepted."""
+        """Stops forwarding. Connections stay open, and new ones are accepted."""
         self._passes = (replies_only, False)
         self._silence(self.links, replies_only)
 

@@ -23,8 +23,8 @@ CLUSTER = {
     "maximum_lag_on_failover": 64 << 20,
     "postgresql": {
         "use_pg_rewind": True,
-        # A new primary makes slots in its next round, after a checkpoint: two seconds in which nobody may follow it,
-        # and so no commit is acknowledged. Enough WAL does as well for standbys that come back soon.
+        # A new primary makes slots only after a checkpoint. For these two seconds no standby may follow it, so no commit
+        # is acknowledged. Kept WAL is enough for standbys that come back soon.
         "use_slots": False,
         "parameters": {
             "wal_keep_size": "512MB",
@@ -82,11 +82,10 @@ class Node(Child):
             return False
 
     def freeze_replication(self) -> None:
-        """From now on nothing more reaches its standbys.
+        """From now on no WAL reaches its standbys.
 
-        The one that commits wait for is the last to be cut off, since it is the one that may replace the primary. A
-        standby with more than that would have to be rewound before it follows, and in those ten seconds there would be
-        nobody whom commits could wait for.
+        The synchronous standby is cut off last, since it may replace the primary. If another standby had more WAL, it
+        would have to be rewound first, and for these ten seconds no commit would be acknowledged.
         """
         query = "select pid from pg_stat_replication order by sync_state = 'async' desc"
         for pid in sql(f"postgresql://postgres@127.0.0.1:{self.port}/postgres", query).split():
@@ -119,8 +118,7 @@ class PatroniCluster:
                 node.start()
             self.wait_until_whole()
             sql(self.url("postgres"), "create database flashsale")
-            # A standby that has not heard of it yet would turn away those who look for the primary, who then look no
-            # further.
+            # libpq stops searching at a standby that does not have the database yet.
             for node in self.nodes:
                 wait_for(lambda: node.has_database("flashsale"), WHOLE_SECONDS_MAX, f"{node.name} to have the database")
             self._stack = stack.pop_all()
@@ -150,8 +148,8 @@ class PatroniCluster:
         return next((node for node in self.nodes if answers(node.rest, "/primary", timeout=2)), None)
 
     def is_whole(self) -> bool:
-        """Whether the primary has two standbys that stream, one of which it waits for when replication is synchronous:
-        so the primary may be lost again."""
+        """Whether the primary may be lost again: it has two standbys that stream, and with synchronous replication waits
+        for one of them."""
         primary = self.primary()
         if primary is None:
             return False

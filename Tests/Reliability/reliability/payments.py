@@ -1,5 +1,5 @@
-"""Whether the verdicts on an order's payment events, and every status that it was seen in, can be explained by the
-contract's table and some order of events that agrees with time."""
+"""Whether some sequence of steps explains an order: its payment events, their verdicts, and each status in a response.
+The sequence must agree with the contract's table and with the times of the calls."""
 
 from dataclasses import dataclass
 from math import inf
@@ -21,7 +21,7 @@ def check(evidence: Evidence, database: Database) -> list[str]:
 
 
 def recorded(key: str, calls: list[Call], evidence: Evidence, database: Database) -> list[str]:
-    """An acknowledged event is in the database, and every answer under its key is what is recorded there."""
+    """An acknowledged event is in the database, and every response under its key agrees with it."""
     row = database.events.get(key)
     violations = []
     fresh = 0
@@ -59,7 +59,7 @@ def is_same(call: Call, row: EventRow) -> bool:
 
 @dataclass(slots=True)
 class Step:
-    """Something that happened to an order, or was seen of it, at one moment within the bounds."""
+    """A change of an order, or a response that shows it, at one moment within the bounds."""
 
     begin: float
     end: float
@@ -86,7 +86,7 @@ def explained(order: OrderRow, calls: list[Call], evidence: Evidence, database: 
         and not any(row.verdict == "applied" and row.status == "failed" for row in rows.values()))
     if may_have_expired:
         steps.append(Step(order.due_at, inf, "expired", is_expiry=True))
-    # Of what was seen, replays aside, which tell the past.
+    # Responses that show the order. A replay of a payment event tells the past, so it is left out.
     for call in calls:
         if call.operation == "read_order" and call.status == 200:
             steps.append(Step(call.start, call.end, f"read by client {call.client}", seen=call.answer["status"]))
@@ -104,7 +104,7 @@ def explained(order: OrderRow, calls: list[Call], evidence: Evidence, database: 
 
 
 def search(steps: list[Step], order: OrderRow, parked: list[EventRow]) -> bool:
-    """Depth first: any step may be next that began before every other one that is left has ended."""
+    """Depth first. A step may be next if it began before every other step that is left has ended."""
     steps = sorted(steps, key=lambda step: step.end)
     everything = (1 << len(steps)) - 1
     visited: set[tuple[int, str]] = set()

@@ -1,4 +1,4 @@
-"""Bugs that are planted on purpose, one at a time: a check that none of them fails checks nothing."""
+"""Bugs that are planted on purpose, one at a time. The checks must catch each of them."""
 
 import argparse
 import asyncio
@@ -37,14 +37,14 @@ class Bug(Mutant):
         return [*([self.sql()] if self.function else []), *self.also]
 
 
-# First none, or whatever is found could have been there anyway.
+# Without a bug nothing may be found.
 #
-# The careful path of reserve_holds, when little is left, locks the row before it decides. Two servers that both read
-# that there is enough take the other path, where only the update's condition protects, and behind it a constraint. They
-# are given some time to do so. What they sell twice no audit notices any more once some of it was given back.
+# When little stock is left, reserve_holds locks the row before it decides. When two servers both read that there is
+# enough, only the condition of the update protects, and a constraint behind it. pg_sleep gives them the time for that. Once
+# some units were given back, no audit notices any more that they were sold twice.
 BUGS = [
     Bug("nothing is planted"),
-    Bug("the condition of the reservation's update is gone", "reserve_holds", (
+    Bug("the condition of the update that takes stock is gone", "reserve_holds", (
         ("    v_available := v_product.available_stock;\n",
          "    v_available := v_product.available_stock;\n    perform pg_sleep(0.1);\n"),
         ("where p.id = p_product_id and p.available_stock >= v_taken", "where p.id = p_product_id")),
@@ -67,11 +67,11 @@ BUGS = [
         caught_by=("an acknowledged hold is not in the database",)),
     Bug("what is acknowledged is not on disk yet when PostgreSQL crashes", crashes=True, also=(
         "alter system set wal_writer_delay = '10s'", "select pg_reload_conf()",
-        # Has the last word, over the server's command line too; for sessions that begin after it.
+        # Overrides the command line of PostgreSQL, for sessions that begin after it.
         "do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$",
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where backend_type = 'client backend' and pid <> pg_backend_pid()"),
-        # Of the last ten seconds, whatever they brought.
+        # Anything from the last ten seconds may be lost.
         caught_by=("an acknowledged", "is not in the database")),
     Bug("lapsed holds count only when a worker has released them", "lapsed_units", (
         ("and expires_at <= p_at", "and false"),), caught_by=("cannot be linearized",)),

@@ -28,8 +28,8 @@ def binaries() -> Path:
 
 
 def as_owner(death_signal: str = "TERM") -> list[str]:
-    """What to put before a command so that it does not run as root. The signal at the end of the harness has to be
-    asked for again after the user has changed."""
+    """What to put before a command so that it does not run as root. The change of user clears the signal that a process
+    gets when the harness ends, so it is set again."""
     user = [f"--reuid={OWNER}", f"--regid={OWNER}", "--init-groups"] if os.geteuid() == 0 else []
     return ["setpriv", *user, "--pdeathsig", death_signal]
 
@@ -72,7 +72,7 @@ class Postgres(Child):
         return f"postgresql://{OWNER}@{self.address}:{port}/{name}"
 
     def socket_url(self, name: str) -> str:
-        """By a way that has no network."""
+        """Through the Unix socket, where no packet can be lost."""
         return f"postgresql://{OWNER}@{str(self.data).replace('/', '%2F')}:{self.port}/{name}"
 
     def create(self) -> None:
@@ -124,7 +124,7 @@ class Postgres(Child):
         self.process.wait(30)
 
     def end(self) -> None:
-        """Fast: it ends sessions, whose clients may be out of reach, instead of waiting for them."""
+        """SIGINT: PostgreSQL ends sessions instead of waiting for clients that may be out of reach."""
         if self.is_running:
             self.send(signal.SIGINT)
         super().end()

@@ -19,8 +19,8 @@ ENDS_WITHIN = 15.0  # seconds
 
 
 def reserved_port() -> int:
-    """A free port that stays free while nobody listens on it: the kernel gives none of these to outgoing connections,
-    of which one could otherwise even connect to itself."""
+    """A port that stays free while nothing listens on it: the kernel does not use it for outgoing connections. Such a
+    connection could even connect to itself."""
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.SystemRandom().randrange(10_000, first)
@@ -44,8 +44,8 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> floa
 
 
 def stat_of(pid: int) -> list[str]:
-    """What the kernel tells of a process, from its state on; empty if it is gone or a zombie, which its parent may take
-    a while to collect."""
+    """The fields of /proc/PID/stat from the state on; empty for a process that is gone or a zombie. A parent may take a
+    while to collect a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -85,7 +85,7 @@ def send(pid: int, number: signal.Signals) -> None:
 
 
 def stop_family(root: int, text: str | None = None) -> set[int]:
-    """SIGSTOP of all of them, those included that the others start meanwhile."""
+    """SIGSTOP of all of them, and of processes that they start meanwhile."""
     stopped: set[int] = set()
     while found := family(root, text) - stopped:
         for pid in found:
@@ -105,8 +105,8 @@ class Child:
         self._running: AbstractContextManager[subprocess.Popen[bytes]] | None = None
         self.starts = 0
         self.was_ended = False  # by the harness
-        # On the monotonic clock: when it was being killed, when it was told to end, and when it was stopped. Nothing else
-        # may leave a call without an answer.
+        # When it was killed, told to end, and stopped, on the monotonic clock. Nothing else may leave a call without a
+        # response.
         self.ends: list[tuple[float, float]] = []
         self.pauses: list[tuple[float, float]] = []
         self._paused_at: float | None = None

@@ -1,8 +1,7 @@
-"""Servers are restarted one after the other while a crowd buys, and nobody notices.
+"""Servers are restarted one after the other while a crowd buys, and no request fails.
 
-HAProxy asks each server whether it is ready. One that is told to end stops being ready first, and serves on until the
-proxy has noticed; so there is no moment at which a request could meet a closed door. Nobody repeats a request here:
-each answer that is not the expected one is counted, and none is allowed.
+HAProxy asks each server whether it is ready. A server that is told to end first stops being ready, and serves on until
+HAProxy has noticed. So no request meets a closed port. Buyers do not repeat requests, so each failure counts.
 """
 
 import argparse

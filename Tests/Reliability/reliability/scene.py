@@ -1,4 +1,4 @@
-"""Servers, each behind a network of its own to one PostgreSQL, and whoever looks after them."""
+"""Servers, each behind a network of its own to one PostgreSQL, and a supervisor that starts them again."""
 
 import asyncio
 import time
@@ -28,8 +28,7 @@ class Scene:
     database: Postgres
     servers: list[Server]
     proxies: list[Proxy]
-    # Whether a server is to run: one that is down without having been told to is started again, as an operator's service
-    # manager would do.
+    # Whether a server is to run. The supervisor starts a server that is down, as a service manager would.
     is_wanted: dict[str, bool] = field(default_factory=dict)
     clock_of: dict[str, dict[str, str]] = field(default_factory=dict)  # of servers whose clocks are off
     background: list[asyncio.Task[None]] = field(default_factory=list)
@@ -61,7 +60,7 @@ class Scene:
         raise HarnessError(f"a server was not ready within {seconds:.0f} s")
 
     async def keep_servers_running(self) -> None:
-        """Starts servers again that were ended. None ends by itself, not even one whose database is away."""
+        """Starts servers again that the harness has ended. No server ends by itself, even while its database is away."""
         while True:
             for server in self.servers:
                 if self.is_wanted[server.name] and not server.is_running:

@@ -1,4 +1,4 @@
-"""Buyers, a payment provider and an operator, who do all that is allowed, and much that clients do wrong."""
+"""Buyers, a payment provider and an operator. They do all that is allowed, and much that clients do wrong."""
 
 import asyncio
 import random
@@ -28,17 +28,17 @@ class Habits:
     quantities: tuple[int, ...]
     remembered: int           # holds that are used
     recent: float             # at the mean, how many younger holds there are than the one that is used
-    # What customers have paid counts against their limit for good: others come after so many seconds. None: a customer
-    # stands for one request, so that the checker can tell whose a hold is.
+    # Paid orders count against a customer's limit for ever, so new customers come after so many seconds. None: each
+    # request names a customer of its own, so the checker knows which request made a hold.
     customers_come_every: float | None = None
     customers: int = 10
 
 
-# Every hold can be told apart; repeats, duplicates, crossed and late messages.
+# For the checker of histories: each request names its own customer.
 CROSSED = Habits(
     {"hold": 26, "order": 18, "pay": 18, "release": 6, "product": 20, "products": 2, "read_hold": 5, "read_order": 5},
     {"now": 58, "early": 12, "late": 25, "again": 3, "otherwise": 2}, 0.75, 0.04, (1, 1, 1, 2, 2, 3), 200, 50)
-# A few customers with limits, and parked payments.
+# For the judge of --stress: a few customers with limits, and parked payment events.
 LIMITED = Habits(
     {"hold": 30, "order": 17, "pay": 25, "release": 5, "product": 7, "read_hold": 5, "read_order": 5, "settle": 2},
     {"now": 40, "early": 15, "late": 25, "again": 8, "parked_again": 8, "otherwise": 4}, 0.5, 0.1, (1, 1, 1, 2, 2, 3, 5), 60,
@@ -65,7 +65,7 @@ class Placed:
 
 @dataclass(slots=True)
 class Shop:
-    """What everybody knows together, so that they cross each other's ways."""
+    """What all buyers know together, so that they use each other's holds, orders and keys."""
 
     products: list[int]
     rate: float                 # calls a second, of all clients
@@ -94,7 +94,7 @@ def after(seconds: float) -> str:
 
 
 class Person:
-    """Somebody who asks, on whichever server."""
+    """Makes calls, each on a random server."""
 
     def __init__(self, client: Client, generator: random.Random) -> None:
         self.client, self.random = client, generator
@@ -116,7 +116,7 @@ class Person:
             self.client.call(operation, product, request, server, key) for server in range(len(self.client.ports))))
 
     async def until_told(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> list[Call]:
-        """Again under the same key when nobody tells what became of it, as clients are advised to."""
+        """Repeats a call with an unknown outcome under the same key, as clients are advised to."""
         calls = [await self.call(operation, product, request, key)]
         while calls[-1].outcome is Outcome.UNKNOWN and len(calls) < 4 and self.chance(REPEATED):
             await asyncio.sleep(self.random.uniform(0.05, 0.6))
@@ -152,7 +152,7 @@ class Buyer(Person):
         return self.random.choices(list(weights), list(weights.values()))[0]
 
     def _recent(self, things: deque[Any], mean: float) -> Any:
-        """One of the last, mostly: they do not last long."""
+        """Mostly one of the last, as they do not last long."""
         return things[-1 - min(int(self.random.expovariate(1 / mean)), len(things) - 1)]
 
     def _customer(self) -> str:
@@ -170,7 +170,7 @@ class Buyer(Person):
             request["customer_id"] = self._customer()
         key = self.new_key("h") if self.chance(self.habits.keyed) else None
         if self.shop.keyed and self.chance(self.habits.known_key):
-            # Somebody's key: the same once more, or for something else, or by somebody who guessed it.
+            # A key that was used: for the same request, for another, or by another customer.
             request, key = self.random.choice(self.shop.keyed)
             if self.chance(0.3):
                 request = request | {"quantity": request["quantity"] % 3 + 1}
@@ -222,7 +222,7 @@ class Buyer(Person):
             await self.call("read_hold", held.product, {"hold_id": held.id})
 
     async def read_order(self) -> None:
-        # Chaos takes a 404 for a lost order, so there only orders that were acknowledged are read.
+        # The checker of histories takes a 404 for a lost order, so its buyers read only acknowledged orders.
         if self.habits.customers_come_every and self.shop.holds and self.chance(0.2):
             held = self._recent(self.shop.holds, self.habits.recent)
             await self.call("read_order", held.product, {"order_id": held.order_id})
@@ -241,7 +241,7 @@ class Buyer(Person):
             await self._pay(self._recent(self.shop.orders, 10), 0.65)
 
     async def _pay_late(self) -> None:
-        """When its time is over, or it was cancelled."""
+        """After the order has expired or was cancelled."""
         now = time.monotonic()
         over = [placed for placed in self.shop.orders if now - placed.at > self.shop.order_ttl]
         if over:
@@ -255,7 +255,7 @@ class Buyer(Person):
         await self._deliver(placed.product, request)
 
     def _status(self, product: int, successes: float) -> str:
-        """What is paid never comes back: of a scarce product a part stays in circulation."""
+        """Paid units never come back, so only a part of a scarce product may be paid for."""
         if not self.chance(successes) or self.shop.payable.get(product, 1) <= 0:
             return "failed"
         if product in self.shop.payable:
@@ -274,7 +274,7 @@ class Buyer(Person):
             await self._deliver(*self.random.choice(self.shop.events))
 
     async def _pay_parked_again(self) -> None:
-        """Just when it may be given up."""
+        """About when its time to be parked ends."""
         now = time.monotonic()
         due = [(product, request) for at, product, request in self.shop.parked
                if -0.5 < now - at - self.shop.parked_ttl < 2.5]
@@ -311,7 +311,7 @@ class Buyer(Person):
 
 
 class Operator(Person):
-    """Changes limits and windows while all buy, and keeps stock scarce without letting it run out for good."""
+    """Changes limits and windows during the sale, and keeps stock scarce."""
 
     PAUSE = 0.12   # seconds, at most, between two changes
 

@@ -1,8 +1,7 @@
-"""`--soak`: half of what the server can do, for long, with everything lapsing and being removed: nothing may grow.
+"""`--soak`: half the peak for long, while holds lapse and old rows are removed. Nothing may grow.
 
-Holds, orders and payment events of what was sold are kept for ever, so those tables grow with the sale; of them the
-bytes a row count. So they do of their indexes of what comes and goes: one row in a hundred of a table may be dead before
-it is vacuumed.
+Sold units keep their holds, orders and payment events for ever, so these tables grow with the sale. For them and for
+their partial indexes the bytes per row count: one row in a hundred may be dead before a table is vacuumed.
 """
 
 import argparse

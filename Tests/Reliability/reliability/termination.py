@@ -1,7 +1,7 @@
 """A server that buyers talk to directly is told to end, and answers whatever reached it.
 
-After SIGTERM a new connection may be refused, and nothing else may go wrong: a request that was sent on a connection
-which the server had accepted gets its answer, whole, and what that promises is kept.
+After SIGTERM the server may refuse new connections, and nothing else may go wrong. Each request on an accepted connection
+gets its whole response, and what the response promises is kept.
 """
 
 import argparse
@@ -19,8 +19,8 @@ SUMMARY = "a server that buyers talk to directly is told to end, and answers wha
 
 BUYERS = 24
 STOCK = 1_000_000
-# How long a server that was told to end still takes requests while it says that it is not ready: several times what a
-# proxy takes to ask, and to act on the answer.
+# How long a server still takes requests after SIGTERM while it is not ready: several times what a proxy needs to ask and to
+# act.
 LEAVING_SECONDS = 1
 SETTINGS = {**NOTHING_LAPSES, "SHUTDOWN_DELAY_SECONDS": str(LEAVING_SECONDS)}
 BUYING_SECONDS = 1.0

@@ -25,12 +25,12 @@ DATABASE = "database.json"
 
 AUDIT_PERIOD = 5.0     # seconds
 ANSWER_WITHIN = 5.0    # seconds, whatever happens
-# Seconds after the last fault in which every hold and order has to run out; longer than their times to live.
+# Seconds after the last fault in which every hold and order must end; longer than their times to live.
 SETTLES_WITHIN = 10.0
 
 
 class Trial:
-    """Buyers who do all that is allowed on a scene, and what is checked meanwhile and afterwards."""
+    """Buyers on a scene, and the checks during the run and after it."""
 
     def __init__(
         self, scene: Scene, stocks: dict[int, int], rate: float, clients: int, seed: int,
@@ -117,7 +117,7 @@ def audit(url: str) -> list[str] | None:
 
 
 def unanswered(history: History, servers: Sequence[Child]) -> list[str]:
-    """Calls that a server left without a proper answer, or answered too late, though it was there all the time."""
+    """Calls without a proper response in time, although their server ran all the time."""
     found = []
     for call in history.calls:
         if call.fault.startswith("not an answer"):
@@ -136,7 +136,7 @@ def unanswered(history: History, servers: Sequence[Child]) -> list[str]:
 
 
 async def settle(scene: Scene, seconds: float, since: float | None = None) -> list[str]:
-    """Waits for the end of everything that time has to put an end to; returns what is left after so many seconds."""
+    """Waits until all holds, orders and jobs that are due have ended; returns those that have not in time."""
     deadline = (since or time.monotonic()) + seconds
     while True:
         await asyncio.sleep(0.25)

@@ -1,4 +1,4 @@
-"""What a run was set up with, and what the harness did to it: what the judge has to know beside calls and changes."""
+"""The settings of a run and the trouble that the harness made: what the judge needs beside calls and changes."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -15,7 +15,7 @@ class Lock:
     product: int | None    # None: all of them
     table: str
     ids: tuple[str, ...]   # as clients see them; EVERY_ROW for all of the table
-    asked: float           # before it had the lock: others may wait behind it from then on
+    asked: float           # before it had the lock: others may queue behind it from then on
     released: float        # while it still had the lock
 
 
@@ -27,7 +27,7 @@ class Conditions:
     locks: list[Lock] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)         # when backends were ended
     undisturbed: frozenset[int] = frozenset()                # products with rows that the harness never locked
-    # When this machine was too busy to run the harness: it was so for the database, too.
+    # When this machine was too busy to run the harness, and so the database.
     stalls: list[tuple[float, float]] = field(default_factory=list)
 
     def index(self) -> None:
@@ -38,7 +38,7 @@ class Conditions:
                 self._releases[lock.table, id].append(lock.released)
 
     def released_before(self, table: str, id: str, time: float) -> float:
-        """When the harness last had the row locked: who has changed it and committed at `time` locked it after that."""
+        """When the harness last unlocked the row. A transaction that changed it and committed at `time` locked it later."""
         latest = 0.0
         for row in (id, EVERY_ROW):
             releases = self._releases.get((table, row), [])

@@ -1,4 +1,4 @@
-"""Whether everything that happened was asked for, once, by somebody who was not told that nothing was done."""
+"""Whether a call explains each change: one call, and none that was refused."""
 
 from collections import Counter, defaultdict
 
@@ -13,7 +13,7 @@ def check(calls: list[Call], book: Book, conditions: Conditions) -> list[str]:
 
 
 def holds(calls: list[Call], book: Book) -> list[str]:
-    """As many as were asked for by those who were told so, or were told nothing."""
+    """At most as many holds as calls that succeeded or whose outcome is unknown."""
     made: Counter[tuple[int, int, str | None]] = Counter()
     for id, timeline in book.history["holds"].items():
         row = timeline.versions[0].value

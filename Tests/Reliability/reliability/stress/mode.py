@@ -1,4 +1,4 @@
-"""Three servers on one database, random calls, changes and locks; then the log of changes tells what must have been."""
+"""Three servers on one database under random calls, changes and locks; then the judge replays the log of changes."""
 
 import argparse
 import asyncio
@@ -29,7 +29,7 @@ CHANGES = "changes.jsonl"
 CONDITIONS = "conditions.json"
 VIOLATIONS = "violations.txt"
 
-# The time to live depends on the server, so that jobs become due earlier than what workers sleep for.
+# Each server has other times to live, so that jobs become due before workers wake up.
 HOLD_TTLS = (1.0, 1.5, 2.0)    # seconds
 ORDER_TTLS = (1.0, 2.0, 3.0)
 PARKED_TTL = 4.0
@@ -46,9 +46,9 @@ PRODUCTS = 8
 UNDISTURBED = 2                # of these: no row of theirs is locked
 STOCK = 25
 LOCKERS = 4
-OPERATORS = 3                  # of whom some wait for a locked row
+OPERATORS = 3                  # some of them wait for a locked row
 STALL = 0.15                   # seconds
-# In which all has to run out, and parked payments to be given up.
+# In which all holds and orders must end, and parked payments become refund_due.
 SETTLES_WITHIN = 12.0
 
 
@@ -151,7 +151,7 @@ async def load(
 
 
 async def watch_for_stalls(stalls: list[tuple[float, float]]) -> None:
-    """Notes when this process was not run for long, though it had to be."""
+    """Records when the machine did not run this process in time."""
     while True:
         asleep = time.time()
         await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What the harness does to the database meanwhile: rows that somebody keeps locked, backends that are ended."""
+"""The trouble that the harness makes: rows and tables that it keeps locked, backends that it ends."""
 
 import asyncio
 import random
@@ -47,7 +47,7 @@ class Locker:
         order = {"holds": "expires_at, id", "orders": "payment_due_at, id"}.get(table, column)
         of_product = "" if table == "products" else f"product_id = {product} and "
         names = ", ".join(f"'{id.removeprefix('hold_').removeprefix('order_')}'" for id in ids)
-        # As servers lock them, so that nobody waits in a circle with them.
+        # In the order in which servers lock them, so that there is no deadlock.
         await keep_locked(
             session, f"select 'locked' from {table} where {of_product}{column} in ({names}) order by {order} for update",
             self._random.uniform(*LOCKED_FOR), product, table, ids, self._locks)

@@ -1,4 +1,4 @@
-"""Whether each payment event did what the contract's table says, given the state that its transaction met."""
+"""Whether each payment event did what the contract's table says, given the state before its transaction."""
 
 from dataclasses import dataclass, field
 
@@ -10,8 +10,8 @@ from .rules import within_limit
 
 @dataclass(slots=True)
 class Refusal:
-    """A late success whose money has to go back: too little stock, or the customer's limit. Judged when all that could
-    be seen at the time is known."""
+    """A late success that is refund_due: too little stock, or the customer's limit. It is judged once all versions are
+    known."""
 
     key: str
     order: str
