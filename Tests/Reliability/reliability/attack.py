@@ -136,7 +136,8 @@ class Sale:
 
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--seconds", type=float, default=30, help="for each of (a), (b) and (c) (default: 30)")
-    group.add_argument("--parts", default=",".join(BEARABLE), help=f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})")
+    group.add_argument("--parts", default=",".join(BEARABLE),
+                       help=f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})")
 
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import itertools
 import random
 import statistics
 import time
@@ -23,13 +24,13 @@ SUMMARY = "two servers and their PostgreSQL under random faults, one after the o
 # up first, and a probe has to ask again.
 RETURNS_WITHIN = 8.0
 
+PRODUCTS = 5
 ALL_KINDS_WITHIN = 5.0  # minutes
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--minutes", type=float, default=30, help="of load (default: 30)")
     group.add_argument("--clients", type=int, default=20)
-    group.add_argument("--products", type=int, default=5)
     group.add_argument("--rate", type=float, default=200, help="calls a second, of all clients (default: 200)")
     group.add_argument("--only", default="", help="only faults whose names contain one of these, with commas")
 
@@ -56,14 +57,16 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
         if not possible:
             raise HarnessError(f"no fault that is possible here has a name with {options.only} in it")
         # Enough that not everything is refused, and little enough that it runs out towards the end.
-        stocks = await asyncio.to_thread(scene.add_products, options.products, 500 + int(options.minutes * 600))
+        stocks = await asyncio.to_thread(scene.add_products, PRODUCTS, 500 + int(options.minutes * 600))
         trial = Trial(scene, stocks, options.rate, options.clients, options.seed)
-        probes = Probes(scene.ports, min(stocks), trial.history)
+        probes = [Probe(server, scene.ports, min(stocks), trial.history) for server in range(len(scene.servers))]
         trial.start()
-        probes.start()
+        tasks = [asyncio.create_task(probe.run()) for probe in probes]
         episodes = await break_things(
             trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
-        await probes.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         # Buyers went on until now, unless the last fault ended after the deadline.
         await trial.finish(episodes[-1].end if trial.shop.is_settling else None)
         if not episodes:
@@ -82,60 +85,40 @@ class Probe:
     PATIENCE = 1.0    # seconds
 
     def __init__(self, server: int, ports: list[int], product: int, history: History) -> None:
-        self.client = Client(-1 - server, ports, history, self.PATIENCE)
+        self._client = Client(-1 - server, ports, history, self.PATIENCE)
         self._server, self._product = server, product
         self.answered: list[float] = []  # monotonic times
 
     async def run(self) -> None:
-        count = 0
-        while True:
-            count += 1
-            call = await self.client.call("hold", self._product, {
-                "product_id": self._product, "quantity": 1, "customer_id": f"probe-{self._server}-{count}"}, self._server)
-            if call.status == 201:
-                self.answered.append(call.end_monotonic)
-            await asyncio.sleep(self.PAUSE)
+        try:
+            for count in itertools.count(1):
+                call = await self._client.call("hold", self._product, {
+                    "product_id": self._product, "quantity": 1, "customer_id": f"probe-{self._server}-{count}"}, self._server)
+                if call.status == 201:
+                    self.answered.append(call.end_monotonic)
+                await asyncio.sleep(self.PAUSE)
+        finally:
+            self._client.close()
 
     def outage(self, begin: float, end: float) -> float:
-        """The longest time without an answer that overlaps with this one."""
+        """The longest time without a hold that overlaps with this one."""
         before = [time for time in self.answered if time < begin]
         times = [before[-1] if before else begin, *(time for time in self.answered if begin <= time <= end), end]
         return max(later - earlier for earlier, later in zip(times, times[1:]))
 
 
-class Probes:
-    """One for each server."""
-
-    def __init__(self, ports: list[int], product: int, history: History) -> None:
-        self._probes = [Probe(server, ports, product, history) for server in range(len(ports))]
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self) -> None:
-        self._tasks = [asyncio.create_task(probe.run()) for probe in self._probes]
-
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for probe in self._probes:
-            probe.client.close()
-
-    def outages(self, begin: float, end: float) -> list[float]:
-        """For each server."""
-        return [probe.outage(begin, end) for probe in self._probes]
-
-    async def are_served(self, seconds: float) -> bool:
-        """Whether every server grants a hold within this time."""
-        start = time.monotonic()
-        while time.monotonic() - start < seconds:
-            if all(probe.answered and probe.answered[-1] > start for probe in self._probes):
-                return True
-            await asyncio.sleep(0.02)
-        return False
+async def are_served(probes: list[Probe], seconds: float) -> bool:
+    """Whether every server grants a hold within this time."""
+    start = time.monotonic()
+    while time.monotonic() - start < seconds:
+        if all(probe.answered and probe.answered[-1] > start for probe in probes):
+            return True
+        await asyncio.sleep(0.02)
+    return False
 
 
 async def break_things(
-    trial: Trial, probes: Probes, possible: dict[str, faults.Fault], rng: random.Random, seconds: float
+    trial: Trial, probes: list[Probe], possible: dict[str, faults.Fault], rng: random.Random, seconds: float
 ) -> list[Episode]:
     """One fault after the other until the deadline: all kinds in random order, then all again in another."""
     episodes: list[Episode] = []
@@ -154,10 +137,10 @@ async def break_things(
         end = time.monotonic()
         if end >= deadline:  # the last one, after which everything has to run out
             trial.shop.is_settling = True
-        if not await probes.are_served(RETURNS_WITHIN):
+        if not await are_served(probes, RETURNS_WITHIN):
             trial.violations.append(
                 f"{name}: a server sold nothing in the {RETURNS_WITHIN:.0f} s after the fault had ended")
-        episodes.append(Episode(name, begin, end, probes.outages(begin, time.monotonic())))
+        episodes.append(Episode(name, begin, end, [probe.outage(begin, time.monotonic()) for probe in probes]))
         await asyncio.sleep(rng.uniform(0, 0.8))
     return episodes
 

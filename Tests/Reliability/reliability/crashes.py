@@ -16,6 +16,7 @@ SUMMARY = "many crashes of servers and of PostgreSQL under load, and how long ea
 
 # From when PostgreSQL accepts connections again, and from when a server is started again.
 READY_WITHIN = 2.0   # seconds
+CLIENTS = 50
 # Load between two crashes.
 PAUSE = (0.2, 0.6)   # seconds
 
@@ -23,7 +24,6 @@ PAUSE = (0.2, 0.6)   # seconds
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--kills", type=int, help="of servers (default: 200); with --failover, of primaries (10)")
     group.add_argument("--database-crashes", type=int, default=50, help="(default: 50)")
-    group.add_argument("--crash-clients", type=int, default=50, help="(default: 50)")
 
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:
@@ -40,7 +40,7 @@ async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
     recovery: list[float] = []
     async with staged(work) as scene:
         stocks = await asyncio.to_thread(scene.add_products, 5, 1000 + 20 * len(crashes))
-        trial = Trial(scene, stocks, 250, options.crash_clients, options.seed)
+        trial = Trial(scene, stocks, 250, CLIENTS, options.seed)
         trial.start()
         for crash in crashes:
             await asyncio.sleep(rng.uniform(*PAUSE))

@@ -5,13 +5,12 @@ their partial indexes the bytes per row count: one row in a hundred may be dead 
 """
 
 import argparse
-import csv
 import json
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.output import table, tell
@@ -100,8 +99,8 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         stale = left_behind(server, int(retention))
         audits = services.audits()
 
-    path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.csv"
-    write(path, states)
+    path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
+    path.write_text("".join(json.dumps(asdict(state)) + "\n" for state in states))
     if len(states) < 8:
         return [f"{len(states)} samples are too few for quarters: take more minutes"]
     quarters = [states[len(states) * n // 4:len(states) * (n + 1) // 4] for n in range(4)]
@@ -127,7 +126,8 @@ def look(server: Server, sample: Sample) -> State:
         where indexrelname in ({', '.join(map(repr, COMES_AND_GOES))})""").splitlines()]
     return State(
         rate=sample.rate, p50_ms=sample.latencies["p50"], p99_ms=sample.latencies["p99"], faults=sample.faults,
-        memory_mb=server.memory_mb()[0], descriptors=server.descriptors(), threads=server.threads(), bytes={row[0]: int(row[1]) for row in tables + indexes},
+        memory_mb=server.memory_mb()[0], descriptors=server.descriptors(), threads=server.threads(),
+        bytes={row[0]: int(row[1]) for row in tables + indexes},
         live={row[0]: int(row[2]) for row in tables}, dead={row[0]: int(row[3]) for row in tables})
 
 
@@ -194,19 +194,3 @@ def judge(quarters: Sequence[Sequence[State]], rate: float) -> list[str]:
     if last["p99 ms"] > LATENCY_WITHIN * first["p99 ms"]:
         violations.append(f"p99 went from {first['p99 ms']:.1f} to {last['p99 ms']:.1f} ms")
     return violations
-
-
-def write(path: Path, states: Sequence[State]) -> None:
-    """The samples, a line each."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        names = sorted(states[0].bytes) if states else []
-        tables = sorted(states[0].live) if states else []
-        writer.writerow(["second", "rate", "p50_ms", "p99_ms", "faults", "memory_mb", "descriptors", "threads",
-                         *(f"{name}_bytes" for name in names), *(f"{name}_live" for name in tables),
-                         *(f"{name}_dead" for name in tables)])
-        for index, state in enumerate(states):
-            writer.writerow([
-                (index + 1) * SLICE, round(state.rate), state.p50_ms, state.p99_ms, state.faults,
-                round(state.memory_mb, 1), state.descriptors, state.threads, *(state.bytes[name] for name in names),
-                *(state.live[name] for name in tables), *(state.dead[name] for name in tables)])

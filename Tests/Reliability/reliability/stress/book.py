@@ -60,9 +60,6 @@ class Step:
     free_since: dict[tuple[str, str], float] = field(default_factory=dict)
     products: set[int] = field(default_factory=set)
 
-    def was(self, table: str, id: str) -> Row | None:
-        return self.before[table, id]
-
     def first(self, table: str, id: str) -> float | None:
         """When the row was first changed."""
         return min((change.at for change in self.by.changes if (change.table, change.id) == (table, id)), default=None)

@@ -87,9 +87,6 @@ class Transaction:
         """By then, no later."""
         self.seen_by = max(self.committed, min(self.seen_by, at))
 
-    def of(self, table: str) -> list[Change]:
-        return [change for change in self.changes if change.table == table]
-
 
 def install(sql: Callable[[str], str]) -> None:
     sql(INSTALL)

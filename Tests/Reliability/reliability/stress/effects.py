@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from ..contract import key_name, keys
 from ..history import Call
 from .book import Book
-from .conditions import Conditions
 
 
-def check(calls: list[Call], book: Book, conditions: Conditions) -> list[str]:
-    return [*keys(calls, book.customer_of), *holds(calls, book), *changes_of_holds(calls, book), *events(calls, book), *restocks(calls, book)]
+def check(calls: list[Call], book: Book) -> list[str]:
+    return [*keys(calls, book.customer_of), *holds(calls, book), *changes_of_holds(calls, book), *events(calls, book),
+            *restocks(calls, book)]
 
 
 def holds(calls: list[Call], book: Book) -> list[str]:

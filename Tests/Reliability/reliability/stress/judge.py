@@ -48,7 +48,7 @@ def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions)
     judgement.violations += book.violations
     judgement.violations += answers.check(calls, book, conditions)
     judgement.violations += [line for refusal in refusals for line in unexplained(refusal, book)]
-    judgement.violations += effects.check(calls, book, conditions)
+    judgement.violations += effects.check(calls, book)
     judgement.violations += late(book, conditions, judgement)
     judgement.violations += forgotten(book, conditions, max([ended, *(call.end for call in calls)]))
     return judgement

@@ -42,6 +42,8 @@ do $$ begin
 end $$
 """
 TOKEN = "a-token-for-the-harness"
+CLIENTS = 40
+RATE = 500                     # calls a second, of all clients
 PRODUCTS = 8
 UNDISTURBED = 2                # of these: no row of theirs is locked
 STOCK = 25
@@ -54,18 +56,15 @@ SETTLES_WITHIN = 12.0
 
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--backends", action="store_true", help="end backends of PostgreSQL all the time, too")
-    group.add_argument("--stress-rate", type=float, default=500, help="calls a second, of all clients (default: 500)")
-    group.add_argument("--stress-clients", type=int, default=40, help="(default: 40)")
 
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:
-    return some_of_each_kind(asyncio.run(stress(
-        work, options.seed, options.minutes * 60, options.stress_rate, options.stress_clients, options.backends)))
+    return some_of_each_kind(asyncio.run(stress(work, options.seed, options.minutes * 60, options.backends)))
 
 
 async def stress(
-    work: Path, seed: int, seconds: float, rate: float = 500, clients: int = 40, ends_backends: bool = False,
-    sabotage: Sequence[str] = (), again_and_again: str = "",
+    work: Path, seed: int, seconds: float, ends_backends: bool = False, sabotage: Sequence[str] = (),
+    again_and_again: str = "",
 ) -> list[str]:
     """Returns the violations.
 
@@ -84,8 +83,8 @@ async def stress(
         operators = [Client(-1 - number, scene.ports, history, token=TOKEN) for number in range(OPERATORS)]
         products = [await create(operators[0], number) for number in range(PRODUCTS)]
         conditions.undisturbed = frozenset(products[-UNDISTURBED:])
-        shop = Shop(products, rate, LIMITED, max(ORDER_TTLS), PARKED_TTL)
-        buyers = [Client(number, scene.ports, history, token=TOKEN) for number in range(clients)]
+        shop = Shop(products, RATE, LIMITED, max(ORDER_TTLS), PARKED_TTL)
+        buyers = [Client(number, scene.ports, history, token=TOKEN) for number in range(CLIENTS)]
         watch = asyncio.create_task(watch_for_stalls(conditions.stalls))
         violations = await load(scene, shop, conditions, ends_backends, buyers, operators, seed, seconds, again_and_again)
         watch.cancel()
