@@ -286,6 +286,14 @@ class CheckerTests(unittest.TestCase):
         other.request = dict(again.request)
         self.assert_found(story, "stands for 2 things")
 
+    def test_a_replay_repeats_an_earlier_request(self) -> None:
+        story = Story()
+        story.hold("a", 0, 0.02, key="k", is_replay=True)
+        story.database.keys[1, "k"] = KeyRow(1, "k", "reserve_hold", "hold_a")
+        self.assert_found(story, "a replay of what nobody had asked before")
+        story.calls[0].key = None
+        self.assert_found(story, "a replay without a key")
+
     def test_a_released_hold_gives_back_once(self) -> None:
         story = Story()
         story.hold("a", 0, 0.01, quantity=3, status="released")

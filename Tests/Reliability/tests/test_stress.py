@@ -307,6 +307,13 @@ class PaymentTests(StressTests):
             story.pays(5, "p", verdict, status, *rows)
             self.refuse(story, "payment event p, success on order_a that is expired")
 
+    def test_wrong_amount_that_pays_an_order_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.places(1)
+        story.pays(2, "p", "applied", "paid", story.order(status="paid"), amount=101)
+        self.refuse(story, "payment event p, success on order_a that is pending_payment, is applied")
+
     def test_order_that_changes_without_a_payment_is_refused(self) -> None:
         story = self.expired()
         story.commit(5, story.order(status="paid"), story.take(1))
