@@ -21,7 +21,7 @@ from ..trial import HISTORY, audit, print_calls, settle, unanswered
 from . import changes
 from .conditions import Conditions
 from .judge import judge, some_of_each_kind
-from .trouble import Killer, Locker, TableLocker
+from .trouble import end_backends, lock_rows, lock_tables
 
 SUMMARY = "random calls with limits, windows, late payments and locked rows; every change and every answer is judged"
 
@@ -128,12 +128,11 @@ async def load(
     people: list[Buyer | Operator] = [Buyer(client, shop, chance(client.number)) for client in buyers]
     people += [Operator(client, shop, chance(client.number)) for client in operators]
     people_tasks = [asyncio.create_task(person.run(len(buyers))) for person in people]
-    troubles: list[Locker | TableLocker | Killer] = [
-        Locker(url, locked, shop, conditions.locks, chance(f"locker {number}")) for number in range(LOCKERS)]
-    troubles.append(TableLocker(url, shop, conditions.locks, chance("table locker")))
+    troubles = [lock_rows(url, locked, shop, conditions.locks, chance(f"locker {number}")) for number in range(LOCKERS)]
+    troubles.append(lock_tables(url, shop, conditions.locks, chance("table locker")))
     if ends_backends:
-        troubles.append(Killer(url, shop, conditions.kills, chance("killer")))
-    tasks = [asyncio.create_task(trouble.run()) for trouble in troubles]
+        troubles.append(end_backends(url, shop, conditions.kills, chance("killer")))
+    tasks = [asyncio.create_task(trouble) for trouble in troubles]
     saboteur = asyncio.create_task(repeat(url, again_and_again))
     await asyncio.sleep(seconds)
     shop.is_settling = True
