@@ -206,4 +206,4 @@ class Server(Child):
         wait_for(self.is_ready, STARTS_WITHIN, f"{self.name} to be ready")
 
     def is_ready(self) -> bool:
-        return answers(self.port, "/health/ready", timeout=1)
+        return answers(self.port, "/health/ready", timeout=3)

@@ -19,7 +19,7 @@ from ..scene import Scene, staged
 from ..shop import CURRENCY, LIMITED, Buyer, Operator, Shop
 from ..trial import HISTORY, audit, print_calls, settle, unanswered
 from . import changes
-from .conditions import Conditions
+from .conditions import Conditions, Lock
 from .judge import judge, some_of_each_kind
 from .trouble import end_backends, lock_rows, lock_tables
 
@@ -105,6 +105,13 @@ async def stress(
     violations += judgement.violations
     (work / VIOLATIONS).write_text("\n".join(violations))
     return violations
+
+
+def judge_again(evidence: Path, history: History) -> list[str]:
+    """The violations that the judge finds in the files of an earlier run."""
+    saved = json.loads((evidence / CONDITIONS).read_text())
+    saved |= {"locks": [Lock(**lock) for lock in saved["locks"]], "undisturbed": frozenset(saved["undisturbed"])}
+    return some_of_each_kind(judge(changes.read(evidence / CHANGES), history.calls, Conditions(**saved)).violations)
 
 
 async def create(operator: Client, number: int) -> int:
