@@ -25,8 +25,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a process, with its output in `log`, until the end of the block, and then until it has ended.
 
-    It has a session of its own, so Ctrl-C reaches only us, who stop everything in its order. Should we be killed, the
-    kernel sends it SIGTERM.
+    It has a session of its own, so Ctrl-C reaches only us, who stop everything in its order. Should we be killed, or the
+    thread end that started it, the kernel sends it SIGTERM.
     """
     with open(log, "wb") as output:
         process = subprocess.Popen(

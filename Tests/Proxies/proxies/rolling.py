@@ -96,7 +96,7 @@ async def restart(servers: Sequence[Server], port: int, product: int, restarts: 
         for number in range(restarts):
             server = servers[number % len(servers)]
             problems += await asyncio.to_thread(server.terminate)
-            await asyncio.to_thread(server.serve)
+            await server.serve_soon()
             await asyncio.sleep(BETWEEN_RESTARTS_SECONDS)
     return problems + crowd.violations
 

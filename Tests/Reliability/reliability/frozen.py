@@ -142,7 +142,7 @@ async def play_all(database: Postgres, options: argparse.Namespace, work: Path) 
         server = Server(0, folder, database.url_at(net.port, f"frozen_{index}"), NOTHING_LAPSES)
         history = History(folder / HISTORY)
         try:
-            await asyncio.to_thread(server.serve)
+            await server.serve_soon()
             sale = Sale(net, server.port, create_product(url), options.seed, options.frozen_seconds, history)
             await scenario(sale)
         finally:

@@ -115,7 +115,7 @@ async def measure(
     stopper = Server(1, folder, url, {**NOTHING_LAPSES, "HOLD_TTL_SECONDS": str(MOMENT)})
     try:
         for server in (sleeper, stopper):
-            await asyncio.to_thread(server.serve)
+            await server.serve_soon()
         await hold(sleeper, products)
         once_listening()
         before = await asyncio.to_thread(metric, sleeper, most_ms)

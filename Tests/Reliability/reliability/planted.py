@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import contextlib
+import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +141,8 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
     for number, bug in enumerate(chosen):
         folder = work / str(number)
         folder.mkdir()
-        violations = asyncio.run(live_with(bug, folder, options.seed))
+        with contextlib.redirect_stdout(io.StringIO()):
+            violations = asyncio.run(live_with(bug, folder, options.seed))
         not_seen = [words for words in bug.caught_by if not any(words in violation for violation in violations)]
         missed += [f"{bug.name}: nothing says '{words}'" for words in not_seen]
         if not bug.caught_by:

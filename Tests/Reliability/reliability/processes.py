@@ -1,5 +1,6 @@
 """Servers and other processes that can be killed, stopped and started again in place."""
 
+import asyncio
 import os
 import random
 import signal
@@ -203,6 +204,15 @@ class Server(Child):
     def serve(self) -> None:
         """Starts it and waits until it is ready."""
         self.start()
+        self.wait_until_ready()
+
+    async def serve_soon(self) -> None:
+        """As `serve`, beside an event loop's other tasks. The loop's own thread starts the process: the kernel sends the
+        process SIGTERM when the thread that started it ends, as threads of `to_thread` do with the loop."""
+        self.start()
+        await asyncio.to_thread(self.wait_until_ready)
+
+    def wait_until_ready(self) -> None:
         wait_for(self.is_ready, STARTS_WITHIN, f"{self.name} to be ready")
 
     def is_ready(self) -> bool:

@@ -60,7 +60,7 @@ async def restart(
                 wait_for, lambda: len(proxy.up()) == len(servers), NOTICING_SECONDS_MAX, "HAProxy to see both servers")
             server, began = servers[number % len(servers)], time.monotonic()
             violations += await asyncio.to_thread(server.terminate)
-            await asyncio.to_thread(server.serve)
+            await server.serve_soon()
             seconds.append(time.monotonic() - began)
     print(f"{len(seconds)} restarts, {median(seconds):.1f} s each")
     return violations + crowd.violations

@@ -37,7 +37,7 @@ class Habits:
 # For the checker of histories: each request names its own customer.
 CROSSED = Habits(
     {"hold": 26, "order": 18, "pay": 18, "release": 6, "product": 20, "products": 2, "read_hold": 5, "read_order": 5},
-    {"now": 58, "early": 12, "late": 25, "again": 3, "otherwise": 2}, 0.75, 0.04, (1, 1, 1, 2, 2, 3), 200, 50)
+    {"now": 58, "early": 12, "late": 25, "again": 3, "otherwise": 2}, 0.75, 0.04, (1, 1, 1, 2, 2, 3), 300, 100)
 # For the judge of --stress: a few customers with limits, and parked payment events.
 LIMITED = Habits(
     {"hold": 30, "order": 17, "pay": 25, "release": 5, "product": 7, "read_hold": 5, "read_order": 5, "settle": 2},

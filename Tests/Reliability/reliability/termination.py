@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
 async def terminate(server: Server, product: int, times: int, seed: int, history: History) -> list[str]:
     violations: list[str] = []
     for number in range(times):
-        await asyncio.to_thread(server.serve)
+        await server.serve_soon()
         async with Crowd(BUYERS, [server.port], product, seed + number, history) as crowd:
             await asyncio.sleep(BUYING_SECONDS)
             violations += await asyncio.to_thread(server.terminate)
