@@ -87,7 +87,7 @@ async def lose_primaries(
     async with Crowd(BUYERS, ports, product, seed, history, insists=True, pause=PAUSE) as crowd:
         for number in range(kills):
             await asyncio.sleep(BUYING_SECONDS)
-            replaced, gap = await asyncio.to_thread(lose_primary, cluster, history)
+            replaced, gap = await lose_primary(cluster, history)
             print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s")
             gaps.append(gap)
     print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s")
@@ -96,20 +96,21 @@ async def lose_primaries(
     return crowd.violations
 
 
-def lose_primary(cluster: PatroniCluster, history: History) -> tuple[float, float]:
+async def lose_primary(cluster: PatroniCluster, history: History) -> tuple[float, float]:
     """Kills the primary and returns when the cluster is whole again: after how long there was another primary, and for
     how long nobody could write."""
     primary = cluster.primary()
     if primary is None:
         raise HarnessError("there is no primary to be killed")
-    primary.freeze_replication()
-    time.sleep(FREEZE_SECONDS)
+    await asyncio.to_thread(primary.freeze_replication)
+    await asyncio.sleep(FREEZE_SECONDS)
     killed = time.monotonic()
-    primary.crash()
-    replaced = wait_for(cluster.primary, WAITING_SECONDS_MAX, "another primary")
+    await asyncio.to_thread(primary.crash)
+    replaced = await asyncio.to_thread(wait_for, cluster.primary, WAITING_SECONDS_MAX, "another primary")
     seen = len(history.calls)
-    wait_for(lambda: writes(history.calls[seen:]), WAITING_SECONDS_MAX, "a write after another node became the primary")
-    primary.start()
-    cluster.wait_until_whole()
-    times = writes(list(history.calls))
+    await asyncio.to_thread(wait_for, lambda: writes(history.calls[seen:]), WAITING_SECONDS_MAX,
+                            "a write after another node became the primary")
+    primary.start()  # by the thread that goes on: see `Server.serve_soon`
+    await asyncio.to_thread(cluster.wait_until_whole)
+    times = writes(history.calls)
     return replaced, max(later - earlier for earlier, later in zip(times, times[1:]) if later > killed)
