@@ -163,11 +163,15 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
                 sale.go_on(seen[name], attacking(parts, target, at, work, seen[name]))
             tell(f"{number} of {SLICES}: {AFTERWARDS}")
             seen[AFTERWARDS].gone.append(seconds_until_gone(server, idle))
-            left = server.descriptors() - idle
             sale.go_on(seen[AFTERWARDS], nullcontext())
         audits = services.audits()
 
     print_page(seen)
+    return judge(seen, parts, idle) + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+
+
+def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:
+    """What was other than promised. `idle` is the number of descriptors without connections."""
     violations = []
     attacked = seen[ATTACKED]
     least_ratios = {AFTERWARDS: LEAST_AFTERWARDS}
@@ -195,10 +199,9 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
     if attacked.descriptors > most:
         violations.append(f"{attacked.descriptors:,} descriptors were open, over {most:,}")
     if None in seen[AFTERWARDS].gone:
-        violations.append(f"{left:,} descriptors more than before were open {GONE_WITHIN} s after an attack")
-    violations += [f"{part}: {count} {what}" for part, counts in attacked.told.items()
-                   for what, count in counts.items() if what.startswith("unexpected")]
-    return violations + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+        violations.append(f"more descriptors than before were open {GONE_WITHIN} s after an attack")
+    return violations + [f"{part}: {count} {what}" for part, counts in attacked.told.items()
+                         for what, count in counts.items() if what.startswith("unexpected")]
 
 
 def print_page(seen: dict[str, Seen]) -> None:

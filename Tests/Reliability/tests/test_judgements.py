@@ -2,9 +2,11 @@
 
 import dataclasses
 import unittest
+from collections import Counter
 from pathlib import Path
 
-from reliability import crowd, frozen, soak, trial
+from harness.wrk import Sample
+from reliability import attack, crowd, frozen, soak, trial
 from reliability.history import Call, History
 from reliability.processes import Server
 
@@ -45,6 +47,37 @@ class SoakTests(unittest.TestCase):
 
     def test_latency_that_grows_is_noticed(self) -> None:
         self.assertIn("p99", self.judge(p99_ms=14)[0])
+
+
+class AttackTests(unittest.TestCase):
+    def judge(self, parts: tuple[str, ...] = attack.BEARABLE, gone: float | None = 1, **attacked: object) -> list[str]:
+        """Of a sale that the attack takes nothing from, but for what is given."""
+        seen = {name: attack.Seen(rates=[100.0, 110.0], held=1000, gone=[gone])
+                for name in (attack.ALONE, attack.ELSEWHERE, attack.ATTACKED, attack.AFTERWARDS)}
+        seen[attack.ATTACKED] = dataclasses.replace(seen[attack.ATTACKED], **attacked)
+        return attack.judge(seen, parts, idle=100)
+
+    def test_sale_that_goes_on_is_fine(self) -> None:
+        self.assertEqual(self.judge(newcomers=[0.1], memory_mb=300, descriptors=5000), [])
+
+    def test_honest_rate_that_is_lost_is_noticed(self) -> None:
+        self.assertIn("of the honest rate", self.judge(rates=[40.0, 40.0])[0])
+        self.assertEqual(self.judge(("connects",), rates=[40.0, 40.0]), [])
+
+    def test_honest_requests_that_fail_are_noticed(self) -> None:
+        self.assertIn("11 honest requests", self.judge(samples=[Sample(1, {}, faults=11)])[0])
+        self.assertIn("1 of 2 who came anew", self.judge(newcomers=[0.1, None])[0])
+
+    def test_memory_and_descriptors_have_bounds(self) -> None:
+        self.assertIn("MB were resident", self.judge(memory_mb=401)[0])
+        self.assertIn("descriptors were open", self.judge(descriptors=10_165)[0])
+        self.assertIn("after an attack", self.judge(gone=None)[0])
+
+    def test_attack_that_is_too_small_or_is_not_refused_is_noticed(self) -> None:
+        sent = Counter({"requests sent": 900, "seconds": 1})
+        self.assertIn("only 900 malformed", self.judge(told={"malformed": sent})[0])
+        sent = Counter({"requests sent": 1000, "seconds": 1, "unexpected: 201 to b'HELO'": 2})
+        self.assertIn("2 unexpected", self.judge(told={"malformed": sent})[0])
 
 
 class FrozenTests(unittest.TestCase):
