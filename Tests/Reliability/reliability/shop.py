@@ -36,13 +36,14 @@ class Habits:
 
 # For the checker of histories: each request names its own customer.
 CROSSED = Habits(
-    {"hold": 26, "order": 18, "pay": 18, "release": 6, "product": 20, "products": 2, "read_hold": 5, "read_order": 5},
-    {"now": 58, "early": 12, "late": 25, "again": 3, "otherwise": 2}, 0.75, 0.04, (1, 1, 1, 2, 2, 3), 300, 100)
+    calls={"hold": 26, "order": 18, "pay": 18, "release": 6, "product": 20, "products": 2, "read_hold": 5, "read_order": 5},
+    payments={"now": 58, "early": 12, "late": 25, "again": 3, "otherwise": 2},
+    keyed=0.75, known_key=0.04, quantities=(1, 1, 1, 2, 2, 3), remembered=300, recent=100)
 # For the judge of --stress: a few customers with limits, and parked payment events.
 LIMITED = Habits(
-    {"hold": 30, "order": 17, "pay": 25, "release": 5, "product": 7, "read_hold": 5, "read_order": 5, "settle": 2},
-    {"now": 40, "early": 15, "late": 25, "again": 8, "parked_again": 8, "otherwise": 4}, 0.5, 0.1, (1, 1, 1, 2, 2, 3, 5), 60,
-    10, customers_come_every=8)
+    calls={"hold": 30, "order": 17, "pay": 25, "release": 5, "product": 7, "read_hold": 5, "read_order": 5, "settle": 2},
+    payments={"now": 40, "early": 15, "late": 25, "again": 8, "parked_again": 8, "otherwise": 4},
+    keyed=0.5, known_key=0.1, quantities=(1, 1, 1, 2, 2, 3, 5), remembered=60, recent=10, customers_come_every=8)
 
 
 @dataclass(frozen=True, slots=True)
