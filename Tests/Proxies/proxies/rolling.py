@@ -16,6 +16,7 @@ from reliability.client import Client
 from reliability.crowd import Crowd, failures
 from reliability.history import Call, History
 from reliability.processes import Server
+from reliability.shop import Shop
 from reliability.trial import HISTORY, judge
 
 from .programs import proxying
@@ -23,6 +24,7 @@ from .streams import SILENCE_SECONDS_MAX, Watcher
 
 STREAMS = 10
 BUYERS = 16
+RATE = 400  # calls a second, of all buyers
 STOCK = 1_000_000
 # From the answer to a hold until everybody who watches sees it.
 EVENT_SECONDS_MAX = 1.0
@@ -92,13 +94,13 @@ def run(name: str, work: Path, restarts: int, without: Sequence[str]) -> list[st
 
 async def restart(servers: Sequence[Server], port: int, product: int, restarts: int, history: History) -> list[str]:
     problems: list[str] = []
-    async with Crowd(BUYERS, [port], product, 1, history) as crowd:
+    async with Crowd(Shop([product], RATE), BUYERS, [port], history, 1):
         for number in range(restarts):
             server = servers[number % len(servers)]
             problems += await asyncio.to_thread(server.terminate)
             await server.serve_soon()
             await asyncio.sleep(BETWEEN_RESTARTS_SECONDS)
-    return problems + crowd.violations
+    return problems
 
 
 def flowing(watchers: Sequence[Watcher], stock: int, seconds: float) -> list[str]:

@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.output import table, tell
@@ -17,11 +16,13 @@ from .history import History
 from .network import Firewall, Proxy, network
 from .postgres import Postgres, postgres
 from .processes import Server
+from .shop import Shop
 from .trial import HISTORY, judge, unanswered
 
 SUMMARY = "the network to the database loses everything for a while, and tells nobody"
 
 BUYERS = 50
+RATE = 400  # calls a second, of all buyers
 BEFORE, AFTER = 2, 2  # seconds of undisturbed sale around it
 RETURN_WITHIN = 5  # seconds after the network's return, for everybody
 
@@ -38,14 +39,9 @@ class Sale:
     history: History
     returned_at: float = 0.0           # when the network was back
     served_after: float | None = None  # seconds, from then to the first hold
-    violations: list[str] = field(default_factory=list)  # that buyers noticed themselves
 
-    @asynccontextmanager
-    async def crowd(self) -> AsyncIterator[None]:
-        """Buyers, who finish their purchases before they leave."""
-        async with Crowd(BUYERS, [self.port], self.product, self.seed, self.history, insists=True, pause=0.1) as crowd:
-            yield
-        self.violations += crowd.violations
+    def crowd(self) -> Crowd:
+        return Crowd(Shop([self.product], RATE), BUYERS, [self.port], self.history, self.seed)
 
     async def returns(self, since: float) -> None:
         """Waits for the first hold after the moment, and then until every buyer should be served again."""
@@ -156,7 +152,7 @@ async def play_all(database: Postgres, options: argparse.Namespace, work: Path) 
                      "never" if sale.served_after is None else f"{sale.served_after:.2f}",
                      ", ".join(f"{word}: {count:,}" for word, count in sorted(words.items()))])
         violations += [f"{name}: {violation}" for violation in (
-            *sale.violations, *service(history, sale.returned_at, sale.served_after), *unanswered(history, [server]),
+            *service(history, sale.returned_at, sale.served_after), *unanswered(history, [server]),
             *await asyncio.to_thread(judge, history, url, folder))]
     print(f"Faults by {net.kind}")
     print(table(["the network is frozen", "requests", "slowest answer s", "first hold after s", "answers"], rows))

@@ -18,7 +18,8 @@ from .crowd import Crowd, failures
 from .haproxy import Proxy, proxying
 from .history import History
 from .processes import Server, wait_for
-from .termination import BUYERS, SETTINGS, STOCK
+from .shop import Shop
+from .termination import BUYERS, RATE, SETTINGS, STOCK
 from .trial import HISTORY, judge, print_calls
 
 SUMMARY = "two servers behind HAProxy are restarted one after the other, and no request may fail"
@@ -54,7 +55,7 @@ async def restart(
 ) -> list[str]:
     violations: list[str] = []
     seconds: list[float] = []
-    async with Crowd(BUYERS, [proxy.port], product, options.seed, history) as crowd:
+    async with Crowd(Shop([product], RATE), BUYERS, [proxy.port], history, options.seed):
         for number in range(options.times):
             await asyncio.to_thread(
                 wait_for, lambda: len(proxy.up()) == len(servers), NOTICING_SECONDS_MAX, "HAProxy to see both servers")
@@ -63,4 +64,4 @@ async def restart(
             await server.serve_soon()
             seconds.append(time.monotonic() - began)
     print(f"{len(seconds)} restarts, {median(seconds):.1f} s each")
-    return violations + crowd.violations
+    return violations

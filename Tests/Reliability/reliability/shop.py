@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.services import TIME_TO_LIVE
+
 from .client import Client
 from .history import Call, Outcome
 
@@ -70,8 +72,8 @@ class Shop:
 
     products: list[int]
     rate: float                 # calls a second, of all clients
-    habits: Habits
-    order_ttl: float            # seconds, the longest that an order waits for its payment
+    habits: Habits = CROSSED
+    order_ttl: float = TIME_TO_LIVE  # seconds, the longest that an order waits for its payment
     parked_ttl: float = 0.0
     too_many: int | None = None                                # units that a product never has: some ask for them
     payable: dict[int, int] = field(default_factory=dict)      # by product, units that may still be paid, if bounded
@@ -320,7 +322,7 @@ class Operator(Person):
         super().__init__(client, generator)
         self.shop = shop
 
-    async def run(self, _: int) -> None:
+    async def run(self) -> None:
         while not self.shop.is_over:
             product = self.random.choice(self.shop.products)
             if not self.shop.is_settling:

@@ -13,11 +13,13 @@ from harness.services import NOTHING_LAPSES, Services, create_product
 from .crowd import Crowd, failures
 from .history import History
 from .processes import Server
+from .shop import Shop
 from .trial import HISTORY, judge, print_calls
 
 SUMMARY = "a server that buyers talk to directly is told to end, and answers whatever reached it"
 
 BUYERS = 24
+RATE = 800  # calls a second, of all buyers
 STOCK = 1_000_000
 # How long a server still takes requests after SIGTERM while it is not ready: several times what a proxy needs to ask and to
 # act.
@@ -48,10 +50,9 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
 
 async def terminate(server: Server, product: int, times: int, seed: int, history: History) -> list[str]:
     violations: list[str] = []
-    for number in range(times):
+    for _ in range(times):
         await server.serve_soon()
-        async with Crowd(BUYERS, [server.port], product, seed + number, history) as crowd:
+        async with Crowd(Shop([product], RATE), BUYERS, [server.port], history, seed):
             await asyncio.sleep(BUYING_SECONDS)
             violations += await asyncio.to_thread(server.terminate)
-        violations += crowd.violations
     return violations + failures(history.calls, may_be_refused=True)

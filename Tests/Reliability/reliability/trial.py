@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import subprocess
 import time
 from collections import Counter
@@ -14,10 +13,11 @@ from harness.services import FLASHSALE, TIME_TO_LIVE, sql
 
 from . import checker, database
 from .client import Client
+from .crowd import Crowd
 from .history import History
 from .processes import Child
 from .scene import HOLD_TTL, ORDER_TTL, Scene
-from .shop import CROSSED, Buyer, Shop
+from .shop import Shop
 
 # The evidence that is left where a violation was found, beside the logs of servers and database.
 HISTORY = "history.jsonl"
@@ -38,19 +38,18 @@ class Trial:
     ) -> None:
         """`rate` is in calls a second, of all clients."""
         self.scene = scene
-        self.shop = Shop(list(stocks), rate, CROSSED, ORDER_TTL, too_many=max(stocks.values()) + 1)
+        self.shop = Shop(list(stocks), rate, order_ttl=ORDER_TTL, too_many=max(stocks.values()) + 1)
         if len(stocks) > 1:
             scarce = list(stocks)[-1]
             self.shop.payable[scarce] = stocks[scarce] // 2
         self.history = History(scene.work / HISTORY)
         self.violations: list[str] = []
         self.audits = 0  # that the database could answer
-        self._buyers = [Buyer(client(number, scene.ports, self.history), self.shop, random.Random(f"{seed} {number}"))
-                        for number in range(clients)]
+        self._crowd = Crowd(self.shop, clients, scene.ports, self.history, seed, client)
         self._audit_period = audit_period
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(buyer.run(len(self._buyers))) for buyer in self._buyers]
+        self._crowd.start()
         self._started = time.monotonic()
         self._auditor = asyncio.create_task(self._audit_regularly())
 
@@ -68,10 +67,7 @@ class Trial:
         due = (time.monotonic() - self._started) / self._audit_period
         if due > 3 and self.audits < due / 2:
             self.violations.append(f"of {due:.0f} audits that were due the database could answer {self.audits}")
-        self.shop.is_over = True
-        await asyncio.gather(*self._tasks)
-        for buyer in self._buyers:
-            buyer.client.close()
+        await self._crowd.stop()
         for task in self.scene.background:
             task.cancel()
         self.history.close()

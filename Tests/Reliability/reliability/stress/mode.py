@@ -8,15 +8,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from harness.processes import HarnessError
 from harness.services import sql
 
 from ..client import Client
+from ..crowd import Crowd
 from ..history import History
 from ..scene import Scene, staged
-from ..shop import CURRENCY, LIMITED, Buyer, Operator, Shop
+from ..shop import CURRENCY, LIMITED, Operator, Shop
 from ..trial import HISTORY, audit, print_calls, settle, unanswered
 from . import changes
 from .conditions import Conditions, Lock
@@ -84,9 +86,9 @@ async def stress(
         products = [await create(operators[0], number) for number in range(PRODUCTS)]
         conditions.undisturbed = frozenset(products[-UNDISTURBED:])
         shop = Shop(products, RATE, LIMITED, max(ORDER_TTLS), PARKED_TTL)
-        buyers = [Client(number, scene.ports, history, token=TOKEN) for number in range(CLIENTS)]
+        crowd = Crowd(shop, CLIENTS, scene.ports, history, seed, partial(Client, token=TOKEN))
         watch = asyncio.create_task(watch_for_stalls(conditions.stalls))
-        violations = await load(scene, shop, conditions, ends_backends, buyers, operators, seed, seconds, again_and_again)
+        violations = await load(scene, crowd, conditions, ends_backends, operators, seed, seconds, again_and_again)
         watch.cancel()
         violations += scene.violations + unanswered(history, scene.servers)
         violations += [f"audit at the end: {line}" for line in await asyncio.to_thread(audit, scene.database.url) or []]
@@ -124,17 +126,17 @@ async def create(operator: Client, number: int) -> int:
 
 
 async def load(
-    scene: Scene, shop: Shop, conditions: Conditions, ends_backends: bool, buyers: Sequence[Client],
-    operators: Sequence[Client], seed: int, seconds: float, again_and_again: str,
+    scene: Scene, crowd: Crowd, conditions: Conditions, ends_backends: bool, operators: Sequence[Client], seed: int,
+    seconds: float, again_and_again: str,
 ) -> list[str]:
     """Adds to the conditions what is locked and ended. Returns what is stuck."""
     def chance(name: object) -> random.Random:
         return random.Random(f"{seed} {name}")
 
-    locked, url = shop.products[:-UNDISTURBED], scene.database.url
-    people: list[Buyer | Operator] = [Buyer(client, shop, chance(client.number)) for client in buyers]
-    people += [Operator(client, shop, chance(client.number)) for client in operators]
-    people_tasks = [asyncio.create_task(person.run(len(buyers))) for person in people]
+    shop, url = crowd.shop, scene.database.url
+    locked = shop.products[:-UNDISTURBED]
+    crowd.start()
+    operations = [asyncio.create_task(Operator(client, shop, chance(client.number)).run()) for client in operators]
     troubles = [lock_rows(url, locked, shop, conditions.locks, chance(f"locker {number}")) for number in range(LOCKERS)]
     troubles.append(lock_tables(url, shop, conditions.locks, chance("table locker")))
     if ends_backends:
@@ -148,10 +150,10 @@ async def load(
     deadline = time.monotonic() + SETTLES_WITHIN
     stuck = await settle(scene, SETTLES_WITHIN)
     await asyncio.sleep(max(0.0, deadline - time.monotonic()))
-    shop.is_over = True
-    await asyncio.gather(*people_tasks)
-    for person in people:
-        person.client.close()
+    await crowd.stop()
+    await asyncio.gather(*operations)
+    for client in operators:
+        client.close()
     return stuck
 
 
