@@ -83,7 +83,7 @@ async def stress(
         for statement in sabotage:
             await asyncio.to_thread(scene.sql, statement)
         operators = [Client(-1 - number, scene.ports, history, token=TOKEN) for number in range(OPERATORS)]
-        products = [await create(operators[0], number) for number in range(PRODUCTS)]
+        products = [await create(scene, number) for number in range(PRODUCTS)]
         conditions.undisturbed = frozenset(products[-UNDISTURBED:])
         shop = Shop(products, RATE, LIMITED, max(ORDER_TTLS), PARKED_TTL)
         crowd = Crowd(shop, CLIENTS, scene.ports, history, seed, partial(Client, token=TOKEN))
@@ -116,10 +116,12 @@ def judge_again(evidence: Path, history: History) -> list[str]:
     return some_of_each_kind(judge(changes.read(evidence / CHANGES), history.calls, Conditions(**saved)).violations)
 
 
-async def create(operator: Client, number: int) -> int:
-    call = await operator.call("create", 0, {
-        "name": f"Product {number}", "price": 1000 + number, "currency": CURRENCY, "total_stock": STOCK}, number % 3)
-    operator.history.calls.remove(call)
+async def create(scene: Scene, number: int) -> int:
+    """A product, by a call that is not part of the history; its id."""
+    client = Client(0, scene.ports, History(), token=TOKEN)
+    call = await client.call("create", 0, {
+        "name": f"Product {number}", "price": 1000 + number, "currency": CURRENCY, "total_stock": STOCK}, 0)
+    client.close()
     if call.status != 201:
         raise HarnessError(f"a product was not made: {call.word} {call.answer}")
     return int(call.answer["id"])
