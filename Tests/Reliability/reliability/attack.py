@@ -102,7 +102,7 @@ class Sale:
         start = self._stock()
         buyers.start()
         try:
-            wait_for(lambda: self._stock() < start, 30, "a first hold")
+            wait_for(lambda: self._stock() < start, 30, "a first hold", pause=0.1)
             with attack, watching(self.server, seen):
                 newcomers.start()
                 # wrk began before the attack had its full size, so the stock tells how many units were held since.
@@ -232,7 +232,8 @@ def attacking(parts: Sequence[str], target: Server, product: int, work: Path, se
                         sys.executable, ATTACKER, part, host, port, str(product), str(PARTS[part]), log=logs[part]))
             if is_crowd:
                 crowd = sum(PARTS[part] for part in parts if part in CROWDS)
-                wait_for(lambda: target.descriptors() > LEAST_SIZE * crowd, RAMP_UP, f"{crowd:,} connections of the crowd")
+                # Listing thousands of descriptors takes CPU from the server, so not too often.
+                wait_for(lambda: target.descriptors() > LEAST_SIZE * crowd, RAMP_UP, f"{crowd:,} connections", pause=0.1)
         yield
     for part, log in logs.items():
         lines = log.read_text(errors="replace").strip().splitlines()

@@ -129,7 +129,7 @@ async def measure(
             stopper.pause()
             try:
                 is_in_time = time.monotonic() < start + MOMENT
-                await asyncio.to_thread(wait_for, lambda: are_released(url), 30, "holds to be released")
+                await asyncio.to_thread(wait_for, lambda: are_released(url), 30, "holds to be released", 0.02)
             finally:
                 stopper.resume()
             if is_in_time:

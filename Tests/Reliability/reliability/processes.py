@@ -34,13 +34,13 @@ def reserved_port() -> int:
                 continue
 
 
-def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
+def wait_for(condition: Callable[[], object], seconds: float, what: str, pause: float = 0.01) -> float:
     """Returns after how many seconds the condition was true; raises `HarnessError` if it was not in time."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > seconds:
             raise HarnessError(f"waited {seconds} s for {what}")
-        time.sleep(0.01)
+        time.sleep(pause)
     return time.monotonic() - start
 
 
