@@ -46,6 +46,7 @@ bench: build ## measure it beside HTTP, PostgreSQL and Redis alone, for 8 minute
 chaos: MISSING += $(shell command -v python3 >/dev/null || echo python3) \
   $(if $(filter --attack --soak,$(ARGS)),$(shell command -v wrk >/dev/null || echo wrk)) \
   $(if $(filter --restarts --failover,$(ARGS)),$(shell ls /usr/sbin/haproxy >/dev/null 2>&1 || echo haproxy)) \
+  $(if $(filter --frozen,$(ARGS)),$(shell ls /usr/sbin/nft >/dev/null 2>&1 || echo nftables)) \
   $(if $(filter --failover,$(ARGS)),$(shell \
     command -v patroni >/dev/null || echo patroni; command -v etcd >/dev/null || echo etcd-server))
 chaos: build ## break servers, database and network under load, and check every answer (Tests/Reliability/run --help for more)

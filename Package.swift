@@ -26,7 +26,6 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
   name: "flashsale",
-  platforms: [.macOS(.v15)],
   products: [.executable(name: "flashsale", targets: ["flashsale"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

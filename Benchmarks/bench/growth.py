@@ -2,13 +2,16 @@
 
 import time
 
+from harness.output import tell
+from harness.services import create_product
+from harness.wrk import Sample
+
 from .plot import lines
 from .report import contestants_table, ratios_table
-from .rounds import Contestant, measure, tell
+from .rounds import Contestant, measure
 from .sale import hold_at
-from .seed import add_past_holds, create_product, remove_holds_since
+from .seed import add_past_holds, remove_holds_since
 from .session import Session
-from .wrk import Sample
 
 
 def run(session: Session) -> list[str]:

@@ -6,14 +6,16 @@ import threading
 import time
 from dataclasses import dataclass
 
-from .children import BenchError
+from harness.output import Spread, table, tell
+from harness.processes import HarnessError
+from harness.services import TIME_TO_LIVE, Server, create_product, sql
+from harness.wrk import Sample, wrk
+
 from .plot import lines
-from .report import spread_cells, table
-from .rounds import Results, Spread, tell
-from .seed import Reservations, create_product
-from .services import TIME_TO_LIVE, Server, sql
+from .report import spread_cells
+from .rounds import Results
+from .seed import SeededHolds
 from .session import Session
-from .wrk import Sample, wrk
 
 LAPSING = 100_000
 BEFORE, AFTER = 5, 7  # seconds of the sale around the one in which they lapse
@@ -61,7 +63,7 @@ def run(session: Session) -> list[str]:
 def one_round(server: Server) -> Round:
     url = server.database_url
     product = create_product(url)
-    lapsing = Reservations(url, product, ordered=False)
+    lapsing = SeededHolds(url, product, ordered=False)
     lapsing.add(LAPSING)
     # They lapse together at a moment to come, far enough away for the sale to be in full swing by then.
     lead = BEFORE + 8
@@ -96,7 +98,7 @@ def one_round(server: Server) -> Round:
         select count(*) from holds
         where product_id = {product} and expires_at > to_timestamp({lapse_at}) and {made} between 0 and {observed}"""))
     if not samples:
-        raise BenchError("the sale could not be measured")
+        raise HarnessError("the sale could not be measured")
     return Round(
         to_last, statistics.mean(timeline[:round(BEFORE / STEP)]), meanwhile / observed, timeline, samples[0])
 
@@ -119,7 +121,7 @@ def wait_until_released(url: str, product: int, lapse_at: float) -> float:
             if is_left == "f":
                 return float(seconds)
             if float(seconds) > 60:
-                raise BenchError("holds were not released within a minute")
+                raise HarnessError("holds were not released within a minute")
     finally:
         psql.stdin.close()
         psql.wait()

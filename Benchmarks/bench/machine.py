@@ -8,8 +8,10 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .children import BenchError, output_of
-from .services import ROOT, find_redis, sql
+from harness.processes import HarnessError, output_of
+from harness.services import ROOT, sql
+
+from .services import find_redis
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
@@ -17,7 +19,7 @@ DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 def describe(postgres_url: str, work: Path) -> list[str]:
     """Lines about the machine, the versions, and durability.
 
-    Raises `BenchError` when PostgreSQL is not as durable as it can be, or stands on memory.
+    Raises `HarnessError` when PostgreSQL is not as durable as it can be, or stands on memory.
     """
     names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     cpu = names[0] if names else platform.machine()
@@ -26,10 +28,10 @@ def describe(postgres_url: str, work: Path) -> list[str]:
         postgres_url,
         f"select name, setting from pg_settings where name in ({', '.join(map(repr, DURABLE))})").splitlines())
     if settings != DURABLE:
-        raise BenchError(f"PostgreSQL is not durable: {settings}")
+        raise HarnessError(f"PostgreSQL is not durable: {settings}")
     file_system = output_of("stat", "-f", "-c", "%T", work).strip()
     if file_system in ("tmpfs", "ramfs"):
-        raise BenchError(f"{work} is in memory ({file_system}), where nothing is durable: choose another --work")
+        raise HarnessError(f"{work} is in memory ({file_system}), where nothing is durable: choose another --work")
     versions = [
         f"PostgreSQL {sql(postgres_url, 'show server_version').split()[0]}",
         "wrk " + version("wrk", "-v", word=1),
@@ -58,5 +60,5 @@ def version(*command: str, word: int) -> str:
 def commit() -> str:
     try:
         return output_of("git", "-C", ROOT, "describe", "--always", "--dirty").strip()
-    except BenchError:
+    except HarnessError:
         return "outside git"

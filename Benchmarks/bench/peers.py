@@ -3,15 +3,16 @@
 import sys
 from pathlib import Path
 
+from harness.output import tell
+from harness.processes import HarnessError, output_of
+from harness.services import ROOT, create_product
+
 from . import pgbench
-from .children import BenchError, output_of
 from .plot import bars
 from .redis import SCRIPT, Redis
 from .report import contestants_table, ratios_table
-from .rounds import Contestant, measure, tell
+from .rounds import Contestant, measure
 from .sale import hold_at
-from .seed import create_product
-from .services import ROOT
 from .session import Session
 
 REQUIREMENTS = ROOT / "Benchmarks/peers/requirements.txt"
@@ -63,8 +64,8 @@ def install(venv: Path) -> Path:
         tell("installing FastAPI and its kin from PyPI")
         try:
             output_of(sys.executable, "-m", "venv", "--clear", venv)
-        except BenchError as error:
-            raise BenchError(f"{error}: apt-get install python3-venv") from error
+        except HarnessError as error:
+            raise HarnessError(f"{error}: apt-get install python3-venv") from error
         output_of(venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS)
         stamp.write_text(REQUIREMENTS.read_text())
     return venv

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from .children import output_of
-from .services import ROOT, sql
-from .wrk import PERCENTILES, Sample
+from harness.processes import output_of
+from harness.services import ROOT, sql
+from harness.wrk import PERCENTILES, Sample
 
 
 def prepare(url: str) -> None:

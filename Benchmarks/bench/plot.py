@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from .rounds import Spread
+from harness.output import Spread
 
 WIDTH, LEFT, RIGHT, TOP = 720, 70, 24, 56
 LIGHT = ["#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989"]

@@ -2,8 +2,8 @@
 
 import csv
 
-from .children import BenchError, output_of
-from .wrk import Sample
+from harness.processes import HarnessError, output_of
+from harness.wrk import Sample
 
 SCRIPT = """
 local left = tonumber(redis.call('get', KEYS[1]))
@@ -33,7 +33,7 @@ class Redis:
             "--csv", "evalsha", self._digest, "2", "stock", "hold:__rand_int__", "1", "3600")
         rows = list(csv.DictReader(output.splitlines()[-2:]))
         if not rows or "rps" not in rows[0]:
-            raise BenchError(f"redis-benchmark says: {output.strip().splitlines()[-1]}")
+            raise HarnessError(f"redis-benchmark says: {output.strip().splitlines()[-1]}")
         self._rate = float(rows[0]["rps"])
         taken = before - int(self._run("get", "stock"))
         return Sample(

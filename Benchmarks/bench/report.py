@@ -3,24 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.output import Spread, table
+
 from .plot import number
-from .rounds import Contestant, Results, Spread
+from .rounds import Contestant, Results
 
 PERCENTILES = ("p50", "p99", "p99.9")
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
-    """A table, its first columns of words, the others of numbers."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(header))]
-
-    def row(cells: Sequence[str]) -> str:
-        padded = (cell.ljust(width) if column < words else cell.rjust(width)
-                  for column, (cell, width) in enumerate(zip(cells, widths, strict=True)))
-        return f"| {' | '.join(padded)} |"
-
-    rule = ["-" * width if column < words else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
-    return "\n".join([row(lines[0]), row(rule), *map(row, lines[1:])])
 
 
 def spread_cells(spread: Spread) -> list[str]:

@@ -6,13 +6,14 @@ import time
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
-from .children import running, wait_until
-from .report import spread_cells, table
-from .rounds import Results, Spread, tell
-from .seed import create_product
-from .services import FLASHSALE, NOTHING_LAPSES, Server, answers, free_port
+from harness.output import Spread, table, tell
+from harness.processes import answers, free_port, running, wait_until
+from harness.services import FLASHSALE, NOTHING_LAPSES, Server, create_product
+from harness.wrk import wrk
+
+from .report import spread_cells
+from .rounds import Results
 from .session import Session
-from .wrk import wrk
 
 IDLE = 10_000
 

@@ -1,11 +1,11 @@
 """Contestants, measured in rounds: a machine that is disturbed for a while disturbs all of them alike."""
 
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .wrk import Sample
+from harness.output import Spread, tell
+from harness.wrk import Sample
 
 
 @dataclass(frozen=True)
@@ -13,19 +13,6 @@ class Contestant:
     name: str
     does: str
     measure: Callable[[float], Sample]  # for so many seconds
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What came out of several rounds."""
-
-    median: float
-    lowest: float
-    highest: float
-
-    @staticmethod
-    def of(values: Sequence[float]) -> "Spread":
-        return Spread(statistics.median(values), min(values), max(values))
 
 
 class Results:
@@ -61,8 +48,3 @@ def measure(contestants: Sequence[Contestant], rounds: int, seconds: float) -> R
             tell(f"round {number} of {rounds}: {contestant.name}")
             samples[contestant.name].append(contestant.measure(seconds))
     return Results(samples)
-
-
-def tell(text: str) -> None:
-    """What goes on, on standard error."""
-    print(f"  {text}", file=sys.stderr, flush=True)

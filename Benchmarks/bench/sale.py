@@ -7,15 +7,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from harness.output import tell
+from harness.services import Server, create_product, create_products, sql
+from harness.wrk import PERCENTILES, Sample, wrk
+
 from . import pgbench
 from .plot import bars, lines
 from .redis import Redis
 from .report import contestants_table, ratios_table
-from .rounds import Contestant, measure, tell
-from .seed import Reservations, create_product, create_products
-from .services import Server, find_redis, sql
+from .rounds import Contestant, measure
+from .seed import SeededHolds
+from .services import find_redis
 from .session import Session
-from .wrk import PERCENTILES, Sample, wrk
 
 CONNECTIONS = (8, 64, 1000)  # 64 is what everything is measured at
 
@@ -71,9 +74,9 @@ def of_server(server: Server, echo: str) -> list[Contestant]:
         Contestant("holds", "POST /api/holds, one product", hold_at(f"{api}/holds", on_sale)),
         Contestant("holds, 1,000 products", "the same, all in turn",
                    lambda s: wrk(f"{api}/holds", s, "holds.lua", PRODUCT=thousand, PRODUCTS=1000)),
-        Contestant("orders", "POST /api/orders", Seeded(server, Reservations(url, product(), ordered=False))),
+        Contestant("orders", "POST /api/orders", Seeded(server, SeededHolds(url, product(), ordered=False))),
         Contestant("payment events", "POST /api/payments/webhook",
-                   Seeded(server, Reservations(url, product(), ordered=True))),
+                   Seeded(server, SeededHolds(url, product(), ordered=True))),
         Contestant("checkouts", "hold, then order, then payment",
                    lambda s: wrk(api, s, "checkouts.lua", PRODUCT=for_checkouts, counts_finished=True)),
         Contestant("refusals", "POST /api/holds, sold out",
@@ -130,23 +133,23 @@ def alone(session: Session, plain: str) -> list[Contestant]:
 
 
 class Seeded:
-    """Orders, or pays for, reservations of which each can be used once, so there have to be enough."""
+    """Orders, or pays for, holds of which each can be used once, so there have to be enough."""
 
-    def __init__(self, server: Server, reservations: Reservations) -> None:
+    def __init__(self, server: Server, holds: SeededHolds) -> None:
         self._server = server
-        self._reservations = reservations
+        self._holds = holds
         self._highest_rate = 0.0
 
     def prepare(self, rounds: int, seconds: float) -> None:
         """Adds what all rounds are likely to need, once it is known how fast this goes."""
-        self._reservations.ensure(round(self._highest_rate * seconds * (rounds + 1)))
+        self._holds.ensure(round(self._highest_rate * seconds * (rounds + 1)))
 
     def __call__(self, seconds: float) -> Sample:
-        self._reservations.ensure(round((2 * self._highest_rate or 50_000) * seconds))
-        script = "payments.lua" if self._reservations.ordered else "orders.lua"
+        self._holds.ensure(round((2 * self._highest_rate or 50_000) * seconds))
+        script = "payments.lua" if self._holds.ordered else "orders.lua"
         sample = wrk(
-            self._server.url, seconds, script, DIGITS=self._reservations.digits, FIRST=self._reservations.next)
-        self._reservations.next += round(sample.rate * (seconds + 1))  # generously
+            self._server.url, seconds, script, DIGITS=self._holds.digits, FIRST=self._holds.next)
+        self._holds.next += round(sample.rate * (seconds + 1))  # generously
         self._highest_rate = max(self._highest_rate, sample.rate)
         return sample
 

@@ -4,27 +4,11 @@ the measurement. They keep every invariant, as `flashsale audit` confirms."""
 import time
 from dataclasses import dataclass
 
-from .children import output_of
-from .services import FLASHSALE, sql
-
-STOCK = 2_000_000_000
+from harness.services import sql
 
 # Ids of one second are random. These follow from a number: multiplied by an odd constant, all are different, and they
 # are as scattered over the index. wrk/seeded.lua does the same.
 SCATTERED = "lpad(to_hex(n::bigint * 10368889 % 4294967296), 8, '0')"
-
-
-def create_product(url: str, name: str = "Bench", stock: int = STOCK) -> int:
-    return int(output_of(
-        FLASHSALE, "product", "create", "--name", name, "--price", "100", "--stock", str(stock),
-        env={"DATABASE_URL": url}))
-
-
-def create_products(url: str, count: int) -> int:
-    """Creates products with consecutive ids; returns the first."""
-    return int(sql(url, f"""
-        select min(id) from generate_series(1, {count}),
-        lateral create_product(null, 'Bench ' || generate_series, 100, 'USD', 1000000, null, null, null, null)"""))
 
 
 def id_digits(product: int, unix_second: int) -> str:
@@ -34,8 +18,8 @@ def id_digits(product: int, unix_second: int) -> str:
 
 
 @dataclass
-class Reservations:
-    """Reservations of one product that wait to be ordered, or paid for."""
+class SeededHolds:
+    """Holds of one product that wait to be ordered, or paid for."""
 
     url: str
     product: int

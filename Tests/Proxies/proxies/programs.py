@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError, running, wait_until
-from bench.services import ROOT, answers, free_port
+from harness.processes import HarnessError, answers, free_port, running, wait_until
+from harness.services import ROOT
 
 FILES = ROOT / "deploy/proxies"
 
@@ -63,7 +63,7 @@ class Program:
         name = self.command(Path())[0]
         path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")  # not on the path of Debian's users
         if path is None:
-            raise BenchError(f"{name} is missing: apt-get install {self.name}")
+            raise HarnessError(f"{name} is missing: apt-get install {self.name}")
         return path
 
 
@@ -83,12 +83,12 @@ def settings(name: str, ports: Sequence[int], without: Sequence[str]) -> str:
     text = (FILES / PROGRAMS[name].file).read_text()
     for each in without:
         if each not in text:
-            raise BenchError(f"{PROGRAMS[name].file} does not say {each!r}")
+            raise HarnessError(f"{PROGRAMS[name].file} does not say {each!r}")
         text = text.replace(each, "")
     for default, port in zip(("8080", "8081", "8082"), ports, strict=True):
         text, count = re.subn(rf"\b{default}\b", str(port), text)
         if count == 0:
-            raise BenchError(f"{PROGRAMS[name].file} does not say where port {default} is")
+            raise HarnessError(f"{PROGRAMS[name].file} does not say where port {default} is")
     return text
 
 

@@ -1,26 +1,30 @@
 """Two servers behind a proxy: streams flow, operators' calls are kept out, and nobody notices that servers restart."""
 
+import asyncio
 import http.client
 import json
 import os
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.seed import create_product
-from bench.services import NOTHING_LAPSES, Services
+from harness.services import NOTHING_LAPSES, Services, create_product
+from reliability.client import Client
+from reliability.crowd import Crowd, failures
+from reliability.history import Call, History
 from reliability.processes import Server
-from reliability.promises import lost
-from reliability.shoppers import Crowd, told
-from reliability.termination import start, terminate
+from reliability.shop import Shop
+from reliability.trial import HISTORY, judge
 
 from .programs import proxying
 from .streams import SILENCE_SECONDS_MAX, Watcher
 
 STREAMS = 10
-SHOPPERS = 16
+BUYERS = 16
+RATE = 400  # calls a second, of all buyers
 STOCK = 1_000_000
 # From the answer to a hold until everybody who watches sees it.
 EVENT_SECONDS_MAX = 1.0
@@ -43,21 +47,22 @@ GUARDED = (
 class UnprivilegedServer(Server):
     """A server with no more rights over the network than in a container or under systemd, even if we are root."""
 
-    def launch(self, *command: str | Path, env: Mapping[str, str] | None = None) -> None:
+    def launch(self, *command: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         dropping = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"] if os.geteuid() == 0 else []
-        super().launch(*dropping, *command, env=env)
+        return super().launch(*dropping, *command, env=env)
 
 
 def run(name: str, work: Path, restarts: int, without: Sequence[str]) -> list[str]:
     """Returns the violations."""
     problems: list[str] = []
+    history = History(work / HISTORY)
     with Services(work) as services, ExitStack() as stack:
         url = services.database("proxies")
         product = create_product(url, stock=STOCK)
         servers = [UnprivilegedServer(number, work, url, SETTINGS) for number in (1, 2)]
         for server in servers:
             stack.callback(server.end)
-            start(server)
+            server.serve()
         port = stack.enter_context(proxying(name, work, [server.port for server in servers], without))
         problems += guarded(port)
         watchers = [Watcher(port, product) for _ in range(STREAMS)]
@@ -65,32 +70,36 @@ def run(name: str, work: Path, restarts: int, without: Sequence[str]) -> list[st
             stack.callback(watcher.stop)
             watcher.start()
         problems += flowing(watchers, STOCK, FIRST_EVENT_SECONDS_MAX)
-        slowest, late = watching(watchers, port, servers[0].port, product)
+        slowest, late = watching(watchers, port, servers[0].port, product, history)
         problems += late
         if not heard(watchers, SILENCE_SECONDS_MAX):
             problems.append("heartbeats do not come through while nothing else happens")
         if ends := sum(watcher.ends for watcher in watchers):
             problems.append(f"{ends} streams ended although no server did")
 
-        with Crowd(SHOPPERS, [port], product, seed=1) as crowd:
-            for number in range(restarts):
-                server = servers[number % len(servers)]
-                problems += terminate(server)
-                start(server)
-                time.sleep(BETWEEN_RESTARTS_SECONDS)
-        if crowd.failures:
-            problems.append(f"{len(crowd.failures)} of {len(crowd.successes) + len(crowd.failures)} requests failed: "
-                            + "; ".join(told(crowd.failures)))
-        problems += crowd.broken + lost(crowd, url)
+        problems += asyncio.run(restart(servers, port, product, restarts, history))
         given_up = [each for watcher in watchers for each in watcher.given_up]
         if given_up:
             problems.append("an EventSource would have given up: " + ", ".join(
                 f"{count} × {each}" for each, count in Counter(given_up).most_common()))
         problems += flowing(watchers, available(servers[0].port, product), BACK_SECONDS_MAX)
-        problems += watching(watchers, port, servers[0].port, product)[1]
+        problems += watching(watchers, port, servers[0].port, product, history)[1]
+        history.close()
+        problems += failures(history.calls) + judge(history, url, work)
     print(f"{name}: {STREAMS} streams, an event took at most {slowest * 1000:.0f} ms; {restarts} restarts, "
-          f"{len(crowd.successes)} requests answered as expected, {len(crowd.failures)} not; "
+          f"{len(history.calls)} requests; "
           f"{sum(watcher.ends for watcher in watchers)} streams ended and began again, {len(given_up)} were given up")
+    return problems
+
+
+async def restart(servers: Sequence[Server], port: int, product: int, restarts: int, history: History) -> list[str]:
+    problems: list[str] = []
+    async with Crowd(Shop([product], RATE), BUYERS, [port], history, 1):
+        for number in range(restarts):
+            server = servers[number % len(servers)]
+            problems += await asyncio.to_thread(server.terminate)
+            await server.serve_soon()
+            await asyncio.sleep(BETWEEN_RESTARTS_SECONDS)
     return problems
 
 
@@ -108,17 +117,16 @@ def heard(watchers: Sequence[Watcher], seconds: float) -> bool:
                for watcher, count in zip(watchers, counts, strict=True))
 
 
-def watching(watchers: Sequence[Watcher], port: int, server: int, product: int) -> tuple[float, list[str]]:
+def watching(
+    watchers: Sequence[Watcher], port: int, server: int, product: int, history: History
+) -> tuple[float, list[str]]:
     """Holds units a few times, through the proxy; the slowest event, and what was too late."""
     slowest, problems = 0.0, []
     for _ in range(5):
         expected = available(server, product) - 1
-        try:
-            status, _ = call(port, "POST", "/api/holds", {"product_id": product, "quantity": 1})
-        except (OSError, http.client.HTTPException) as error:
-            status = f"{type(error).__name__}: {error}"
-        if status != 201:
-            problems.append(f"a hold was answered with {status}")
+        answer = asyncio.run(hold(port, product, history))
+        if answer.status != 201:
+            problems.append(f"a hold was answered with {answer.word}")
             continue
         held = time.monotonic()
         late = sum(not watcher.wait_for(expected, held + EVENT_SECONDS_MAX - time.monotonic()) for watcher in watchers)
@@ -127,6 +135,14 @@ def watching(watchers: Sequence[Watcher], port: int, server: int, product: int) 
             continue
         slowest = max(slowest, max(watcher.events[-1].at for watcher in watchers) - held)
     return slowest, problems
+
+
+async def hold(port: int, product: int, history: History) -> Call:
+    client = Client(-1, [port], history)
+    try:
+        return await client.call("hold", product, {"product_id": product, "quantity": 1}, 0)
+    finally:
+        client.close()
 
 
 def guarded(port: int) -> list[str]:

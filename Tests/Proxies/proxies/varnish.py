@@ -11,9 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.children import BenchError, running, wait_until
-from bench.seed import create_product
-from bench.services import Services, answers, free_port
+from harness.processes import HarnessError, answers, free_port, running, wait_until
+from harness.services import Services, create_product
 
 from .streams import Watcher
 
@@ -47,7 +46,7 @@ def caching(work: Path, server: int) -> Iterator[int]:
     """Varnish in front of a server, with its built-in rules; its port."""
     program = shutil.which("varnishd", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if program is None:
-        raise BenchError("varnishd is missing: apt-get install varnish")
+        raise HarnessError("varnishd is missing: apt-get install varnish")
     port, log = free_port(), work / "varnish.log"
     with running(program, "-F", "-j", "none", "-n", work / "varnish", "-a", f"127.0.0.1:{port}",
                  "-b", f"127.0.0.1:{server}", "-s", "malloc,64m", log=log) as process:

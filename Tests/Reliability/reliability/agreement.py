@@ -1,11 +1,12 @@
-"""Whether what clients were told of holds and orders is what the database says, and what they were told before."""
+"""Whether responses about holds and orders agree with the database and with earlier responses."""
 
 from collections import Counter
 from math import inf
 
+from .contract import keys
 from .database import Database
 from .evidence import Evidence, first_end, first_start, hold_status, seconds
-from .history import Call
+from .history import Call, describe
 
 TOLERANCE = 0.0006  # seconds: times are told in whole milliseconds
 
@@ -15,19 +16,15 @@ def check(evidence: Evidence, database: Database, hold_ttl: float, order_ttl: fl
         *(line for call in evidence.calls for line in acknowledged(call, database)),
         *holds_asked_for(evidence, database),
         *made_once(evidence),
-        *keys(evidence),
+        *keys(evidence.calls, lambda id: (hold := database.holds.get(id)) and hold.customer),
         *key_rows(evidence, database),
         *(line for id in evidence.by_hold for line in one_life(id, evidence, database)),
         *times_to_live(evidence, database, hold_ttl, order_ttl),
     ]
 
 
-def describe(call: Call) -> str:
-    return f"client {call.client}, server {call.server}, {call.operation} at {call.start:.4f}"
-
-
 def acknowledged(call: Call, database: Database) -> list[str]:
-    """What was said to be made is there as it was said."""
+    """A 201 describes a row that the database has."""
     if call.status == 404:
         return [f"what was acknowledged is not found: {describe(call)}: {call.request}"]
     if call.status != 201:
@@ -54,7 +51,7 @@ def acknowledged(call: Call, database: Database) -> list[str]:
 
 
 def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
-    """Every hold was asked for, once: a customer's name stands for one request, repeated only under its key."""
+    """Each hold was requested once. A customer's name stands for one request, which is repeated only under its key."""
     violations = []
     named = Counter(hold.customer for hold in database.holds.values() if hold.customer)
     for customer, count in named.items():
@@ -64,7 +61,7 @@ def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
                 f"{count} holds of {customer}, who never asked, or was refused or told that nothing was done")
         elif count > (1 if calls[0].key else len(calls)):
             violations.append(f"{count} holds for one request of customer {customer}: {describe(calls[0])}")
-    # Those without a name can only be counted.
+    # Holds without a customer can only be counted.
     for product in database.stock:
         nameless = sum(1 for hold in database.holds.values() if hold.product == product and not hold.customer)
         asked = [call for call in evidence.calls if call.operation == "hold" and call.product == product
@@ -78,38 +75,15 @@ def holds_asked_for(evidence: Evidence, database: Database) -> list[str]:
 
 
 def made_once(evidence: Evidence) -> list[str]:
-    """No two calls made the same hold or order; only repeats under a key are told of it again."""
+    """No two calls made the same hold or order. Only a replay tells of it again."""
     made = Counter((call.operation, call.answer["hold_id"]) for call in evidence.calls
                    if call.status == 201 and not call.is_replay)
     return [f"{count} calls were told that they made {'the hold' if operation == 'hold' else 'an order of'} {id}"
             for (operation, id), count in made.items() if count > 1]
 
 
-def keys(evidence: Evidence) -> list[str]:
-    """Under one key there is one request, and one thing that it made."""
-    violations = []
-    for (product, key), calls in evidence.by_key.items():
-        made = {call.answer["hold_id"] for call in calls if call.status == 201}
-        requests = {str(sorted(call.request.items())) for call in calls if call.status == 201}
-        if len(made) > 1 or len(requests) > 1:
-            violations.append(f"key {key} of product {product} stands for {len(made)} things: {sorted(made)}")
-        for call in calls:
-            if call.status == 201 and call.is_replay and not any(
-                    other.start < call.end and other is not call and other.request == call.request
-                    and other.may_have_acted for other in calls):
-                violations.append(f"a replay of what nobody had asked before, key {key}: {describe(call)}")
-            if call.problem == "idempotency-key-reused" and not any(
-                    other.request != call.request and other.start < call.end for other in calls):
-                violations.append(
-                    f"key {key} was refused as that of another request, and there was none: {describe(call)}")
-    for call in evidence.calls:
-        if call.is_replay and call.operation in ("hold", "order") and not call.key:
-            violations.append(f"a replay without a key: {describe(call)}")
-    return violations
-
-
 def key_rows(evidence: Evidence, database: Database) -> list[str]:
-    """A key is kept with what it made, and only that of a call that may have succeeded."""
+    """The database has the key of every success, with its hold, and no key of a call that was refused."""
     violations = []
     for (product, key), row in database.keys.items():
         if not any(call.may_have_acted for call in evidence.by_key[product, key]):
@@ -126,7 +100,7 @@ def key_rows(evidence: Evidence, database: Database) -> list[str]:
 
 
 def one_life(id: str, evidence: Evidence, database: Database) -> list[str]:
-    """A hold is active, then one other thing for ever, and nobody is told otherwise before or after the change."""
+    """A hold is active, then has one other status for ever. No response contradicts that."""
     hold = database.holds.get(id)
     if hold is None:
         return []  # reported as missing where it was acknowledged
@@ -150,7 +124,7 @@ def one_life(id: str, evidence: Evidence, database: Database) -> list[str]:
     if final == "ordered" and order and order.created_at >= hold.expires_at:
         violations.append(f"{id} was ordered after its time, by {order.created_at - hold.expires_at:.4f} s")
     for call, status in told:
-        # Past its time, a hold that is just being ordered still reads as expired, until that is committed.
+        # While its order is being committed, a hold past its time reads as expired.
         is_being_ordered = (final == "ordered" and status == "expired" and call.end >= hold.expires_at
                             and call.start <= end and call.operation == "read_hold")
         if status == "active":
@@ -164,7 +138,7 @@ def one_life(id: str, evidence: Evidence, database: Database) -> list[str]:
 
 
 def times_to_live(evidence: Evidence, database: Database, hold_ttl: float, order_ttl: float) -> list[str]:
-    """Each begins within the call, by the database's clock and not by the server's."""
+    """A time to live begins within the call, by the database's clock."""
     violations = [
         f"{order.id} is to be paid {order.due_at - order.created_at:.3f} s after it was placed, not {order_ttl}"
         for order in database.orders.values() if abs(order.due_at - order.created_at - order_ttl) > 2 * TOLERANCE]

@@ -1,29 +1,27 @@
-"""`--attack`: honest buyers while others do their worst.
+"""`--attack`: honest buyers while attackers do their worst.
 
-The attack takes its share of a machine that it has in common with the server, and the server is not to blame for that.
-So besides the honest rate alone (a) and under attack (c) it is measured (b) while the same attack goes against another
-server, at which nobody buys.
+Attackers use the CPU of the machine that the server runs on, and the server is not to blame for that. So the honest rate
+is measured three times: (a) alone, (b) while the same attack goes against another server, and (c) under attack.
 """
 
 import argparse
-import http.client
 import json
 import os
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.children import BenchError, running
-from bench.report import table
-from bench.rounds import Spread, tell
-from bench.seed import create_product
-from bench.services import Server, Services, sql
-from bench.wrk import Sample, wrk
+from harness.output import Spread, table, tell
+from harness.processes import HarnessError, answers, running
+from harness.services import Server, Services, create_product, sql
+from harness.wrk import Sample, wrk
+
+from .processes import stat_of, wait_for
 
 SUMMARY = "slow, malformed, pipelined and very many connections while honest buyers go on"
 
@@ -32,11 +30,11 @@ PARTS = {  # how many of each: connections, requests a second, connections, (as 
     "slow": 5_000, "malformed": 1_000, "pipelining": 12, "connects": 0, "readers": 10_000,
 }
 CROWDS = ("slow", "readers")
-# Beside these the sale goes on. The other parts take all that two cores can give, whichever process they are aimed at: then
-# it is enough that the server bounds what it takes, and is as before afterwards.
+# The sale goes on beside these. The other parts take all of two cores, whichever process they are aimed at. Then the
+# server only has to bound its memory and descriptors, and to be as before afterwards.
 BEARABLE = ("slow", "malformed")
 RAMP_UP = 20  # seconds at most until crowds are there
-SLICES = 3  # of each, in turns: what else goes on at the machine disturbs all of them alike
+SLICES = 3  # of each, in turns, so that other work on the machine disturbs all of them alike
 LEAST_SIZE = 0.95  # of an attack, of what it should be
 LEAST_RATIO = 0.5  # of the honest rate alone that is left under attack
 LEAST_AFTERWARDS = 0.8
@@ -59,7 +57,7 @@ class Seen:
     rates: list[float] = field(default_factory=list)  # of honest holds, per second
     held: int = 0
     samples: list[Sample] = field(default_factory=list)  # wrk's, with the time in which the attack began
-    newcomers: list[float | None] = field(default_factory=list)  # seconds until who had no connection had an answer
+    newcomers: list[float | None] = field(default_factory=list)  # seconds from a new connection to its response
     memory_mb: float = 0  # of the server, at most
     descriptors: int = 0  # at most
     cpu: float = 0  # seconds of the server's
@@ -95,7 +93,7 @@ class Sale:
     seconds: float
 
     def go_on(self, seen: Seen, attack: AbstractContextManager[None]) -> None:
-        """For so many seconds, after as many as it takes for the attack to have its full size."""
+        """Measures for so many seconds, once the attack has its full size."""
         samples: list[Sample] = []
         stop = threading.Event()
         newcomers = threading.Thread(target=self._newcomers, args=(seen, stop))
@@ -104,11 +102,10 @@ class Sale:
         start = self._stock()
         buyers.start()
         try:
-            if seconds_until(lambda: self._stock() < start, 30) is None:
-                raise BenchError("nobody could buy")
+            wait_for(lambda: self._stock() < start, 30, "a first hold", pause=0.1)
             with attack, watching(self.server, seen):
                 newcomers.start()
-                # What was held in the time that counts, the stock tells: wrk began before.
+                # wrk began before the attack had its full size, so the stock tells how many units were held since.
                 stock, began = self._stock(), time.monotonic()
                 time.sleep(self.seconds)
                 held, took = stock - self._stock(), time.monotonic() - began
@@ -121,32 +118,26 @@ class Sale:
         seen.rates.append(held / took)
         seen.held += held
         if not samples:
-            raise BenchError("the sale could not be measured")
+            raise HarnessError("the sale could not be measured")
         seen.samples.append(samples[0])
 
     def _stock(self) -> int:
-        """Nothing lapses meanwhile, so what is missing was held."""
+        """Nothing lapses, so the units that are missing are held."""
         return int(sql(self.server.database_url, f"select available_stock from products where id = {self.product}"))
 
     def _newcomers(self, seen: Seen, stop: threading.Event) -> None:
         """One after the other, each with a connection of its own."""
-        address = self.server.url.removeprefix("http://")
+        port = int(self.server.url.rpartition(":")[2])
         while not stop.wait(0.1):
             start = time.monotonic()
-            connection = http.client.HTTPConnection(address, timeout=5)
-            try:
-                connection.request("GET", f"/api/products/{self.product}")
-                is_served = connection.getresponse().status == 200
-            except (OSError, http.client.HTTPException):
-                is_served = False
-            finally:
-                connection.close()
+            is_served = answers(port, f"/api/products/{self.product}")
             seen.newcomers.append(time.monotonic() - start if is_served else None)
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--seconds", type=float, default=30, help="for each of (a), (b) and (c) (default: 30)")
-    group.add_argument("--parts", default=",".join(BEARABLE), help=f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})")
+    group.add_argument("--parts", default=",".join(BEARABLE),
+                       help=f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})")
 
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:
@@ -161,7 +152,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         server, other = services.server(url), services.server(elsewhere)
 
         sale = Sale(server, product, options.seconds / SLICES)
-        idle = descriptors(server) + POOL
+        idle = server.descriptors() + POOL
         wrk(f"{server.url}/api/holds", 2, "holds.lua", PRODUCT=product)
         seen = {name: Seen() for name in (ALONE, ELSEWHERE, ATTACKED, AFTERWARDS)}
         for number in range(1, SLICES + 1):
@@ -172,11 +163,15 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
                 sale.go_on(seen[name], attacking(parts, target, at, work, seen[name]))
             tell(f"{number} of {SLICES}: {AFTERWARDS}")
             seen[AFTERWARDS].gone.append(seconds_until_gone(server, idle))
-            left = descriptors(server) - idle
             sale.go_on(seen[AFTERWARDS], nullcontext())
         audits = services.audits()
 
     print_page(seen)
+    return judge(seen, parts, idle) + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+
+
+def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:
+    """What was other than promised. `idle` is the number of descriptors without connections."""
     violations = []
     attacked = seen[ATTACKED]
     least_ratios = {AFTERWARDS: LEAST_AFTERWARDS}
@@ -204,10 +199,9 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
     if attacked.descriptors > most:
         violations.append(f"{attacked.descriptors:,} descriptors were open, over {most:,}")
     if None in seen[AFTERWARDS].gone:
-        violations.append(f"{left:,} descriptors more than before were open {GONE_WITHIN} s after an attack")
-    violations += [f"{part}: {count} {what}" for part, counts in attacked.told.items()
-                   for what, count in counts.items() if what.startswith("unexpected")]
-    return violations + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+        violations.append(f"more descriptors than before were open {GONE_WITHIN} s after an attack")
+    return violations + [f"{part}: {count} {what}" for part, counts in attacked.told.items()
+                         for what, count in counts.items() if what.startswith("unexpected")]
 
 
 def print_page(seen: dict[str, Seen]) -> None:
@@ -226,11 +220,11 @@ def print_page(seen: dict[str, Seen]) -> None:
 
 @contextmanager
 def attacking(parts: Sequence[str], target: Server, product: int, work: Path, seen: Seen) -> Iterator[None]:
-    """The attack, at its full size when the block begins, or as large as it gets in a while."""
+    """The attack, at its full size when the block begins."""
     host, port = target.url.removeprefix("http://").split(":")
     logs = {part: work / f"attack-{part}.log" for part in parts}
     with ExitStack() as stack:
-        # Crowds come first: those that connect as fast as possible would not let them in.
+        # Crowds come first: parts that connect as fast as possible would keep them out.
         for is_crowd in (True, False):
             for part in parts:
                 if (part in CROWDS) == is_crowd:
@@ -238,8 +232,8 @@ def attacking(parts: Sequence[str], target: Server, product: int, work: Path, se
                         sys.executable, ATTACKER, part, host, port, str(product), str(PARTS[part]), log=logs[part]))
             if is_crowd:
                 crowd = sum(PARTS[part] for part in parts if part in CROWDS)
-                if seconds_until(lambda: descriptors(target) > LEAST_SIZE * crowd, RAMP_UP) is None:
-                    raise BenchError(f"the server has {descriptors(target):,} descriptors and not {crowd:,}")
+                # Listing thousands of descriptors takes CPU from the server, so not too often.
+                wait_for(lambda: target.descriptors() > LEAST_SIZE * crowd, RAMP_UP, f"{crowd:,} connections", pause=0.1)
         yield
     for part, log in logs.items():
         lines = log.read_text(errors="replace").strip().splitlines()
@@ -263,7 +257,7 @@ def watching(server: Server, seen: Seen) -> Iterator[None]:
     def watch() -> None:
         while True:
             seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
-            seen.descriptors = max(seen.descriptors, descriptors(server))
+            seen.descriptors = max(seen.descriptors, server.descriptors())
             if over.wait(0.25):
                 return
 
@@ -278,10 +272,10 @@ def watching(server: Server, seen: Seen) -> Iterator[None]:
 
 
 def seconds_until_gone(server: Server, idle: int) -> float | None:
-    """Until there are no more descriptors than this for a second: what the kernel has queued comes late."""
+    """Until there are no more descriptors than this for a second. The kernel's queue empties late."""
     start = last = time.monotonic()
     while last > time.monotonic() - 1:
-        if descriptors(server) > idle:
+        if server.descriptors() > idle:
             last = time.monotonic()
         if last > start + GONE_WITHIN:
             return None
@@ -289,20 +283,6 @@ def seconds_until_gone(server: Server, idle: int) -> float | None:
     return last - start
 
 
-def descriptors(server: Server) -> int:
-    return len(os.listdir(f"/proc/{server.pid}/fd"))
-
-
 def cpu_seconds(server: Server) -> float:
-    fields = Path(f"/proc/{server.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    fields = stat_of(server.pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def seconds_until(holds: Callable[[], bool], most: float) -> float | None:
-    """None if it does not come true in time."""
-    start = time.monotonic()
-    while not holds():
-        if time.monotonic() > start + most:
-            return None
-        time.sleep(0.1)
-    return time.monotonic() - start

@@ -51,8 +51,8 @@ class Target:
 
 
 class Crowd:
-    """Connections of which there are always as many. They are opened again when they end, and after a while: the end of
-    one behind an answer that is not read cannot be seen."""
+    """A constant number of connections. They are opened again when they end, and after a while: behind a response that is
+    not read, the end of a connection cannot be seen."""
 
     PER_SECOND = 2500  # opened at most: a crowd that comes all at once would only fill the queue of the kernel
     LIFETIME = 30  # seconds
@@ -74,7 +74,7 @@ class Crowd:
         while len(self.connections) < self._count and self._allowed_at <= time.monotonic():
             self._allowed_at = max(self._allowed_at, time.monotonic() - 0.1) + 1 / self.PER_SECOND
             connection = self._target.connect(self._receive_buffer)
-            # Whether something can be read it need not know: these do not read, except the end.
+            # These connections never read, so only the end of a connection matters.
             self._epoll.register(connection, select.EPOLLOUT | select.EPOLLONESHOT)
             self.connections[connection.fileno()] = connection
             self.numbers[connection.fileno()] = self._opened
@@ -153,6 +153,35 @@ def readers(target: Target, count: int) -> None:
     crowd = Crowd(target, count, lambda _: request, receive_buffer=2048)
     while True:
         crowd.turn(0.2)
+
+
+def watchers(target: Target, count: int) -> None:
+    """Streams of events that are read. This is no attack: they have to last."""
+    request = target.request("GET", f"/api/products/{target.product}/events")
+    COUNTS.update({"events": 0, "ended": 0})
+    epoll = select.epoll()
+    streams: dict[int, socket.socket] = {}
+    while True:
+        while len(streams) < count:
+            try:
+                stream = socket.create_connection(target.address, 10)
+                stream.sendall(request)
+            except OSError:
+                COUNTS["ended"] += 1
+                time.sleep(0.1)
+                continue
+            streams[stream.fileno()] = stream
+            epoll.register(stream, select.EPOLLIN)
+        for descriptor, _ in epoll.poll():
+            try:
+                data = streams[descriptor].recv(65536)
+            except OSError:
+                data = b""
+            COUNTS["events"] += data.count(b"event: stock")
+            if not data:
+                COUNTS["ended"] += 1
+                epoll.unregister(descriptor)
+                streams.pop(descriptor).close()
 
 
 def connects(target: Target, _: int) -> None:
@@ -273,7 +302,8 @@ def malformed(target: Target, per_second: int) -> None:
             asked.pop(descriptor)[0].close()
 
 
-PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connects": connects, "readers": readers}
+PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connects": connects, "readers": readers,
+         "watchers": watchers}
 
 
 def stop(*_: object) -> None:

@@ -1,7 +1,8 @@
-"""Random faults all along, under load; then the history must be linearizable and everything settled."""
+"""Random faults under load. Then the history must be linearizable, and all holds and orders settled."""
 
 import argparse
 import asyncio
+import itertools
 import random
 import statistics
 import time
@@ -9,27 +10,27 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError
+from harness.processes import HarnessError
 
 from . import faults
-from .load import Market
+from .client import Client
+from .history import History
 from .scene import staged
-from .service import Probes
-from .trial import SETTLES_WITHIN, Trial, print_calls
+from .trial import SETTLES_WITHIN, Trial
 
 SUMMARY = "two servers and their PostgreSQL under random faults, one after the other"
 
-# Seconds in which service has to return by itself after a fault. The longest way there: a statement and a connection that
-# are given up, and a probe that has to ask again.
+# Seconds in which service has to return by itself after a fault. In the worst case a statement and a connection are given
+# up first, and a probe has to ask again.
 RETURNS_WITHIN = 8.0
 
+PRODUCTS = 5
 ALL_KINDS_WITHIN = 5.0  # minutes
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--minutes", type=float, default=30, help="of load (default: 30)")
     group.add_argument("--clients", type=int, default=20)
-    group.add_argument("--products", type=int, default=5)
     group.add_argument("--rate", type=float, default=200, help="calls a second, of all clients (default: 200)")
     group.add_argument("--only", default="", help="only faults whose names contain one of these, with commas")
 
@@ -51,38 +52,75 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
 
 async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
     async with staged(work) as scene:
-        possible, missing = faults.possible(scene)
-        for line in missing:
-            print(f"not tried: {line}")
         chosen = options.only.split(",")
-        possible = {name: fault for name, fault in possible.items() if any(part in name for part in chosen)}
+        possible = {name: fault for name, fault in faults.possible(scene).items() if any(part in name for part in chosen)}
         if not possible:
-            raise BenchError(f"no fault that is possible here has a name with {options.only} in it")
+            raise HarnessError(f"no fault that is possible here has a name with {options.only} in it")
         # Enough that not everything is refused, and little enough that it runs out towards the end.
-        products = await asyncio.to_thread(scene.add_products, options.products, 500 + int(options.minutes * 600))
-        trial = Trial(scene, Market(products, options.rate), options.clients, options.seed)
-        probes = Probes(scene.ports, products[0].id, trial.history)
+        stocks = await asyncio.to_thread(scene.add_products, PRODUCTS, 500 + int(options.minutes * 600))
+        trial = Trial(scene, stocks, options.rate, options.clients, options.seed)
+        probes = [Probe(server, scene.ports, min(stocks), trial.history) for server in range(len(scene.servers))]
         trial.start()
-        probes.start()
+        tasks = [asyncio.create_task(probe.run()) for probe in probes]
         episodes = await break_things(
             trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
-        await probes.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         # Buyers went on until now, unless the last fault ended after the deadline.
-        await trial.finish(episodes[-1].end if trial.market.is_settling else None)
+        await trial.finish(episodes[-1].end if trial.shop.is_settling else None)
         if not episodes:
             trial.violations.append("there was no time for a fault")
         if options.minutes >= ALL_KINDS_WITHIN and not options.only:
             happened = {episode.name for episode in episodes}
             trial.violations += [f"{name}: did not happen" for name in faults.FAULTS if name not in happened]
-    print_calls(trial)
     print_episodes(episodes)
     return trial.violations
 
 
+class Probe:
+    """Holds a unit again and again. That needs a server, its network and its database."""
+
+    PAUSE = 0.1       # seconds between calls: what is shorter is not seen
+    PATIENCE = 1.0    # seconds
+
+    def __init__(self, server: int, ports: list[int], product: int, history: History) -> None:
+        self._client = Client(-1 - server, ports, history, self.PATIENCE)
+        self._server, self._product = server, product
+        self.answered: list[float] = []  # monotonic times
+
+    async def run(self) -> None:
+        try:
+            for count in itertools.count(1):
+                call = await self._client.call("hold", self._product, {
+                    "product_id": self._product, "quantity": 1, "customer_id": f"probe-{self._server}-{count}"}, self._server)
+                if call.status == 201:
+                    self.answered.append(call.end_monotonic)
+                await asyncio.sleep(self.PAUSE)
+        finally:
+            self._client.close()
+
+    def outage(self, begin: float, end: float) -> float:
+        """The longest time without a hold that overlaps with this one."""
+        before = [time for time in self.answered if time < begin]
+        times = [before[-1] if before else begin, *(time for time in self.answered if begin <= time <= end), end]
+        return max(later - earlier for earlier, later in zip(times, times[1:]))
+
+
+async def are_served(probes: list[Probe], seconds: float) -> bool:
+    """Whether every server grants a hold within this time."""
+    start = time.monotonic()
+    while time.monotonic() - start < seconds:
+        if all(probe.answered and probe.answered[-1] > start for probe in probes):
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
 async def break_things(
-    trial: Trial, probes: Probes, possible: dict[str, faults.Fault], rng: random.Random, seconds: float
+    trial: Trial, probes: list[Probe], possible: dict[str, faults.Fault], rng: random.Random, seconds: float
 ) -> list[Episode]:
-    """One fault after the other until the time has come: all kinds in random order, then all again in another."""
+    """One fault after the other until the deadline: all kinds in random order, then all again in another."""
     episodes: list[Episode] = []
     deck: list[str] = []
     deadline = time.monotonic() + seconds
@@ -93,16 +131,16 @@ async def break_things(
         begin = time.monotonic()
         try:
             await possible[name](trial.scene, rng)
-        except BenchError as error:
+        except HarnessError as error:
             trial.violations.append(f"{name}: {error}")
             break
         end = time.monotonic()
         if end >= deadline:  # the last one, after which everything has to run out
-            trial.market.is_settling = True
-        if await probes.wait_until_served(RETURNS_WITHIN) is None:
+            trial.shop.is_settling = True
+        if not await are_served(probes, RETURNS_WITHIN):
             trial.violations.append(
                 f"{name}: a server sold nothing in the {RETURNS_WITHIN:.0f} s after the fault had ended")
-        episodes.append(Episode(name, begin, end, probes.outages(begin, time.monotonic())))
+        episodes.append(Episode(name, begin, end, [probe.outage(begin, time.monotonic()) for probe in probes]))
         await asyncio.sleep(rng.uniform(0, 0.8))
     return episodes
 

@@ -7,7 +7,7 @@ from . import agreement, database, payments, stock
 from .evidence import Evidence
 from .history import DID_NOTHING, History
 
-# What may be answered, by what was asked; besides what any call may be answered while something is broken.
+# The responses to each operation. `AT_ANY_TIME` may be the response to any call while something is broken.
 EXPECTED = {
     "hold": {"201", "409 insufficient-stock", "422 idempotency-key-reused"},
     "order": {"201", "409 hold-already-ordered", "409 hold-expired", "409 hold-released", "422 idempotency-key-reused"},
@@ -17,7 +17,7 @@ EXPECTED = {
 }
 AT_ANY_TIME = {f"503 {problem}" for problem in ("outcome-unknown", *DID_NOTHING)}
 
-# The wall clock is what the database's times are compared with.
+# Times of calls are compared with times of the database, so the wall clock must not be set.
 CLOCK_STEP_MAX = 0.01  # seconds
 
 
@@ -37,13 +37,13 @@ def check(history: History, rows: database.Database, hold_ttl: float, order_ttl:
 
 
 def unexpected(history: History) -> list[str]:
-    """Answers that the contract does not know. What was acknowledged and is not found is told elsewhere."""
+    """Responses that the contract does not know. `agreement` judges a 404."""
     counts = Counter((call.operation, call.word) for call in history.calls if call.status not in (0, 404))
     return [f"{count} times {operation} was answered {word}" for (operation, word), count in sorted(counts.items())
             if word not in EXPECTED[operation] | AT_ANY_TIME]
 
 
 def is_void(hold: database.HoldRow, evidence: Evidence) -> bool:
-    """A number that was taken so that no hold can have it any more, since a server did not hear what became of it: it
-    looks like a hold that was released, but nobody was told of it, who could have released it."""
+    """Whether a server made this row so that no hold can get its number any more, after a lost answer of the database. It
+    looks like a released hold, and no response has named it."""
     return (hold.status, hold.quantity, hold.customer) == ("released", 1, None) and hold.id not in evidence.by_hold

@@ -7,7 +7,7 @@ from typing import Any
 
 from .history import Call, History, Outcome
 
-# A little longer than the five seconds in which everybody has an answer.
+# A little longer than the five seconds in which every call gets its response.
 PATIENCE = 5.5  # seconds
 
 ADDRESSES = {
@@ -36,7 +36,7 @@ class Client:
     async def call(
         self, operation: str, product: int, request: dict[str, Any], server: int, key: str | None = None
     ) -> Call:
-        """Makes a call and records it, whatever becomes of it."""
+        """Makes a call and records it, with or without a response."""
         call = Call(self.number, server, operation, product, request, key)
         call.begin()
         try:
@@ -94,23 +94,9 @@ class Client:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         text = await reader.readexactly(int(headers["content-length"]))
-        # The end of the call is when its last byte came, not when Python has made sense of it.
+        # The call ends with its last byte, before Python parses it.
         retry_after = headers.get("retry-after")
         call.answered(int(lines[0].split()[1]), json.loads(text), headers.get("idempotent-replayed") == "true",
                       None if retry_after is None else int(retry_after))
         if headers.get("connection", "").lower() == "close":
             self._drop(call.server)
-
-
-async def ready(port: int) -> bool:
-    """Whether a server says within a second that it can serve."""
-    try:
-        async with asyncio.timeout(1):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                return b" 200 " in await reader.readline()
-            finally:
-                writer.transport.abort()
-    except (OSError, TimeoutError):
-        return False

@@ -1,5 +1,5 @@
-"""SIGKILL of servers and of PostgreSQL under load, again and again: nothing that was acknowledged is missing, and
-service returns within two seconds."""
+"""SIGKILL of servers and of PostgreSQL under load. Nothing that was acknowledged is missing, and service returns within
+two seconds."""
 
 import argparse
 import asyncio
@@ -8,17 +8,15 @@ import statistics
 import time
 from pathlib import Path
 
-from .client import ready
-from .load import Market
 from .processes import Server
 from .scene import Scene, staged
-from .trial import Trial, print_calls
+from .trial import Trial
 
 SUMMARY = "many crashes of servers and of PostgreSQL under load, and how long each took to serve again"
 
 # From when PostgreSQL accepts connections again, and from when a server is started again.
 READY_WITHIN = 2.0   # seconds
-GIVES_UP_AFTER = 30.0
+CLIENTS = 50
 # Load between two crashes.
 PAUSE = (0.2, 0.6)   # seconds
 
@@ -26,7 +24,6 @@ PAUSE = (0.2, 0.6)   # seconds
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--kills", type=int, help="of servers (default: 200); with --failover, of primaries (10)")
     group.add_argument("--database-crashes", type=int, default=50, help="(default: 50)")
-    group.add_argument("--crash-clients", type=int, default=50, help="(default: 50)")
 
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:
@@ -42,8 +39,8 @@ async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
     after_crash: list[float] = []
     recovery: list[float] = []
     async with staged(work) as scene:
-        products = await asyncio.to_thread(scene.add_products, 5, 1000 + 20 * len(crashes))
-        trial = Trial(scene, Market(products, rate=250), options.crash_clients, options.seed)
+        stocks = await asyncio.to_thread(scene.add_products, 5, 1000 + 20 * len(crashes))
+        trial = Trial(scene, stocks, 250, CLIENTS, options.seed)
         trial.start()
         for crash in crashes:
             await asyncio.sleep(rng.uniform(*PAUSE))
@@ -58,7 +55,6 @@ async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
             if late > READY_WITHIN:
                 trial.violations.append(f"ready {late:.2f} s after the {crash} was back, not within {READY_WITHIN}")
         await trial.finish()
-    print_calls(trial)
     print(f"{'':52}  {'times':>5}  {'median':>6}  {'most':>6}")
     for what, times in (("s from a server's start until it was ready", after_kill),
                         ("s from PostgreSQL's start until it took connections", recovery),
@@ -74,24 +70,12 @@ async def kill(scene: Scene, server: Server) -> float:
     await asyncio.to_thread(server.kill)
     scene.is_wanted[server.name] = True
     server.start()
-    return await until_ready([server])
+    return await scene.wait_until_ready([server])
 
 
 async def crash_database(scene: Scene) -> tuple[float, float]:
     """Returns how many seconds it took to recover, and the servers to be ready after that."""
-    await asyncio.to_thread(scene.database.crash)
+    await asyncio.to_thread(scene.database.kill)
     start = time.monotonic()
     await asyncio.to_thread(scene.database.start)
-    return time.monotonic() - start, await until_ready(scene.servers)
-
-
-async def until_ready(servers: list[Server]) -> float:
-    """Returns the seconds until all of them are ready, or those after which we gave up waiting."""
-    start = time.monotonic()
-    waiting = set(servers)
-    while waiting and time.monotonic() - start < GIVES_UP_AFTER:
-        answers = await asyncio.gather(*(ready(server.port) for server in list(waiting)))
-        waiting -= {server for server, is_ready in zip(list(waiting), answers) if is_ready}
-        if waiting:
-            await asyncio.sleep(0.01)
-    return time.monotonic() - start
+    return time.monotonic() - start, await scene.wait_until_ready()

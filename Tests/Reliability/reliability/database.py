@@ -1,9 +1,10 @@
-"""What the database says at the end: which calls took effect, and between which times."""
+"""The rows of the database at the end of a run."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -12,7 +13,7 @@ class HoldRow:
     id: str              # as clients see it
     quantity: int
     status: str
-    expires_at: float
+    expires_at: float    # times are seconds since 1970
     customer: str | None
 
     @property
@@ -63,56 +64,56 @@ class Database:
     events: dict[str, EventRow] = field(default_factory=dict)
     keys: dict[tuple[int, str], KeyRow] = field(default_factory=dict)
 
-    def save(self, path: Path) -> None:
-        tables = {name: [asdict(row) for row in getattr(self, name).values()]
-                  for name in ("holds", "orders", "events", "keys")}
-        path.write_text(json.dumps({"stock": self.stock, "prices": self.prices, **tables}))
+
+# Where PostgreSQL keeps no commit times, only responses bound the time of a change.
+CHANGED = """extract(epoch from coalesce(case when current_setting('track_commit_timestamp') = 'on'
+                                               then pg_xact_commit_timestamp(xmin) end, 'epoch')) as changed_at"""
+TABLES = {
+    "products": "select id, total_stock as stock, price from products",
+    "holds": """
+        select product_id as product, 'hold_' || replace(id::text, '-', '') as id, quantity, status,
+               extract(epoch from expires_at) as expires_at, customer_id as customer
+        from holds""",
+    "orders": f"""
+        select product_id as product, 'order_' || replace(id::text, '-', '') as id, quantity, amount, currency, status,
+               extract(epoch from payment_due_at) as due_at, extract(epoch from created_at) as created_at, {CHANGED}
+        from orders""",
+    "events": f"""
+        select idempotency_key as key, 'order_' || replace(order_id::text, '-', '') as order_id, status, amount, currency,
+               verdict, order_status, extract(epoch from received_at) as received_at, {CHANGED}
+        from payment_events""",
+    "keys": """
+        select product_id as product, key, operation, 'hold_' || replace(hold_id::text, '-', '') as id
+        from idempotency_keys""",
+}
 
 
-def load(path: Path) -> Database:
-    """What `save` wrote."""
-    tables = json.loads(path.read_text())
+def read(sql: Callable[[str], str]) -> Database:
+    return of_tables({name: [json.loads(line) for line in sql(f"select row_to_json(r) from ({query}) r").splitlines()]
+                      for name, query in TABLES.items()})
+
+
+def of_tables(tables: dict[str, list[dict[str, Any]]]) -> Database:
     return Database(
-        {int(id): stock for id, stock in tables["stock"].items()},
-        {int(id): price for id, price in tables["prices"].items()},
+        {row["id"]: row["stock"] for row in tables["products"]},
+        {row["id"]: row["price"] for row in tables["products"]},
         {row["id"]: HoldRow(**row) for row in tables["holds"]},
         {row["id"]: OrderRow(**row) for row in tables["orders"]},
         {row["key"]: EventRow(**row) for row in tables["events"]},
         {(row["product"], row["key"]): KeyRow(**row) for row in tables["keys"]})
 
 
-def read(sql: Callable[[str], str]) -> Database:
-    """Reads all of it. Times are seconds since 1970; no text in it contains the separator."""
-    def rows(statement: str) -> list[list[str]]:
-        return [line.split("|") for line in sql(statement).splitlines()]
+def save(path: Path, database: Database, *ttls: float) -> None:
+    """- ttls: of holds and of orders, in seconds."""
+    tables: dict[str, Any] = {
+        name: [asdict(row) for row in getattr(database, name).values()] for name in ("holds", "orders", "events", "keys")}
+    tables["products"] = [
+        {"id": id, "stock": stock, "price": database.prices[id]} for id, stock in database.stock.items()]
+    path.write_text(json.dumps(tables | {"ttls": ttls}))
 
-    def seconds(column: str) -> str:
-        return f"extract(epoch from {column})"
 
-    # Commit times are kept because the harness starts PostgreSQL so; a version that is too old for them has none.
-    changed = f"coalesce({seconds('pg_xact_commit_timestamp(xmin)')}, 0)"
-    database = Database({}, {}, {})
-    for id, stock, price in rows("select id, total_stock, price from products"):
-        database.stock[int(id)], database.prices[int(id)] = int(stock), int(price)
-    for product, number, quantity, status, expires, customer in rows(
-            "select product_id, replace(id::text, '-', ''), quantity, status, "
-            f"{seconds('expires_at')}, customer_id from holds"):
-        id = f"hold_{number}"
-        database.holds[id] = HoldRow(int(product), id, int(quantity), status, float(expires), customer or None)
-    for product, number, quantity, amount, currency, status, due, created, changed_at in rows(
-            "select product_id, replace(id::text, '-', ''), quantity, amount, currency, status, "
-            f"{seconds('payment_due_at')}, {seconds('created_at')}, {changed} from orders"):
-        id = f"order_{number}"
-        database.orders[id] = OrderRow(
-            int(product), id, int(quantity), int(amount), currency, status, float(due), float(created),
-            float(changed_at))
-    for key, number, status, amount, currency, verdict, order_status, received, changed_at in rows(
-            "select idempotency_key, replace(order_id::text, '-', ''), status, amount, currency, verdict, "
-            f"order_status, {seconds('received_at')}, {changed} from payment_events"):
-        database.events[key] = EventRow(
-            key, f"order_{number}", status, int(amount) if amount else None, currency or None, verdict,
-            order_status or None, float(received), float(changed_at))
-    for product, key, operation, number in rows(
-            "select product_id, key, operation, replace(hold_id::text, '-', '') from idempotency_keys"):
-        database.keys[int(product), key] = KeyRow(int(product), key, operation, f"hold_{number}")
-    return database
+def load(path: Path) -> tuple[Database, float, float]:
+    """What `save` wrote."""
+    tables = json.loads(path.read_text())
+    hold_ttl, order_ttl = tables["ttls"]
+    return of_tables(tables), hold_ttl, order_ttl

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.children import BenchError, output_of
+from harness.processes import HarnessError, output_of
 
 # Not in the project: its folder may be closed to other users.
 PARENT = Path("/var/tmp")
@@ -15,8 +15,8 @@ MOUNT, FILLER = "disk", "filler"
 
 
 class Disk:
-    """A folder that everybody may pass through, as the user of the database has to; on a file system of its own where
-    we may mount one."""
+    """A folder that every user may pass, as PostgreSQL's user has to. It has a file system of its own where mounting is
+    allowed."""
 
     def __init__(self) -> None:
         remove_leftovers()
@@ -28,10 +28,6 @@ class Disk:
         self.data = self.mount / "data"
         self.data.mkdir()
 
-    @property
-    def can_be_filled(self) -> bool:
-        return not self.obstacle
-
     def _try_to_mount(self) -> str:
         """Why it could not be mounted; nothing if it could. A file with ext4, so that flushes reach the real disk."""
         if os.geteuid() != 0:
@@ -42,7 +38,7 @@ class Disk:
         try:
             output_of("mkfs.ext4", "-q", "-m", "0", image)
             output_of("mount", "-o", "loop", image, self.mount)
-        except (BenchError, OSError) as error:
+        except (HarnessError, OSError) as error:
             return str(error)
         return ""
 

@@ -1,4 +1,4 @@
-"""The calls of a history, found by what they are about."""
+"""The calls of a history by hold, order, payment event, key and customer."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ class Evidence:
                 self.by_key[call.product, call.key].append(call)
 
     def requests_of(self, hold: HoldRow) -> list[Call]:
-        """The calls that may have made the hold, as far as that can be told: of its customer, and under its key."""
+        """The calls that may have made the hold: of its customer, and under its key."""
         made = [call for call in self.by_hold.get(hold.id, ()) if call.operation == "hold"]
         keys = {(call.product, call.key) for call in made if call.key}
         return [*made, *self.by_customer.get(hold.customer or "", ()),

@@ -6,34 +6,36 @@ such a standby may become the primary. Two servers find it by themselves (`targe
     walsenders are stopped, so that what is committed from now on is nowhere else      (FREEZE_SECONDS)
     kill -9: Patroni and every process of its PostgreSQL
     a standby becomes the primary; buyers, who repeat what was not answered, are served again
-    everything that was acknowledged is looked up in the new primary
     the killed node starts again, is rewound, and becomes a standby
+    in the end the history of all calls is judged with what the last primary has
 
 Without synchronous replication the same run loses what was acknowledged while the walsenders were stopped: with
 `--asynchronous` the run has to find that out.
 """
 
 import argparse
+import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from bench.children import BenchError, output_of
-from bench.seed import create_product
-from bench.services import FLASHSALE, NOTHING_LAPSES
+from harness.processes import HarnessError
+from harness.services import NOTHING_LAPSES, create_product, migrate
 
+from .crowd import Crowd, failures, writes
 from .haproxy import POSTGRESQL, proxying
+from .history import History
 from .patroni import PatroniCluster
 from .processes import Server, wait_for
-from .promises import lost, twice
-from .shoppers import Crowd, told
-from .termination import start
+from .shop import Shop
+from .trial import HISTORY, judge, print_calls
 
 SUMMARY = "the primary of three PostgreSQL nodes under Patroni is killed"
 
-SHOPPERS = 16
-THINKING_SECONDS_MAX = 0.1
+BUYERS = 16
+RATE = 250  # calls a second, of all buyers
 STOCK = 1_000_000
 BUYING_SECONDS = 3.0
 FREEZE_SECONDS = 0.3
@@ -50,64 +52,66 @@ def add_options(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:
     """Returns the violations."""
+    history = History(work / HISTORY)
     with ExitStack() as stack:
         cluster = stack.enter_context(PatroniCluster(work, is_synchronous=not options.asynchronous))
-        url = cluster.url("flashsale")
-        output_of(FLASHSALE, "migrate", env={"DATABASE_URL": url})
+        primary_url = url = cluster.url("flashsale")
+        migrate(url)
         product = create_product(url, stock=STOCK)
         if options.through_haproxy:
             databases = {node.name: f"127.0.0.1:{node.port} port {node.rest}" for node in cluster.nodes}
             proxy = stack.enter_context(proxying(work, databases, POSTGRESQL))
             url = f"postgresql://postgres@127.0.0.1:{proxy.port}/flashsale?connect_timeout=1&tcp_user_timeout=2000"
-        servers = [Server(number, work, url, NOTHING_LAPSES) for number in (1, 2)]
+        servers = [Server(number, work, url, NOTHING_LAPSES) for number in (0, 1)]
         for server in servers:
             stack.callback(server.end)
-            start(server)
+            server.serve()
         cluster.wait_until_whole()
-        crowd = Crowd(SHOPPERS, [server.port for server in servers], product, options.seed,
-                      insists=True, thinking_seconds_max=THINKING_SECONDS_MAX)
-        gaps: list[float] = []
-        with crowd:
-            for number in range(10 if options.kills is None else options.kills):
-                time.sleep(BUYING_SECONDS)
-                replaced, gap, loss = _lose_primary(cluster, crowd, cluster.url("flashsale"))
-                print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s, "
-                      f"lost so far: {'; '.join(loss) or 'nothing'}")
-                gaps.append(gap)
-        losses = lost(crowd, cluster.url("flashsale"))
-        print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s; {len(crowd.holds)} "
-              f"holds, {len(crowd.orders)} orders, {len(crowd.paid)} payments acknowledged; what was repeated: "
-              f"{', '.join(told(crowd.failures)) or 'nothing'}")
-        if options.asynchronous:
-            print(f"noticed: {'; '.join(losses) or 'nothing'}")
-            return [] if losses else ["replication was asynchronous and frozen, and no loss was noticed"]
-        violations = losses + crowd.broken + twice(crowd, cluster.url("flashsale"))
-        if median(gaps) > GAP_SECONDS_MAX:
-            violations.append(f"the median gap is {median(gaps):.1f} s, more than {GAP_SECONDS_MAX:g}")
-        try:
-            output_of(FLASHSALE, "audit", env={"DATABASE_URL": cluster.url("flashsale")})
-        except BenchError as error:
-            violations.append(f"the audit: {error}")
-        return violations
+        violations = asyncio.run(lose_primaries(
+            cluster, servers, product, 10 if options.kills is None else options.kills, options.seed, history))
+        history.close()
+        print_calls(history)
+        print(f"repeated: {', '.join(failures(history.calls)) or 'nothing'}")
+        found = judge(history, primary_url, work)
+    if options.asynchronous:
+        losses = [violation for violation in found if "is not in the database" in violation]
+        print(f"noticed: {len(losses)} losses, such as {losses[0] if losses else 'none'}")
+        return [] if losses else ["replication was asynchronous and frozen, and no loss was noticed"]
+    return violations + found
 
 
-def _lose_primary(cluster: PatroniCluster, crowd: Crowd, url: str) -> tuple[float, float, list[str]]:
-    """Kills the primary and returns when the cluster is whole again: after how long there was another primary, for how
-    long nobody could write, and what was lost."""
+async def lose_primaries(
+    cluster: PatroniCluster, servers: Sequence[Server], product: int, kills: int, seed: int, history: History
+) -> list[str]:
+    gaps: list[float] = []
+    ports = [server.port for server in servers]
+    async with Crowd(Shop([product], RATE), BUYERS, ports, history, seed):
+        for number in range(kills):
+            await asyncio.sleep(BUYING_SECONDS)
+            replaced, gap = await lose_primary(cluster, history)
+            print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s")
+            gaps.append(gap)
+    print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s")
+    if median(gaps) > GAP_SECONDS_MAX:
+        return [f"the median gap is {median(gaps):.1f} s, more than {GAP_SECONDS_MAX:g}"]
+    return []
+
+
+async def lose_primary(cluster: PatroniCluster, history: History) -> tuple[float, float]:
+    """Kills the primary and returns when the cluster is whole again: after how long there was another primary, and for
+    how long nobody could write."""
     primary = cluster.primary()
     if primary is None:
-        raise BenchError("there is no primary to be killed")
-    primary.freeze_replication()
-    time.sleep(FREEZE_SECONDS)
+        raise HarnessError("there is no primary to be killed")
+    await asyncio.to_thread(primary.freeze_replication)
+    await asyncio.sleep(FREEZE_SECONDS)
     killed = time.monotonic()
-    primary.crash()
-    replaced = wait_for(cluster.primary, WAITING_SECONDS_MAX, "another primary")
-    since = time.monotonic()
-    wait_for(lambda: crowd.last_write > since, WAITING_SECONDS_MAX, "a write after another node became the primary")
-    loss = lost(crowd, url)
-    primary.start()
-    cluster.wait_until_whole()
-    times = crowd.writes
-    gap = max(later - earlier for earlier, later in zip(times, times[1:]) if later > killed)
-    return replaced, gap, loss
-
+    await asyncio.to_thread(primary.crash)
+    replaced = await asyncio.to_thread(wait_for, cluster.primary, WAITING_SECONDS_MAX, "another primary")
+    seen = len(history.calls)
+    await asyncio.to_thread(wait_for, lambda: writes(history.calls[seen:]), WAITING_SECONDS_MAX,
+                            "a write after another node became the primary")
+    primary.start()  # by the thread that goes on: see `Server.serve_soon`
+    await asyncio.to_thread(cluster.wait_until_whole)
+    times = writes(history.calls)
+    return replaced, max(later - earlier for earlier, later in zip(times, times[1:]) if later > killed)

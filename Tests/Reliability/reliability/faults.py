@@ -1,19 +1,20 @@
-"""What can go wrong. Each fault is a coroutine: it breaks something for some seconds, and sees that it is put right as
-an operator would; what recovers by itself is left alone."""
+"""Faults. Each is a coroutine that breaks something for some seconds and then repairs it as an operator would. What
+recovers by itself is left alone."""
 
 import asyncio
 import random
+import shutil
 import signal
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
 
-from bench.children import BenchError
+from harness.processes import HarnessError, output_of
+from harness.services import ROOT
 
-from .clocks import clock_off
-from .processes import kill_if_there
+from .processes import send
 from .scene import Scene
-
-STARTS_WITHIN = 30.0  # seconds, with a clock that is off
 
 Fault = Callable[[Scene, random.Random], Awaitable[None]]
 
@@ -34,59 +35,61 @@ async def server_stopped(scene: Scene, rng: random.Random) -> None:
     server.resume()
 
 
+CLOCK = "clock.so"  # loaded into a server, it moves its wall clock
+
+
 async def server_clock_off(scene: Scene, rng: random.Random) -> None:
     """An hour ahead or behind of the database's, from a restart on until the next one."""
     server = rng.choice(scene.servers)
     scene.is_wanted[server.name] = False
     await asyncio.to_thread(server.end)
     seconds = rng.choice((3600, -3600))
-    scene.clock_of[server.name] = scene.clocks.ahead_by(seconds)
+    scene.clock_of[server.name] = {"LD_PRELOAD": str(scene.work / CLOCK), "CLOCK_OFF_SECONDS": str(seconds)}
     scene.is_wanted[server.name] = True
-    deadline = time.monotonic() + STARTS_WITHIN
-    while not await scene.is_ready(server):
-        if time.monotonic() > deadline:
-            raise BenchError(f"a server was not ready {STARTS_WITHIN:.0f} s after its start")
-        await asyncio.sleep(0.05)
+    await scene.wait_until_ready([server])
     if abs(await asyncio.to_thread(clock_off, server.port) - seconds) > 5:
-        raise BenchError("the server's clock is right")
+        raise HarnessError("the server's clock is right")
+
+
+def clock_off(port: int) -> float:
+    """By how many seconds a server's clock is ahead of ours, as its responses have it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5) as response:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
 
 
 async def backend_killed(scene: Scene, rng: random.Random) -> None:
     """SIGKILL of one process of PostgreSQL: it cannot trust its shared memory then, ends all others and recovers."""
-    kill_if_there(await _backend(scene, rng), signal.SIGKILL)
+    send(await _backend(scene, rng), signal.SIGKILL)
 
 
 async def backend_stopped(scene: Scene, rng: random.Random) -> None:
     """It keeps the locks that it has."""
     backend = await _backend(scene, rng)
-    kill_if_there(backend, signal.SIGSTOP)
+    send(backend, signal.SIGSTOP)
     try:
         await asyncio.sleep(rng.uniform(0.3, 3.5))
     finally:
-        kill_if_there(backend, signal.SIGCONT)
+        send(backend, signal.SIGCONT)
 
 
 async def database_killed(scene: Scene, rng: random.Random) -> None:
-    await asyncio.to_thread(scene.database.crash)
+    await asyncio.to_thread(scene.database.kill)
     await asyncio.sleep(rng.uniform(0, 1))
     await asyncio.to_thread(scene.database.start)
 
 
 async def database_stopped(scene: Scene, rng: random.Random) -> None:
-    """All of it hangs, for less or for longer than anybody waits for it."""
+    """All of it hangs, for a shorter or a longer time than servers wait."""
     with scene.database.stopped():
         await asyncio.sleep(rng.uniform(0.3, 6))
 
 
-async def database_restarted_fast(scene: Scene, rng: random.Random) -> None:
-    await asyncio.to_thread(scene.database.shut_down, signal.SIGINT)
-    await asyncio.to_thread(scene.database.start)
-
-
-async def database_restarted_at_once(scene: Scene, rng: random.Random) -> None:
-    """Immediate shutdown: it has to recover."""
-    await asyncio.to_thread(scene.database.shut_down, signal.SIGQUIT)
-    await asyncio.to_thread(scene.database.start)
+def database_restarted(number: signal.Signals) -> Fault:
+    """SIGINT: in order. SIGQUIT: at once, so that it has to recover."""
+    async def fault(scene: Scene, rng: random.Random) -> None:
+        await asyncio.to_thread(scene.database.shut_down, number)
+        await asyncio.to_thread(scene.database.start)
+    return fault
 
 
 async def network_cut(scene: Scene, rng: random.Random) -> None:
@@ -122,11 +125,11 @@ async def network_slow(scene: Scene, rng: random.Random) -> None:
 
 
 async def listener_half_open(scene: Scene, rng: random.Random) -> None:
-    """Notifications are lost without a word; polling has to make up for them."""
+    """Notifications are lost silently, and polling has to replace them."""
     proxy = rng.choice(scene.proxies)
     silent = proxy.freeze_listener()
     if not silent:
-        raise BenchError("no connection has sent LISTEN")
+        raise HarnessError("no connection has sent LISTEN")
     # The server itself notices after seven seconds. Before that, the network may do so.
     if rng.random() < 0.5:
         await asyncio.sleep(rng.uniform(2, 6))
@@ -135,24 +138,24 @@ async def listener_half_open(scene: Scene, rng: random.Random) -> None:
         return
     await asyncio.sleep(8.5)
     if not any(link.is_listener for link in proxy.links - set(silent)):
-        raise BenchError("the server did not LISTEN anew")
+        raise HarnessError("the server did not LISTEN anew")
 
 
 async def row_held(scene: Scene, rng: random.Random) -> None:
-    """Somebody's transaction sits on a product's row."""
+    """Another transaction has a product's row locked."""
     product = 1 + rng.randrange(int(await asyncio.to_thread(scene.sql, "select count(*) from products")))
     await asyncio.to_thread(scene.sql, f"begin; select from products where id = {product} for update; "
                                        "select pg_sleep(3); commit")
 
 
 async def old_snapshot(scene: Scene, rng: random.Random) -> None:
-    """A report that runs for long: what it may still see cannot be pruned. Other faults go on, and may end it."""
+    """A long report, whose snapshot keeps old row versions from being pruned. Other faults may end it."""
     async def report() -> None:
         try:
             await asyncio.to_thread(
                 scene.sql,
                 "begin isolation level repeatable read; select count(*) from holds; select pg_sleep(20); commit")
-        except BenchError:
+        except HarnessError:
             pass
     scene.background.append(asyncio.create_task(report()))
 
@@ -161,12 +164,12 @@ async def disk_full(scene: Scene, rng: random.Random) -> None:
     """PostgreSQL panics when its log cannot grow, and stays down when recovery finds no room either."""
     await asyncio.to_thread(scene.disk.fill)
     try:
-        # The log has some files to go on with: use them up.
+        # The log still has some files: use them up.
         for _ in range(30):
             await asyncio.to_thread(scene.sql, "select pg_switch_wal()")
             await asyncio.sleep(0.1)
         is_full = False
-    except BenchError:
+    except HarnessError:
         is_full = True
         await asyncio.sleep(rng.uniform(0, 1.5))
     scene.disk.drain()
@@ -174,30 +177,39 @@ async def disk_full(scene: Scene, rng: random.Random) -> None:
     if not scene.database.is_running:
         await asyncio.to_thread(scene.database.start)
     if not is_full:
-        raise BenchError("the disk did not become full")
+        raise HarnessError("the disk did not become full")
 
 
 FAULTS: dict[str, Fault] = {
     "server killed": server_killed, "server stopped": server_stopped, "server's clock an hour off": server_clock_off,
     "backend killed": backend_killed, "backend stopped": backend_stopped, "database killed": database_killed,
     "database stopped": database_stopped,
-    "database restarted, fast": database_restarted_fast, "database restarted, at once": database_restarted_at_once,
+    "database restarted, fast": database_restarted(signal.SIGINT),
+    "database restarted, at once": database_restarted(signal.SIGQUIT),
     "connections cut": network_cut, "network away": network_away, "network frozen": network_frozen,
     "network slow": network_slow, "listener half open": listener_half_open, "product's row held": row_held,
     "old snapshot": old_snapshot, "disk full": disk_full,
 }
 
 
-def possible(scene: Scene) -> tuple[dict[str, Fault], list[str]]:
-    """The faults that can be had on this machine, and why others cannot."""
-    faults, missing = dict(FAULTS), []
-    if not scene.disk.can_be_filled:
-        del faults["disk full"]
-        missing.append(f"disk full: {scene.disk.obstacle}")
-    if scene.clocks.obstacle:
-        del faults["server's clock an hour off"]
-        missing.append(f"server's clock an hour off: {scene.clocks.obstacle}")
-    return faults, missing
+def possible(scene: Scene) -> dict[str, Fault]:
+    """The faults that can be had on this machine; says why others cannot."""
+    obstacles = {"disk full": scene.disk.obstacle, "server's clock an hour off": obstacle_to_clocks(scene)}
+    for name, obstacle in obstacles.items():
+        if obstacle:
+            print(f"not tried: {name}: {obstacle}")
+    return {name: fault for name, fault in FAULTS.items() if not obstacles.get(name)}
+
+
+def obstacle_to_clocks(scene: Scene) -> str:
+    compiler = shutil.which("cc") or shutil.which("clang")  # Swift brings clang with it
+    if not compiler:
+        return "there is no C compiler"
+    try:
+        output_of(compiler, "-O2", "-shared", "-fPIC", "-o", scene.work / CLOCK, ROOT / "Tests/Reliability/clock.c")
+    except HarnessError as error:
+        return str(error)
+    return ""
 
 
 async def _backend(scene: Scene, rng: random.Random) -> int:
@@ -205,4 +217,4 @@ async def _backend(scene: Scene, rng: random.Random) -> int:
     for condition in ("state = 'active'", "true"):
         if backends := await asyncio.to_thread(scene.database.backends, condition):
             return rng.choice(backends)
-    raise BenchError("no server is connected to the database")
+    raise HarnessError("no server is connected to the database")

@@ -3,123 +3,108 @@
 import argparse
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import output_of
-from bench.report import table
-from bench.rounds import tell
-from bench.seed import create_product
-from bench.services import FLASHSALE, Server, Services, sql
+from harness.output import table, tell
+from harness.services import NOTHING_LAPSES, create_product
 
-from .buyers import Record, audit_of, compare, crowd, holds_of, lost
-from .network import Drops, Network, network
+from .crowd import Crowd
+from .history import History
+from .network import Firewall, Proxy, network
+from .postgres import Postgres, postgres
+from .processes import Server
+from .shop import Shop
+from .trial import HISTORY, judge, unanswered
 
 SUMMARY = "the network to the database loses everything for a while, and tells nobody"
 
 BUYERS = 50
-FROZEN = 10  # seconds
+RATE = 400  # calls a second, of all buyers
 BEFORE, AFTER = 2, 2  # seconds of undisturbed sale around it
-ANSWER_WITHIN = 5  # seconds, whatever happens
 RETURN_WITHIN = 5  # seconds after the network's return, for everybody
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What a scenario plays with."""
+@dataclass
+class Sale:
+    """A server, its network and its buyers."""
 
-    net: Network
-    server: Server
+    net: Proxy | Firewall
+    port: int
     product: int
-    record: Record
+    seed: int
+    frozen: float  # seconds
+    history: History
+    returned_at: float = 0.0           # when the network was back
+    served_after: float | None = None  # seconds, from then to the first hold
 
-    @asynccontextmanager
-    async def buying(self) -> AsyncIterator[None]:
-        """All buyers, who leave at the end with what they came for."""
-        until = asyncio.Event()
-        buyers = crowd(BUYERS, self.server.url, self.product, self.record, until)
-        try:
-            yield
-        finally:
-            until.set()
-            await asyncio.gather(*buyers)
+    def crowd(self) -> Crowd:
+        return Crowd(Shop([self.product], RATE), BUYERS, [self.port], self.history, self.seed)
 
-    async def returns(self, since: float) -> float | None:
-        """Waits for the first hold after the moment; seconds since then, None if none came in time. And goes on until
-        everybody should be served again."""
-        self.record.returned_at = since
-        while time.monotonic() < since + 60:
-            first = self.record.first_hold_after(since)
-            if first is not None:
-                await asyncio.sleep(max(0, since + RETURN_WITHIN - time.monotonic()))
-                return first - since
+    async def returns(self, since: float) -> None:
+        """Waits for the first hold after the moment, and then until every buyer should be served again."""
+        self.returned_at = since
+        while self.served_after is None and time.monotonic() < since + 60:
             await asyncio.sleep(0.02)
-        return None
+            self.served_after = min((call.end_monotonic - since for call in self.history.calls if call.operation == "hold"
+                                     and call.status == 201 and call.end_monotonic > since), default=None)
+        await asyncio.sleep(max(0, since + RETURN_WITHIN - time.monotonic()) + AFTER)
 
 
-async def under_load(scene: Scene, drops: Drops) -> float | None:
-    async with scene.buying():
+async def under_load(sale: Sale, replies_only: bool) -> None:
+    async with sale.crowd():
         await asyncio.sleep(BEFORE)
-        scene.net.freeze(drops)
-        await asyncio.sleep(FROZEN)
-        scene.net.thaw()
-        returned = await scene.returns(time.monotonic())
-        await asyncio.sleep(AFTER)
-    return returned
+        sale.net.freeze(replies_only)
+        await asyncio.sleep(sale.frozen)
+        sale.net.thaw()
+        await sale.returns(time.monotonic())
 
 
-async def both_ways(scene: Scene) -> float | None:
-    return await under_load(scene, Drops.ALL)
+async def both_ways(sale: Sale) -> None:
+    await under_load(sale, replies_only=False)
 
 
-async def replies(scene: Scene) -> float | None:
-    return await under_load(scene, Drops.REPLIES)
+async def replies(sale: Sale) -> None:
+    await under_load(sale, replies_only=True)
 
 
-async def while_idle(scene: Scene) -> float | None:
+async def while_idle(sale: Sale) -> None:
     """It begins while nobody asks, and buyers come in the middle of it."""
-    async with scene.buying():
+    async with sale.crowd():
         await asyncio.sleep(BEFORE)
-    scene.net.freeze(Drops.ALL)
-    await asyncio.sleep(FROZEN / 2)
-    async with scene.buying():
-        await asyncio.sleep(FROZEN / 2)
-        scene.net.thaw()
-        returned = await scene.returns(time.monotonic())
-        await asyncio.sleep(AFTER)
-    return returned
+    sale.net.freeze()
+    await asyncio.sleep(sale.frozen / 2)
+    async with sale.crowd():
+        await asyncio.sleep(sale.frozen / 2)
+        sale.net.thaw()
+        await sale.returns(time.monotonic())
 
 
-async def idle_throughout(scene: Scene) -> float | None:
+async def idle_throughout(sale: Sale) -> None:
     """It is over when buyers come."""
-    async with scene.buying():
+    async with sale.crowd():
         await asyncio.sleep(BEFORE)
-    scene.net.freeze(Drops.ALL)
-    await asyncio.sleep(FROZEN)
-    scene.net.thaw()
+    sale.net.freeze()
+    await asyncio.sleep(sale.frozen)
+    sale.net.thaw()
     thawed = time.monotonic()
-    async with scene.buying():
-        returned = await scene.returns(thawed)
-        await asyncio.sleep(AFTER)
-    return returned
+    async with sale.crowd():
+        await sale.returns(thawed)
 
 
-async def forgotten(scene: Scene) -> float | None:
-    """A firewall has lost its table: nothing comes through of the connections that were idle, and all of new ones."""
-    async with scene.buying():
+async def forgotten(sale: Sale) -> None:
+    """A firewall has lost its table: it drops the packets of the connections that exist, and passes new ones."""
+    async with sale.crowd():
         await asyncio.sleep(BEFORE)
-    scene.net.forget()
+    sale.net.forget()
     since = time.monotonic()
-    async with scene.buying():
-        returned = await scene.returns(since)
-        await asyncio.sleep(AFTER)
-    scene.net.thaw()
-    return returned
+    async with sale.crowd():
+        await sale.returns(since)
 
 
-SCENARIOS: dict[str, Callable[[Scene], Awaitable[float | None]]] = {
+SCENARIOS: dict[str, Callable[[Sale], Awaitable[None]]] = {
     "both ways, under load": both_ways,
     "replies alone, under load": replies,
     "begins while idle, buyers come in it": while_idle,
@@ -129,54 +114,57 @@ SCENARIOS: dict[str, Callable[[Scene], Awaitable[float | None]]] = {
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--by-proxy", action="store_true", help="do not try network namespaces")
+    group.add_argument("--by-proxy", action="store_true", help="do not try to drop packets")
+    group.add_argument("--frozen-seconds", type=float, default=10, help="(default: 10)")
 
 
 def run(options: argparse.Namespace, work: Path) -> list[str]:
     """Plays the scenarios, prints what was seen; returns what was other than promised."""
+    with postgres(work) as database:
+        return asyncio.run(play_all(database, options, work))
+
+
+async def play_all(database: Postgres, options: argparse.Namespace, work: Path) -> list[str]:
     violations: list[str] = []
     rows = []
-    with network(work, options.by_proxy) as net, Services(work) as services:
-        print(f"Faults by {net.kind}")
-        for index, (name, scenario) in enumerate(SCENARIOS.items()):
-            tell(name)
-            direct = f"{net.direct_url}/frozen_{index}"
-            sql(f"{net.direct_url}/postgres", f"create database frozen_{index}")
-            output_of(FLASHSALE, "migrate", env={"DATABASE_URL": direct})
-            product = create_product(direct)
-            record = Record()
-            with services.serving(f"{net.database_url}/frozen_{index}") as server:
-                returned = asyncio.run(play(scenario, Scene(net, server, product, record)))
-            rows.append([name, f"{len(record.asked):,}", f"{record.slowest():.2f}",
-                         "never" if returned is None else f"{returned:.2f}",
-                         ", ".join(f"{label}: {count:,}" for label, count in record.by_label().items())])
-            violations += [f"{name}: {violation}" for violation in (
-                *judge(record, returned), *compare(record, holds_of(direct)), *lost(record, direct),
-                *audit_of(direct))]
+    for index, (name, scenario) in enumerate(SCENARIOS.items()):
+        tell(name)
+        url = database.socket_url(f"frozen_{index}")  # by a way that is never disturbed
+        await asyncio.to_thread(database.add, f"frozen_{index}")
+        folder = work / str(index)
+        folder.mkdir()
+        net = network(database.port, options.by_proxy)
+        await net.open()
+        server = Server(0, folder, database.url_at(net.port, f"frozen_{index}"), NOTHING_LAPSES)
+        history = History(folder / HISTORY)
+        try:
+            await server.serve_soon()
+            sale = Sale(net, server.port, create_product(url), options.seed, options.frozen_seconds, history)
+            await scenario(sale)
+        finally:
+            net.thaw()
+            await asyncio.to_thread(server.end)
+            await net.close()
+            history.close()
+        slowest = max(call.end_monotonic - call.start_monotonic for call in history.calls)
+        words = Counter(call.word for call in history.calls)
+        rows.append([name, f"{len(history.calls):,}", f"{slowest:.2f}",
+                     "never" if sale.served_after is None else f"{sale.served_after:.2f}",
+                     ", ".join(f"{word}: {count:,}" for word, count in sorted(words.items()))])
+        violations += [f"{name}: {violation}" for violation in (
+            *service(history, sale.returned_at, sale.served_after), *unanswered(history, [server]),
+            *await asyncio.to_thread(judge, history, url, folder))]
+    print(f"Faults by {net.kind}")
     print(table(["the network is frozen", "requests", "slowest answer s", "first hold after s", "answers"], rows))
     return violations
 
 
-async def play(scenario: Callable[[Scene], Awaitable[float | None]], scene: Scene) -> float | None:
-    try:
-        return await scenario(scene)
-    finally:
-        scene.net.thaw()
-
-
-def judge(record: Record, returned: float | None) -> list[str]:
-    """What was other than promised of the answers."""
+def service(history: History, returned_at: float, served_after: float | None) -> list[str]:
+    """How service after the network's return differs from what is promised."""
     violations = []
-    late = sum(answer.seconds > ANSWER_WITHIN for _, _, answer in record.asked)
-    if late:
-        violations.append(f"{late:,} of {len(record.asked):,} answers took longer than {ANSWER_WITHIN} s, "
-                          f"the slowest {record.slowest():.2f} s")
-    if returned is None or returned > RETURN_WITHIN:
+    if served_after is None or served_after > RETURN_WITHIN:
         violations.append(f"service did not return within {RETURN_WITHIN} s")
-    late = sum(at > (record.returned_at or at) + RETURN_WITHIN and not answer.is_success for at, _, answer in record.asked)
+    late = sum(call.start_monotonic > returned_at + RETURN_WITHIN and not 200 <= call.status < 500 for call in history.calls)
     if late:
         violations.append(f"{late:,} calls failed that began more than {RETURN_WITHIN} s after the network's return")
-    unexpected = {label: count for label, count in record.by_label().items() if label[:3] not in ("200", "201", "503")}
-    if unexpected:
-        violations.append(f"unexpected answers: {unexpected}")
     return violations

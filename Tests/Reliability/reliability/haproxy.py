@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError, running, wait_until
-from bench.services import ROOT, free_port
+from harness.processes import HarnessError, free_port, running, wait_until
+from harness.services import ROOT
 
 
 def http_template() -> str:
@@ -25,8 +25,8 @@ def http_template() -> str:
 
 HTTP = http_template()
 
-# In front of databases: only the primary is up, which its Patroni tells at /primary. Sessions on one that is no longer
-# it are ended, so that a client notices at once.
+# In front of databases: only the primary is up, as its Patroni says at /primary. When another node becomes the primary,
+# HAProxy ends the sessions on the old one, so a client notices at once.
 POSTGRESQL = """
 global
     stats socket {socket} mode 600 level operator
@@ -73,7 +73,7 @@ def proxying(work: Path, servers: Mapping[str, str], template: str = HTTP) -> It
     """A proxy in front of servers, given by name and address, once it has one of them up."""
     program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")  # not on the path of Debian's users
     if program is None:
-        raise BenchError("HAProxy is missing: apt-get install haproxy")
+        raise HarnessError("HAProxy is missing: apt-get install haproxy")
     proxy = Proxy(free_port(), work / "haproxy.sock")
     lines = "\n".join(f"    server {name} {address}" for name, address in servers.items())
     settings, log = work / "haproxy.cfg", work / "haproxy.log"

@@ -1,8 +1,8 @@
-"""What clients asked and what they were told, and when: the evidence that the checker judges."""
+"""Calls and their responses, with times: the evidence that the checker judges."""
 
 import json
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,10 @@ class Call:
         return self.fault or (f"{self.status} {self.problem}" if self.status >= 400 else str(self.status))
 
 
+def describe(call: Call) -> str:
+    return f"client {call.client}, server {call.server}, {call.operation} at {call.start:.4f}"
+
+
 class History:
     """All calls that have ended, in the order of their ends; also written to a file as they end."""
 
@@ -90,9 +94,9 @@ class History:
             self._file.close()
 
     def clock_step(self) -> float:
-        """By how many seconds the wall clock went other than the monotonic one: times are comparable only if it is
+        """By how many seconds the wall clock was set, measured by the monotonic clock. Times are comparable only if that is
         far less than a call takes."""
-        # A pause between reading one clock and the other makes a difference smaller, never larger.
+        # A pause between reading the two clocks makes the offset smaller, never larger.
         highest: dict[int, float] = {}
         for call in self.calls:
             second, offset = int(call.start_monotonic), call.start - call.start_monotonic
@@ -100,10 +104,10 @@ class History:
         return max(highest.values()) - min(highest.values()) if highest else 0.0
 
 
-def read(path: Path) -> list[Call]:
-    names = {entry.name for entry in fields(Call)}
+def read(path: Path) -> History:
+    history = History()
     with open(path, encoding="utf-8") as lines:
-        calls = [Call(**{key: value for key, value in json.loads(line).items() if key in names}) for line in lines]
-    for call in calls:
+        history.calls = [Call(**json.loads(line)) for line in lines]
+    for call in history.calls:
         call.outcome = Outcome(call.outcome)
-    return calls
+    return history

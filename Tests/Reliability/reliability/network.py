@@ -1,138 +1,229 @@
-"""The network between a server and its database, and its faults.
+"""The network between a server and its database, and its faults."""
 
-    server ── veth ──┤ router's namespace ├── veth ── database's namespace
-
-Packets are dropped where the router would pass them on, as in a real network: neither end is told of anything. (A link
-that is taken down would be noticed by both kernels.) Where namespaces are not to be had, see frozen_proxy.py.
-"""
-
+import asyncio
 import os
 import re
+import socket
+import struct
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from bench.children import BenchError, output_of
+from harness.processes import HarnessError, output_of
 
-from .postgres import postgres
-from .frozen_proxy import Drops, Proxy
+from .processes import reserved_port
 
-
-class Network(Protocol):
-    kind: str
-    database_url: str  # of the server's PostgreSQL, seen from the server
-    direct_url: str  # the same, by a way that is never disturbed
-
-    def freeze(self, drops: Drops) -> None:
-        """From here on packets are lost."""
-
-    def forget(self) -> None:
-        """Packets of the connections that exist now are lost for good: the firewall's table has lost them."""
-
-    def thaw(self) -> None:
-        """Nothing is lost any more."""
+CHUNK = 65536
 
 
-class Namespaces:
-    """See above."""
+def open_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
-    kind = "network namespaces, packets dropped by nftables in a router between them"
 
-    def __init__(self, stack: ExitStack) -> None:
-        number = os.getpid()
-        self.router, self.database = f"flashsale-{number}-r", f"flashsale-{number}-d"
-        net = f"198.18.{number % 256}"  # of the range that is for tests of networks (RFC 2544)
-        self.address = f"{net}.6"
-        here, there = f"fs{number}a", f"fs{number}b"
-        self._remove_leftovers()
-        for name in (self.router, self.database):
-            self._ip("netns", "add", name)
-            stack.callback(self._ip, "netns", "del", name)  # and what is in it
-        self._ip("link", "add", here, "type", "veth", "peer", "name", "server", "netns", self.router)
-        stack.callback(self._delete_link, here)
-        self._ip("-n", self.router, "link", "add", "database", "type", "veth", "peer", "name", there,
-                 "netns", self.database)
-        self._ip("addr", "add", f"{net}.1/30", "dev", here)
-        self._ip("-n", self.router, "addr", "add", f"{net}.2/30", "dev", "server")
-        self._ip("-n", self.router, "addr", "add", f"{net}.5/30", "dev", "database")
-        self._ip("-n", self.database, "addr", "add", f"{self.address}/30", "dev", there)
-        self._ip("link", "set", here, "up")
-        for name, link in ((self.router, "server"), (self.router, "database"), (self.database, there)):
-            self._ip("-n", name, "link", "set", link, "up")
-        self._ip("-n", self.database, "link", "set", "lo", "up")
-        output_of(*self.inside(self.router), "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
-        self._ip("route", "add", f"{net}.4/30", "via", f"{net}.2")
-        self._ip("-n", self.database, "route", "add", "default", "via", f"{net}.5")
-        self._pass_except([])
-        self.database_url = self.direct_url = ""
+@dataclass(eq=False)
+class Link:
+    """A connection through the proxy; without a server it leads nowhere."""
 
-    def _remove_leftovers(self) -> None:
-        """Namespaces of runs that were killed."""
-        for name, owner in re.findall(r"^(flashsale-(\d+)-[rd])\b", output_of("ip", "netns", "list"), re.M):
-            if not Path("/proc", owner).exists():
-                self._ip("netns", "del", name)
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter | None
+    is_listener: bool = False  # it has sent LISTEN
+    to_server: asyncio.Event = field(default_factory=open_event)  # whether it passes
+    to_client: asyncio.Event = field(default_factory=open_event)
 
-    @staticmethod
-    def inside(namespace: str) -> list[str]:
-        return ["ip", "netns", "exec", namespace]
+    def reset(self) -> None:
+        """Breaks the connection with RST on both sides, whatever is under way."""
+        for writer in filter(None, (self.client, self.server)):
+            reset_on_close(writer)
+            writer.transport.abort()
 
-    @staticmethod
-    def _ip(*words: str) -> None:
-        output_of("ip", *words)
 
-    @staticmethod
-    def _delete_link(name: str) -> None:
-        # Gone already when its other end was.
-        subprocess.run(["ip", "link", "del", name], stderr=subprocess.DEVNULL)
+def reset_on_close(writer: asyncio.StreamWriter) -> None:
+    connection = writer.get_extra_info("socket")
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except (AttributeError, OSError):
+        pass  # closed already
 
-    def _pass_except(self, rules: Sequence[str]) -> None:
-        """Replaces the router's rules, all at once."""
-        lines = ["add table inet faults", "flush table inet faults",
-                 "add chain inet faults passing { type filter hook forward priority 0; policy accept; }",
-                 *(f"add rule inet faults passing {rule} drop" for rule in rules)]
-        subprocess.run(
-            [*self.inside(self.router), "nft", "-f", "-"], input="\n".join(lines) + "\n", text=True, check=True)
 
-    def freeze(self, drops: Drops) -> None:
-        self._pass_except([f"ip {end} {self.address}" for end in (
-            ("saddr", "daddr") if drops is Drops.ALL else ("saddr",))])
+class Proxy:
+    """A TCP proxy whose connections can be cut, slow or silent. What is sent into silence waits in the kernel."""
+
+    kind = "a TCP proxy that stops forwarding"
+
+    def __init__(self, target: int | None) -> None:
+        """`target` is a port; None for a proxy that accepts, and forwards nothing."""
+        self.target = target
+        self.port = 0
+        self.delay = 0.0            # seconds, for each chunk and direction
+        self.links: set[Link] = set()
+        self._passes = (True, True)  # to the server, to the client, of new connections
+        self._is_refusing = False
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        self.port = reserved_port()
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+
+    async def close(self) -> None:
+        if self._server:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        for link in list(self.links):
+            link.reset()
+
+    def refuse(self, is_refusing: bool) -> None:
+        """Resets existing connections, and new ones at once."""
+        self._is_refusing = is_refusing
+        if is_refusing:
+            self.cut()
+
+    def freeze(self, replies_only: bool = False) -> None:
+        """Stops forwarding. Connections stay open, and new ones are accepted."""
+        self._passes = (replies_only, False)
+        self._silence(self.links, replies_only)
 
     def forget(self) -> None:
-        listed = output_of("ss", "-Htn", "state", "established", "dst", self.address)
-        ports = sorted(set(re.findall(rf":(\d+)\s+{re.escape(self.address)}:", listed)))
-        if not ports:
-            raise BenchError("there is no connection to forget")
-        both = f"{{ {', '.join(ports)} }}"
-        self._pass_except([f"ip daddr {self.address} tcp sport {both}", f"ip saddr {self.address} tcp dport {both}"])
+        """The connections that exist now fall silent, as if a firewall had lost them from its table."""
+        self._silence(self.links)
+
+    def freeze_listener(self) -> list[Link]:
+        """Only the connections that have sent LISTEN fall silent, until they break; returns them."""
+        links = [link for link in self.links if link.is_listener]
+        self._silence(links)
+        return links
 
     def thaw(self) -> None:
-        self._pass_except([])
+        self._passes = (True, True)
+        for link in self.links:
+            link.to_server.set()
+            link.to_client.set()
 
+    @staticmethod
+    def _silence(links: Iterable[Link], replies_only: bool = False) -> None:
+        for link in links:
+            link.to_client.clear()
+            if not replies_only:
+                link.to_server.clear()
 
-@contextmanager
-def network(work: Path, by_proxy: bool = False) -> Iterator[Network]:
-    """A PostgreSQL and the network to it."""
-    with ExitStack() as stack:
-        spaces = None if by_proxy else stack.enter_context(namespaces())
-        if spaces is None:
-            yield stack.enter_context(Proxy(stack.enter_context(postgres(work / "database")).tcp_url))
+    def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, client))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        if self._is_refusing:
+            reset_on_close(client)
+            client.transport.abort()
             return
-        database = stack.enter_context(postgres(work / "database", spaces.address, spaces.inside(spaces.database)))
-        spaces.database_url, spaces.direct_url = database.tcp_url, database.socket_url
-        stack.callback(spaces.thaw)
-        yield spaces
-
-
-@contextmanager
-def namespaces() -> Iterator[Namespaces | None]:
-    """None where this machine or this user may not have them."""
-    with ExitStack() as stack:
+        replies: asyncio.StreamReader | None = None
+        server: asyncio.StreamWriter | None = None
+        if self.target is not None:
+            try:
+                replies, server = await asyncio.open_connection("127.0.0.1", self.target)
+            except OSError:
+                client.transport.abort()
+                return
+        link = Link(client, server)
+        for passes, event in zip(self._passes, (link.to_server, link.to_client)):
+            if not passes:
+                event.clear()
+        self.links.add(link)
+        directions = [asyncio.create_task(self._forward(link, reader, server, link.to_server))]
+        if replies is not None:
+            directions.append(asyncio.create_task(self._forward(link, replies, client, link.to_client)))
         try:
-            spaces = Namespaces(stack)
-        except (BenchError, OSError, subprocess.CalledProcessError) as error:
-            stack.close()
-            print(f"No network namespaces here: {error}")
-            spaces = None
-        yield spaces
+            # Either side's end is the connection's.
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass  # the proxy closes
+        finally:
+            self.links.discard(link)
+            for direction in directions:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
+            for writer in filter(None, (client, server)):
+                writer.close()
+
+    async def _forward(
+        self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, passes: asyncio.Event
+    ) -> None:
+        try:
+            while chunk := await reader.read(CHUNK):
+                if writer is None:
+                    continue
+                if writer is link.server and b'listen "' in chunk:
+                    link.is_listener = True
+                await passes.wait()
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                writer.write(chunk)
+                await writer.drain()
+        except (OSError, EOFError):
+            pass
+
+
+class Firewall:
+    """Drops packets of a port of this machine where they come in, as a network that loses them: neither end is told of
+    anything, and nothing is acknowledged. (A proxy's kernel acknowledges what it does not forward.)"""
+
+    kind = "nftables, which drops packets"
+
+    def __init__(self, target: int) -> None:
+        """Raises `HarnessError` where this machine or this user may not have a firewall."""
+        self.port = target
+        self._table = f"flashsale-{os.getpid()}"
+        try:
+            # Of runs that were killed.
+            for name, owner in re.findall(r"^table inet (flashsale-(\d+))$", output_of("nft", "list", "tables"), re.M):
+                if not Path("/proc", owner).exists():
+                    output_of("nft", "delete", "table", "inet", name)
+            self.thaw()
+        except OSError as error:
+            raise HarnessError(f"nft: {error}") from None
+
+    async def open(self) -> None:
+        """Nothing to open: the rules are for the port itself."""
+
+    async def close(self) -> None:
+        output_of("nft", "delete", "table", "inet", self._table)
+
+    def freeze(self, replies_only: bool = False) -> None:
+        self._drop([f"tcp sport {self.port}", *([] if replies_only else [f"tcp dport {self.port}"])])
+
+    def forget(self) -> None:
+        listed = output_of("ss", "-Htn", "state", "established", f"( dport = :{self.port} )")
+        clients = sorted(set(re.findall(rf":(\d+)\s+\S+:{self.port}\b", listed)))
+        if not clients:
+            raise HarnessError("there is no connection to forget")
+        ports = f"{{ {', '.join(clients)} }}"
+        self._drop([f"tcp sport {self.port} tcp dport {ports}", f"tcp dport {self.port} tcp sport {ports}"])
+
+    def thaw(self) -> None:
+        self._drop([])
+
+    def _drop(self, rules: list[str]) -> None:
+        """Replaces all rules at once."""
+        lines = [f"add table inet {self._table}", f"flush table inet {self._table}",
+                 f"add chain inet {self._table} arriving {{ type filter hook input priority 0; policy accept; }}",
+                 *(f"add rule inet {self._table} arriving {rule} drop" for rule in rules)]
+        result = subprocess.run(["nft", "-f", "-"], input="\n".join(lines) + "\n", text=True, capture_output=True)
+        if result.returncode != 0:
+            raise HarnessError(f"nft failed: {result.stderr.strip()}")
+
+
+def network(target: int, by_proxy: bool) -> Proxy | Firewall:
+    """The best that this machine can do."""
+    if not by_proxy:
+        try:
+            return Firewall(target)
+        except HarnessError as error:
+            print(f"No firewall here: {error}")
+    return Proxy(target)

@@ -3,18 +3,17 @@
 All of it is on this machine, on ports and in folders of its own, and started from here; nothing is a system service.
 """
 
-import http.client
 import json
-import os
 import shutil
 import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.children import BenchError, running, wait_until
-from bench.services import sql
+from harness.processes import HarnessError, answers, running, wait_until
+from harness.services import sql
 
-from .processes import OWNER, PG_BIN, Child, children_of, kill_if_there, reserved_port, wait_for
+from .postgres import as_owner, binaries, give_to_owner
+from .processes import Child, reserved_port, send, wait_for
 
 # How the cluster behaves, for all nodes. A primary that is not heard of for `ttl` seconds is replaced.
 CLUSTER = {
@@ -24,8 +23,8 @@ CLUSTER = {
     "maximum_lag_on_failover": 64 << 20,
     "postgresql": {
         "use_pg_rewind": True,
-        # A new primary makes slots in its next round, after a checkpoint: two seconds in which nobody may follow it,
-        # and so no commit is acknowledged. Enough WAL does as well for standbys that come back soon.
+        # A new primary makes slots only after a checkpoint. For these two seconds no standby may follow it, so no commit
+        # is acknowledged. Kept WAL is enough for standbys that come back soon.
         "use_slots": False,
         "parameters": {
             "wal_keep_size": "512MB",
@@ -49,8 +48,7 @@ class Node(Child):
         self._folder = work / name
         self._folder.mkdir()
         self._data = self._folder / "data"
-        if os.geteuid() == 0:
-            shutil.chown(self._folder, OWNER, OWNER)
+        give_to_owner(self._folder)
         replication = {"synchronous_mode": is_synchronous, "synchronous_mode_strict": is_synchronous}
         self._settings = work / f"{name}.yml"
         # JSON is YAML.
@@ -68,46 +66,34 @@ class Node(Child):
                 "listen": f"127.0.0.1:{self.port}",
                 "connect_address": f"127.0.0.1:{self.port}",
                 "data_dir": str(self._data),
-                "bin_dir": str(PG_BIN),
+                "bin_dir": str(binaries()),
                 "pgpass": str(self._folder / "pgpass"),
                 "authentication": {kind: {"username": "postgres"} for kind in ("superuser", "replication", "rewind")},
             },
         }, indent=2))
 
     def start(self) -> None:
-        # Neither PostgreSQL nor Patroni runs as root. The signal at our end has to be asked for again after the user
-        # has changed.
-        as_owner = ["setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--init-groups", "--pdeathsig", "TERM"]
-        self.launch(*(as_owner if os.geteuid() == 0 else []), "patroni", self._settings)
+        self.launch(*as_owner(), "patroni", self._settings)
 
     def has_database(self, name: str) -> bool:
         try:
             return sql(f"postgresql://postgres@127.0.0.1:{self.port}/{name}", "select 1") == "1"
-        except BenchError:
+        except HarnessError:
             return False
 
     def freeze_replication(self) -> None:
-        """From now on nothing more reaches its standbys.
+        """From now on no WAL reaches its standbys.
 
-        The one that commits wait for is the last to be cut off, since it is the one that may replace the primary. A
-        standby with more than that would have to be rewound before it follows, and in those ten seconds there would be
-        nobody whom commits could wait for.
+        The synchronous standby is cut off last, since it may replace the primary. If another standby had more WAL, it
+        would have to be rewound first, and for these ten seconds no commit would be acknowledged.
         """
         query = "select pid from pg_stat_replication order by sync_state = 'async' desc"
         for pid in sql(f"postgresql://postgres@127.0.0.1:{self.port}/postgres", query).split():
-            kill_if_there(int(pid), signal.SIGSTOP)
+            send(int(pid), signal.SIGSTOP)
 
     def crash(self) -> None:
         """SIGKILL of Patroni and of all processes of its PostgreSQL; returns when nothing is left."""
-        postgres = self._postgres()
-        self.kill()
-        for pid in postgres:
-            kill_if_there(pid, signal.SIGKILL)
-        wait_for(lambda: not any(Path("/proc", str(pid)).exists() for pid in postgres), 10, f"the end of {self.name}")
-
-    def _postgres(self) -> list[int]:
-        postmaster = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
-        return [postmaster, *children_of(postmaster)]
+        self.kill(str(self._data))
 
 
 class PatroniCluster:
@@ -116,7 +102,7 @@ class PatroniCluster:
     def __init__(self, work: Path, is_synchronous: bool) -> None:
         for program, package in (("etcd", "etcd-server"), ("patroni", "patroni")):
             if shutil.which(program) is None:
-                raise BenchError(f"{package} is missing: apt-get install {package}")
+                raise HarnessError(f"{package} is missing: apt-get install {package}")
         self._work = work
         self._is_synchronous = is_synchronous
         self._stack = ExitStack()
@@ -132,8 +118,7 @@ class PatroniCluster:
                 node.start()
             self.wait_until_whole()
             sql(self.url("postgres"), "create database flashsale")
-            # A standby that has not heard of it yet would turn away those who look for the primary, who then look no
-            # further.
+            # libpq stops searching at a standby that does not have the database yet.
             for node in self.nodes:
                 wait_for(lambda: node.has_database("flashsale"), WHOLE_SECONDS_MAX, f"{node.name} to have the database")
             self._stack = stack.pop_all()
@@ -150,7 +135,7 @@ class PatroniCluster:
             "--listen-client-urls", client, "--advertise-client-urls", client,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
             log=log))
-        wait_until(lambda: _status(self._etcd, "/health") == 200, process, log)
+        wait_until(lambda: answers(self._etcd, "/health"), process, log)
 
     def url(self, database: str) -> str:
         """For libpq to find the primary by itself, whichever it is."""
@@ -160,11 +145,11 @@ class PatroniCluster:
 
     def primary(self) -> Node | None:
         """The node that has the leader's lock."""
-        return next((node for node in self.nodes if _status(node.rest, "/primary") == 200), None)
+        return next((node for node in self.nodes if answers(node.rest, "/primary", timeout=2)), None)
 
     def is_whole(self) -> bool:
-        """Whether the primary has two standbys that stream, one of which it waits for when replication is synchronous:
-        so the primary may be lost again."""
+        """Whether the primary may be lost again: it has two standbys that stream, and with synchronous replication waits
+        for one of them."""
         primary = self.primary()
         if primary is None:
             return False
@@ -173,23 +158,11 @@ class PatroniCluster:
                 "where state = 'streaming' and application_name like 'node_'"
         try:
             streaming, synchronous = sql(f"postgresql://postgres@127.0.0.1:{primary.port}/postgres", query).split("|")
-        except BenchError:
+        except HarnessError:
             return False
         # Patroni knows the candidate only when it has written it into etcd, after PostgreSQL has it.
-        known = not self._is_synchronous or any(_status(node.rest, "/sync") == 200 for node in standbys)
+        known = not self._is_synchronous or any(answers(node.rest, "/sync", timeout=2) for node in standbys)
         return int(streaming) == 2 and int(synchronous) == int(self._is_synchronous) and known
 
     def wait_until_whole(self) -> None:
         wait_for(self.is_whole, WHOLE_SECONDS_MAX, "a primary and two standbys")
-
-
-def _status(port: int, path: str) -> int | None:
-    """Of a GET; None when nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()

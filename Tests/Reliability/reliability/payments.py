@@ -1,13 +1,13 @@
-"""Whether the verdicts on an order's payment events, and every status that it was seen in, can be explained by the
-contract's table and some order of events that agrees with time."""
+"""Whether some sequence of steps explains an order: its payment events, their verdicts, and each status in a response.
+The sequence must agree with the contract's table and with the times of the calls."""
 
 from dataclasses import dataclass
 from math import inf
 
-from .agreement import describe
+from .contract import following
 from .database import Database, EventRow, OrderRow
 from .evidence import Evidence, first_end, first_start, order_status
-from .history import Call
+from .history import Call, describe
 
 
 def check(evidence: Evidence, database: Database) -> list[str]:
@@ -21,7 +21,7 @@ def check(evidence: Evidence, database: Database) -> list[str]:
 
 
 def recorded(key: str, calls: list[Call], evidence: Evidence, database: Database) -> list[str]:
-    """An acknowledged event is in the database, and every answer under its key is what is recorded there."""
+    """An acknowledged event is in the database, and every response under its key agrees with it."""
     row = database.events.get(key)
     violations = []
     fresh = 0
@@ -59,7 +59,7 @@ def is_same(call: Call, row: EventRow) -> bool:
 
 @dataclass(slots=True)
 class Step:
-    """Something that happened to an order, or was seen of it, at one moment within the bounds."""
+    """A change of an order, or a response that shows it, at one moment within the bounds."""
 
     begin: float
     end: float
@@ -86,7 +86,7 @@ def explained(order: OrderRow, calls: list[Call], evidence: Evidence, database: 
         and not any(row.verdict == "applied" and row.status == "failed" for row in rows.values()))
     if may_have_expired:
         steps.append(Step(order.due_at, inf, "expired", is_expiry=True))
-    # Of what was seen, replays aside, which tell the past.
+    # Responses that show the order. A replay of a payment event tells the past, so it is left out.
     for call in calls:
         if call.operation == "read_order" and call.status == 200:
             steps.append(Step(call.start, call.end, f"read by client {call.client}", seen=call.answer["status"]))
@@ -104,7 +104,7 @@ def explained(order: OrderRow, calls: list[Call], evidence: Evidence, database: 
 
 
 def search(steps: list[Step], order: OrderRow, parked: list[EventRow]) -> bool:
-    """Depth first: any step may be next that began before every other one that is left has ended."""
+    """Depth first. A step may be next if it began before every other step that is left has ended."""
     steps = sorted(steps, key=lambda step: step.end)
     everything = (1 << len(steps)) - 1
     visited: set[tuple[int, str]] = set()
@@ -125,38 +125,28 @@ def search(steps: list[Step], order: OrderRow, parked: list[EventRow]) -> bool:
             if step.begin > limit:
                 continue
             limit = min(limit, step.end)
-            following = after(step, status, order, parked)
-            if following is not None:
-                stack.append((done | 1 << at, following))
+            changed = after(step, status, order, parked)
+            if changed is not None:
+                stack.append((done | 1 << at, changed))
     return False
 
 
 def after(step: Step, status: str, order: OrderRow, parked: list[EventRow]) -> str | None:
     """The order's status after the step, None when it cannot come now. A status of "" is that of no order."""
     if step.is_placing:
-        following: str | None = "pending_payment"
+        placed: str | None = "pending_payment"
         for row in parked:
-            following = verdict_after(row, following, order) if following is not None else None
-        return following
+            placed = apply(row, placed, order) if placed is not None else None
+        return placed
     if step.is_expiry:
         return "expired" if status == "pending_payment" else None
     if step.seen is not None:
         return status if status == step.seen else None
     assert step.event is not None
-    return verdict_after(step.event, status, order) if status else None
+    return apply(step.event, status, order) if status else None
 
 
-def verdict_after(row: EventRow, status: str, order: OrderRow) -> str | None:
-    """The contract's table; None when the verdict on the event is not one that it allows."""
-    if row.amount not in (None, order.amount) or row.currency not in (None, order.currency):
-        allowed = {"amount_mismatch": status}
-    elif row.status == "failed":
-        allowed = {"applied": "cancelled"} if status == "pending_payment" else {"ignored": status}
-    elif status == "pending_payment":
-        allowed = {"applied": "paid"}
-    elif status == "paid":
-        allowed = {"refund_due": "paid"}
-    else:
-        allowed = {"reacquired": "paid", "refund_due": status}
-    following = allowed.get(row.verdict)
-    return following if following == row.order_status else None
+def apply(row: EventRow, status: str, order: OrderRow) -> str | None:
+    """The order's status after the event; None when its verdict is not one that the contract allows."""
+    changed = following((row.status, row.amount, row.currency), (order.amount, order.currency), status).get(row.verdict)
+    return changed if changed == row.order_status else None

@@ -1,50 +1,52 @@
-"""Bugs that are planted on purpose, one at a time: a check that none of them fails checks nothing."""
+"""Bugs that are planted on purpose, one at a time. The checks must catch each of them."""
 
 import argparse
 import asyncio
 import contextlib
+import io
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
-from bench.children import BenchError
-from bench.services import ROOT
+from harness.mutants import Mutant
+from harness.processes import HarnessError
 
-from .cache import Cache
-from .load import Market
-from .processes import reserved_port
-from .scene import Scene, staged
-from .stress.mode import stress
+from .client import Client
+from .history import Call
+from .scene import staged
+from .stress.judge import some_of_each_kind
+from .stress.mode import repeat, stress
 from .trial import Trial
 
 SUMMARY = "bugs planted on purpose: each has to be caught"
 
 SECONDS = 6.0
 STRESS_SECONDS = 25.0
-FUNCTIONS = ROOT / "sql/functions"
 
 
 @dataclass(frozen=True)
-class Bug:
-    name: str
-    # A function of the database, and what stands in its text instead of what.
-    function: str = ""
-    changes: tuple[tuple[str, str], ...] = ()
+class Bug(Mutant):
+    """At least one violation says each of `caught_by`."""
+
     also: tuple[str, ...] = ()        # statements to be run once, each by itself
     again_and_again: str = ""         # statements to be run all along
     is_cached: bool = False           # reads of a product come from a cache
     crashes: bool = False             # the database, at the end
     is_stressed: bool = False         # by the load and the judge of --stress
-    caught_by: tuple[str, ...] = ()   # at least one violation says each of these
+
+    def sabotage(self) -> list[str]:
+        return [*([self.sql()] if self.function else []), *self.also]
 
 
-# First none, or whatever is found could have been there anyway.
+# Without a bug nothing may be found.
 #
-# The careful path of reserve_holds, when little is left, locks the row before it decides. Two servers that both read
-# that there is enough take the other path, where only the update's condition protects, and behind it a constraint. They
-# are given some time to do so. What they sell twice no audit notices any more once some of it was given back.
+# When little stock is left, reserve_holds locks the row before it decides. When two servers both read that there is
+# enough, only the condition of the update protects, and a constraint behind it. pg_sleep gives them the time for that. Once
+# some units were given back, no audit notices any more that they were sold twice.
 BUGS = [
     Bug("nothing is planted"),
-    Bug("the condition of a hold's update is gone", "reserve_holds", (
+    Bug("the condition of the update that takes stock is gone", "reserve_holds", (
         ("    v_available := v_product.available_stock;\n",
          "    v_available := v_product.available_stock;\n    perform pg_sleep(0.1);\n"),
         ("where p.id = p_product_id and p.available_stock >= v_taken", "where p.id = p_product_id")),
@@ -67,11 +69,11 @@ BUGS = [
         caught_by=("an acknowledged hold is not in the database",)),
     Bug("what is acknowledged is not on disk yet when PostgreSQL crashes", crashes=True, also=(
         "alter system set wal_writer_delay = '10s'", "select pg_reload_conf()",
-        # Has the last word, over the server's command line too; for sessions that begin after it.
+        # Overrides the command line of PostgreSQL, for sessions that begin after it.
         "do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$",
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where backend_type = 'client backend' and pid <> pg_backend_pid()"),
-        # Of the last ten seconds, whatever they brought.
+        # Anything from the last ten seconds may be lost.
         caught_by=("an acknowledged", "is not in the database")),
     Bug("lapsed holds count only when a worker has released them", "lapsed_units", (
         ("and expires_at <= p_at", "and false"),), caught_by=("cannot be linearized",)),
@@ -110,6 +112,22 @@ BUGS = [
 ]
 
 
+class Cached(Client):
+    """Answers reads of a product from memory for a while."""
+
+    SECONDS = 0.3
+    _memory: ClassVar[dict[int, tuple[float, dict[str, Any]]]] = {}
+
+    async def _exchange(self, call: Call) -> None:
+        until, answer = self._memory.get(call.product, (0.0, {}))
+        if call.operation == "product" and time.monotonic() < until:
+            call.answered(200, answer, is_replay=False)
+            return
+        await super()._exchange(call)
+        if call.operation == "product" and call.status == 200:
+            self._memory[call.product] = time.monotonic() + self.SECONDS, call.answer
+
+
 def add_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--bug", default="", help="only those whose descriptions contain this")
 
@@ -118,74 +136,39 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
     """Returns what was not caught."""
     chosen = [bug for bug in BUGS if options.bug in bug.name]
     if not chosen:
-        raise BenchError(f"no bug has {options.bug} in its description")
+        raise HarnessError(f"no bug has {options.bug} in its description")
     missed = []
     for number, bug in enumerate(chosen):
         folder = work / str(number)
         folder.mkdir()
-        violations = asyncio.run(live_with(bug, folder, options.seed))
+        with contextlib.redirect_stdout(io.StringIO()):
+            violations = asyncio.run(live_with(bug, folder, options.seed))
         not_seen = [words for words in bug.caught_by if not any(words in violation for violation in violations)]
         missed += [f"{bug.name}: nothing says '{words}'" for words in not_seen]
         if not bug.caught_by:
             missed += [f"{bug.name}, and yet: {violation}" for violation in violations]
         verdict = ("MISSED" if not_seen else "caught") if bug.caught_by else "FOUND" if violations else "clean"
         print(f"{verdict:6}  {bug.name}")
-        for violation in first_of_each_kind(violations):
-            print(f"          {violation}")
+        for violation in some_of_each_kind(violations, most=1)[:6]:
+            print(f"          {violation.splitlines()[0][:150]}")
     return missed
-
-
-def first_of_each_kind(violations: list[str]) -> list[str]:
-    """Their first lines, those that differ by numbers and names only once."""
-    kinds: dict[str, str] = {}
-    for violation in violations:
-        line = violation.splitlines()[0]
-        kinds.setdefault(" ".join(word for word in line.split()[:12] if word.isalpha())[:40], line)
-    return [line[:150] for line in list(kinds.values())[:6]]
 
 
 async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
     if bug.is_stressed:
-        sabotage = [mutant(bug), *bug.also] if bug.function else bug.also
-        return await stress(
-            work, seed, STRESS_SECONDS, sabotage=sabotage, again_and_again=bug.again_and_again, is_telling=False)
-    async with staged(work) as scene, contextlib.AsyncExitStack() as stack:
-        products = await asyncio.to_thread(scene.add_products, 3, 2000)
-        if bug.function:
-            await asyncio.to_thread(scene.sql, mutant(bug))
-        for statement in bug.also:
+        return await stress(work, seed, STRESS_SECONDS, sabotage=bug.sabotage(), again_and_again=bug.again_and_again)
+    async with staged(work) as scene:
+        stocks = await asyncio.to_thread(scene.add_products, 3, 2000)
+        for statement in bug.sabotage():
             await asyncio.to_thread(scene.sql, statement)
-        ports = scene.ports
-        if bug.is_cached:
-            ports = []
-            for server in scene.servers:
-                cache = Cache(server.port, 0.3)
-                ports.append(reserved_port())
-                await cache.open(ports[-1])
-                stack.push_async_callback(cache.close)
-        trial = Trial(scene, Market(products, rate=300), 20, seed, ports, audit_period=0.5)
+        client = Cached if bug.is_cached else Client
+        trial = Trial(scene, stocks, 300, 20, seed, client, audit_period=0.5)
         trial.start()
-        saboteur = asyncio.create_task(repeat(scene, bug.again_and_again)) if bug.again_and_again else None
+        saboteur = asyncio.create_task(repeat(scene.database.url, bug.again_and_again))
         await asyncio.sleep(SECONDS)
-        if saboteur:
-            saboteur.cancel()
+        saboteur.cancel()
         if bug.crashes:
-            await asyncio.to_thread(scene.database.crash)
+            await asyncio.to_thread(scene.database.kill)
             await asyncio.to_thread(scene.database.start)
         await trial.finish()
     return trial.violations
-
-
-def mutant(bug: Bug) -> str:
-    text = (FUNCTIONS / f"{bug.function}.sql").read_text()
-    for present, instead in bug.changes:
-        if present not in text:
-            raise BenchError(f"{bug.function}.sql no longer has: {present}")
-        text = text.replace(present, instead, 1)
-    return text
-
-
-async def repeat(scene: Scene, statements: str) -> None:
-    while True:
-        await asyncio.to_thread(scene.sql, statements)
-        await asyncio.sleep(0.5)

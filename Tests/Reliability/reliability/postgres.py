@@ -1,25 +1,21 @@
-"""A PostgreSQL that is reached over TCP and takes settings: the one that `flashsale demo` starts has a Unix socket
-alone, between whose ends no packet can be lost."""
+"""A private PostgreSQL on a port that it keeps, with everything durable."""
 
 import os
 import pwd
 import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench.children import BenchError, output_of, running, wait_until
-from bench.services import free_port
+from harness.processes import HarnessError, output_of, wait_until
+from harness.services import migrate, sql
 
+from .processes import Child, reserved_port, send, stop_family
 
-@dataclass(frozen=True)
-class Postgres:
-    """How to reach it, without a database's name."""
-
-    tcp_url: str
-    socket_url: str
+# The user that runs PostgreSQL, which refuses to run as root, and its superuser in any case.
+OWNER = "postgres"
 
 
 def binaries() -> Path:
@@ -27,54 +23,125 @@ def binaries() -> Path:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
     found = shutil.which("initdb")
     if not folders and not found:
-        raise BenchError("PostgreSQL is missing: apt-get install postgresql")
+        raise HarnessError("PostgreSQL is missing: apt-get install postgresql")
     return folders[-1] if folders else Path(str(found)).parent
 
 
-def as_owner() -> list[str]:
-    """What to put before a command so that it does not run as root, which PostgreSQL refuses."""
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig", "TERM"]
+def as_owner(death_signal: str = "TERM") -> list[str]:
+    """What to put before a command so that it does not run as root. The change of user clears the signal that a process
+    gets when the harness ends, so it is set again."""
+    user = [f"--reuid={OWNER}", f"--regid={OWNER}", "--init-groups"] if os.geteuid() == 0 else []
+    return ["setpriv", *user, "--pdeathsig", death_signal]
+
+
+def give_to_owner(folder: Path) -> None:
+    if os.geteuid() == 0:
+        try:
+            entry = pwd.getpwnam(OWNER)
+        except KeyError:
+            raise HarnessError(f"PostgreSQL does not run as root, and there is no user {OWNER}") from None
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+
+
+class Postgres(Child):
+    SETTINGS = {
+        "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "max_connections": "100",
+        "shared_buffers": "64MB", "max_wal_size": "96MB", "min_wal_size": "8MB", "log_line_prefix": "%m [%p] ",
+        "log_checkpoints": "off",
+        # After a crash its files are flushed before recovery; one call for the whole disk instead of one a file.
+        "recovery_init_sync_method": "syncfs",
+        # The time of a row's commit: the checker's bound for a change that no answer tells of.
+        "track_commit_timestamp": "on",
+    }
+
+    def __init__(
+        self, work: Path, data: Path | None = None, address: str = "127.0.0.1", inside: Sequence[str] = ()
+    ) -> None:
+        """
+        - data: where its files are; in `work` by default.
+        - address: to listen on.
+        - inside: what to put before the command, such as `ip netns exec NAME`.
+        """
+        super().__init__("postgresql", work)
+        self.data = data or work / "database"
+        self.address, self._inside = address, inside
+        self.port = reserved_port()
+        self.url = self.url_at(self.port)
+
+    def url_at(self, port: int, name: str = "flashsale") -> str:
+        return f"postgresql://{OWNER}@{self.address}:{port}/{name}"
+
+    def socket_url(self, name: str) -> str:
+        """Through the Unix socket, where no packet can be lost."""
+        return f"postgresql://{OWNER}@{str(self.data).replace('/', '%2F')}:{self.port}/{name}"
+
+    def create(self) -> None:
+        """Makes the cluster and starts it, with an empty database."""
+        self.data.mkdir(exist_ok=True)
+        self.data.parent.chmod(0o711)  # its owner has to get there
+        self.data.chmod(0o700)
+        give_to_owner(self.data)
+        output_of(*as_owner(), binaries() / "initdb", "-D", self.data, "-U", OWNER, "-A", "trust", "-E", "UTF8",
+                  "--no-locale", "--no-sync", "--wal-segsize=4", cwd=Path("/"))
+        with open(self.data / "pg_hba.conf", "a") as access:
+            access.write("host all all all trust\n")
+        self.start()
+
+    def add(self, name: str) -> None:
+        """A database with flashsale's tables."""
+        sql(self.socket_url("postgres"), f"create database {name}")
+        migrate(self.socket_url(name))
+
+    def start(self) -> None:
+        """Returns once it accepts connections, after a recovery if one is needed."""
+        settings = {**self.SETTINGS, "listen_addresses": self.address, "unix_socket_directories": str(self.data)}
+        process = self.launch(
+            *self._inside, *as_owner("QUIT"), binaries() / "postgres", "-D", self.data, "-p", str(self.port),
+            *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")))
+        wait_until(self.accepts, process, self.log, pause=0.01)
+
+    def accepts(self) -> bool:
+        return subprocess.run(
+            [binaries() / "pg_isready", "-q", "-h", self.data, "-p", str(self.port), "-t", "1"]).returncode == 0
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """SIGSTOP of all its processes: it hangs, and keeps its connections and locks."""
+        assert self.process is not None
+        self.pause()
+        stopped = stop_family(self.process.pid)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                send(pid, signal.SIGCONT)
+            self.resume()
+
+    def shut_down(self, number: signal.Signals) -> None:
+        """SIGINT ends it fast, but in order; SIGQUIT at once, so that it has to recover."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(30)
+
+    def end(self) -> None:
+        """SIGINT: PostgreSQL ends sessions instead of waiting for clients that may be out of reach."""
+        if self.is_running:
+            self.send(signal.SIGINT)
+        super().end()
+
+    def backends(self, condition: str = "true") -> list[int]:
+        """The processes that serve flashsale servers."""
+        rows = sql(self.url, "select pid from pg_stat_activity where application_name = 'flashsale' "
+                             f"and backend_type = 'client backend' and {condition} order by pid")
+        return [int(row) for row in rows.split()]
 
 
 @contextmanager
-def postgres(
-    folder: Path, address: str = "127.0.0.1", inside: Sequence[str] = (), settings: Mapping[str, str] | None = None
-) -> Iterator[Postgres]:
-    """Runs a private PostgreSQL until the end of the block.
-
-    - address: to listen on.
-    - inside: what to put before the command, such as `ip netns exec NAME`.
-    """
-    folder.parent.chmod(0o711)  # its owner has to get there
-    folder.mkdir()
-    owner = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-    os.chown(folder, owner.pw_uid, owner.pw_gid)
-    data, port, log = folder / "data", free_port(), folder.with_suffix(".log")
-    output_of(
-        *as_owner(), binaries() / "initdb", "-D", data, "-U", "flashsale", "-A", "trust", "--no-sync", cwd=folder)
-    with open(data / "pg_hba.conf", "a") as access:
-        access.write("host all all all trust\n")
-    options = {
-        "listen_addresses": address, "port": str(port), "unix_socket_directories": str(folder),
-        "max_connections": "100", **(settings or {}),
-    }
-    arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    socket = str(folder).replace("/", "%2F")
-    database = Postgres(f"postgresql://flashsale@{address}:{port}", f"postgresql://flashsale@{socket}:{port}")
-    with running(*inside, *as_owner(), binaries() / "postgres", "-D", data, *arguments, log=log, cwd=folder) as process:
-        wait_until(lambda: is_up(f"{database.socket_url}/postgres"), process, log)
-        try:
-            yield database
-        finally:
-            # Fast: it ends sessions, whose clients may be out of reach, instead of waiting for them.
-            process.send_signal(signal.SIGINT)
-
-
-def is_up(url: str) -> bool:
+def postgres(work: Path, address: str = "127.0.0.1", inside: Sequence[str] = ()) -> Iterator[Postgres]:
+    """Runs a PostgreSQL until the end of the block."""
+    database = Postgres(work, address=address, inside=inside)
     try:
-        output_of("psql", "-qXAt", "-d", url, "-c", "select 1")
-        return True
-    except BenchError:
-        return False
+        database.create()
+        yield database
+    finally:
+        database.end()

@@ -1,31 +1,28 @@
-"""`--soak`: half of what the server can do, for long, with everything lapsing and being removed: nothing may grow.
+"""`--soak`: half the peak for long, while holds lapse and old rows are removed. Nothing may grow.
 
-Holds, orders and payment events of what was sold are kept for ever, so those tables grow with the sale; of them the
-bytes a row count. So they do of their indexes of what comes and goes: one row in a hundred of a table may be dead before
-it is vacuumed.
+Sold units keep their holds, orders and payment events for ever, so these tables grow with the sale. For them and for
+their partial indexes the bytes per row count: one row in a hundred may be dead before a table is vacuumed.
 """
 
 import argparse
-import csv
 import json
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.children import running
-from bench.report import table
-from bench.rounds import tell
-from bench.seed import create_product
-from bench.services import Server, Services, sql
-from bench.wrk import Sample, wrk
+from harness.output import table, tell
+from harness.processes import running
+from harness.services import Server, Services, create_product, sql
+from harness.wrk import Sample, wrk
+
+from .attack import ATTACKER
 
 SUMMARY = "half the peak for an hour: memory, descriptors, tables and latencies stay as they are"
 
 SCRIPT = Path(__file__).resolve().parents[1] / "wrk/soak.lua"
-WATCHERS = Path(__file__).with_name("watchers.py")
 SLICE = 10  # seconds, between samples
 PRODUCTS = 10  # sold in turn, a slice each
 STREAMS = 100
@@ -90,7 +87,7 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         peak = load(1, 0).rate
         log = work / "watchers.log"
         states: list[State] = []
-        with running(sys.executable, WATCHERS, host, port, str(products[0]), str(STREAMS), log=log):
+        with running(sys.executable, ATTACKER, "watchers", host, port, str(products[0]), str(STREAMS), log=log):
             end = time.monotonic() + options.soak_minutes * 60
             while time.monotonic() < end:
                 states.append(look(server, load(len(states) + 2, peak / 2)))
@@ -102,8 +99,8 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         stale = left_behind(server, int(retention))
         audits = services.audits()
 
-    path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.csv"
-    write(path, states)
+    path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
+    path.write_text("".join(json.dumps(asdict(state)) + "\n" for state in states))
     if len(states) < 8:
         return [f"{len(states)} samples are too few for quarters: take more minutes"]
     quarters = [states[len(states) * n // 4:len(states) * (n + 1) // 4] for n in range(4)]
@@ -122,8 +119,6 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
 
 
 def look(server: Server, sample: Sample) -> State:
-    process = Path(f"/proc/{server.pid}")
-    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     tables = [row.split("|") for row in sql(server.database_url, """
         select relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup from pg_stat_user_tables""").splitlines()]
     indexes = [row.split("|") for row in sql(server.database_url, f"""
@@ -131,8 +126,8 @@ def look(server: Server, sample: Sample) -> State:
         where indexrelname in ({', '.join(map(repr, COMES_AND_GOES))})""").splitlines()]
     return State(
         rate=sample.rate, p50_ms=sample.latencies["p50"], p99_ms=sample.latencies["p99"], faults=sample.faults,
-        memory_mb=int(status["VmRSS"].split()[0]) / 1024, descriptors=len(list((process / "fd").iterdir())),
-        threads=int(status["Threads"]), bytes={row[0]: int(row[1]) for row in tables + indexes},
+        memory_mb=server.memory_mb()[0], descriptors=server.descriptors(), threads=server.threads(),
+        bytes={row[0]: int(row[1]) for row in tables + indexes},
         live={row[0]: int(row[2]) for row in tables}, dead={row[0]: int(row[3]) for row in tables})
 
 
@@ -199,19 +194,3 @@ def judge(quarters: Sequence[Sequence[State]], rate: float) -> list[str]:
     if last["p99 ms"] > LATENCY_WITHIN * first["p99 ms"]:
         violations.append(f"p99 went from {first['p99 ms']:.1f} to {last['p99 ms']:.1f} ms")
     return violations
-
-
-def write(path: Path, states: Sequence[State]) -> None:
-    """The samples, a line each."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        names = sorted(states[0].bytes) if states else []
-        tables = sorted(states[0].live) if states else []
-        writer.writerow(["second", "rate", "p50_ms", "p99_ms", "faults", "memory_mb", "descriptors", "threads",
-                         *(f"{name}_bytes" for name in names), *(f"{name}_live" for name in tables),
-                         *(f"{name}_dead" for name in tables)])
-        for index, state in enumerate(states):
-            writer.writerow([
-                (index + 1) * SLICE, round(state.rate), state.p50_ms, state.p99_ms, state.faults,
-                round(state.memory_mb, 1), state.descriptors, state.threads, *(state.bytes[name] for name in names),
-                *(state.live[name] for name in tables), *(state.dead[name] for name in tables)])

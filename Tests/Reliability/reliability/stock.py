@@ -1,5 +1,4 @@
-"""Each product's stock as a register: what took from it and gave back to it, and what was seen of it, each with the
-bounds of when that was."""
+"""Each product's stock as a register: changes of it and responses that show it, each with bounds of its time."""
 
 from collections import defaultdict
 from math import inf
@@ -8,8 +7,8 @@ from .database import Database, HoldRow, OrderRow
 from .evidence import Evidence, first_end, first_start, hold_status, order_status
 from .linearize import Change, Look, find_contradiction
 
-# How long it may take from PostgreSQL's time of a commit until others see it: a process may be stopped, or PostgreSQL
-# crash and recover, in between. Only for what no answer gives a bound.
+# The longest time from PostgreSQL's time of a commit until others see it: a process may be stopped, or PostgreSQL may
+# crash and recover, in between. Used only where no response gives a bound.
 COMMIT_TAKES = 30.0
 
 
@@ -45,7 +44,7 @@ def changes_of_hold(hold: HoldRow, evidence: Evidence, database: Database, hold_
     calls = evidence.by_hold[hold.id]
     made = [call for call in calls if call.operation == "hold"]
     asked = evidence.requests_of(hold)
-    # The time to live counts from a moment inside the call, not always from that of the decision.
+    # The time to live begins at some moment of the call, not always at the decision.
     begin = first_start(asked) if asked else hold.expires_at - hold_ttl - COMMIT_TAKES
     taken = Change(-hold.quantity, begin, first_end(made),
                    f"{hold.quantity} held by {f'client {made[0].client}' if made else 'someone not told'}, {hold.id}")
@@ -54,8 +53,8 @@ def changes_of_hold(hold: HoldRow, evidence: Evidence, database: Database, hold_
         if order is None:
             return [taken]  # which the audit reports
         taken.end = min(taken.end, order.created_at)
-        # A hold that was ordered in time lapses while the order is being committed: until the commit others see a hold
-        # whose time has run out, and reads count its units. Nobody can be sold them, for the order has the row locked.
+        # A hold that was ordered in time may lapse while its order is being committed. Until the commit, reads count its
+        # units as available. Nobody can buy them, since the order has the row locked.
         committed = min(first_end(call for call in evidence.by_hold[hold.id] if hold_status(call) == "ordered"),
                         order.created_at + COMMIT_TAKES)
         if committed <= hold.expires_at:
@@ -68,7 +67,7 @@ def changes_of_hold(hold: HoldRow, evidence: Evidence, database: Database, hold_
             min(hold.expires_at, first_end(call for call in calls if hold_status(call) == "released")),
             f"{hold.quantity} released, {hold.id}")
         return [taken, following(taken, given)]
-    # Lapsed. A hold that may have been committed only when its time was over has never kept anything.
+    # Lapsed. A hold that was committed after its time never took a unit.
     if taken.end >= hold.expires_at:
         taken.end, taken.is_undone_at_end = hold.expires_at, True
         taken.label += ", and lapsed"
@@ -77,7 +76,7 @@ def changes_of_hold(hold: HoldRow, evidence: Evidence, database: Database, hold_
 
 
 def operations_of_order(order: OrderRow, evidence: Evidence, database: Database) -> list[Change | Look]:
-    """What its end gave back and a late success took again; and the late successes that found too little."""
+    """The units that its end gave back, that a late success took again, and that a late success did not find."""
     calls = evidence.by_order[order.id]
     events = {call.request["idempotency_key"] for call in calls if call.operation == "pay"}
     rows = [row for key in events if (row := database.events.get(key)) and row.order_id == order.id]

@@ -1,17 +1,23 @@
-"""Load on a scene, recorded from its first call to the last check."""
+"""Load that is recorded from its first call to the last check."""
 
 import asyncio
+import json
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
-from bench.children import BenchError
+from harness.processes import HarnessError
+from harness.services import FLASHSALE, TIME_TO_LIVE, sql
 
 from . import checker, database
+from .client import Client
+from .crowd import Crowd
 from .history import History
-from .load import Load, Market
-from .processes import Server
+from .processes import Child
 from .scene import HOLD_TTL, ORDER_TTL, Scene
+from .shop import Shop
 
 # The evidence that is left where a violation was found, beside the logs of servers and database.
 HISTORY = "history.jsonl"
@@ -19,28 +25,31 @@ DATABASE = "database.json"
 
 AUDIT_PERIOD = 5.0     # seconds
 ANSWER_WITHIN = 5.0    # seconds, whatever happens
-# Seconds after the last fault in which every hold and order has to run out; longer than their times to live.
+# Seconds after the last fault in which every hold and order must end; longer than their times to live.
 SETTLES_WITHIN = 10.0
 
 
 class Trial:
+    """Buyers on a scene, and the checks during the run and after it."""
+
     def __init__(
-        self, scene: Scene, market: Market, clients: int, seed: int, ports: list[int] | None = None,
-        audit_period: float = AUDIT_PERIOD,
+        self, scene: Scene, stocks: dict[int, int], rate: float, clients: int, seed: int,
+        client: type[Client] = Client, audit_period: float = AUDIT_PERIOD,
     ) -> None:
-        """Servers are called on their ports, unless others are given that lead to them."""
+        """`rate` is in calls a second, of all clients."""
         self.scene = scene
-        self.market = market
+        self.shop = Shop(list(stocks), rate, order_ttl=ORDER_TTL, too_many=max(stocks.values()) + 1)
+        if len(stocks) > 1:
+            scarce = list(stocks)[-1]
+            self.shop.payable[scarce] = stocks[scarce] // 2
         self.history = History(scene.work / HISTORY)
         self.violations: list[str] = []
-        self.seconds_to_check = 0.0
         self.audits = 0  # that the database could answer
-        self._load = Load(market, ports or scene.ports, clients, self.history, seed)
+        self._crowd = Crowd(self.shop, clients, scene.ports, self.history, seed, client)
         self._audit_period = audit_period
-        self._auditor: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._load.start()
+        self._crowd.start()
         self._started = time.monotonic()
         self._auditor = asyncio.create_task(self._audit_regularly())
 
@@ -49,8 +58,8 @@ class Trial:
 
         - since: the end of the last fault or of buying, whichever came later, on the monotonic clock; now by default.
         """
-        await self._settle(since or time.monotonic())
-        assert self._auditor is not None
+        self.shop.is_settling = True
+        self.violations += await settle(self.scene, SETTLES_WITHIN, since)
         self._auditor.cancel()
         for result in await asyncio.gather(self._auditor, return_exceptions=True):
             if not isinstance(result, asyncio.CancelledError):
@@ -58,13 +67,19 @@ class Trial:
         due = (time.monotonic() - self._started) / self._audit_period
         if due > 3 and self.audits < due / 2:
             self.violations.append(f"of {due:.0f} audits that were due the database could answer {self.audits}")
-        await self._load.stop()
+        await self._crowd.stop()
         for task in self.scene.background:
             task.cancel()
-        await asyncio.to_thread(self._check)
+        self.history.close()
+        self.violations += self.scene.violations + unanswered(self.history, self.scene.servers)
+        start = time.monotonic()
+        self.violations += await asyncio.to_thread(
+            judge, self.history, self.scene.database.url, self.scene.work, HOLD_TTL, ORDER_TTL)
+        print_calls(self.history)
+        print(f"{self.audits} audits; checked in {time.monotonic() - start:.1f} s")
 
     async def audit(self, when: str) -> None:
-        broken = await asyncio.to_thread(self.scene.audit)
+        broken = await asyncio.to_thread(audit, self.scene.database.url)
         self.audits += broken is not None
         self.violations += [f"audit {when}: {line}" for line in broken or []]
 
@@ -73,34 +88,32 @@ class Trial:
             await asyncio.sleep(self._audit_period)
             await self.audit("during the run")
 
-    async def _settle(self, since: float) -> None:
-        """Holds and orders run out while clients only pay, release and read; then none may be left."""
-        self.market.is_settling = True
-        deadline = since + SETTLES_WITHIN
-        left = ["not asked yet"]
-        while left and (time.monotonic() < deadline or left == ["not asked yet"]):
-            await asyncio.sleep(0.25)
-            left = await asyncio.to_thread(unsettled, self.scene)
-        self.violations += [f"stuck {SETTLES_WITHIN:.0f} s after the last fault: {line}" for line in left]
 
-    def _check(self) -> None:
-        self.history.close()
-        self.violations += self.scene.violations
-        broken = self.scene.audit()
-        if broken is None:
-            self.violations.append("the database cannot be audited at the end")
-            return
-        self.violations += [f"audit at the end: {line}" for line in broken]
-        self.violations += unanswered(self.history, self.scene.servers)
-        start = time.monotonic()
-        rows = database.read(self.scene.sql)
-        rows.save(self.scene.work / DATABASE)
-        self.violations += checker.check(self.history, rows, HOLD_TTL, ORDER_TTL)
-        self.seconds_to_check = time.monotonic() - start
+def judge(
+    history: History, url: str, work: Path, hold_ttl: float = TIME_TO_LIVE, order_ttl: float = TIME_TO_LIVE
+) -> list[str]:
+    """Whether the history kept the promises, given the database at the end; leaves the evidence in `work`."""
+    broken = audit(url)
+    if broken is None:
+        return ["the database cannot be audited at the end"]
+    rows = database.read(lambda statements: sql(url, statements))
+    database.save(work / DATABASE, rows, hold_ttl, order_ttl)
+    return [*(f"audit at the end: {line}" for line in broken), *checker.check(history, rows, hold_ttl, order_ttl)]
 
 
-def unanswered(history: History, servers: Sequence[Server]) -> list[str]:
-    """Calls that a server left without a proper answer, or answered too late, though it was there all the time."""
+def audit(url: str) -> list[str] | None:
+    """The invariants that are broken; None when the database cannot be asked."""
+    try:
+        result = subprocess.run([FLASHSALE, "audit", "--json", "--database-url", url],
+                                capture_output=True, text=True, timeout=60)
+        checks = json.loads(result.stdout)["checks"]
+    except (ValueError, subprocess.TimeoutExpired):
+        return None
+    return [f"{check['name']}: {check['violations']} rows" for check in checks if check["violations"]]
+
+
+def unanswered(history: History, servers: Sequence[Child]) -> list[str]:
+    """Calls without a proper response in time, although their server ran all the time."""
     found = []
     for call in history.calls:
         if call.fault.startswith("not an answer"):
@@ -118,8 +131,17 @@ def unanswered(history: History, servers: Sequence[Server]) -> list[str]:
     return [f"{count} × {what}" for what, count in sorted(Counter(found).items())]
 
 
+async def settle(scene: Scene, seconds: float, since: float | None = None) -> list[str]:
+    """Waits until all holds, orders and jobs that are due have ended; returns those that have not in time."""
+    deadline = (since or time.monotonic()) + seconds
+    while True:
+        await asyncio.sleep(0.25)
+        left = await asyncio.to_thread(unsettled, scene)
+        if not left or time.monotonic() > deadline:
+            return [f"stuck {seconds:.0f} s after the last fault: {line}" for line in left]
+
+
 def unsettled(scene: Scene) -> list[str]:
-    """What time has to put an end to, as long as it has not."""
     try:
         rows = scene.sql("""
             select 'hold ' || id || ' of product ' || product_id || ' is active, until ' || expires_at from holds
@@ -131,13 +153,12 @@ def unsettled(scene: Scene) -> list[str]:
             select 'job ' || kind || ' of product ' || product_id || ' is due ' || run_at from scheduled_jobs
             where run_at < clock_timestamp() - interval '1 second'
             limit 20""")
-    except BenchError as error:
+    except HarnessError as error:
         return [str(error)]
     return rows.splitlines()
 
 
-def print_calls(trial: Trial) -> None:
-    counts = Counter((call.operation, call.word) for call in trial.history.calls)
-    print(f"{trial.audits} audits; {len(trial.history.calls):,} calls, checked in {trial.seconds_to_check:.1f} s:")
-    for (operation, word), count in sorted(counts.items()):
+def print_calls(history: History) -> None:
+    print(f"{len(history.calls):,} calls:")
+    for (operation, word), count in sorted(Counter((call.operation, call.word) for call in history.calls).items()):
         print(f"  {operation:10}  {word:28}  {count:9,}")

@@ -2,19 +2,15 @@
 
 import itertools
 import random
-import sys
 import unittest
 from datetime import datetime, timezone
 from math import inf
-from pathlib import Path
 from typing import Any
 
-sys.dont_write_bytecode = True
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
-from reliability import checker  # noqa: E402
-from reliability.database import Database, EventRow, HoldRow, KeyRow, OrderRow  # noqa: E402
-from reliability.history import Call, History, Outcome  # noqa: E402
-from reliability.linearize import Change, Look, find_contradiction  # noqa: E402
+from reliability import checker
+from reliability.database import Database, EventRow, HoldRow, KeyRow, OrderRow
+from reliability.history import Call, History, Outcome
+from reliability.linearize import Change, Look, find_contradiction
 
 HOLD_TTL, ORDER_TTL = 3.0, 5.0
 ZERO = 1_800_000_000.0
@@ -289,6 +285,14 @@ class CheckerTests(unittest.TestCase):
         other = story.hold("b", 1.2, 1.3, key="k", is_replay=True)
         other.request = dict(again.request)
         self.assert_found(story, "stands for 2 things")
+
+    def test_a_replay_repeats_an_earlier_request(self) -> None:
+        story = Story()
+        story.hold("a", 0, 0.02, key="k", is_replay=True)
+        story.database.keys[1, "k"] = KeyRow(1, "k", "reserve_hold", "hold_a")
+        self.assert_found(story, "a replay of what nobody had asked before")
+        story.calls[0].key = None
+        self.assert_found(story, "a replay without a key")
 
     def test_a_released_hold_gives_back_once(self) -> None:
         story = Story()

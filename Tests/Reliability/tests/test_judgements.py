@@ -1,17 +1,14 @@
 """What long and costly modes judge by can fail. Run with: python3 -m unittest, in Tests/Reliability."""
 
 import dataclasses
-import sys
 import unittest
+from collections import Counter
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
-from reliability import frozen, soak, trial  # noqa: E402
-from reliability.asking import Answer  # noqa: E402
-from reliability.buyers import Record, compare  # noqa: E402
-from reliability.history import Call, History  # noqa: E402
-from reliability.processes import Server  # noqa: E402
+from harness.wrk import Sample
+from reliability import attack, crowd, frozen, soak, trial
+from reliability.history import Call, History
+from reliability.processes import Server
 
 STEADY = soak.State(
     rate=1000, p50_ms=1, p99_ms=10, faults=0, memory_mb=50, descriptors=80, threads=13,
@@ -52,43 +49,69 @@ class SoakTests(unittest.TestCase):
         self.assertIn("p99", self.judge(p99_ms=14)[0])
 
 
-class BuyersTests(unittest.TestCase):
-    def record(self, *answers: Answer) -> Record:
-        record = Record()
-        for index, answer in enumerate(answers):
-            record.keys.add("key")
-            record.add(float(index), "hold", answer)
-            if answer.is_success:
-                record.add_hold("key", answer.body["hold_id"])
-        return record
+class AttackTests(unittest.TestCase):
+    def judge(self, parts: tuple[str, ...] = attack.BEARABLE, gone: float | None = 1, **attacked: object) -> list[str]:
+        """Of a sale that the attack takes nothing from, but for what is given."""
+        seen = {name: attack.Seen(rates=[100.0, 110.0], held=1000, gone=[gone])
+                for name in (attack.ALONE, attack.ELSEWHERE, attack.ATTACKED, attack.AFTERWARDS)}
+        seen[attack.ATTACKED] = dataclasses.replace(seen[attack.ATTACKED], **attacked)
+        return attack.judge(seen, parts, idle=100)
 
-    def test_answers_that_fit_the_database_are_fine(self) -> None:
-        record = self.record(Answer(503, 1, {}), Answer(201, 1, {"hold_id": "hold_a"}))
-        self.assertEqual(compare(record, {"hold_a"}) + frozen.judge(record, returned=1), [])
+    def test_sale_that_goes_on_is_fine(self) -> None:
+        self.assertEqual(self.judge(newcomers=[0.1], memory_mb=300, descriptors=5000), [])
 
-    def test_lost_hold_is_noticed(self) -> None:
-        self.assertIn("1 acknowledged holds", compare(self.record(Answer(201, 1, {"hold_id": "hold_a"})), set())[0])
+    def test_honest_rate_that_is_lost_is_noticed(self) -> None:
+        self.assertIn("of the honest rate", self.judge(rates=[40.0, 40.0])[0])
+        self.assertEqual(self.judge(("connects",), rates=[40.0, 40.0]), [])
 
-    def test_second_hold_of_a_key_is_noticed(self) -> None:
-        record = self.record(Answer(201, 1, {"hold_id": "hold_a"}), Answer(201, 1, {"hold_id": "hold_b"}))
-        self.assertIn("then to hold_b", compare(record, {"hold_a", "hold_b"})[0])
+    def test_honest_requests_that_fail_are_noticed(self) -> None:
+        self.assertIn("11 honest requests", self.judge(samples=[Sample(1, {}, faults=11)])[0])
+        self.assertIn("1 of 2 who came anew", self.judge(newcomers=[0.1, None])[0])
 
-    def test_hold_that_nobody_was_told_of_is_noticed(self) -> None:
-        self.assertIn("2 holds came of 1 keys", compare(self.record(Answer(503, 1, {})), {"hold_a", "hold_b"})[0])
+    def test_memory_and_descriptors_have_bounds(self) -> None:
+        self.assertIn("MB were resident", self.judge(memory_mb=401)[0])
+        self.assertIn("descriptors were open", self.judge(descriptors=10_165)[0])
+        self.assertIn("after an attack", self.judge(gone=None)[0])
+
+    def test_attack_that_is_too_small_or_is_not_refused_is_noticed(self) -> None:
+        sent = Counter({"requests sent": 900, "seconds": 1})
+        self.assertIn("only 900 malformed", self.judge(told={"malformed": sent})[0])
+        sent = Counter({"requests sent": 1000, "seconds": 1, "unexpected: 201 to b'HELO'": 2})
+        self.assertIn("2 unexpected", self.judge(told={"malformed": sent})[0])
+
+
+class FrozenTests(unittest.TestCase):
+    def service(self, returned_at: float, served_after: float | None, *statuses: int) -> list[str]:
+        """Of a history with these answers, a call a second from 0 on."""
+        history = History()
+        for second, status in enumerate(statuses):
+            history.add(Call(0, 0, "hold", 1, {}, start_monotonic=second, end_monotonic=second + 0.1, status=status))
+        return frozen.service(history, returned_at, served_after)
+
+    def test_failures_until_shortly_after_the_return_are_fine(self) -> None:
+        self.assertEqual(self.service(-5, 1, 503, 201, 409), [])
 
     def test_calls_that_fail_after_the_return_are_noticed(self) -> None:
-        record = self.record(Answer(503, 1, {}), Answer(201, 1, {"hold_id": "hold_a"}))
-        record.returned_at = -5
-        self.assertEqual(frozen.judge(record, returned=1), [])
-        record.returned_at = -5.5
-        self.assertIn("1 calls failed", frozen.judge(record, returned=1)[0])
+        for status in (503, 0):
+            self.assertIn("1 calls failed", self.service(-5.5, 1, status, 201)[0])
 
-    def test_late_answers_wrong_answers_and_no_return_are_noticed(self) -> None:
-        record = self.record(Answer(201, 5.1, {"hold_id": "hold_a"}), Answer(500, 1, {}))
-        late, away, unexpected = frozen.judge(record, returned=None)
-        self.assertIn("took longer", late)
-        self.assertIn("did not return", away)
-        self.assertIn("500", unexpected)
+    def test_service_that_does_not_return_in_time_is_noticed(self) -> None:
+        for served_after in (5.1, None):
+            self.assertIn("did not return", self.service(0, served_after, 201)[0])
+
+
+class CrowdTests(unittest.TestCase):
+    def failures(self, may_be_refused: bool, **call: object) -> list[str]:
+        return crowd.failures([Call(0, 0, "hold", 1, {}, **call), Call(0, 0, "hold", 1, {}, status=201)], may_be_refused)
+
+    def test_requests_without_a_proper_answer_are_noticed(self) -> None:
+        for call in ({"fault": "connection lost"}, {"fault": "no answer in time"}, {"status": 503}, {"status": 500}):
+            for may_be_refused in (True, False):
+                self.assertEqual(len(self.failures(may_be_refused, **call)), 1, call)
+
+    def test_refused_connections_are_noticed_unless_they_are_allowed(self) -> None:
+        self.assertEqual(self.failures(False, fault="connection refused"), ["1 × hold: connection refused"])
+        self.assertEqual(self.failures(True, fault="connection refused"), [])
 
 
 class UnansweredTests(unittest.TestCase):

@@ -1,17 +1,13 @@
 """The judge of --stress refuses what must not be, and nothing else. Run with: python3 -m unittest, in Tests/Reliability."""
 
-import sys
 import unittest
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-sys.dont_write_bytecode = True
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[3] / "Benchmarks")]
-from reliability.history import Call, Outcome  # noqa: E402
-from reliability.stress.changes import TABLES, Change, Transaction  # noqa: E402
-from reliability.stress.conditions import Conditions, Lock  # noqa: E402
-from reliability.stress.judge import judge, some_of_each_kind  # noqa: E402
+from reliability.history import Call, Outcome
+from reliability.stress.changes import TABLES, Change, Transaction
+from reliability.stress.conditions import Conditions, Lock
+from reliability.stress.judge import judge, some_of_each_kind
 
 ZERO = 1_800_000_000.0
 HOLD_TTL, ORDER_TTL, PARKED_TTL = 2.0, 3.0, 4.0
@@ -311,6 +307,13 @@ class PaymentTests(StressTests):
             story.pays(5, "p", verdict, status, *rows)
             self.refuse(story, "payment event p, success on order_a that is expired")
 
+    def test_wrong_amount_that_pays_an_order_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.places(1)
+        story.pays(2, "p", "applied", "paid", story.order(status="paid"), amount=101)
+        self.refuse(story, "payment event p, success on order_a that is pending_payment, is applied")
+
     def test_order_that_changes_without_a_payment_is_refused(self) -> None:
         story = self.expired()
         story.commit(5, story.order(status="paid"), story.take(1))
@@ -437,7 +440,8 @@ class AnswerTests(StressTests):
                 self.accept(story)
 
     def test_order_may_commit_between_the_look_and_the_commit_of_a_refusal(self) -> None:
-        for held, release, is_refused in ((3, HOLD_TTL, False), (2, 1.1 + HOLD_TTL, False), (1, HOLD_TTL, True)):
+        for held, release, is_refused in (
+                (3, HOLD_TTL, False), (2, 1.1 + HOLD_TTL, False), (1, HOLD_TTL, True), (3, 1.8, True)):
             story = Story(stock=3)
             story.holds(0)
             story.places(1.05)

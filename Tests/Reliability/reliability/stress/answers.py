@@ -1,16 +1,16 @@
-"""Whether every answer was true at some moment between its request and its arrival."""
+"""Whether every response was true at some moment of its call."""
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ..agreement import TOLERANCE, describe
+from ..agreement import TOLERANCE
 from ..evidence import REFUSALS, hold_status, order_status, seconds
-from ..history import Call
+from ..history import Call, describe
 from .book import Book, Row
 from .conditions import Conditions
 from .timeline import SNAPSHOT_TAKES, Stock
 
-# How long after the harness let a row go, or ended a backend, a call may still be told that nothing was done: others waited
-# for the row as well, one after the other, and connections have to be made anew.
+# How long a call may still be refused after the harness has unlocked a row or ended a backend: other calls queued for the
+# row too, and connections have to be made anew.
 HURTS_FOR = 4.0  # seconds
 
 
@@ -40,7 +40,7 @@ def told_of(call: Call) -> dict[str, object]:
 
 
 def learn(call: Call, book: Book) -> None:
-    """Who was told of a change saw it."""
+    """A response that tells of a change bounds when it was visible."""
     for table, id, status in told(call):
         for version in book.of(table, id).versions:
             if version.value is not None and (status is None or version.value["status"] == status):
@@ -62,7 +62,7 @@ def told(call: Call) -> Iterator[tuple[str, str, str | None]]:
 
 
 def fault(call: Call, conditions: Conditions) -> str | None:
-    """What the harness did must explain it."""
+    """A 503 needs a cause: a lock or an ended backend."""
     if call.status != 503:
         return "no fault explains it"
     if call.retry_after is None:
@@ -122,12 +122,13 @@ def too_few(call: Call, book: Book, wanted: int) -> str | None:
     time = call.answer["next_release_at"]
     if (time is None) != (call.retry_after is None):
         return f"Retry-After is {call.retry_after}"
-    # An order does not lock the product's row, so one may commit between the look of a batch that has the row locked and
-    # that batch's own commit: as if it came afterwards. So the units left and the units held are judged each by itself.
-    return any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end)) or any_stock(
-        call, book, lambda stock, begin, end: (
-            call.answer["held_stock"] == stock.product["total_stock"] - stock.ordered - available
-            and stock.is_next_release(time and seconds(time), end)))
+    # An order does not lock the product's row. So an order may commit between a batch's read and the batch's commit, as if it
+    # came afterwards. Nobody else could see what the batch saw, so each value is judged by itself.
+    return (
+        any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end))
+        or any_stock(call, book, lambda stock, begin, end: (
+            call.answer["held_stock"] == stock.product["total_stock"] - stock.ordered - available))
+        or any_stock(call, book, lambda stock, begin, end: stock.is_next_release(time and seconds(time), end)))
 
 
 def limit_was_reached(call: Call, book: Book) -> str | None:
@@ -156,7 +157,7 @@ def last_row(book: Book, table: str, id: str) -> Row | None:
 
 
 def hold_was(call: Call, book: Book, id: str, status: str) -> str | None:
-    """Whether the hold read so at some moment of the call: past its time one that is active reads as expired."""
+    """Whether the hold had this status at some moment of the call. Past its time an active hold reads as expired."""
     seen = list(book.of("holds", id).seen(call.start, call.end))
     for row, begin, end in seen:
         if row is None:
@@ -267,7 +268,7 @@ def pay(call: Call, book: Book) -> str | None:
         return "the status and the verdict differ"
     if not any(is_same_event(call, row) and (row["verdict"], row["order_status"]) == (verdict, status) for row in rows):
         return f"the event was {', then '.join(str(row and (row['verdict'], row['order_status'])) for row in seen)}"
-    # A failure whose time has run out is removed, and may then come for the first time again.
+    # A parked failure is removed after its time. Then it may be recorded for the first time again.
     made = book.times_made("payment_events", key)
     if not call.is_replay and not any(call.start <= time <= call.end for time in made):
         return f"it was recorded at {made}"
@@ -289,5 +290,5 @@ def settle(call: Call, book: Book) -> str | None:
 
 
 def is_owed(row: Row) -> bool:
-    """Whether the event's money has to go back, or may."""
+    """Whether the event's money has to be refunded, or may be."""
     return row["verdict"] == "refund_due" or (row["status"] == "success" and row["verdict"] in ("amount_mismatch", "parked"))

@@ -1,4 +1,4 @@
-"""The data as the log of changes leaves it, transaction after transaction, and what could be seen of it when."""
+"""The rows after each transaction of the log, and which versions could be seen at which time."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -56,12 +56,9 @@ class Step:
 
     by: Transaction
     before: dict[tuple[str, str], Row | None] = field(default_factory=dict)
-    # When the transaction before this one, or the harness, had the row locked for the last time: it was locked after that.
+    # When the transaction before this one released the row's lock.
     free_since: dict[tuple[str, str], float] = field(default_factory=dict)
     products: set[int] = field(default_factory=set)
-
-    def was(self, table: str, id: str) -> Row | None:
-        return self.before[table, id]
 
     def first(self, table: str, id: str) -> float | None:
         """When the row was first changed."""
@@ -89,14 +86,14 @@ class Book:
         return hold and hold.get("customer_id")
 
     def of(self, table: str, id: str) -> Timeline[Row | None]:
-        """What became of a row; empty when there never was one."""
+        """The versions of a row; empty when there never was one."""
         return self.history[table].get(id) or Timeline()
 
     def holdings_of(self, product: int, customer: str) -> Timeline[Holdings]:
         return self.holdings.get((product, customer)) or Timeline()
 
     def times_made(self, table: str, id: str) -> list[float]:
-        """When the row was inserted: a parked failure may come again when it was removed."""
+        """When the row was inserted: a parked failure that was removed may come again."""
         versions = self.of(table, id).versions
         return [version.by.committed for before, version in zip([None, *versions], versions)
                 if version.value is not None and (before is None or before.value is None)]

@@ -1,9 +1,9 @@
 """The log of all row changes that were committed, kept by triggers, and read in the order of commits.
 
-Which order is that? Of two transactions that lock the same row, the second gets the lock when the first has committed,
-and takes the time of its own commit after that: `pg_xact_commit_timestamp` orders them rightly. The same goes for advisory
-locks. Of two that share no lock nobody can tell the order, nor does it matter to what either of them may do. That the
-order is right is checked: each change says what it found (`was`), which is what the change before it left.
+`pg_xact_commit_timestamp` gives that order. Of two transactions that lock the same row, the second gets the lock when the
+first has committed, and takes its own commit time after that. The same is true of advisory locks. The order of two
+transactions that share no lock does not matter. The order is checked: each change says what it found (`was`), which must be
+what the change before it left.
 """
 
 import json
@@ -14,16 +14,16 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from bench.children import output_of
+from harness.processes import output_of
 
-# How long it may take from the time of a commit until others see it, when nothing tells sooner: its record is flushed in
-# between.
+# The longest time from a commit's timestamp until others see it, unless a response shows it sooner. In between its record
+# is flushed.
 VISIBLE_WITHIN = 2.0  # seconds
 
 # The tables, each with the column that tells what a change found.
 TABLES = {"products": "available_stock", "holds": "status", "orders": "status", "payment_events": "verdict"}
 
-# Outside the schema of the program, whose functions do not see it. Without an index: it is written by everybody.
+# In a schema of its own, which the program's functions do not see. Without an index, since every transaction writes it.
 INSTALL = """
 create schema harness;
 create sequence harness.numbers cache 1;
@@ -49,7 +49,7 @@ create trigger note after insert or update or delete on {table} for each row
 execute function harness.note('{found}', '{id}');
 """
 
-# A change in a subtransaction has the number of that, and the time of the whole transaction's commit.
+# A row of a subtransaction has the subtransaction's xmin, with the commit time of the whole transaction.
 READ = """
 select json_build_array(
     extract(epoch from pg_xact_commit_timestamp(c.xmin)), c.transaction, extract(epoch from c.began),
@@ -78,7 +78,7 @@ class Transaction:
     began: float
     committed: float
     changes: list[Change] = field(default_factory=list)
-    seen_by: float = inf     # when it could certainly be seen, narrowed by whoever saw it
+    seen_by: float = inf     # when it was certainly visible; responses narrow it
 
     def __post_init__(self) -> None:
         self.seen_by = min(self.seen_by, self.committed + VISIBLE_WITHIN)
@@ -86,9 +86,6 @@ class Transaction:
     def was_seen(self, at: float) -> None:
         """By then, no later."""
         self.seen_by = max(self.committed, min(self.seen_by, at))
-
-    def of(self, table: str) -> list[Change]:
-        return [change for change in self.changes if change.table == table]
 
 
 def install(sql: Callable[[str], str]) -> None:

@@ -1,4 +1,4 @@
-"""What a run was set up with, and what the harness did to it: what the judge has to know beside calls and changes."""
+"""The settings of a run and the trouble that the harness made: what the judge needs beside calls and changes."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -15,7 +15,7 @@ class Lock:
     product: int | None    # None: all of them
     table: str
     ids: tuple[str, ...]   # as clients see them; EVERY_ROW for all of the table
-    asked: float           # before it had the lock: others may wait behind it from then on
+    asked: float           # before it had the lock: others may queue behind it from then on
     released: float        # while it still had the lock
 
 
@@ -27,17 +27,18 @@ class Conditions:
     locks: list[Lock] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)         # when backends were ended
     undisturbed: frozenset[int] = frozenset()                # products with rows that the harness never locked
-    # When this machine was too busy to run the harness: it was so for the database, too.
+    # When this machine was too busy to run the harness, and so the database.
     stalls: list[tuple[float, float]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def index(self) -> None:
+        """To be called when all locks are known, before the judge asks."""
         self._releases: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         for lock in sorted(self.locks, key=lambda lock: lock.released):
             for id in lock.ids:
                 self._releases[lock.table, id].append(lock.released)
 
     def released_before(self, table: str, id: str, time: float) -> float:
-        """When the harness last had the row locked: who has changed it and committed at `time` locked it after that."""
+        """When the harness last unlocked the row. A transaction that changed it and committed at `time` locked it later."""
         latest = 0.0
         for row in (id, EVERY_ROW):
             releases = self._releases.get((table, row), [])
@@ -51,11 +52,6 @@ class Conditions:
 
     def is_killed_between(self, begin: float, end: float) -> bool:
         return any(begin <= kill <= end for kill in self.kills)
-
-    def tables_locked(self, product: int, begin: float, end: float) -> frozenset[str]:
-        """Of which tables rows of the product were locked in this time."""
-        return frozenset(lock.table for lock in self.locks
-                         if lock.product in (None, product) and lock.asked <= end and begin <= lock.released)
 
     def is_locked_between(self, product: int, begin: float, end: float) -> bool:
         return any(lock.product in (None, product) and lock.asked <= end and begin <= lock.released for lock in self.locks)

@@ -1,57 +1,19 @@
-"""Whether everything that happened was asked for, once, by somebody who was not told that nothing was done."""
+"""Whether a call explains each change: one call, and none that was refused."""
 
 from collections import Counter, defaultdict
 
-from ..agreement import describe
+from ..contract import key_name, keys
 from ..history import Call
 from .book import Book
-from .conditions import Conditions
 
 
-def check(calls: list[Call], book: Book, conditions: Conditions) -> list[str]:
-    return [*keys(calls, book), *holds(calls, book), *changes_of_holds(calls, book), *events(calls, book), *restocks(calls, book)]
-
-
-def name_of(call: Call, book: Book) -> tuple[int, str | None, str]:
-    """What a key stands for: each customer has keys of their own, and each product. An order's customer is its hold's."""
-    assert call.key is not None
-    if call.operation == "order":
-        return call.product, book.customer_of(call.request["hold_id"]), call.key
-    return call.product, call.request.get("customer_id"), call.key
-
-
-def by_key(calls: list[Call], book: Book) -> defaultdict[tuple[int, str | None, str], list[Call]]:
-    found: defaultdict[tuple[int, str | None, str], list[Call]] = defaultdict(list)
-    for call in calls:
-        if call.key and call.operation in ("hold", "order"):
-            found[name_of(call, book)].append(call)
-    return found
-
-
-def keys(calls: list[Call], book: Book) -> list[str]:
-    """Under one key of a customer there is one request, and one thing that it made."""
-    violations = []
-    for (product, customer, key), same in by_key(calls, book).items():
-        made = {call.answer["hold_id"] for call in same if call.status == 201}
-        asked = {str(call.request) for call in same if call.status == 201}
-        fresh = sum(1 for call in same if call.status == 201 and not call.is_replay)
-        what = f"key {key} of product {product}, customer {customer}"
-        if len(made) > 1 or len(asked) > 1:
-            violations.append(f"{what} stands for {len(made)} things: {sorted(made)}")
-        if fresh > 1:
-            violations.append(f"{what}: {fresh} calls were told that they were the first")
-        for call in same:
-            others = [other for other in same if other is not call and other.start < call.end and other.may_have_acted]
-            if call.is_replay and not any(other.request == call.request for other in others):
-                violations.append(f"{what}: a replay of what nobody had asked before: {describe(call)}")
-            if call.problem == "idempotency-key-reused" and not any(other.request != call.request for other in others):
-                violations.append(f"{what} was refused as that of another request, and this customer made none: "
-                                  f"{describe(call)}, {call.request}")
-    return violations
+def check(calls: list[Call], book: Book) -> list[str]:
+    return [*keys(calls, book.customer_of), *holds(calls, book), *changes_of_holds(calls, book), *events(calls, book),
+            *restocks(calls, book)]
 
 
 def holds(calls: list[Call], book: Book) -> list[str]:
-    """As many as were asked for by those who were told so, or were told nothing."""
+    """At most as many holds as calls that succeeded or whose outcome is unknown."""
     made: Counter[tuple[int, int, str | None]] = Counter()
     for id, timeline in book.history["holds"].items():
         row = timeline.versions[0].value
@@ -61,14 +23,14 @@ def holds(calls: list[Call], book: Book) -> list[str]:
     told: defaultdict[tuple[int, int, str | None], set[str]] = defaultdict(set)
     open_keys: defaultdict[tuple[int, int, str | None], set[str]] = defaultdict(set)
     unknown: Counter[tuple[int, int, str | None]] = Counter()
-    answered_keys = {name_of(call, book) for call in asked if call.key and call.status == 201}
+    answered_keys = {key_name(call, book.customer_of) for call in asked if call.key and call.status == 201}
     for call in asked:
         kind = (call.product, call.request["quantity"], call.request.get("customer_id"))
         if call.status == 201:
             told[kind].add(call.answer["hold_id"])
         elif call.may_have_acted and call.key is None:
             unknown[kind] += 1
-        elif call.may_have_acted and call.key is not None and name_of(call, book) not in answered_keys:
+        elif call.may_have_acted and call.key is not None and key_name(call, book.customer_of) not in answered_keys:
             open_keys[kind].add(call.key)
     violations = []
     for kind, count in made.items():

@@ -1,4 +1,4 @@
-"""All that a stress is judged by: the log of changes, played once more, and every answer."""
+"""Judges a run of --stress: replays the log of changes, and checks every response against it."""
 
 import re
 from collections import defaultdict
@@ -11,12 +11,12 @@ from .book import Book
 from .changes import Transaction
 from .conditions import Conditions
 
-# What runs out is ended within a second of its time, and the word of it is committed.
+# From the end of a hold or an order to the commit of its expiry.
 EXPIRES_WITHIN = 1.0    # seconds
 # A worker whose backend is ended has to connect anew first.
 RECOVERS_WITHIN = 4.0   # seconds
 SHOWN = 5   # violations of a kind
-# How long a job that looks for old events may sleep, beside the retention itself.
+# How long the job that removes old events may sleep, beside the retention itself.
 GIVES_UP_WITHIN = 5.0   # seconds
 
 
@@ -32,6 +32,7 @@ class Judgement:
 def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions) -> Judgement:
     judgement = Judgement()
     book = Book()
+    conditions.index()
     refusals: list[verdicts.Refusal] = []
     ended = 0.0
     for transaction in log:
@@ -47,14 +48,14 @@ def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions)
     judgement.violations += book.violations
     judgement.violations += answers.check(calls, book, conditions)
     judgement.violations += [line for refusal in refusals for line in unexplained(refusal, book)]
-    judgement.violations += effects.check(calls, book, conditions)
+    judgement.violations += effects.check(calls, book)
     judgement.violations += late(book, conditions, judgement)
     judgement.violations += forgotten(book, conditions, max([ended, *(call.end for call in calls)]))
     return judgement
 
 
 def unexplained(refusal: verdicts.Refusal, book: Book) -> list[str]:
-    """Whether there was stock, and room under the limit, all the time in which the late payment was decided."""
+    """Whether stock and the customer's limit allowed the late payment during the whole transaction."""
     stocks = [stock for stock, _, _ in book.stock[refusal.product].seen(refusal.begin, refusal.end) if stock is not None]
     least = min((stock.least_available(refusal.begin) for stock in stocks), default=0)
     if least + refusal.given_back < refusal.quantity:
@@ -71,7 +72,7 @@ def unexplained(refusal: verdicts.Refusal, book: Book) -> list[str]:
 
 
 def late(book: Book, conditions: Conditions, judgement: Judgement) -> list[str]:
-    """What ran out and was not ended in time, of products whose rows nobody outside has locked."""
+    """Holds and orders that expired late, of products whose rows the harness has not locked."""
     violations = []
     for table, due_name, open_status in (
             ("holds", "expires_at", "active"), ("orders", "payment_due_at", "pending_payment")):
@@ -97,21 +98,21 @@ def late(book: Book, conditions: Conditions, judgement: Judgement) -> list[str]:
 
 
 def forgotten(book: Book, conditions: Conditions, now: float) -> list[str]:
-    """No payment is forgotten: a parked success whose order does not come is to be given back."""
+    """A parked success whose order does not come becomes refund_due in time."""
     return [f"payment event {key} is parked for {now - row['received_at']:.1f} s"
             for key, row in book.rows["payment_events"].items()
             if row["verdict"] == "parked" and row["status"] == "success" and row.get("settled_at") is None
             and now - row["received_at"] > conditions.parked_ttl + GIVES_UP_WITHIN]
 
 
-def some_of_each_kind(violations: list[str]) -> list[str]:
-    """Those that differ by numbers and names only are of one kind."""
+def some_of_each_kind(violations: list[str], most: int = SHOWN) -> list[str]:
+    """A few of each kind. Violations of one kind differ only in numbers and names."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for violation in violations:
         kinds[re.sub(r"(payment event|key) \S+|customer[- ]\S+|\S*\d\S*|\(.*", "", violation)[:120]].append(violation)
     shown = []
     for same in kinds.values():
-        shown += same[:SHOWN]
-        if len(same) > SHOWN:
-            shown.append(f"and {len(same) - SHOWN:,} more like it: {same[0][:100]}")
+        shown += same[:most]
+        if len(same) > most > 1:
+            shown.append(f"and {len(same) - most:,} more like it: {same[0][:100]}")
     return shown

@@ -1,12 +1,12 @@
-"""What a transaction may do to products, holds and orders, whatever it was asked for."""
+"""What a transaction may do to products, holds and orders."""
 
 from .book import Book, Row, Step
 from .conditions import Conditions
 from .timeline import ROUNDED
 
-# By so much a hold may begin before its transaction had the product's row: nobody notices.
+# How long before the lock on the product's row a hold may begin.
 BEGINS_BEFORE = 0.05    # seconds
-# From the look at the clock to the change of the product's row; a process may lose the CPU in between.
+# From reading the clock to changing the product's row; a process may lose the CPU in between.
 DECIDES_WITHIN = 0.3    # seconds
 
 
@@ -79,7 +79,7 @@ def granted_as_allowed(
 
 
 def within_limit(book: Book, step: Step, product: int, customers: set[str | None], by: str) -> list[str]:
-    """To be asked when units were given to these customers; a limit that is lowered later takes nothing away."""
+    """Checks customers who got units. A limit that is lowered later takes nothing away."""
     limit = book.rows["products"][str(product)]["max_per_customer"]
     violations = []
     for customer in customers:
@@ -138,7 +138,7 @@ def order_changed(book: Book, step: Step, id: str, before: Row | None, row: Row 
 
 
 def lapsed_meanwhile(book: Book, step: Step, hold: Row) -> list[str]:
-    """A hold whose time runs out while its order is being committed counts for its customer all the time."""
+    """A hold that expires while its order is being committed still counts for its customer."""
     product, customer = hold["product_id"], hold["customer_id"]
     return [f"customer {customer} had {units} units of product {product} at {committed:.4f}, and {hold['quantity']} more in "
             f"{hold['id']} that was being ordered, above the limit of {limit}"
@@ -147,5 +147,5 @@ def lapsed_meanwhile(book: Book, step: Step, hold: Row) -> list[str]:
 
 
 def locked_after(step: Step, conditions: Conditions, table: str, id: str) -> float:
-    """The transaction locked the row later than this: until then others had it."""
+    """Until then another session had the row locked, so the transaction locked it later."""
     return max(step.free_since.get((table, id), 0.0), conditions.released_before(table, id, step.by.committed))

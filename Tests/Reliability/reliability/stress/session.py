@@ -29,7 +29,7 @@ class Session:
         await self._process.wait()
 
     async def ask(self, statements: str) -> list[str]:
-        """Returns the rows of all statements. One that fails has none, and those behind it are tried as well."""
+        """Returns the rows of all statements. A statement that fails has none, and the next ones are still run."""
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(f"{statements};\n\\echo {END}\n".encode())
         rows = []

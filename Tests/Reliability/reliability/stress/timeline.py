@@ -1,4 +1,4 @@
-"""What could be seen at which time."""
+"""Which version could be seen at which time."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ ROUNDED = 0.0015       # seconds: times that clients see are whole milliseconds
 class Version(Generic[T]):
     by: Transaction
     value: T
-    # From when on an answer may tell it: the transaction itself decides by it before it commits.
+    # From when on a response may show it: the transaction itself decides by it before it commits.
     since: float
 
 
@@ -39,7 +39,7 @@ class Timeline(Generic[T]):
             at += 1
 
     def seen(self, start: float, end: float) -> Iterator[tuple[T | None, float, float]]:
-        """What a look between these times may have seen, each with the part of the time in which it was there."""
+        """The versions that a read between these times may have seen, each with the time in which it was visible."""
         versions = self.versions
         at = bisect_left(versions, start - VISIBLE_WITHIN, key=lambda version: version.by.committed)
         if at == 0:
@@ -65,7 +65,7 @@ class Stock:
     dues: tuple[float, ...]                # of unpaid orders
 
     def available(self, begin: float, end: float) -> set[int]:
-        """All that it may have been in this time, lapsed holds included, which nobody has to have released."""
+        """The values in this time. A lapsed hold counts as available before a worker has released it."""
         begin, end = begin - SNAPSHOT_TAKES, end + SNAPSHOT_TAKES
         total = self.product["available_stock"]
         values = set()
@@ -107,7 +107,7 @@ class Stock:
         return statuses
 
     def told(self, begin: float, end: float) -> str:
-        """For people who look for what went wrong."""
+        """A description for violations."""
         rules = {name: self.product[name] for name in ("starts_at", "ends_at", "max_quantity_per_hold", "max_per_customer")
                  if self.product[name] is not None}
         ends = sorted(f"{expires:.3f}" for expires in (*(expires for expires, _ in self.active), *self.dues))

@@ -1,11 +1,11 @@
-"""What the harness does to the database meanwhile: rows that somebody keeps locked, backends that are ended."""
+"""The trouble that the harness makes: rows and tables that it keeps locked, backends that it ends."""
 
 import asyncio
 import random
 
+from ..shop import Shop
 from .conditions import EVERY_ROW, Lock
 from .session import Session
-from .shop import Shop
 
 LOCKED_FOR = (0.1, 1.4)    # seconds; servers wait for 1.5 at most
 PAUSE = (0.05, 0.5)
@@ -14,60 +14,45 @@ TABLE_PAUSE = (1.0, 6.0)
 KILLS_EVERY = (0.2, 0.8)
 
 
-class Locker:
+async def lock_rows(url: str, products: list[int], shop: Shop, locks: list[Lock], rng: random.Random) -> None:
     """Locks rows of one kind for a while, again and again."""
-
-    def __init__(self, url: str, products: list[int], shop: Shop, locks: list[Lock], generator: random.Random) -> None:
-        self._url, self._products, self._shop, self._locks, self._random = url, products, shop, locks, generator
-
-    async def run(self) -> None:
-        async with Session(self._url) as session:
-            await session.ask("set lock_timeout = '1s'")
-            while not self._shop.is_settling:
-                await self._lock(session, *self._choose())
-                await asyncio.sleep(self._random.uniform(*PAUSE))
-
-    def _choose(self) -> tuple[int, str, tuple[str, ...]]:
-        product = self._random.choice(self._products)
-        table = self._random.choices(("products", "holds", "orders", "payment_events"), (5, 4, 3, 1))[0]
-        if table == "products":
-            ids = [str(product)]
-        elif table == "holds":
-            ids = [held.id for held in self._shop.holds if held.product == product][-8:]
-        elif table == "orders":
-            ids = [placed.id for placed in self._shop.orders if placed.product == product][-8:]
-        else:
-            ids = [request["idempotency_key"] for event, request in self._shop.events if event == product][-8:]
-        return product, table, tuple(self._random.sample(ids, min(len(ids), self._random.randint(1, 3))))
-
-    async def _lock(self, session: Session, product: int, table: str, ids: tuple[str, ...]) -> None:
-        if not ids:
-            return
-        column = "idempotency_key" if table == "payment_events" else "id"
-        order = {"holds": "expires_at, id", "orders": "payment_due_at, id"}.get(table, column)
-        of_product = "" if table == "products" else f"product_id = {product} and "
-        names = ", ".join(f"'{id.removeprefix('hold_').removeprefix('order_')}'" for id in ids)
-        # As servers lock them, so that nobody waits in a circle with them.
-        await keep_locked(
-            session, f"select 'locked' from {table} where {of_product}{column} in ({names}) order by {order} for update",
-            self._random.uniform(*LOCKED_FOR), product, table, ids, self._locks)
+    async with Session(url) as session:
+        await session.ask("set lock_timeout = '1s'")
+        while not shop.is_settling:
+            product, table, ids = choose(products, shop, rng)
+            if ids:
+                column = "idempotency_key" if table == "payment_events" else "id"
+                of_product = "" if table == "products" else f"product_id = {product} and "
+                names = ", ".join(f"'{id.removeprefix('hold_').removeprefix('order_')}'" for id in ids)
+                # In the order in which servers lock them, so that there is no deadlock.
+                order = {"holds": "expires_at, id", "orders": "payment_due_at, id"}.get(table, column)
+                lock = f"select 'locked' from {table} where {of_product}{column} in ({names}) order by {order} for update"
+                await keep_locked(session, lock, rng.uniform(*LOCKED_FOR), product, table, ids, locks)
+            await asyncio.sleep(rng.uniform(*PAUSE))
 
 
-class TableLocker:
-    """Locks a whole table for a moment, as a change of the schema does."""
+def choose(products: list[int], shop: Shop, rng: random.Random) -> tuple[int, str, tuple[str, ...]]:
+    """Up to three rows of a product in a table, by their ids."""
+    product = rng.choice(products)
+    table = rng.choices(("products", "holds", "orders", "payment_events"), (5, 4, 3, 1))[0]
+    ids = {
+        "products": [str(product)],
+        "holds": [held.id for held in shop.holds if held.product == product],
+        "orders": [placed.id for placed in shop.orders if placed.product == product],
+        "payment_events": [request["idempotency_key"] for event, request in shop.events if event == product],
+    }[table][-8:]
+    return product, table, tuple(rng.sample(ids, min(len(ids), rng.randint(1, 3))))
 
-    def __init__(self, url: str, shop: Shop, locks: list[Lock], generator: random.Random) -> None:
-        self._url, self._shop, self._locks, self._random = url, shop, locks, generator
 
-    async def run(self) -> None:
-        async with Session(self._url) as session:
-            await session.ask("set lock_timeout = '200ms'")
-            while not self._shop.is_settling:
-                await asyncio.sleep(self._random.uniform(*TABLE_PAUSE))
-                table = self._random.choice(("products", "holds", "orders", "payment_events"))
-                await keep_locked(
-                    session, f"lock table {table} in access exclusive mode; select 'locked' from pg_stat_activity limit 1",
-                    self._random.uniform(*TABLE_LOCKED_FOR), None, table, (EVERY_ROW,), self._locks)
+async def lock_tables(url: str, shop: Shop, locks: list[Lock], rng: random.Random) -> None:
+    """Locks a whole table for a moment, as a change of the schema does, again and again."""
+    async with Session(url) as session:
+        await session.ask("set lock_timeout = '200ms'")
+        while not shop.is_settling:
+            await asyncio.sleep(rng.uniform(*TABLE_PAUSE))
+            table = rng.choice(("products", "holds", "orders", "payment_events"))
+            lock = f"lock table {table} in access exclusive mode; select 'locked' from pg_stat_activity limit 1"
+            await keep_locked(session, lock, rng.uniform(*TABLE_LOCKED_FOR), None, table, (EVERY_ROW,), locks)
 
 
 async def keep_locked(
@@ -84,20 +69,15 @@ async def keep_locked(
         locks.append(Lock(product, table, ids, float(asked), float(released[0])))
 
 
-class Killer:
+async def end_backends(url: str, shop: Shop, kills: list[float], rng: random.Random) -> None:
     """Ends backends of servers all the time."""
-
-    def __init__(self, url: str, shop: Shop, kills: list[float], generator: random.Random) -> None:
-        self._url, self._shop, self._kills, self._random = url, shop, kills, generator
-
-    async def run(self) -> None:
-        async with Session(self._url) as session:
-            while not self._shop.is_settling:
-                rows = await session.ask(f"""
-                    select extract(epoch from clock_timestamp()), pg_terminate_backend(pid)
-                    from (
-                        select pid from pg_stat_activity
-                        where application_name = 'flashsale' and backend_type = 'client backend'
-                        order by (state = 'active') desc, random() limit {self._random.randint(1, 3)}) chosen""")
-                self._kills += [float(row.split("|")[0]) for row in rows]
-                await asyncio.sleep(self._random.uniform(*KILLS_EVERY))
+    async with Session(url) as session:
+        while not shop.is_settling:
+            rows = await session.ask(f"""
+                select extract(epoch from clock_timestamp()), pg_terminate_backend(pid)
+                from (
+                    select pid from pg_stat_activity
+                    where application_name = 'flashsale' and backend_type = 'client backend'
+                    order by (state = 'active') desc, random() limit {rng.randint(1, 3)}) chosen""")
+            kills += [float(row.split("|")[0]) for row in rows]
+            await asyncio.sleep(rng.uniform(*KILLS_EVERY))

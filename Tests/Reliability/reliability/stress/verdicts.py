@@ -1,7 +1,8 @@
-"""Whether each payment event did what the contract's table says, given the state that its transaction met."""
+"""Whether each payment event did what the contract's table says, given the state before its transaction."""
 
 from dataclasses import dataclass, field
 
+from ..contract import following
 from .book import LIVE, Book, Row, Step
 from .conditions import Conditions
 from .rules import within_limit
@@ -9,8 +10,8 @@ from .rules import within_limit
 
 @dataclass(slots=True)
 class Refusal:
-    """A late success whose money has to go back: too little stock, or the customer's limit. Judged when all that could
-    be seen at the time is known."""
+    """A late success that is refund_due: too little stock, or the customer's limit. It is judged once all versions are
+    known."""
 
     key: str
     order: str
@@ -69,18 +70,18 @@ def check(book: Book, step: Step, conditions: Conditions) -> Verdicts:
                 verdicts.violations.append(f"payment event {key} is {row['verdict']}, and there is no {row['order_id']}")
             continue
         was = order.status
-        following, is_reclaimed = expected(row, order)
-        if row["verdict"] not in following:
+        allowed = following((row["status"], row["amount"], row["currency"]), (order.row["amount"], order.row["currency"]), was)
+        if row["verdict"] not in allowed:
             verdicts.violations.append(
                 f"payment event {key}, {row['status']} on {row['order_id']} that is {was}, is {row['verdict']}")
             continue
-        order.status = following[row["verdict"]]
+        order.status = allowed[row["verdict"]]
         order.is_changed |= order.status != was
         if row["order_status"] != order.status:
             verdicts.violations.append(
                 f"payment event {key} says that {row['order_id']} is {row['order_status']}, which is {order.status}")
         product, customer = row["product_id"], book.customer_of(row["order_id"])
-        if is_reclaimed and row["verdict"] == "refund_due":
+        if "reacquired" in allowed and row["verdict"] == "refund_due":
             verdicts.refusals.append(Refusal(
                 key, row["order_id"], product, customer, order.row["quantity"], given_back.get(product, 0), step.by.began,
                 step.by.committed))
@@ -95,20 +96,6 @@ def check(book: Book, step: Step, conditions: Conditions) -> Verdicts:
         if step.before.get(("orders", id), attempt.row) is None and book.parked[id]:
             verdicts.violations.append(f"{id} was placed, and its parked events were not applied: {sorted(book.parked[id])}")
     return verdicts
-
-
-def expected(row: Row, order: Attempt) -> tuple[dict[str, str], bool]:
-    """The verdicts that the event may have, with the order's status after it; and whether the order may live again."""
-    now = order.status
-    if row["amount"] not in (None, order.row["amount"]) or row["currency"] not in (None, order.row["currency"]):
-        return {"amount_mismatch": now}, False
-    if row["status"] == "failed":
-        return ({"applied": "cancelled"} if now == "pending_payment" else {"ignored": now}), False
-    if now == "pending_payment":
-        return {"applied": "paid"}, False
-    if now in ("cancelled", "expired"):
-        return {"reacquired": "paid", "refund_due": now}, True
-    return {"refund_due": now}, False
 
 
 def unapplied(key: str, before: Row | None, row: Row | None, step: Step, conditions: Conditions) -> list[str]:

@@ -1,8 +1,10 @@
 """Processes that do not outlive this one, however it ends."""
 
+import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,8 +15,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class BenchError(Exception):
-    """Something without which there is nothing to measure. One line says what."""
+class HarnessError(Exception):
+    """The run cannot go on. One line says why."""
 
 
 @contextmanager
@@ -23,8 +25,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a process, with its output in `log`, until the end of the block, and then until it has ended.
 
-    It has a session of its own, so Ctrl-C reaches only us, who stop everything in its order. Should we be killed, the
-    kernel sends it SIGTERM.
+    It has a session of its own, so Ctrl-C reaches only us, who stop everything in its order. Should we be killed, or the
+    thread end that started it, the kernel sends it SIGTERM.
     """
     with open(log, "wb") as output:
         process = subprocess.Popen(
@@ -53,7 +55,7 @@ def wait_until(ready: Callable[[], T | None], process: subprocess.Popen[bytes], 
             break
         time.sleep(pause)
     lines = log.read_text(errors="replace").strip().splitlines()
-    raise BenchError(f"{log.stem} did not start: {lines[-1] if lines else 'it says nothing'}")
+    raise HarnessError(f"{log.stem} did not start: {lines[-1] if lines else 'it says nothing'}")
 
 
 def wait_for_line(pattern: str, process: subprocess.Popen[bytes], log: Path) -> str:
@@ -63,11 +65,29 @@ def wait_for_line(pattern: str, process: subprocess.Popen[bytes], log: Path) -> 
 
 
 def output_of(*command: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-    """Runs a process to its end and returns what it printed; raises `BenchError` if it fails."""
+    """Runs a process to its end and returns what it printed; raises `HarnessError` if it fails."""
     result = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, env={**os.environ, **(env or {})}, cwd=cwd,
         stdin=subprocess.DEVNULL)
     if result.returncode != 0:
         lines = (result.stderr or result.stdout).strip().splitlines()
-        raise BenchError(f"{Path(command[0]).name} failed: {lines[-1] if lines else result.returncode}")
+        raise HarnessError(f"{Path(command[0]).name} failed: {lines[-1] if lines else result.returncode}")
     return result.stdout
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int, path: str, timeout: float = 5) -> bool:
+    """Whether a GET is answered 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -7,7 +7,7 @@ import subprocess
 import threading
 from dataclasses import dataclass
 
-from .children import BenchError
+from .processes import HarnessError
 from .services import ROOT
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9")
@@ -45,7 +45,7 @@ def wrk(
         process.kill()
     line = next((line for line in output.splitlines() if line.startswith("RESULT ")), None)
     if line is None:
-        raise BenchError(f"wrk -s {script} says: {(output.strip().splitlines() or ['nothing'])[-1]}")
+        raise HarnessError(f"wrk -s {script} says: {(output.strip().splitlines() or ['nothing'])[-1]}")
     result = json.loads(line.removeprefix("RESULT "))
     unexpected = result["requests"] - result["not_2xx"] if expects_refusals else result["not_2xx"]
     done = result["finished"] if counts_finished else result["requests"]
