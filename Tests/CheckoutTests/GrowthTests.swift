@@ -133,6 +133,8 @@ import Testing
     try await TestDatabases.withDatabase { url in
       var configuration = ConnectionConfiguration(url: url)
       configuration.statementTimeout = .seconds(60)
+      // On a busy machine autovacuum may have a catalog table to itself for a while after so many inserts.
+      configuration.lockTimeout = .seconds(60)
       let pool = Pool(configuration, size: 1)
       try await pool.run(Self.tables)
       if moment.statistics == .ofAnotherSale {
