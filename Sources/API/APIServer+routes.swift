@@ -8,8 +8,8 @@ extension APIServer {
     let wrongTokens = WrongTokens(metrics: configuration.metrics, log: log)
     let admin = BearerAuthentication(.admin, token: configuration.adminToken, wrongTokens: wrongTokens)
     var routes =
-      HoldRoutes(checkout: checkout).routes
-      + ProductRoutes(checkout: checkout).routes
+      ProductRoutes(checkout: checkout).routes
+      + HoldRoutes(checkout: checkout).routes
       + OrderRoutes(checkout: checkout).routes
       + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
       + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes

@@ -303,7 +303,8 @@ public struct Checkout: Service, CustomStringConvertible {
       Gauge(.poolSize, Double(pool.size)), Gauge(.poolInUse, Double(pool.inUse)),
       Gauge(.poolWaiting, Double(pool.waiting)),
     ]
-    guard let read = await withTimeLimit(Self.monitoringTimeLimit, { try? await useCases.readGauges(.all) }) ?? nil else {
+    guard let read = await withTimeLimit(Self.monitoringTimeLimit, { try? await useCases.readGauges(.all) }) ?? nil
+    else {
       return here + [Gauge(.databaseUp, 0)]
     }
     return here + [Gauge(.databaseUp, 1)] + read

@@ -79,12 +79,14 @@ import Testing
     #expect(!state.isArriving)
   }
 
-  @Test(arguments: [
-    (HTTPVersion.http1_1, [:], true, nil, false, false), (.http1_1, ["Connection": "close"], true, "close", false, false),
-    (.http1_1, [:], false, nil, true, false), (.http1_0, [:], true, "close", false, false),
-    (.http1_0, ["Connection": "keep-alive"], true, "keep-alive", false, false),
-    (.http1_0, ["Connection": "keep-alive"], false, "close", false, true),
-  ] as [(HTTPVersion, HTTPHeaders, Bool, String?, Bool, Bool)])
+  @Test(
+    arguments: [
+      (HTTPVersion.http1_1, [:], true, nil, false, false),
+      (.http1_1, ["Connection": "close"], true, "close", false, false),
+      (.http1_1, [:], false, nil, true, false), (.http1_0, [:], true, "close", false, false),
+      (.http1_0, ["Connection": "keep-alive"], true, "keep-alive", false, false),
+      (.http1_0, ["Connection": "keep-alive"], false, "close", false, true),
+    ] as [(HTTPVersion, HTTPHeaders, Bool, String?, Bool, Bool)])
   mutating func `a response is framed as its request allows`(
     version: HTTPVersion, headers: HTTPHeaders, hasLength: Bool, connection: String?, isChunked: Bool, isHTTP10: Bool
   ) {

@@ -97,7 +97,8 @@ import Testing
   @Test func `HEAD has the head of GET and no body`() throws {
     try connection.request("HEAD", "/items/a")
     let text = try connection.written()
-    #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n") && text.contains("Content-Length: 6\r\n") && text.hasSuffix("\r\n\r\n"))
+    #expect(
+      text.hasPrefix("HTTP/1.1 200 OK\r\n") && text.contains("Content-Length: 6\r\n") && text.hasSuffix("\r\n\r\n"))
     #expect(lines("method", "bytes") == ["HEAD 0"])
   }
 

@@ -20,8 +20,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ("/things/1a_B", "GET /things/{id} 1a_B"), ("/things/%31", "GET /things/{id} %31"), ("/things/é", "GET /things/{id} é"),
-    ("/things/1?x=/y", "GET /things/{id} 1"), ("/things/1/events", "GET /things/{id}/events 1"), ("/metrics", "GET /metrics "),
+    ("/things/1a_B", "GET /things/{id} 1a_B"), ("/things/%31", "GET /things/{id} %31"),
+    ("/things/é", "GET /things/{id} é"),
+    ("/things/1?x=/y", "GET /things/{id} 1"), ("/things/1/events", "GET /things/{id}/events 1"),
+    ("/metrics", "GET /metrics "),
     ("http://sale:80/things/1?x", "GET /things/{id} 1"), ("/?x", "GET / "), ("http://sale/", "GET / "),
   ])
   func `a path is found by its spelling`(uri: String, expected: String) {
@@ -30,7 +32,8 @@ import Testing
 
   /// Proxies guard addresses by their spelling, so there is one.
   @Test(arguments: [
-    "//metrics", "/metrics/", "/metrics//", "/./metrics", "/%6Detrics", "/METRICS", "metrics", "/metrics/x", "/metrics;x",
+    "//metrics", "/metrics/", "/metrics//", "/./metrics", "/%6Detrics", "/METRICS", "metrics", "/metrics/x",
+    "/metrics;x",
     "/metrics\u{301}", "", "*", "/things/", "/things//events", "/things/1/", "/things/1/2", "//things/1",
     "/things/1/events/", "/things/1//events", "http://sale", "http:/things/1", "/thing/1", "/thingsx",
   ])

@@ -64,7 +64,8 @@ struct TestConnection {
       }
     }
     let exchanges = Exchanges(
-      routes: RouteTable(routes: routes + waiting), metrics: metrics, spans: spans, accessLog: accessLog, logger: logger)
+      routes: RouteTable(routes: routes + waiting), metrics: metrics, spans: spans, accessLog: accessLog, logger: logger
+    )
     let decoder = RequestDecoder()
     channel = EmbeddedChannel(handlers: [
       output, reads, ByteToMessageHandler(decoder),

@@ -12,7 +12,8 @@ extension Problem {
       case let problem as Problem: problem
       case CheckoutError.overloaded: .overloaded
       case CheckoutError.shuttingDown: .shuttingDown
-      case CheckoutError.databaseAway: Problem(.databaseUnavailable, "Nothing was done. Try again.", retryAfterSeconds: 1)
+      case CheckoutError.databaseAway:
+        Problem(.databaseUnavailable, "Nothing was done. Try again.", retryAfterSeconds: 1)
       case CheckoutError.conflict:
         Problem(
           .databaseUnavailable, "Nothing was done: others were in the way each time. Try again.", retryAfterSeconds: 1)

@@ -40,7 +40,9 @@ struct IPAddress: Hashable, Sendable {
     }
     return String(unsafeUninitializedCapacity: Int(INET6_ADDRSTRLEN)) { buffer in
       buffer.withMemoryRebound(to: CChar.self) { text in
-        let address = isV4 ? inet_ntop(AF_INET, &v4, text.baseAddress!, socklen_t(text.count))
+        let address =
+          isV4
+          ? inet_ntop(AF_INET, &v4, text.baseAddress!, socklen_t(text.count))
           : inet_ntop(AF_INET6, &v6, text.baseAddress!, socklen_t(text.count))
         return address.map { strlen($0) } ?? 0
       }

@@ -24,7 +24,9 @@ struct OrderRoutes {
   private static func response(to outcome: PlaceOrder.Outcome, _ holdID: ReservationID) throws -> Response {
     switch outcome {
     case .placed(let order, let isReplay):
-      .json(status: .created, headers: .created("/api/orders/" + order.id.orderText, isReplay: isReplay)) { $0.add(order) }
+      .json(status: .created, headers: .created("/api/orders/" + order.id.orderText, isReplay: isReplay)) {
+        $0.add(order)
+      }
     case .holdNotFound: throw Problem.notFound("hold")
     case .alreadyOrdered: throw Problem.holdAlreadyOrdered(holdID)
     case .holdExpired: throw Problem.holdExpired
@@ -34,7 +36,9 @@ struct OrderRoutes {
   }
 
   @Sendable private func show(_ request: Request) async throws -> Response {
-    guard let id = ReservationID(orderText: String(request.id)), let order = try await checkout.order(id) else { throw Problem.notFound("order") }
+    guard let id = ReservationID(orderText: String(request.id)), let order = try await checkout.order(id) else {
+      throw Problem.notFound("order")
+    }
     return .json { $0.add(order) }
   }
 }

@@ -172,7 +172,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
         let batch = begin()
         do {
           return finish(batch, try execute(batch, on: connection))
-        } catch where error is OutcomeLost || (error as? PostgresError)?.isConnectionLost == true {
+        } catch  where error is OutcomeLost || (error as? PostgresError)?.isConnectionLost == true {
           return { self.resolve(batch, after: error) }
         } catch PostgresError.server(let error) where error.isAboutData && batch.isShared {
           return tryInHalves(batch)
