@@ -299,6 +299,7 @@ import Testing
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let change = RestockProduct(productID: product.id, delta: 3, idempotencyKey: "key")
+      try await pool.openTwoConnections()
       proxy.freeze()
       let error = await #expect(throws: CheckoutError.self) {
         try await checkout.restockProduct(change)
@@ -327,6 +328,7 @@ import Testing
   @Test func whoCannotBeToldInTimeIsToldThatNothingIsKnown() async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
+      try await pool.openTwoConnections()
       // Nothing comes until the thaw: an answer before it is the server's own.
       proxy.freeze()
       let error = await #expect(throws: CheckoutError.self) {
@@ -340,5 +342,14 @@ import Testing
       #expect(try await checkout.availableStock(product) == 3)
       try await checkout.expectCleanAudit()
     }
+  }
+}
+
+extension Pool {
+  /// A worker may have the only connection just then, and no further one can be made once the network is frozen.
+  fileprivate func openTwoConnections() async throws {
+    async let first: Void = run("select pg_sleep(0.1)")
+    async let second: Void = run("select pg_sleep(0.1)")
+    _ = try await (first, second)
   }
 }
