@@ -5,7 +5,6 @@ create or replace function lapsed_units(p_product_id integer, p_at timestamptz)
 returns bigint
 language plpgsql stable
 set enable_seqscan = off
-set plan_cache_mode = force_generic_plan
 as $$
 begin
     return coalesce((
