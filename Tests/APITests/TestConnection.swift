@@ -50,7 +50,7 @@ struct TestConnection {
     maximumBodyBytes: 1000, requestTimeout: .seconds(10), idleTimeout: .seconds(60))
 
   /// - Parameters:
-  ///   - routes: beside those that wait for the test: `/{any}` for GET and POST.
+  ///   - routes: tried before the routes that wait for the test.
   ///   - metrics: with the rest, what an exchange is recorded in.
   init(
     configuration: ConnectionHandler.Configuration = TestConnection.configuration, routes: [Route] = [],

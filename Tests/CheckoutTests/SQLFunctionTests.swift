@@ -74,6 +74,8 @@ import Testing
     select proname from functions
     where settings::text ~ 'plan_cache_mode' and not settings @> array['plan_cache_mode=force_generic_plan', 'enable_seqscan=off']
     """,
+    // A general plan of this sum reads a third of the active holds: see lapsed_units.
+    "select proname from functions where proname = 'lapsed_units' and settings::text ~ 'plan_cache_mode'",
     // Rows are found by where they are.
     """
     select proname from functions

@@ -197,7 +197,7 @@ struct ConnectionState {
     return isTooMuch && exchange == nil && waiting.isEmpty ? .close : .none
   }
 
-  /// Refuses the request that arrives. Nothing behind it is read, since nobody knows where it would begin.
+  /// Refuses the request that arrives. The next request is not read, because its beginning is unknown.
   mutating func refuse(_ problem: Problem, receivedBytes: Int, now: Moment) {
     var arrival = Arrival(start: now)
     switch input {

@@ -317,7 +317,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     database.lend { [self] connection in
       // Nobody waits any more, perhaps since it took long to get a connection.
       guard .now < batch.deadline else { return end(batch.works) }
-      // What changed, changed when nobody heard of it.
+      // The batch may have changed the stock before its answer was lost.
       defer { onStockChange?(sent.lane) }
       do {
         let outcomes = try connection.answering(by: .now + (batch.deadline - .now)) {

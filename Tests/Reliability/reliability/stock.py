@@ -54,7 +54,7 @@ def changes_of_hold(hold: HoldRow, evidence: Evidence, database: Database, hold_
             return [taken]  # which the audit reports
         taken.end = min(taken.end, order.created_at)
         # A hold that was ordered in time may lapse while its order is being committed. Until the commit, reads count its
-        # units as available. Nobody can buy them, since the order has the row locked.
+        # units as available. They cannot be bought while the order has the row locked.
         committed = min(first_end(call for call in evidence.by_hold[hold.id] if hold_status(call) == "ordered"),
                         order.created_at + COMMIT_TAKES)
         if committed <= hold.expires_at:

@@ -123,7 +123,7 @@ def too_few(call: Call, book: Book, wanted: int) -> str | None:
     if (time is None) != (call.retry_after is None):
         return f"Retry-After is {call.retry_after}"
     # An order does not lock the product's row. So an order may commit between a batch's read and the batch's commit, as if it
-    # came afterwards. Nobody else could see what the batch saw, so each value is judged by itself.
+    # came afterwards. Other sessions never see the state that the batch saw, so each value is judged by itself.
     return (
         any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end))
         or any_stock(call, book, lambda stock, begin, end: (
