@@ -9,7 +9,7 @@ struct RequestSpans: Sendable {
   /// - Parameters:
   ///   - method: nil when the request was refused before its head was complete.
   ///   - header: the value of a header of the request, by its name in lower case.
-  /// - Returns: nil when the trace begins here and is not recorded, as most traces of a crowd are. Such a span costs nothing.
+  /// - Returns: nil when the trace begins here and is not recorded, as most traces of a crowd are not.
   func start(_ method: HTTPMethod?, header: @escaping @Sendable (String) -> String?) -> (any Tracing.Span)? {
     var parent = InstrumentationContext.topLevel
     tracer.extract(header, into: &parent, using: HeaderExtractor())
