@@ -9,45 +9,45 @@ import Telemetry
 import Tracing
 
 /// The HTTP server in front of a checkout: HTTP in, JSON out, no rules of its own.
-public struct APIServer: Service, CustomStringConvertible {
-  public struct Configuration: Sendable {
+package struct APIServer: Service, CustomStringConvertible {
+  package struct Configuration: Sendable {
     /// The name or address to listen on.
-    public var host = "127.0.0.1"
+    package var host = "127.0.0.1"
     /// 0 lets the system choose.
-    public var port = 8080
+    package var port = 8080
     /// Checks payment events. Nil takes unsigned ones, for local use.
-    public var webhookVerifier: WebhookVerifier?
+    package var webhookVerifier: WebhookVerifier?
     /// Opens the admin calls. Nil keeps them closed.
-    public var adminToken: Secret?
+    package var adminToken: Secret?
     /// The bearer token of `GET /metrics`. With nil the call needs no token.
-    public var metricsToken: Secret?
+    package var metricsToken: Secret?
     /// Whose `X-Forwarded-For` tells a client's address.
-    public var trustedProxies = TrustedProxies()
+    package var trustedProxies = TrustedProxies()
     /// Whether requests have to name this machine as their host, for a server on loopback that anybody may call.
-    public var isForLoopbackNames = false
+    package var isForLoopbackNames = false
     /// Larger request bodies are refused.
-    public var maximumBodyBytes = 16 * 1024
+    package var maximumBodyBytes = 16 * 1024
     /// A request that takes longer to arrive, from its first byte to its last, is refused.
-    public var requestTimeout: Duration = .seconds(10)
+    package var requestTimeout: Duration = .seconds(10)
     /// A connection without a request for this long is closed.
-    public var idleTimeout: Duration = .seconds(60)
+    package var idleTimeout: Duration = .seconds(60)
     /// How long it goes on serving when it was told to end, while `GET /health/ready` says that it is not ready: so that
     /// those who spread requests among servers leave it out before it is gone.
-    public var shutdownDelay: Duration = .zero
+    package var shutdownDelay: Duration = .zero
     /// Where to record requests, and what `GET /metrics` shows. Nil does neither.
-    public var metrics: MetricsRegistry?
+    package var metrics: MetricsRegistry?
     /// Records a span for each request. Nil records none.
-    public var tracer: (any Tracer)?
+    package var tracer: (any Tracer)?
     /// Log one request of so many at its end; at least 1. Nil logs none.
-    public var accessLogSampling: Int?
+    package var accessLogSampling: Int?
 
     /// Streams of stock at the same time; others are refused. One client has a tenth of them at most.
-    public var maximumStreams = 10_000
+    package var maximumStreams = 10_000
     /// Connections at the same time; others wait to be accepted.
-    public var maximumConnections = Int.max
+    package var maximumConnections = Int.max
     var streamLimits = StockStream.Limits()
 
-    public init(webhookVerifier: WebhookVerifier?, adminToken: Secret?) {
+    package init(webhookVerifier: WebhookVerifier?, adminToken: Secret?) {
       self.webhookVerifier = webhookVerifier
       self.adminToken = adminToken
     }
@@ -57,7 +57,7 @@ public struct APIServer: Service, CustomStringConvertible {
   private static let backlog = 4096
 
   /// Short: a group of services prints it.
-  public var description: String { "APIServer" }
+  package var description: String { "APIServer" }
 
   let streams: StockStreams
   private let server: Server<ConnectionSetup>
@@ -67,7 +67,7 @@ public struct APIServer: Service, CustomStringConvertible {
   private let logger: Logger
 
   /// - Parameter onListening: called with the port once connections are accepted.
-  public init(
+  package init(
     checkout: Checkout, configuration: Configuration, logger: Logger,
     onListening: @escaping @Sendable (Int) async -> Void
   ) {
@@ -107,7 +107,7 @@ public struct APIServer: Service, CustomStringConvertible {
   /// answer from then on is the last one of its connection; streams end after the delay.
   ///
   /// - Throws: when it cannot listen.
-  public func run() async throws {
+  package func run() async throws {
     // Ended from the last to the first: open connections still need the service of their streams.
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(services: [streams, connections, server], logger: logger))

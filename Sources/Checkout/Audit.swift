@@ -1,23 +1,23 @@
 import Postgres
 
 /// Whether everything holds that must be true of the data at any moment, as of one snapshot.
-public struct Audit: Sendable {
-  public struct Check: Sendable {
-    public let name: String
+package struct Audit: Sendable {
+  package struct Check: Sendable {
+    package let name: String
     /// What must be true, in words.
-    public let description: String
+    package let description: String
     /// How many rows break it.
-    public let violations: Int64
+    package let violations: Int64
   }
 
-  public let checks: [Check]
+  package let checks: [Check]
 
-  public var isClean: Bool { checks.allSatisfy { $0.violations == 0 } }
+  package var isClean: Bool { checks.allSatisfy { $0.violations == 0 } }
 
   /// Reads whole tables: takes the longer, the more holds and orders there are.
   ///
   /// - Throws: `PostgresError`, `CancellationError`.
-  public static func run(on database: Pool) async throws -> Audit {
+  package static func run(on database: Pool) async throws -> Audit {
     Audit(checks: try await database.execute(CheckInvariants()))
   }
 

@@ -9,25 +9,25 @@ import Tracing
 ///
 /// Any number of these may work on one database; none keeps anything that another needs. Jobs are done, waits are bounded
 /// and changes are told only while `run` does, so it belongs into a `ServiceGroup`, before what calls it.
-public struct Checkout: Service, CustomStringConvertible {
-  public struct Configuration: Sendable {
+package struct Checkout: Service, CustomStringConvertible {
+  package struct Configuration: Sendable {
     /// How long a hold keeps its units. Above zero.
-    public var holdTimeToLive: Duration = .seconds(120)
+    package var holdTimeToLive: Duration = .seconds(120)
     /// How long an order waits for its payment. Above zero.
-    public var orderTimeToLive: Duration = .seconds(900)
-    public var retention = Retention()
+    package var orderTimeToLive: Duration = .seconds(900)
+    package var retention = Retention()
     /// Requests that wait for a batch, or for the outcome of theirs, at once; the next are refused. At least 1.
-    public var maximumInFlight = 4096
+    package var maximumInFlight = 4096
     /// How long a request waits for its batch to start before it is refused. Above zero.
-    public var queueTimeout: Duration = .seconds(1)
+    package var queueTimeout: Duration = .seconds(1)
     /// Where jobs and the stock feed listen. Differs from the pool's database behind a pooler that drops LISTEN.
-    public var listener: ConnectionConfiguration
+    package var listener: ConnectionConfiguration
     /// Where to record what happens; nil records nothing.
-    public var metrics: CheckoutMetrics?
+    package var metrics: CheckoutMetrics?
     /// Records a span for each batch; nil records none.
-    public var tracer: (any Tracer)?
+    package var tracer: (any Tracer)?
 
-    public init(listener: ConnectionConfiguration) {
+    package init(listener: ConnectionConfiguration) {
       self.listener = listener
     }
   }
@@ -44,10 +44,10 @@ public struct Checkout: Service, CustomStringConvertible {
   private let opening = AsyncStream.makeStream(of: Void.self)
 
   /// Short: a group of services prints it.
-  public var description: String { "Checkout" }
+  package var description: String { "Checkout" }
 
   /// - Parameter database: closed when `run` ends. One that is not open yet is opened by `open`.
-  public init(database: Pool, configuration: Configuration, logger: Logger) {
+  package init(database: Pool, configuration: Configuration, logger: Logger) {
     self.database = database
     metrics = configuration.metrics
     queueTimeout = configuration.queueTimeout
@@ -63,13 +63,13 @@ public struct Checkout: Service, CustomStringConvertible {
   }
 
   /// Lets calls through to the database, and jobs run: to be called when the schema is what this program needs.
-  public func open() {
+  package func open() {
     database.open()
     opening.continuation.finish()
   }
 
   /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
-  public func run() async throws {
+  package func run() async throws {
     let queues = useCases.all
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await QueueSweeper(queues: queues, timeout: queueTimeout).run() }
@@ -94,33 +94,33 @@ public struct Checkout: Service, CustomStringConvertible {
   // MARK: Products
 
   /// Every product, by id.
-  public func products() async throws -> [Product] {
+  package func products() async throws -> [Product] {
     try await useCases.readProducts(.all)
   }
 
   /// Nil for an unknown product.
-  public func product(_ id: Int32) async throws -> Product? {
+  package func product(_ id: Int32) async throws -> Product? {
     try await awaitCompletion { product(id, completion: $0) }
   }
 
   /// Nil for an unknown product.
-  public func product(_ id: Int32, completion: @escaping Completion<Product?>) {
+  package func product(_ id: Int32, completion: @escaping Completion<Product?>) {
     useCases.readProducts.submit(.one(id)) { completion($0.map { $0.first }) }
   }
 
   /// Waits for changes of a product's stock, made by whichever server.
-  public func watchStock(of productID: Int32) -> StockWatch {
+  package func watchStock(of productID: Int32) -> StockWatch {
     stockFeed.watch(productID)
   }
 
-  public enum Creation: Sendable {
+  package enum Creation: Sendable {
     /// - Parameter isReplay: the same call created it before, under the same key.
     case created(Product, isReplay: Bool)
     /// Another call came under the same key before.
     case keyReused
   }
 
-  public func createProduct(_ product: CreateProduct) async throws -> Creation {
+  package func createProduct(_ product: CreateProduct) async throws -> Creation {
     var product = product
     product.idempotencyKey = product.idempotencyKey ?? Self.newKey()
     let outcome = try await call { try await $0.transactOnce(product)[0] }
@@ -137,7 +137,7 @@ public struct Checkout: Service, CustomStringConvertible {
   ///
   /// - Throws: `CheckoutError.outcomeUnknown` when it cannot be read, for whatever reason. Other errors say that nothing was
   ///   done, and a client that is told so makes the change once more.
-  public func changedProduct(_ id: Int32) async throws -> Product {
+  package func changedProduct(_ id: Int32) async throws -> Product {
     do {
       let product = try await useCases.readProducts(.one(id))[0]
       knownProducts.insert(id)
@@ -148,13 +148,13 @@ public struct Checkout: Service, CustomStringConvertible {
   }
 
   /// Whether it was done; nil for an unknown product. See `UpdateProduct`.
-  public func updateProduct(_ changes: UpdateProduct) async throws -> Bool? {
+  package func updateProduct(_ changes: UpdateProduct) async throws -> Bool? {
     defer { stockFeed.announce(changes.productID) }
     return try await call { try await $0.transact(changes).first }
   }
 
   /// Nil for an unknown product.
-  public func restockProduct(_ change: RestockProduct) async throws -> RestockProduct.Outcome? {
+  package func restockProduct(_ change: RestockProduct) async throws -> RestockProduct.Outcome? {
     defer { stockFeed.announce(change.productID) }
     var change = change
     change.idempotencyKey = change.idempotencyKey ?? Self.newKey()
@@ -164,7 +164,7 @@ public struct Checkout: Service, CustomStringConvertible {
   // MARK: Holds
 
   /// See the call with a completion.
-  public func reserveHold(
+  package func reserveHold(
     productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil
   ) async throws -> ReserveHold.Outcome {
     try await awaitCompletion { completion in
@@ -178,7 +178,7 @@ public struct Checkout: Service, CustomStringConvertible {
   ///   - quantity: at least 1.
   ///   - customerID: 1 to 255 characters; what `max_per_customer` goes by.
   ///   - idempotencyKey: 1 to 255 characters; the same request under the same key has one effect.
-  public func reserveHold(
+  package func reserveHold(
     productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil,
     completion: @escaping Completion<ReserveHold.Outcome>
   ) {
@@ -200,7 +200,7 @@ public struct Checkout: Service, CustomStringConvertible {
   func waitingPaymentEvents(of productID: Int32) -> Int { useCases.applyPaymentEvents.waitingCount(in: productID) }
 
   /// Nil for an unknown hold.
-  public func hold(_ id: ReservationID) async throws -> Hold? {
+  package func hold(_ id: ReservationID) async throws -> Hold? {
     try await awaitCompletion { completion in
       knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
         useCases.readHolds.submit(id, completion: $0)
@@ -209,7 +209,7 @@ public struct Checkout: Service, CustomStringConvertible {
   }
 
   /// The hold afterwards, whose status tells whether it was released. Nil for an unknown one.
-  public func releaseHold(_ id: ReservationID) async throws -> Hold? {
+  package func releaseHold(_ id: ReservationID) async throws -> Hold? {
     try await awaitCompletion { completion in
       knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
         useCases.releaseHolds.submit(id, completion: $0)
@@ -220,14 +220,14 @@ public struct Checkout: Service, CustomStringConvertible {
   // MARK: Orders
 
   /// - Parameter idempotencyKey: as for holds.
-  public func placeOrder(
+  package func placeOrder(
     holdID: ReservationID, idempotencyKey: String? = nil
   ) async throws -> PlaceOrder.Outcome {
     try await awaitCompletion { placeOrder(holdID: holdID, idempotencyKey: idempotencyKey, completion: $0) }
   }
 
   /// - Parameter idempotencyKey: as for holds.
-  public func placeOrder(
+  package func placeOrder(
     holdID: ReservationID, idempotencyKey: String? = nil, completion: @escaping Completion<PlaceOrder.Outcome>
   ) {
     let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey)
@@ -237,7 +237,7 @@ public struct Checkout: Service, CustomStringConvertible {
   }
 
   /// Nil for an unknown order.
-  public func order(_ id: ReservationID) async throws -> Order? {
+  package func order(_ id: ReservationID) async throws -> Order? {
     try await awaitCompletion { completion in
       knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
         useCases.readOrders.submit(id, completion: $0)
@@ -247,11 +247,11 @@ public struct Checkout: Service, CustomStringConvertible {
 
   // MARK: Payments
 
-  public func applyPaymentEvent(_ event: PaymentEvent) async throws -> ApplyPaymentEvent.Outcome {
+  package func applyPaymentEvent(_ event: PaymentEvent) async throws -> ApplyPaymentEvent.Outcome {
     try await awaitCompletion { applyPaymentEvent(event, completion: $0) }
   }
 
-  public func applyPaymentEvent(_ event: PaymentEvent, completion: @escaping Completion<ApplyPaymentEvent.Outcome>) {
+  package func applyPaymentEvent(_ event: PaymentEvent, completion: @escaping Completion<ApplyPaymentEvent.Outcome>) {
     useCases.applyPaymentEvents.submit(event, completion: CheckoutMetrics.counting(metrics?.paymentEvents, completion))
   }
 
@@ -261,7 +261,7 @@ public struct Checkout: Service, CustomStringConvertible {
   ///   - verdict: only those with it; nil for all.
   ///   - orderID: only those of this order; nil for all.
   ///   - cursor: where the page begins; nil for the newest.
-  public func paymentEvents(
+  package func paymentEvents(
     verdict: PaymentEvent.Verdict? = nil, orderID: ReservationID? = nil, from cursor: PaymentEventPage.Cursor? = nil
   ) async throws -> PaymentEventPage {
     try await call(isRead: true) {
@@ -271,19 +271,19 @@ public struct Checkout: Service, CustomStringConvertible {
 
   /// Notes that the money of a payment event was given back outside. The event then has `settledAt`, unless its money
   /// was not due. A parked success is then never applied. Nil for an unknown key.
-  public func settleRefund(idempotencyKey: String) async throws -> RecordedPaymentEvent? {
+  package func settleRefund(idempotencyKey: String) async throws -> RecordedPaymentEvent? {
     try await call { try await $0.transact(SettleRefund(idempotencyKey: idempotencyKey)).first }
   }
 
   // MARK: Operations
 
   /// Every invariant, checked in one snapshot.
-  public func audit() async throws -> Audit {
+  package func audit() async throws -> Audit {
     try await call(isRead: true) { try await Audit.run(on: $0) }
   }
 
   /// Whether a hold could be made now. Says in the log when that changes.
-  public func readiness() async -> Readiness {
+  package func readiness() async -> Readiness {
     let readiness =
       await withTimeLimit(Self.monitoringTimeLimit) {
         do {
@@ -297,7 +297,7 @@ public struct Checkout: Service, CustomStringConvertible {
   }
 
   /// How things stand. When the database does not answer, what can be told without it.
-  public func gauges() async -> [Gauge] {
+  package func gauges() async -> [Gauge] {
     let pool = database.usage
     let here = [
       Gauge(.poolSize, Double(pool.size)), Gauge(.poolInUse, Double(pool.inUse)),

@@ -1,7 +1,7 @@
 import Postgres
 
 /// Why the checkout could not carry out a call. What a use case decides is an outcome, which is a value.
-public enum CheckoutError: Error, Equatable {
+package enum CheckoutError: Error, Equatable {
   /// The server has begun to shut down. Nothing was done.
   case shuttingDown
   /// Too many calls are waiting, or this one has waited too long. Nothing was done.
@@ -31,7 +31,7 @@ public enum CheckoutError: Error, Equatable {
 }
 
 extension CheckoutError: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     switch self {
     case .shuttingDown: "the server is shutting down"
     case .overloaded: "too many calls are waiting"

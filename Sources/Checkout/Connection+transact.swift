@@ -33,7 +33,7 @@ extension Connection {
 
 extension Pool {
   /// The same on a connection of the pool.
-  public func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+  package func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     try await withConnection { try await $0.transact(statement) }
   }
 

@@ -4,14 +4,14 @@ import Secrets
 extension ConnectionConfiguration {
   /// For the database of a checkout: nothing that a role or a database has set changes what its statements and functions
   /// mean.
-  public static func checkout(url: Secret) -> ConnectionConfiguration {
+  package static func checkout(url: Secret) -> ConnectionConfiguration {
     var configuration = ConnectionConfiguration(url: url)
     configuration.fixCheckoutParameters()
     return configuration
   }
 
   /// For a URL without anything secret in it.
-  public static func checkout(url: String) -> ConnectionConfiguration {
+  package static func checkout(url: String) -> ConnectionConfiguration {
     checkout(url: Secret(url))
   }
 

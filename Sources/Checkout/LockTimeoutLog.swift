@@ -5,7 +5,7 @@ import Time
 
 /// Says in the log that statements wait for a lock for too long: somebody outside may hold a product's row, or an advisory lock,
 /// and its buyers are told 503. At most once in ten seconds, since each of them would say it.
-public final class LockTimeoutLog: Sendable {
+package final class LockTimeoutLog: Sendable {
   private static let interval: Duration = .seconds(10)
 
   private struct State {
@@ -17,12 +17,12 @@ public final class LockTimeoutLog: Sendable {
   private let logger: Logger
   private let state = Mutex(State())
 
-  public init(_ logger: Logger) {
+  package init(_ logger: Logger) {
     self.logger = logger
   }
 
   /// - Parameter error: of any kind; others than lock timeouts are passed over.
-  public func note(_ error: PostgresError.ServerError) {
+  package func note(_ error: PostgresError.ServerError) {
     note(error, at: .now)
   }
 

@@ -9,14 +9,14 @@ import Postgres
 ///
 /// What it makes belongs to the role that it connects as, in the schema `flashsale`, where nobody else may create. Servers need
 /// no more than a role of their own that `ServerRole` gave access to; it keeps that access when functions are replaced.
-public struct Migrator: Sendable {
+package struct Migrator: Sendable {
   /// Guards the schema. The number only has to be no other's: it spells "flashsal" in ASCII.
   private static let lockKey: Int64 = 0x666c_6173_6873_616c
 
   private let database: Pool
 
   /// - Parameter configuration: as a role that may create tables. Its time limits are replaced by ones that fit DDL.
-  public init(_ configuration: ConnectionConfiguration) {
+  package init(_ configuration: ConnectionConfiguration) {
     var configuration = configuration
     configuration.statementTimeout = .seconds(600)
     configuration.lockTimeout = .seconds(60)
@@ -31,7 +31,7 @@ public struct Migrator: Sendable {
   /// - Returns: the names of the migrations and functions that were applied.
   /// - Throws: `MigrationError` when the database is unfit or newer than this program, its schema is not ours, or a migration
   ///   was edited; `PostgresError`.
-  public func migrate(serverRole: ServerRole? = nil) async throws -> [String] {
+  package func migrate(serverRole: ServerRole? = nil) async throws -> [String] {
     try await closing {
       let applied = try await applyMissing()
       if let serverRole {
@@ -60,7 +60,7 @@ public struct Migrator: Sendable {
   }
 
   /// - Throws: `MigrationError` when the database is unfit, `PostgresError`.
-  public func status() async throws -> SchemaStatus {
+  package func status() async throws -> SchemaStatus {
     try await closing {
       try await database.withConnection { connection in
         try await DatabaseRequirements.verify(on: connection)
@@ -70,7 +70,7 @@ public struct Migrator: Sendable {
   }
 
   /// - Throws: `MigrationError` unless the database will do and its schema is just what this program needs, `PostgresError`.
-  public func verify() async throws {
+  package func verify() async throws {
     let status = try await status()
     try Self.refuseUnlessOurs(status)
     if !status.isCurrent {
@@ -184,7 +184,7 @@ public struct Migrator: Sendable {
 }
 
 /// Why a schema cannot be used as it is. Each describes itself in one line that says what to do.
-public enum MigrationError: Error, CustomStringConvertible {
+package enum MigrationError: Error, CustomStringConvertible {
   /// - Parameter reason: a clause that begins with "it" or "its".
   case databaseIsUnfit(_ reason: String)
   /// - Parameter finding: a clause that names what others have put in the way.
@@ -193,7 +193,7 @@ public enum MigrationError: Error, CustomStringConvertible {
   case migrationWasEdited(migration: String)
   case schemaIsBehind(pending: [String])
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .databaseIsUnfit(let reason):
       "the database cannot be used: \(reason)"

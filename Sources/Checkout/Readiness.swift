@@ -3,16 +3,16 @@ import Postgres
 import Synchronization
 
 /// Whether a hold could be made now.
-public enum Readiness: Sendable, Equatable {
+package enum Readiness: Sendable, Equatable {
   case ready
   case notReady(Reason)
 
   /// Why nothing can be sold.
-  public struct Reason: Sendable, Equatable {
+  package struct Reason: Sendable, Equatable {
     /// A sentence for whoever asks.
-    public let text: String
+    package let text: String
     /// For the operator: the setting to change, or where to look.
-    public let advice: String
+    package let advice: String
   }
 }
 

@@ -13,7 +13,7 @@ import FoundationEssentials
 ///     bits 64-65   variant, binary 10
 ///     bits 66-69   seconds, last 4 bits
 ///     bits 70-127  random
-public struct ReservationID: Hashable, Sendable {
+package struct ReservationID: Hashable, Sendable {
   private let high: UInt64
   private let low: UInt64
 
@@ -44,7 +44,7 @@ public struct ReservationID: Hashable, Sendable {
     self.low = low
   }
 
-  public var productID: Int32 { Int32(high >> 32) }
+  package var productID: Int32 { Int32(high >> 32) }
 
   var uuid: UUID {
     let bytes = (high.bigEndian, low.bigEndian)
@@ -54,18 +54,18 @@ public struct ReservationID: Hashable, Sendable {
   // MARK: Text
 
   /// As clients see the hold: `hold_` and 32 hexadecimal digits.
-  public var holdText: String { text(prefix: "hold_") }
+  package var holdText: String { text(prefix: "hold_") }
 
   /// As clients see the order: `order_` and the same digits.
-  public var orderText: String { text(prefix: "order_") }
+  package var orderText: String { text(prefix: "order_") }
 
   /// Nil when the text cannot be the id of a hold of ours.
-  public init?(holdText: String) {
+  package init?(holdText: String) {
     self.init(holdText, prefix: "hold_")
   }
 
   /// Nil when the text cannot be the id of an order of ours.
-  public init?(orderText: String) {
+  package init?(orderText: String) {
     self.init(orderText, prefix: "order_")
   }
 

@@ -2,17 +2,17 @@ import Crypto
 import Postgres
 
 /// How a database's schema compares with the SQL that this program carries.
-public struct SchemaStatus: Sendable {
+package struct SchemaStatus: Sendable {
   /// Migrations of this program that the database lacks, in order.
-  public let pendingMigrations: [String]
+  package let pendingMigrations: [String]
   /// Functions that the database lacks or has in another version.
-  public let outdatedFunctions: [String]
+  package let outdatedFunctions: [String]
   /// Migrations in the database that this program does not know: it is older than the database.
-  public let unknownMigrations: [String]
+  package let unknownMigrations: [String]
   /// Migrations whose text is no longer what was applied.
-  public let editedMigrations: [String]
+  package let editedMigrations: [String]
 
-  public var isCurrent: Bool {
+  package var isCurrent: Bool {
     pendingMigrations.isEmpty && outdatedFunctions.isEmpty && unknownMigrations.isEmpty && editedMigrations.isEmpty
   }
 

@@ -6,14 +6,14 @@ import Secrets
 ///
 /// The functions run with the rights of their owner (`security definer`), each with a fixed search path, so that nobody
 /// can put a table or operator of his own in the way.
-public struct ServerRole: Sendable {
+package struct ServerRole: Sendable {
   private let name: String
   private let password: Secret?
 
   /// - Parameters:
   ///   - name: made, and able to log in, when there is no such role.
   ///   - password: nil leaves the role's as it is.
-  public init(name: String, password: Secret? = nil) {
+  package init(name: String, password: Secret? = nil) {
     self.name = name
     self.password = password
   }

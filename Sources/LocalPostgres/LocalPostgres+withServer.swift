@@ -19,7 +19,7 @@ extension LocalPostgres {
   /// - Throws: what `body` throws; `CancellationError` when cancelled before `body` ran; ``LocalPostgresError`` when
   ///   PostgreSQL is not installed, another process uses the directory, the server does not start (within 2
   ///   minutes), or it ends while `body` runs.
-  public static func withServer<Result: Sendable>(
+  package static func withServer<Result: Sendable>(
     directory: String,
     ephemeral: Bool = false,
     settings: [String: String] = [:],

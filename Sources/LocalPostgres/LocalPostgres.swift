@@ -9,7 +9,7 @@
 ///   try await connect(to: server.databaseURL())
 /// }
 /// ```
-public struct LocalPostgres: Sendable {
+package struct LocalPostgres: Sendable {
   /// The database that every server of this module has, and the role that owns it.
   static let name = "flashsale"
 
@@ -24,7 +24,7 @@ public struct LocalPostgres: Sendable {
   /// It names host, port and user, so that no `PG…` variable of the environment can redirect it.
   ///
   /// - Parameter database: its name as PostgreSQL has it; it is percent-encoded here. Nothing checks that it exists.
-  public func databaseURL(_ database: String = "flashsale") -> String {
+  package func databaseURL(_ database: String = "flashsale") -> String {
     "postgresql://\(Self.name)@\(percentEncoded(socketDirectory)):\(Self.port)/\(percentEncoded(database))"
   }
 }

@@ -1,8 +1,8 @@
 import Glibc
 
 /// Why a private server could not be started, or ended too early: one line with what happened and what to do.
-public struct LocalPostgresError: Error, CustomStringConvertible {
-  public let description: String
+package struct LocalPostgresError: Error, CustomStringConvertible {
+  package let description: String
 
   init(_ description: String) {
     self.description = description

@@ -10,11 +10,11 @@ import Time
 ///
 /// It runs one statement at a time; a pool lends it by closure so that nobody else is in between. Whatever fails on it
 /// beyond a plain SQL error makes it unusable for good: it is closed and replaced, never mended.
-public actor Connection {
+package actor Connection {
   /// Told of each statement, well or not, and how long it took.
-  public typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
+  package typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
   /// Told of each statement that the server refused.
-  public typealias RefusalObserver = @Sendable (PostgresError.ServerError) -> Void
+  package typealias RefusalObserver = @Sendable (PostgresError.ServerError) -> Void
 
   /// What a pool may do with the connection now. Written on the connection's executor, read from anywhere.
   enum Condition: Int, AtomicRepresentable {
@@ -29,7 +29,7 @@ public actor Connection {
   }
 
   nonisolated let executor = QueueExecutor(label: "postgres.connection")
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+  package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
   let configuration: ConnectionConfiguration
   let names: StatementNames
@@ -90,7 +90,7 @@ public actor Connection {
 
   /// Runs `body`, whose statements are given up when the server has not answered them by `deadline`: somebody waits who
   /// needs to hear something by then, be it that nothing is known.
-  public func answering<Result>(
+  package func answering<Result>(
     by deadline: Moment, _ body: (isolated Connection) throws -> Result
   ) rethrows -> Result {
     answerDeadline = deadline
@@ -99,12 +99,12 @@ public actor Connection {
   }
 
   /// Whether the time of `answering` is over, so that another statement would only be given up.
-  public var isOutOfTime: Bool { answerDeadline.map { $0 <= .now } ?? false }
+  package var isOutOfTime: Bool { answerDeadline.map { $0 <= .now } ?? false }
 
   /// Runs `statement` as `run` does, and may be told to stop.
   ///
   /// - Throws: `PostgresError`, or `CancellationError` for a cancellable statement whose task was cancelled.
-  public func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+  package func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     guard Statement.isCancellable, let cancelHandle else { return try run(statement) }
     try Task.checkCancellation()
     let outcome = await withTaskCancellationHandler {
@@ -125,7 +125,7 @@ public actor Connection {
   /// Outside an explicit transaction the statement is committed when this returns.
   ///
   /// - Throws: `PostgresError`.
-  public func run<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
+  package func run<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
     guard let onStatement else { return try carryOut(statement) }
     let start = Moment.now.nanoseconds
     defer { onStatement(Statement.name, Moment.now.nanoseconds - start) }
@@ -183,7 +183,7 @@ public actor Connection {
   ///
   /// - Parameter name: what errors call it, for a text with something secret in it; by default how it begins.
   /// - Throws: `PostgresError`.
-  public func executeScript(_ sql: String, name: String? = nil) throws {
+  package func executeScript(_ sql: String, name: String? = nil) throws {
     let name = name ?? sql.prefix(60).split(whereSeparator: \.isWhitespace).joined(separator: " ")
     try exchange(name) { PQsendQuery($0, sql) }
   }
@@ -311,7 +311,7 @@ public actor Connection {
   /// What PostgreSQL stores of a role's password (SCRAM-SHA-256, RFC 5803), made here so that the password is not sent.
   ///
   /// - Throws: `PostgresError` when libpq cannot make it.
-  public func passwordVerifier(_ password: String, role: String) throws -> String {
+  package func passwordVerifier(_ password: String, role: String) throws -> String {
     guard let handle else { throw lost("the connection is closed", during: "password_verifier") }
     guard let verifier = PQencryptPasswordConn(handle, password, role, "scram-sha-256") else {
       throw PostgresError.cannotConnect(errorMessage(handle))

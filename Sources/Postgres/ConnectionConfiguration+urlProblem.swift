@@ -5,7 +5,7 @@ extension ConnectionConfiguration {
   ///
   /// A password with an `@` or `/` that is not percent-encoded ends up in another part of the URL. libpq would try it as
   /// a host, port or database, and name it in its error. So such URLs are refused.
-  public var urlProblem: String? {
+  package var urlProblem: String? {
     var message: UnsafeMutablePointer<CChar>?
     let options = PQconninfoParse(url.revealed(), &message)
     defer {

@@ -2,39 +2,39 @@ import CLibPQ
 import Secrets
 
 /// How to reach a database and how long it may take over anything.
-public struct ConnectionConfiguration: Sendable {
+package struct ConnectionConfiguration: Sendable {
   /// A libpq connection URI or keyword string; several hosts are allowed (PostgreSQL documentation, "Connection Strings").
-  public var url: Secret
+  package var url: Secret
 
   /// The server ends a statement that runs longer, so that no request and no lock waits without end.
-  public var statementTimeout: Duration = .seconds(5)
+  package var statementTimeout: Duration = .seconds(5)
 
   /// The server ends a wait for a lock that lasts longer. Well below the time for which callers wait for an answer: that
   /// a statement was ended, and so did nothing, is a better one than that nothing is known.
-  public var lockTimeout: Duration = .milliseconds(1500)
+  package var lockTimeout: Duration = .milliseconds(1500)
 
   /// The server ends a transaction that is left open and silent: a client that stopped must not hold a hot row.
-  public var idleInTransactionTimeout: Duration = .seconds(10)
+  package var idleInTransactionTimeout: Duration = .seconds(10)
 
   /// The longest wait for one host to let us in, unless `url` has `connect_timeout`, which libpq itself minds only in its
   /// blocking calls, and those are not used here.
-  public var connectTimeout: Duration = .seconds(3)
+  package var connectTimeout: Duration = .seconds(3)
 
   /// How much longer than `statementTimeout` to wait for the server's word before the connection is given up: a network
   /// that silently drops packets never reports anything.
-  public var responseGrace: Duration = .seconds(1)
+  package var responseGrace: Duration = .seconds(1)
 
   /// Whether statements are prepared by name, once a connection. Off for poolers that hand each transaction to another
   /// server connection and cannot carry names.
-  public var usesNamedStatements = true
+  package var usesNamedStatements = true
 
   /// Run-time parameters of every session, by name. They outrank the settings of the role, of the database and of
   /// `options` in `url`: the result of a statement must not depend on these. The time limits above yield to `options`.
-  public var parameters = Self.fixedParameters
+  package var parameters = Self.fixedParameters
 
   /// The parameters that can change what a statement means, each at PostgreSQL's default, and `jit`, which delays the
   /// first run of a statement. All exist in PostgreSQL 12 and may be set by every role.
-  public static let fixedParameters = [
+  package static let fixedParameters = [
     // What was locked is read in the next statement, which has to see what was committed during the wait.
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
@@ -75,14 +75,14 @@ public struct ConnectionConfiguration: Sendable {
   }
 
   /// Shown in `pg_stat_activity`.
-  public var applicationName = "flashsale"
+  package var applicationName = "flashsale"
 
-  public init(url: Secret) {
+  package init(url: Secret) {
     self.url = url
   }
 
   /// For a URL without anything secret in it.
-  public init(url: String) {
+  package init(url: String) {
     self.init(url: Secret(url))
   }
 
@@ -146,6 +146,6 @@ public struct ConnectionConfiguration: Sendable {
 
 extension ConnectionConfiguration: CustomStringConvertible, CustomReflectable {
   /// Without the URL, which may contain a password.
-  public var description: String { "ConnectionConfiguration(url: ***)" }
-  public var customMirror: Mirror { Mirror(self, children: ["url": "***"]) }
+  package var description: String { "ConnectionConfiguration(url: ***)" }
+  package var customMirror: Mirror { Mirror(self, children: ["url": "***"]) }
 }

@@ -1,5 +1,5 @@
 /// What another session announced with NOTIFY.
-public struct Notification: Sendable {
-  public let channel: String
-  public let payload: String
+package struct Notification: Sendable {
+  package let channel: String
+  package let payload: String
 }

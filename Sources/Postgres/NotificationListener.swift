@@ -7,8 +7,8 @@ import Time
 ///
 /// PostgreSQL keeps no notification for a listener that is away. So each time listening begins the sequence says
 /// `.listening`, and whoever relies on notifications looks at the state of things then.
-public struct NotificationListener: AsyncSequence, Sendable {
-  public enum Element: Sendable {
+package struct NotificationListener: AsyncSequence, Sendable {
+  package enum Element: Sendable {
     /// Listening began, for the first time or again after an interruption.
     case listening
     case notification(Notification)
@@ -23,7 +23,7 @@ public struct NotificationListener: AsyncSequence, Sendable {
   private let heartbeatInterval: Duration
 
   /// - Parameter channels: names as in `NOTIFY`, lower case.
-  public init(_ configuration: ConnectionConfiguration, channels: [String]) {
+  package init(_ configuration: ConnectionConfiguration, channels: [String]) {
     self.init(configuration, channels: channels, heartbeatInterval: Self.heartbeatInterval)
   }
 
@@ -33,12 +33,12 @@ public struct NotificationListener: AsyncSequence, Sendable {
     self.heartbeatInterval = heartbeatInterval
   }
 
-  public func makeAsyncIterator() -> Iterator {
+  package func makeAsyncIterator() -> Iterator {
     Iterator(configuration: configuration, channels: channels, heartbeatInterval: heartbeatInterval)
   }
 
   /// Ends when its task is cancelled, and only then.
-  public struct Iterator: AsyncIteratorProtocol {
+  package struct Iterator: AsyncIteratorProtocol {
     fileprivate let configuration: ConnectionConfiguration
     fileprivate let channels: [String]
     fileprivate let heartbeatInterval: Duration
@@ -57,7 +57,7 @@ public struct NotificationListener: AsyncSequence, Sendable {
       self.heartbeatInterval = heartbeatInterval
     }
 
-    public mutating func next() async -> Element? {
+    package mutating func next() async -> Element? {
       if session != nil {
         if let notification = await session?.notifications.next() { return .notification(notification) }
         session?.heartbeat.cancel()

@@ -1,5 +1,5 @@
 /// The values of a statement's parameters in PostgreSQL's binary format.
-public struct Parameters {
+package struct Parameters {
   private var bytes: [UInt8] = []
   /// Where each value lies in `bytes`; nil is SQL null.
   private var ranges: [Range<Int>?] = []
@@ -7,7 +7,7 @@ public struct Parameters {
   init() {}
 
   /// Appends the value of the next `$n`.
-  public mutating func append<Value: PostgresEncodable>(_ value: Value) {
+  package mutating func append<Value: PostgresEncodable>(_ value: Value) {
     guard !value.isNull else { return ranges.append(nil) }
     let start = bytes.count
     value.encode(into: &bytes)

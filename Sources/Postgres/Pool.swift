@@ -9,13 +9,13 @@ import Time
 /// the database is away, one attempt to connect is made each back-off period, so that a crowd of requests does not become
 /// a crowd of attempts: who comes during one waits for its end, who comes between two fails at once. When the database
 /// only lets no more of us in, they share the connections of those who are in.
-public final class Pool: Sendable {
+package final class Pool: Sendable {
   /// Enough for reads, for what changes a product, and for one of its batches that is stuck, beside jobs and administration.
-  public static let defaultSize = 8
+  package static let defaultSize = 8
 
   /// Each statement under way occupies a thread of dispatch, which has 255; when all are taken, not even its timers go on.
   /// Requests to cancel take one each, too.
-  public static let maximumSize = 100
+  package static let maximumSize = 100
 
   private let configuration: ConnectionConfiguration
   private let size: Int
@@ -74,7 +74,7 @@ public final class Pool: Sendable {
 
   /// Told once, with the reason, when the last connection is gone and another could not be made; and once, with nil, when
   /// one was made again.
-  public typealias AvailabilityObserver = @Sendable (_ problem: (any Error)?) -> Void
+  package typealias AvailabilityObserver = @Sendable (_ problem: (any Error)?) -> Void
 
   /// - Parameters:
   ///   - size: connections at most, 1 to `maximumSize`.
@@ -82,7 +82,7 @@ public final class Pool: Sendable {
   ///   - onStatement: told of what runs on any of them.
   ///   - onRefusal: told of what the server refuses on any of them.
   ///   - onNamesLost: told once, when statements cannot be prepared by name, and are sent without from then on.
-  public init(
+  package init(
     _ configuration: ConnectionConfiguration, size: Int = defaultSize, isOpen: Bool = true,
     onStatement: Connection.StatementObserver? = nil, onRefusal: Connection.RefusalObserver? = nil,
     onNamesLost: (@Sendable () -> Void)? = nil, onAvailability: AvailabilityObserver? = nil
@@ -97,31 +97,31 @@ public final class Pool: Sendable {
     state = Mutex(State(isOpen: isOpen))
   }
 
-  public var isOpen: Bool { state.withLock { $0.isOpen } }
+  package var isOpen: Bool { state.withLock { $0.isOpen } }
 
   /// Lets calls through from now on.
-  public func open() {
+  package func open() {
     state.withLock { $0.isOpen = true }
   }
 
   /// Runs `statement` on a connection of the pool.
   ///
   /// - Throws: `PostgresError`, or `CancellationError`.
-  public func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+  package func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     try await withConnection { try await $0.execute(statement) }
   }
 
   /// How the connections are used at this moment.
-  public struct Usage: Sendable {
+  package struct Usage: Sendable {
     /// Connections at most.
-    public let size: Int
+    package let size: Int
     /// On loan, or being made for somebody.
-    public let inUse: Int
+    package let inUse: Int
     /// Callers in line for one.
-    public let waiting: Int
+    package let waiting: Int
   }
 
-  public var usage: Usage {
+  package var usage: Usage {
     state.withLock { Usage(size: size, inUse: $0.count - $0.idle.count, waiting: $0.waiters.count) }
   }
 
@@ -129,7 +129,7 @@ public final class Pool: Sendable {
   ///
   /// - Throws: `PostgresError.cannotConnect`, `PostgresError.poolUnavailable`, `CancellationError`, and what `body`
   ///   throws.
-  public func withConnection<Result: Sendable>(
+  package func withConnection<Result: Sendable>(
     _ body: @Sendable (Connection) async throws -> Result
   ) async throws -> Result {
     let connection = try await acquire()
@@ -150,7 +150,7 @@ public final class Pool: Sendable {
   ///     one then is likely to get the same, on the same thread.
   ///   - failure: called instead, after this has returned, when there is no connection to be had. Whoever asks again from
   ///     there does so on a fresh stack.
-  public func lend(
+  package func lend(
     to body: @escaping @Sendable (isolated Connection) -> @Sendable () -> Void,
     failure: @escaping @Sendable (any Error) -> Void
   ) {
@@ -168,7 +168,7 @@ public final class Pool: Sendable {
   }
 
   /// Refuses new calls and closes the connections; those on loan are closed as they come back.
-  public func close() async {
+  package func close() async {
     let (idle, waiters) = state.withLock { state in
       state.isClosed = true
       defer { (state.idle, state.waiters) = ([], []) }

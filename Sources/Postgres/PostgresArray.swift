@@ -2,14 +2,14 @@
 /// dimensions, a null flag, the element type, then length and lower bound of the dimension, then each element behind
 /// its length, -1 for null.
 extension Array: PostgresEncodable where Element: PostgresEncodable {
-  public static var postgresType: UInt32 {
+  package static var postgresType: UInt32 {
     guard let type = TypeID.arrayOf[Element.postgresType] else {
       preconditionFailure("PostgreSQL has no arrays of arrays: \(Element.self)")
     }
     return type
   }
 
-  public func encode(into bytes: inout [UInt8]) {
+  package func encode(into bytes: inout [UInt8]) {
     Int32(isEmpty ? 0 : 1).encodeBigEndian(into: &bytes)
     let nullFlagAt = bytes.count + 3  // the last byte of the flag
     Int32(0).encodeBigEndian(into: &bytes)
@@ -35,9 +35,9 @@ extension Array: PostgresEncodable where Element: PostgresEncodable {
 
 /// Arrays without nulls; one with a null in it does not decode.
 extension Array: PostgresDecodable where Element: PostgresDecodable {
-  public static var readableTypes: [UInt32] { Element.readableTypes.compactMap { TypeID.arrayOf[$0] } }
+  package static var readableTypes: [UInt32] { Element.readableTypes.compactMap { TypeID.arrayOf[$0] } }
 
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> [Element]? {
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> [Element]? {
     var rest = bytes[...]
     func next() -> Int32? {
       guard let value = Int32(bigEndianBytes: UnsafeRawBufferPointer(rebasing: rest.prefix(4))) else { return nil }

@@ -1,5 +1,5 @@
 /// What can go wrong between this process and PostgreSQL. Business outcomes are never errors.
-public enum PostgresError: Error, Sendable {
+package enum PostgresError: Error, Sendable {
   /// No connection could be made, so nothing was sent.
   case cannotConnect(String)
 
@@ -16,23 +16,23 @@ public enum PostgresError: Error, Sendable {
   case poolUnavailable(String)
 
   /// An error as the server reports it (PostgreSQL documentation, "Error and Notice Message Fields").
-  public struct ServerError: Sendable {
+  package struct ServerError: Sendable {
     /// The five-character code, such as `23505` (PostgreSQL documentation, appendix A).
-    public let sqlState: String
-    public let message: String
-    public let detail: String?
-    public let hint: String?
+    package let sqlState: String
+    package let message: String
+    package let detail: String?
+    package let hint: String?
     /// The name of the prepared statement, or the start of the script's text, on one line.
-    public let statement: String
+    package let statement: String
   }
 
   /// True when nobody knows whether the statement took effect.
-  public var isConnectionLost: Bool {
+  package var isConnectionLost: Bool {
     if case .connectionLost = self { true } else { false }
   }
 
   /// True when the server could not be reached or hung up: the time to answer "try later".
-  public var isDatabaseAway: Bool {
+  package var isDatabaseAway: Bool {
     switch self {
     case .cannotConnect, .connectionLost, .poolUnavailable: true
     case .server(let error): error.isUnavailability
@@ -43,21 +43,21 @@ public enum PostgresError: Error, Sendable {
 
 extension PostgresError.ServerError {
   /// Two transactions were in each other's way and this one was rolled back (40001, 40P01): run it again, whole.
-  public var isConcurrencyFailure: Bool {
+  package var isConcurrencyFailure: Bool {
     sqlState == "40001" || isDeadlock
   }
 
   /// It was the one that had to go, of several that waited for each other.
-  public var isDeadlock: Bool { sqlState == "40P01" }
+  package var isDeadlock: Bool { sqlState == "40P01" }
 
   /// A prepared statement is not there, or its name is taken (26000, 42P05): a pooler has changed the server connection.
   var isAboutStatementName: Bool { ["26000", "42P05"].contains(sqlState) }
 
   /// The server refused a value (classes 22, 23 and 54: data, constraints, limits): the same statement without it may do.
-  public var isAboutData: Bool { ["22", "23", "54"].contains { sqlState.hasPrefix($0) } }
+  package var isAboutData: Bool { ["22", "23", "54"].contains { sqlState.hasPrefix($0) } }
 
   /// It waited for a lock for too long.
-  public var isLockTimeout: Bool { sqlState == "55P03" }
+  package var isLockTimeout: Bool { sqlState == "55P03" }
 
   /// The server is starting, stopping, full, or took longer than its time limits allow; another attempt may succeed.
   var isUnavailability: Bool {
@@ -69,7 +69,7 @@ extension PostgresError.ServerError {
 }
 
 extension PostgresError: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     switch self {
     case .cannotConnect(let message): "cannot connect to PostgreSQL: \(message)"
     case .connectionLost(let statement, let message): "connection lost during \(statement): \(message)"

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
 /// A type that can be a parameter.
-public protocol PostgresEncodable: Sendable {
+package protocol PostgresEncodable: Sendable {
   /// The object id of the PostgreSQL type (`pg_type.oid`), written in front of the elements of an array.
   static var postgresType: UInt32 { get }
   var isNull: Bool { get }
@@ -10,7 +10,7 @@ public protocol PostgresEncodable: Sendable {
 }
 
 /// A type that can be read from a column.
-public protocol PostgresDecodable: Sendable {
+package protocol PostgresDecodable: Sendable {
   /// The types (`pg_type.oid`) whose binary format this reads.
   static var readableTypes: [UInt32] { get }
   /// Reads the whole of `bytes`, or returns nil when they are no such value.
@@ -18,7 +18,7 @@ public protocol PostgresDecodable: Sendable {
 }
 
 extension PostgresEncodable {
-  public var isNull: Bool { false }
+  package var isNull: Bool { false }
 }
 
 /// Object ids from PostgreSQL's `pg_type.dat`; they are part of its wire protocol and do not change.
@@ -38,14 +38,14 @@ enum TypeID {
 }
 
 extension Bool: PostgresEncodable, PostgresDecodable {
-  public static var postgresType: UInt32 { TypeID.bool }
-  public static var readableTypes: [UInt32] { [TypeID.bool] }
+  package static var postgresType: UInt32 { TypeID.bool }
+  package static var readableTypes: [UInt32] { [TypeID.bool] }
 
-  public func encode(into bytes: inout [UInt8]) {
+  package func encode(into bytes: inout [UInt8]) {
     bytes.append(self ? 1 : 0)
   }
 
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Bool? {
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> Bool? {
     bytes.count == 1 ? bytes[0] != 0 : nil
   }
 }
@@ -62,49 +62,49 @@ extension FixedWidthInteger {
 }
 
 extension Int32: PostgresEncodable, PostgresDecodable {
-  public static var postgresType: UInt32 { TypeID.int4 }
-  public static var readableTypes: [UInt32] { [TypeID.int4] }
-  public func encode(into bytes: inout [UInt8]) { encodeBigEndian(into: &bytes) }
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Int32? { Int32(bigEndianBytes: bytes) }
+  package static var postgresType: UInt32 { TypeID.int4 }
+  package static var readableTypes: [UInt32] { [TypeID.int4] }
+  package func encode(into bytes: inout [UInt8]) { encodeBigEndian(into: &bytes) }
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> Int32? { Int32(bigEndianBytes: bytes) }
 }
 
 extension Int64: PostgresEncodable, PostgresDecodable {
-  public static var postgresType: UInt32 { TypeID.int8 }
-  public static var readableTypes: [UInt32] { [TypeID.int8] }
-  public func encode(into bytes: inout [UInt8]) { encodeBigEndian(into: &bytes) }
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Int64? { Int64(bigEndianBytes: bytes) }
+  package static var postgresType: UInt32 { TypeID.int8 }
+  package static var readableTypes: [UInt32] { [TypeID.int8] }
+  package func encode(into bytes: inout [UInt8]) { encodeBigEndian(into: &bytes) }
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> Int64? { Int64(bigEndianBytes: bytes) }
 }
 
 extension Double: PostgresDecodable {
-  public static var readableTypes: [UInt32] { [TypeID.float8] }
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Double? {
+  package static var readableTypes: [UInt32] { [TypeID.float8] }
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> Double? {
     UInt64(bigEndianBytes: bytes).map { Double(bitPattern: $0) }
   }
 }
 
 extension String: PostgresEncodable, PostgresDecodable {
-  public static var postgresType: UInt32 { TypeID.text }
-  public static var readableTypes: [UInt32] { [TypeID.text, TypeID.varchar] }
-  public func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: utf8) }
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> String? { String(validating: bytes, as: UTF8.self) }
+  package static var postgresType: UInt32 { TypeID.text }
+  package static var readableTypes: [UInt32] { [TypeID.text, TypeID.varchar] }
+  package func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: utf8) }
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> String? { String(validating: bytes, as: UTF8.self) }
 }
 
 extension UUID: PostgresEncodable, PostgresDecodable {
-  public static var postgresType: UInt32 { TypeID.uuid }
-  public static var readableTypes: [UInt32] { [TypeID.uuid] }
+  package static var postgresType: UInt32 { TypeID.uuid }
+  package static var readableTypes: [UInt32] { [TypeID.uuid] }
 
-  public func encode(into bytes: inout [UInt8]) {
+  package func encode(into bytes: inout [UInt8]) {
     withUnsafeBytes(of: uuid) { bytes.append(contentsOf: $0) }
   }
 
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> UUID? {
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> UUID? {
     guard bytes.count == MemoryLayout<uuid_t>.size else { return nil }
     return UUID(uuid: bytes.loadUnaligned(as: uuid_t.self))
   }
 }
 
 extension Optional: PostgresEncodable where Wrapped: PostgresEncodable {
-  public static var postgresType: UInt32 { Wrapped.postgresType }
-  public var isNull: Bool { self == nil }
-  public func encode(into bytes: inout [UInt8]) { self?.encode(into: &bytes) }
+  package static var postgresType: UInt32 { Wrapped.postgresType }
+  package var isNull: Bool { self == nil }
+  package func encode(into bytes: inout [UInt8]) { self?.encode(into: &bytes) }
 }

@@ -13,7 +13,7 @@
 /// ```
 ///
 /// Parameters and results travel in binary, so each `$n` carries an explicit cast that fits the Swift type.
-public protocol PreparedStatement: Sendable {
+package protocol PreparedStatement: Sendable {
   associatedtype Result: Sendable
 
   /// Unique among the statements of a program; also names the statement in errors.
@@ -32,5 +32,5 @@ public protocol PreparedStatement: Sendable {
 }
 
 extension PreparedStatement {
-  public static var isCancellable: Bool { false }
+  package static var isCancellable: Bool { false }
 }

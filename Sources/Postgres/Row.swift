@@ -1,7 +1,7 @@
 import CLibPQ
 
 /// One row of a result, read column by column from the left. Valid only inside `PreparedStatement.decode`.
-public struct Row: ~Copyable {
+package struct Row: ~Copyable {
   private let result: OpaquePointer
   private let row: Int32
   private let statement: String
@@ -16,7 +16,7 @@ public struct Row: ~Copyable {
   /// The next column, which must not be null.
   ///
   /// - Throws: `PostgresError.unexpectedRow` when it is null, missing, or of another type.
-  public mutating func decode<Value: PostgresDecodable>(_ type: Value.Type = Value.self) throws -> Value {
+  package mutating func decode<Value: PostgresDecodable>(_ type: Value.Type = Value.self) throws -> Value {
     guard let value = try decodeIfPresent(type) else {
       throw unexpected("column \(column) is null")
     }
@@ -26,7 +26,7 @@ public struct Row: ~Copyable {
   /// The next column, or nil when it is null.
   ///
   /// - Throws: `PostgresError.unexpectedRow` when it is missing or of another type.
-  public mutating func decodeIfPresent<Value: PostgresDecodable>(_ type: Value.Type = Value.self) throws -> Value? {
+  package mutating func decodeIfPresent<Value: PostgresDecodable>(_ type: Value.Type = Value.self) throws -> Value? {
     guard column < PQnfields(result) else { throw unexpected("there is no column \(column + 1)") }
     defer { column += 1 }
     if PQgetisnull(result, row, column) == 1 { return nil }

@@ -4,14 +4,14 @@ extension Timestamp: PostgresEncodable, PostgresDecodable {
   /// PostgreSQL counts from 2000-01-01T00:00:00Z.
   private static let postgresEpoch: Int64 = 946_684_800_000_000
 
-  public static var postgresType: UInt32 { TypeID.timestamptz }
-  public static var readableTypes: [UInt32] { [TypeID.timestamptz] }
+  package static var postgresType: UInt32 { TypeID.timestamptz }
+  package static var readableTypes: [UInt32] { [TypeID.timestamptz] }
 
-  public func encode(into bytes: inout [UInt8]) {
+  package func encode(into bytes: inout [UInt8]) {
     (microsecondsSince1970 - Self.postgresEpoch).encodeBigEndian(into: &bytes)
   }
 
-  public static func decode(_ bytes: UnsafeRawBufferPointer) -> Timestamp? {
+  package static func decode(_ bytes: UnsafeRawBufferPointer) -> Timestamp? {
     guard let microseconds = Int64(bigEndianBytes: bytes) else { return nil }
     // `infinity` and `-infinity` are the two ends of the range, which the sum would overflow.
     let (sum, overflow) = microseconds.addingReportingOverflow(postgresEpoch)

@@ -1,9 +1,9 @@
 /// Something that is printed as `***`: by interpolation, `print`, `debugPrint`, `dump`, and inside whatever contains it.
-public protocol Redacted: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {}
+package protocol Redacted: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {}
 
 extension Redacted {
-  public var description: String { "***" }
-  public var debugDescription: String { "***" }
+  package var description: String { "***" }
+  package var debugDescription: String { "***" }
   /// Without children, which `dump` and the printing of what contains it would show.
-  public var customMirror: Mirror { Mirror(self, children: []) }
+  package var customMirror: Mirror { Mirror(self, children: []) }
 }

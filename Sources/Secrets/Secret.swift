@@ -2,13 +2,13 @@
 ///
 /// However it is printed, alone or inside something else, it is `***`. It is not `Codable`, and not `Equatable` either,
 /// since an ordinary comparison tells by its duration where two texts differ.
-public struct Secret: Sendable, Redacted {
+package struct Secret: Sendable, Redacted {
   private let text: String
 
-  public init(_ text: String) {
+  package init(_ text: String) {
     self.text = text
   }
 
   /// The secret itself, to be handed on and never to be printed.
-  public func revealed() -> String { text }
+  package func revealed() -> String { text }
 }

@@ -1,10 +1,10 @@
 /// What this program is.
-public enum BuildInfo {
+package enum BuildInfo {
   /// The version that CHANGELOG.md describes.
-  public static let version = "0.1.0"
+  package static let version = "0.1.0"
 
   /// Of the compiler that built it.
-  public static let swift: String = {
+  package static let swift: String = {
     #if compiler(>=6.4)
       "6.4"
     #elseif compiler(>=6.3)

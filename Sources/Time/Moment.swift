@@ -4,23 +4,23 @@ import Dispatch
 ///
 /// The layout of `ContinuousClock.Instant` is not known to the compiler: a type with one in it is copied field by field, by
 /// look-ups at run time.
-public struct Moment: Hashable, Comparable, Sendable {
+package struct Moment: Hashable, Comparable, Sendable {
   /// Since a start that is the same for the whole process.
-  public let nanoseconds: Int64
+  package let nanoseconds: Int64
 
   private init(nanoseconds: Int64) {
     self.nanoseconds = nanoseconds
   }
 
-  public static var now: Moment { Moment(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
+  package static var now: Moment { Moment(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
 
-  public static func < (left: Moment, right: Moment) -> Bool { left.nanoseconds < right.nanoseconds }
+  package static func < (left: Moment, right: Moment) -> Bool { left.nanoseconds < right.nanoseconds }
 
-  public static func + (moment: Moment, duration: Duration) -> Moment {
+  package static func + (moment: Moment, duration: Duration) -> Moment {
     Moment(nanoseconds: moment.nanoseconds + Int64(duration / .nanoseconds(1)))
   }
 
-  public static func - (moment: Moment, duration: Duration) -> Moment { moment + (.zero - duration) }
+  package static func - (moment: Moment, duration: Duration) -> Moment { moment + (.zero - duration) }
 
-  public static func - (left: Moment, right: Moment) -> Duration { .nanoseconds(left.nanoseconds - right.nanoseconds) }
+  package static func - (left: Moment, right: Moment) -> Duration { .nanoseconds(left.nanoseconds - right.nanoseconds) }
 }

@@ -1,15 +1,15 @@
 /// A moment as PostgreSQL keeps it in `timestamptz`: whole microseconds.
 ///
 /// `Date` counts in floating-point seconds and would round; comparing a deadline with what the database holds must not.
-public struct Timestamp: Hashable, Comparable, Sendable {
+package struct Timestamp: Hashable, Comparable, Sendable {
   /// Since 1970-01-01T00:00:00Z, leap seconds not counted; negative before it.
-  public let microsecondsSince1970: Int64
+  package let microsecondsSince1970: Int64
 
-  public init(microsecondsSince1970: Int64) {
+  package init(microsecondsSince1970: Int64) {
     self.microsecondsSince1970 = microsecondsSince1970
   }
 
-  public static func < (left: Timestamp, right: Timestamp) -> Bool {
+  package static func < (left: Timestamp, right: Timestamp) -> Bool {
     left.microsecondsSince1970 < right.microsecondsSince1970
   }
 }

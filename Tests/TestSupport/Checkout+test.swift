@@ -3,38 +3,38 @@ import Testing
 
 extension Checkout {
   /// A new product with this much stock.
-  public func newProduct(stock: Int32, price: Int32 = 100) async throws -> Product {
+  package func newProduct(stock: Int32, price: Int32 = 100) async throws -> Product {
     try await newProduct(CreateProduct(name: "Cap", price: price, currency: "USD", stock: stock))
   }
 
   /// A product that must be created.
-  public func newProduct(_ product: CreateProduct) async throws -> Product {
+  package func newProduct(_ product: CreateProduct) async throws -> Product {
     let outcome = try await createProduct(product)
     guard case .created(let product, _) = outcome else { throw Unexpected("\(outcome) instead of a product") }
     return product
   }
 
   /// A hold that must be granted.
-  public func hold(_ quantity: Int32, of product: Product, idempotencyKey: String? = nil) async throws -> Hold {
+  package func hold(_ quantity: Int32, of product: Product, idempotencyKey: String? = nil) async throws -> Hold {
     let outcome = try await reserveHold(productID: product.id, quantity: quantity, idempotencyKey: idempotencyKey)
     guard case .held(let hold, _) = outcome else { throw Unexpected("\(outcome) instead of a hold") }
     return hold
   }
 
   /// An order that must be placed, from a new hold.
-  public func order(_ quantity: Int32, of product: Product) async throws -> Order {
+  package func order(_ quantity: Int32, of product: Product) async throws -> Order {
     try await order(hold(quantity, of: product))
   }
 
   /// An order that must be placed.
-  public func order(_ hold: Hold) async throws -> Order {
+  package func order(_ hold: Hold) async throws -> Order {
     let outcome = try await placeOrder(holdID: hold.id)
     guard case .placed(let order, _) = outcome else { throw Unexpected("\(outcome) instead of an order") }
     return order
   }
 
   /// Delivers a payment event.
-  public func pay(
+  package func pay(
     _ id: ReservationID, _ status: PaymentEvent.Status = .success, key: String, amount: Int64? = nil,
     currency: String? = nil
   ) async throws -> ApplyPaymentEvent.Outcome {
@@ -42,12 +42,12 @@ extension Checkout {
       PaymentEvent(idempotencyKey: key, orderID: id, status: status, amount: amount, currency: currency))
   }
 
-  public func availableStock(_ product: Product) async throws -> Int32? {
+  package func availableStock(_ product: Product) async throws -> Int32? {
     try await self.product(product.id)?.availableStock
   }
 
   /// Fails the test when an invariant is broken.
-  public func expectCleanAudit(_ sourceLocation: SourceLocation = #_sourceLocation) async throws {
+  package func expectCleanAudit(_ sourceLocation: SourceLocation = #_sourceLocation) async throws {
     let broken = try await audit().checks.filter { $0.violations > 0 }
     #expect(broken.isEmpty, "broken: \(broken.map(\.name))", sourceLocation: sourceLocation)
   }
@@ -55,11 +55,11 @@ extension Checkout {
 
 extension ReservationID {
   /// The number as the database shows it.
-  public var uuidText: String { String(holdText.dropFirst("hold_".count)) }
+  package var uuidText: String { String(holdText.dropFirst("hold_".count)) }
 }
 
 extension ReserveHold.Outcome {
-  public var isInsufficientStock: Bool {
+  package var isInsufficientStock: Bool {
     if case .insufficientStock = self { true } else { false }
   }
 }
@@ -72,15 +72,15 @@ private let retention = "259200000000, 604800000000, 2592000000000"
 /// - Parameters:
 ///   - isPatient: retries jobs that failed before and removes what is old, instead of expiring what is due.
 ///   - limit: rows that it expires or removes at most, for each product.
-public func dueJobs(isPatient: Bool = false, limit: Int = 10) -> String {
+package func dueJobs(isPatient: Bool = false, limit: Int = 10) -> String {
   "run_due_jobs(\(isPatient), \(limit), \(retention))"
 }
 
 /// What a test did not expect.
-public struct Unexpected: Error, CustomStringConvertible {
-  public let description: String
+package struct Unexpected: Error, CustomStringConvertible {
+  package let description: String
 
-  public init(_ description: String) {
+  package init(_ description: String) {
     self.description = description
   }
 }

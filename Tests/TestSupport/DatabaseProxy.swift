@@ -5,9 +5,9 @@ import Synchronization
 
 /// Stands between a program and its PostgreSQL: it loses what one says to the other, or delivers it late, and hangs up on
 /// the program.
-public final class DatabaseProxy: Sendable {
+package final class DatabaseProxy: Sendable {
   /// What is held back.
-  public enum Loss: Sendable {
+  package enum Loss: Sendable {
     /// A request and all that follow on its connection.
     case request
     /// The answer to a request, and all that follow on its connection.
@@ -36,7 +36,7 @@ public final class DatabaseProxy: Sendable {
   }
 
   /// The same database, through the proxy.
-  public let url: String
+  package let url: String
   private let serverPath: String
   private let state = Mutex(State())
 
@@ -46,7 +46,7 @@ public final class DatabaseProxy: Sendable {
   }
 
   /// Lends a proxy in front of the database that `url` leads to by the directory of a Unix socket.
-  public static func with<Result: Sendable>(
+  package static func with<Result: Sendable>(
     _ url: String, _ body: @Sendable (DatabaseProxy) async throws -> Result
   ) async throws -> Result {
     let directory = temporaryDirectory()
@@ -74,20 +74,20 @@ public final class DatabaseProxy: Sendable {
   }
 
   /// Loses something once, on the connection on which a request contains `text`.
-  public func lose(_ loss: Loss, of text: String) {
+  package func lose(_ loss: Loss, of text: String) {
     state.withLock { $0.trap = (loss, text) }
   }
 
   /// Whether such a request has come.
-  public var isLosing: Bool { state.withLock { $0.links.values.contains { $0.loss != nil } } }
+  package var isLosing: Bool { state.withLock { $0.links.values.contains { $0.loss != nil } } }
 
   /// Loses all answers to whatever is asked until it thaws, on connections that stay open.
-  public func freeze() {
+  package func freeze() {
     state.withLock { $0.isFrozen = true }
   }
 
   /// Hangs up on the program wherever something was lost, and passes what comes then.
-  public func thaw() {
+  package func thaw() {
     state.withLock { state in
       state.isFrozen = false
       for id in state.links.keys { state.links[id]!.loss = .answer }
@@ -96,7 +96,7 @@ public final class DatabaseProxy: Sendable {
   }
 
   /// Hangs up on the program where something was lost. The server hears nothing of it.
-  public func hangUp() {
+  package func hangUp() {
     let programs = state.withLock { state in
       let lost = state.links.filter { $0.value.loss != nil }
       for (id, link) in lost {
@@ -110,7 +110,7 @@ public final class DatabaseProxy: Sendable {
 
   /// Delivers the requests that were held back when the program was hung up on, and returns when the server has answered
   /// them.
-  public func deliverLate() async throws {
+  package func deliverLate() async throws {
     let orphans = state.withLock { state in
       state.answeredOrphans = 0
       return state.orphans.filter { !$0.requests.isEmpty }

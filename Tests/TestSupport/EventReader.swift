@@ -5,16 +5,16 @@ import Synchronization
 import Time
 
 /// Reads a stream of a product's stock and remembers everything that came.
-public final class EventReader: Sendable {
+package final class EventReader: Sendable {
   /// One event of the stream.
-  public struct Event: Sendable {
+  package struct Event: Sendable {
     /// The product's JSON, as it came.
-    public let data: String
-    public let availableStock: Int
-    public let arrival: Moment
+    package let data: String
+    package let availableStock: Int
+    package let arrival: Moment
   }
 
-  public enum End: Sendable {
+  package enum End: Sendable {
     /// The server ended the stream.
     case complete
     /// The connection broke.
@@ -36,10 +36,10 @@ public final class EventReader: Sendable {
     return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
   }()
 
-  public let status: UInt
-  public let headers: [String: String]
+  package let status: UInt
+  package let headers: [String: String]
   /// Of an answer that is no stream.
-  public let body: String
+  package let body: String
   private let state = Mutex(State())
   private let reading = Mutex<Task<Void, Never>?>(nil)
 
@@ -50,7 +50,7 @@ public final class EventReader: Sendable {
   }
 
   /// Asks for the stream, and returns with the head of the answer.
-  public static func open(_ url: String, headers: [String: String] = [:]) async throws -> EventReader {
+  package static func open(_ url: String, headers: [String: String] = [:]) async throws -> EventReader {
     let (heads, headsSink) = AsyncThrowingStream.makeStream(of: EventReader.self)
     let task = Task {
       do {
@@ -77,13 +77,13 @@ public final class EventReader: Sendable {
     throw Unexpected("no answer from \(url)")
   }
 
-  public var events: [Event] { state.withLock { $0.events } }
-  public var heartbeats: Int { state.withLock { $0.heartbeats } }
-  public var end: End? { state.withLock { $0.end } }
-  public var availableStock: Int? { events.last?.availableStock }
+  package var events: [Event] { state.withLock { $0.events } }
+  package var heartbeats: Int { state.withLock { $0.heartbeats } }
+  package var end: End? { state.withLock { $0.end } }
+  package var availableStock: Int? { events.last?.availableStock }
 
   /// Hangs up.
-  public func close() {
+  package func close() {
     reading.withLock { $0?.cancel() }
   }
 

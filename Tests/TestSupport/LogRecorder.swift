@@ -2,10 +2,10 @@ import Logging
 import Synchronization
 
 /// Keeps what is logged.
-public final class LogRecorder: Sendable {
-  public struct Line: Sendable {
-    public let message: String
-    public let metadata: [String: String]
+package final class LogRecorder: Sendable {
+  package struct Line: Sendable {
+    package let message: String
+    package let metadata: [String: String]
   }
 
   private struct Handler: LogHandler {
@@ -28,9 +28,9 @@ public final class LogRecorder: Sendable {
 
   private let recorded = Mutex<[Line]>([])
 
-  public init() {}
+  package init() {}
 
-  public var lines: [Line] { recorded.withLock { $0 } }
+  package var lines: [Line] { recorded.withLock { $0 } }
 
-  public var logger: Logger { Logger(label: "test") { _ in Handler(recorder: self) } }
+  package var logger: Logger { Logger(label: "test") { _ in Handler(recorder: self) } }
 }

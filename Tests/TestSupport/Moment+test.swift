@@ -1,5 +1,5 @@
 import Time
 
 extension Moment {
-  public func duration(to later: Moment) -> Duration { later - self }
+  package func duration(to later: Moment) -> Duration { later - self }
 }

@@ -2,18 +2,18 @@ import Postgres
 
 extension Pool {
   /// Runs one or more statements without parameters.
-  public func run(_ sql: String) async throws {
+  package func run(_ sql: String) async throws {
     try await withConnection { try await $0.executeScript(sql) }
   }
 
   /// The first column of the first row, a bigint.
-  public func integer(_ sql: String) async throws -> Int64 {
+  package func integer(_ sql: String) async throws -> Int64 {
     guard let value = try await optionalInteger(sql) else { throw Unexpected("\(sql) is null") }
     return value
   }
 
   /// The same, nil when it is null.
-  public func optionalInteger(_ sql: String) async throws -> Int64? {
+  package func optionalInteger(_ sql: String) async throws -> Int64? {
     try await withConnection { connection in
       try await connection.executeScript(
         "drop table if exists answer; create temporary table answer as select (\(sql))::bigint as value")

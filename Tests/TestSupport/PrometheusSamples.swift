@@ -1,18 +1,18 @@
 /// A text in Prometheus' exposition format, read strictly: whatever a scraper could stumble over is an error.
-public struct PrometheusSamples: Sendable {
-  public struct Sample: Sendable {
-    public let name: String
-    public let labels: [String: String]
-    public let value: Double
+package struct PrometheusSamples: Sendable {
+  package struct Sample: Sendable {
+    package let name: String
+    package let labels: [String: String]
+    package let value: Double
   }
 
   /// The type of each metric.
-  public private(set) var types: [String: String] = [:]
-  public private(set) var helps: [String: String] = [:]
-  public private(set) var samples: [Sample] = []
+  package private(set) var types: [String: String] = [:]
+  package private(set) var helps: [String: String] = [:]
+  package private(set) var samples: [Sample] = []
 
   /// - Throws: `Unexpected` with the line that does not fit.
-  public init(parsing text: String) throws {
+  package init(parsing text: String) throws {
     guard text.hasSuffix("\n") else { throw Unexpected("the last line has no end") }
     var current: String?
     for line in text.dropLast().split(separator: "\n", omittingEmptySubsequences: false) {
@@ -46,17 +46,17 @@ public struct PrometheusSamples: Sendable {
   }
 
   /// The value of the only sample with these labels, besides others that it may have.
-  public subscript(name: String, labels: [String: String]) -> Double? {
+  package subscript(name: String, labels: [String: String]) -> Double? {
     let found = samples.filter { sample in
       sample.name == name && labels.allSatisfy { sample.labels[$0.key] == $0.value }
     }
     return found.count == 1 ? found[0].value : nil
   }
 
-  public subscript(name: String) -> Double? { self[name, [:]] }
+  package subscript(name: String) -> Double? { self[name, [:]] }
 
   /// Of all samples of this name.
-  public func sum(_ name: String, _ labels: [String: String] = [:]) -> Double {
+  package func sum(_ name: String, _ labels: [String: String] = [:]) -> Double {
     samples.reduce(0) { sum, sample in
       sample.name == name && labels.allSatisfy { sample.labels[$0.key] == $0.value } ? sum + sample.value : sum
     }

@@ -2,9 +2,9 @@ import Hummingbird
 import Synchronization
 
 /// A server that redirects every POST to an address of its own, and counts the requests that follow.
-public final class RedirectingServer: Sendable {
+package final class RedirectingServer: Sendable {
   /// The base address, without a path.
-  public let url: String
+  package let url: String
   private let followers: Followers
 
   private final class Followers: Sendable {
@@ -17,9 +17,9 @@ public final class RedirectingServer: Sendable {
   }
 
   /// How many have followed a redirect.
-  public var followerCount: Int { followers.count.load(ordering: .relaxed) }
+  package var followerCount: Int { followers.count.load(ordering: .relaxed) }
 
-  public static func withServer(
+  package static func withServer(
     _ body: @escaping @Sendable (RedirectingServer) async throws -> Void
   ) async throws {
     let followers = Followers()

@@ -4,7 +4,7 @@ import Time
 extension Pool {
   /// Runs `blocking` in a transaction that stays open while `body` runs, and commits it when `body` calls its argument,
   /// or at the end.
-  public func holding<Result: Sendable>(
+  package func holding<Result: Sendable>(
     _ blocking: String,
     _ body: @escaping @Sendable (_ commit: @escaping @Sendable () async throws -> Void) async throws -> Result
   ) async throws -> Result {
@@ -19,7 +19,7 @@ extension Pool {
   /// Waits until this many sessions of the database wait for a lock: the moment at which a race is set up.
   ///
   /// - Throws: when that does not happen, so that a test whose guard is gone fails instead of hanging.
-  public func untilBlocked(_ count: Int64) async throws {
+  package func untilBlocked(_ count: Int64) async throws {
     try await until("\(count) sessions wait for a lock") {
       try await integer(
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
@@ -28,7 +28,7 @@ extension Pool {
   }
 
   /// Waits until the database's clock is past a moment.
-  public func untilPast(_ moment: Timestamp) async throws {
+  package func untilPast(_ moment: Timestamp) async throws {
     let moment = "timestamptz 'epoch' + \(moment.microsecondsSince1970) * interval '1 microsecond'"
     try await until("the clock is past \(moment)") {
       try await integer("select (clock_timestamp() > \(moment))::int") == 1
@@ -39,7 +39,7 @@ extension Pool {
 /// Waits until something is so, looking again and again.
 ///
 /// - Throws: when it is not so within 20 seconds.
-public func until(_ what: String, _ isSo: () async throws -> Bool) async throws {
+package func until(_ what: String, _ isSo: () async throws -> Bool) async throws {
   let deadline = Moment.now + .seconds(20)
   while try await !isSo() {
     guard Moment.now < deadline else { throw Unexpected("not within 20 s: \(what)") }

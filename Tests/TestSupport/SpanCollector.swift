@@ -3,55 +3,55 @@ import Hummingbird
 import Synchronization
 
 /// An OpenTelemetry collector that keeps what it receives.
-public final class SpanCollector: Sendable {
-  public struct Span: Decodable, Sendable {
-    public let traceId: String
-    public let spanId: String
-    public let parentSpanId: String?
-    public let traceState: String?
-    public let name: String
-    public let kind: Int
-    public let startTimeUnixNano: String
-    public let endTimeUnixNano: String
-    public let attributes: [Attribute]?
-    public let events: [Event]?
-    public let links: [Link]?
-    public let status: Status?
+package final class SpanCollector: Sendable {
+  package struct Span: Decodable, Sendable {
+    package let traceId: String
+    package let spanId: String
+    package let parentSpanId: String?
+    package let traceState: String?
+    package let name: String
+    package let kind: Int
+    package let startTimeUnixNano: String
+    package let endTimeUnixNano: String
+    package let attributes: [Attribute]?
+    package let events: [Event]?
+    package let links: [Link]?
+    package let status: Status?
 
-    public struct Attribute: Decodable, Sendable {
-      public let key: String
-      public let value: Value
+    package struct Attribute: Decodable, Sendable {
+      package let key: String
+      package let value: Value
     }
 
-    public struct Value: Decodable, Sendable, Equatable {
-      public var stringValue: String?
-      public var intValue: String?
-      public var boolValue: Bool?
-      public var doubleValue: Double?
-      public var arrayValue: Values?
+    package struct Value: Decodable, Sendable, Equatable {
+      package var stringValue: String?
+      package var intValue: String?
+      package var boolValue: Bool?
+      package var doubleValue: Double?
+      package var arrayValue: Values?
 
-      public struct Values: Decodable, Sendable, Equatable {
-        public let values: [Value]
+      package struct Values: Decodable, Sendable, Equatable {
+        package let values: [Value]
       }
     }
 
-    public struct Event: Decodable, Sendable {
-      public let name: String
-      public let timeUnixNano: String
-      public let attributes: [Attribute]?
+    package struct Event: Decodable, Sendable {
+      package let name: String
+      package let timeUnixNano: String
+      package let attributes: [Attribute]?
     }
 
-    public struct Link: Decodable, Sendable {
-      public let traceId: String
-      public let spanId: String
+    package struct Link: Decodable, Sendable {
+      package let traceId: String
+      package let spanId: String
     }
 
-    public struct Status: Decodable, Sendable {
-      public let code: Int
-      public let message: String?
+    package struct Status: Decodable, Sendable {
+      package let code: Int
+      package let message: String?
     }
 
-    public subscript(key: String) -> Value? { attributes?.first { $0.key == key }?.value }
+    package subscript(key: String) -> Value? { attributes?.first { $0.key == key }?.value }
   }
 
   private struct Request: Decodable {
@@ -75,19 +75,19 @@ public final class SpanCollector: Sendable {
   private let serviceNames = Mutex<Set<String>>([])
   private let lastHeaders = Mutex<[String: String]>([:])
   /// The base address, without a path.
-  public let url: String
+  package let url: String
 
   private init(url: String) {
     self.url = url
   }
 
-  public var spans: [Span] { received.withLock { $0 } }
-  public var services: Set<String> { serviceNames.withLock { $0 } }
+  package var spans: [Span] { received.withLock { $0 } }
+  package var services: Set<String> { serviceNames.withLock { $0 } }
   /// Those of the last request, by names in lower case.
-  public var headers: [String: String] { lastHeaders.withLock { $0 } }
+  package var headers: [String: String] { lastHeaders.withLock { $0 } }
 
   /// Waits for a span.
-  public func span(named name: String, where isIt: (Span) -> Bool = { _ in true }) async throws -> Span {
+  package func span(named name: String, where isIt: (Span) -> Bool = { _ in true }) async throws -> Span {
     var found: Span?
     try await until("a span named \(name) has come") {
       found = spans.first { $0.name == name && isIt($0) }
@@ -111,7 +111,7 @@ public final class SpanCollector: Sendable {
   /// Lends a collector that listens on a port of its own.
   ///
   /// - Parameter delay: how long it takes over each request.
-  public static func withCollector(
+  package static func withCollector(
     delay: Duration = .zero, _ body: @escaping @Sendable (SpanCollector) async throws -> Void
   ) async throws {
     let collector = Mutex<SpanCollector?>(nil)

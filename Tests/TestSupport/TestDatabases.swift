@@ -9,29 +9,29 @@ import Synchronization
 ///
 /// They are clones of a migrated template on a private PostgreSQL that the first test starts and that ends with the
 /// test process.
-public enum TestDatabases {
+package enum TestDatabases {
   /// Lends the connection URI of a new database that has the schema and no rows.
-  public static func withDatabase<Result: Sendable>(
+  package static func withDatabase<Result: Sendable>(
     _ body: @Sendable (_ url: String) async throws -> Result
   ) async throws -> Result {
     try await withDatabase(template: "checkout_template", body)
   }
 
   /// Lends the connection URI of a new database without any schema.
-  public static func withEmptyDatabase<Result: Sendable>(
+  package static func withEmptyDatabase<Result: Sendable>(
     _ body: @Sendable (_ url: String) async throws -> Result
   ) async throws -> Result {
     try await withDatabase(template: "template1", body)
   }
 
   /// What servers connect as: a role that can call functions and no more.
-  public static let serverRole = ServerRole(name: serverRoleName)
-  public static let serverRoleName = "flashsale_server"
+  package static let serverRole = ServerRole(name: serverRoleName)
+  package static let serverRoleName = "flashsale_server"
 
   /// The same database for a server.
   ///
   /// - Parameter url: as its owner.
-  public static func serverURL(_ url: String) -> String {
+  package static func serverURL(_ url: String) -> String {
     url.replacing("//flashsale@", with: "//\(serverRoleName)@")
   }
 

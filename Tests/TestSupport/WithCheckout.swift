@@ -8,7 +8,7 @@ import Postgres
 ///   - url: a database with the schema.
 ///   - onStatement: hears the name of each statement that the checkout runs.
 ///   - proxy: stands between the checkout and the database. Each statement is one message then, without a name.
-public func withCheckout<Result: Sendable>(
+package func withCheckout<Result: Sendable>(
   on url: String, holdTimeToLive: Duration = .seconds(120), orderTimeToLive: Duration = .seconds(900),
   retention: Retention = Retention(), onStatement: (@Sendable (String) -> Void)? = nil,
   through proxy: DatabaseProxy? = nil,

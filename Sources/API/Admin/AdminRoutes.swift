@@ -16,7 +16,7 @@ struct AdminRoutes {
 
 extension Audit {
   /// The answer of `GET /api/admin/invariants`.
-  public var json: String {
+  package var json: String {
     var object = JSONObject()
     object.add(self)
     return String(buffer: object.finished())

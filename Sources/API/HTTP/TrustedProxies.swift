@@ -1,12 +1,12 @@
 /// The proxies whose `X-Forwarded-For` is believed. Anybody else could name another address in each request.
-public struct TrustedProxies: Sendable {
+package struct TrustedProxies: Sendable {
   private let ranges: [IPRange]
 
   /// No proxy: a client's address is that of its connection.
-  public init() { ranges = [] }
+  package init() { ranges = [] }
 
   /// - Parameter list: addresses and networks such as `10.0.0.0/8`, separated by commas. Nil when one is neither.
-  public init?(_ list: String) {
+  package init?(_ list: String) {
     var ranges: [IPRange] = []
     for text in list.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
       guard let range = IPRange(String(decoding: text.trimmed, as: UTF8.self)) else { return nil }

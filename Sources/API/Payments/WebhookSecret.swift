@@ -4,16 +4,16 @@ import Secrets
 
 /// Signs and checks messages by the Standard Webhooks scheme (standardwebhooks.com, specification 1.0.0): HMAC-SHA256
 /// with a shared secret over `id.timestamp.body`, the raw bytes as they travel.
-public struct WebhookSecret: Sendable, Redacted {
+package struct WebhookSecret: Sendable, Redacted {
   /// Has taken in the key, which need not be done again for each message.
   private let keyed: HMAC<SHA256>
 
   /// Shorter keys could be found by trying.
-  public static let minimumKeyBytes = 16
+  package static let minimumKeyBytes = 16
 
   /// - Parameter text: `whsec_` and the key in Base64. Nil when it is not that, or the key has less than
   ///   `minimumKeyBytes`.
-  public init?(_ text: String) {
+  package init?(_ text: String) {
     let prefix = "whsec_"
     guard text.utf8.starts(with: prefix.utf8),
       let bytes = Data(base64Encoded: String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self)),
@@ -25,7 +25,7 @@ public struct WebhookSecret: Sendable, Redacted {
   /// The value of `webhook-signature`.
   ///
   /// - Parameter timestamp: Unix seconds, as in `webhook-timestamp`.
-  public func signature(id: String, timestamp: Int64, body: some DataProtocol) -> String {
+  package func signature(id: String, timestamp: Int64, body: some DataProtocol) -> String {
     var hmac = keyed
     Self.update(&hmac, id: id, timestamp: String(timestamp), body: body)
     return "v1," + Data(hmac.finalize()).base64EncodedString()

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
 /// Decides whether a payment event comes from the provider.
-public struct WebhookVerifier: Sendable {
+package struct WebhookVerifier: Sendable {
   /// How far the sender's clock may be from ours, either way, in seconds: what an attacker can replay is this old at most.
   static let toleranceSeconds: Int64 = 300
 
@@ -25,7 +25,7 @@ public struct WebhookVerifier: Sendable {
   private let secrets: [WebhookSecret]
 
   /// - Parameter secrets: any of them may match, so that they can be rotated.
-  public init(secrets: [WebhookSecret]) {
+  package init(secrets: [WebhookSecret]) {
     precondition(!secrets.isEmpty)
     self.secrets = secrets
   }

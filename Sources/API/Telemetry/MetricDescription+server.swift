@@ -13,6 +13,6 @@ extension MetricDescription {
   static let openStreams = MetricDescription("flashsale_open_streams", help: "Streams of stock that are open.")
 
   /// Every metric of a server.
-  public static let server =
+  package static let server =
     [requests, requestDuration, wrongTokens, openStreams, SpanQueue.spans] + ProcessMetrics.descriptions + checkout
 }

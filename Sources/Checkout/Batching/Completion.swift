@@ -1,5 +1,5 @@
 /// Gets the outcome of a call, once, on any thread.
-public typealias Completion<Value> = @Sendable (Result<Value, any Error>) -> Void
+package typealias Completion<Value> = @Sendable (Result<Value, any Error>) -> Void
 
 /// Waits for what a call gives to its completion.
 func awaitCompletion<Value: Sendable>(_ call: (@escaping Completion<Value>) -> Void) async throws -> Value {

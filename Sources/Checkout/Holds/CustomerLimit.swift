@@ -2,12 +2,12 @@ import Postgres
 import Time
 
 /// What a customer who has as many units as one may have can count on.
-public struct CustomerLimit: Sendable, Equatable {
+package struct CustomerLimit: Sendable, Equatable {
   /// Units in active holds and live orders of one customer, at most.
-  public let maximum: Int32
+  package let maximum: Int32
   /// When the customer's first hold or unpaid order ends if nobody acts. Nil when none does, and when more units were asked
   /// for than one may ever have.
-  public let nextReleaseAt: Timestamp?
+  package let nextReleaseAt: Timestamp?
   /// How long that is from when this was read.
-  public let nextReleaseIn: Duration?
+  package let nextReleaseIn: Duration?
 }

@@ -2,18 +2,18 @@ import Postgres
 import Time
 
 /// A reservation of units of one product for a limited time.
-public struct Hold: Sendable, Equatable {
-  public enum Status: String, Sendable {
+package struct Hold: Sendable, Equatable {
+  package enum Status: String, Sendable {
     case active, ordered, released, expired
   }
 
-  public let id: ReservationID
-  public let quantity: Int32
+  package let id: ReservationID
+  package let quantity: Int32
   /// Past `expiresAt` never `active`, whether a worker has been there or not.
-  public let status: Status
-  public let expiresAt: Timestamp
+  package let status: Status
+  package let expiresAt: Timestamp
   /// Until `expiresAt`, by the database's clock, when this was read. Not negative.
-  public let remaining: Duration
+  package let remaining: Duration
 }
 
 extension Hold {

@@ -3,7 +3,7 @@ import Postgres
 import Time
 
 /// Reserves units of a product for the time that a buyer needs to check out. First come, first served.
-public struct ReserveHold: BatchedUseCase {
+package struct ReserveHold: BatchedUseCase {
   struct Request: Sendable, Equatable {
     let productID: Int32
     let quantity: Int32
@@ -11,7 +11,7 @@ public struct ReserveHold: BatchedUseCase {
     let idempotencyKey: String?
   }
 
-  public enum Outcome: Sendable, Equatable {
+  package enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: the hold was made by an earlier request under the same key.
     case held(Hold, isReplay: Bool)
     case insufficientStock(StockLeft)

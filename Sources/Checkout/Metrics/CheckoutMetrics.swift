@@ -2,7 +2,7 @@ import CoreMetrics
 import Telemetry
 
 /// What the checkout records as it happens: handles that are made once.
-public final class CheckoutMetrics: Sendable {
+package final class CheckoutMetrics: Sendable {
   let holds: CounterByLabel
   let orders: CounterByLabel
   let paymentEvents: CounterByLabel
@@ -12,7 +12,7 @@ public final class CheckoutMetrics: Sendable {
   private let statements: TimerByLabel
   private let factory: any MetricsFactory
 
-  public init(in factory: any MetricsFactory) {
+  package init(in factory: any MetricsFactory) {
     func outcomes<Outcome: CountedOutcome>(
       _ description: MetricDescription, _ label: String, of type: Outcome.Type
     ) -> CounterByLabel {
@@ -29,7 +29,7 @@ public final class CheckoutMetrics: Sendable {
   }
 
   /// For the pool: takes note of a round trip to the database.
-  public func recordStatement(_ name: String, nanoseconds: Int64) {
+  package func recordStatement(_ name: String, nanoseconds: Int64) {
     statements.record(name, nanoseconds: nanoseconds)
   }
 

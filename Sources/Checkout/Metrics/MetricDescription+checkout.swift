@@ -56,7 +56,7 @@ extension MetricDescription {
     totalStock, availableStock, jobsDue, jobLag, moneyEvents, moneyAmount, moneyAge,
   ]
 
-  public static let checkout =
+  package static let checkout =
     [
       holds, orders, paymentEvents, batchSize, batchWait, statementDuration, jobs, jobsPutOff, expiryLag, databaseUp,
       poolSize, poolInUse, poolWaiting,

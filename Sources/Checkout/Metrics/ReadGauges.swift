@@ -2,10 +2,10 @@ import Postgres
 import Telemetry
 
 /// A value that is looked up when somebody asks for it, instead of being recorded as it changes.
-public struct Gauge: Sendable {
-  public let metric: MetricDescription
-  public let labels: [(String, String)]
-  public let value: Double
+package struct Gauge: Sendable {
+  package let metric: MetricDescription
+  package let labels: [(String, String)]
+  package let value: Double
 
   init(_ metric: MetricDescription, labels: [(String, String)] = [], _ value: Double) {
     self.metric = metric

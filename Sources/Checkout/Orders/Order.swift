@@ -2,22 +2,22 @@ import Postgres
 import Time
 
 /// What a hold becomes when the buyer checks out. It has its hold's number.
-public struct Order: Sendable, Equatable {
-  public enum Status: String, Sendable {
+package struct Order: Sendable, Equatable {
+  package enum Status: String, Sendable {
     case pendingPayment = "pending_payment"
     case paid, cancelled, expired
   }
 
-  public let id: ReservationID
-  public let quantity: Int32
+  package let id: ReservationID
+  package let quantity: Int32
   /// In minor units of the currency.
-  public let amount: Int64
+  package let amount: Int64
   /// ISO 4217.
-  public let currency: String
-  public let status: Status
-  public let paymentDueAt: Timestamp
-  public let createdAt: Timestamp
-  public let paidAt: Timestamp?
+  package let currency: String
+  package let status: Status
+  package let paymentDueAt: Timestamp
+  package let createdAt: Timestamp
+  package let paidAt: Timestamp?
 }
 
 extension Order {

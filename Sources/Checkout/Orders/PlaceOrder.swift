@@ -2,13 +2,13 @@ import FoundationEssentials
 import Postgres
 
 /// Turns a hold into an order, once.
-public struct PlaceOrder: BatchedUseCase {
+package struct PlaceOrder: BatchedUseCase {
   struct Request: Sendable, Equatable {
     let holdID: ReservationID
     let idempotencyKey: String?
   }
 
-  public enum Outcome: Sendable, Equatable {
+  package enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: the order was placed by an earlier request under the same key.
     case placed(Order, isReplay: Bool)
     case holdNotFound

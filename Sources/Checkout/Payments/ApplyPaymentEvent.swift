@@ -2,8 +2,8 @@ import FoundationEssentials
 import Postgres
 
 /// Takes the payment provider's word, however often, late, or early it comes: one effect for each idempotency key.
-public struct ApplyPaymentEvent: BatchedUseCase {
-  public enum Outcome: Sendable, Equatable {
+package struct ApplyPaymentEvent: BatchedUseCase {
+  package enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: the event was known already and had no effect now.
     case decided(PaymentEvent.Verdict, orderStatus: Order.Status?, isReplay: Bool)
     /// Another payload came under the same key before.

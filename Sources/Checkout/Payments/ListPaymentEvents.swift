@@ -3,13 +3,13 @@ import Postgres
 import Time
 
 /// A page of payment events, newest first.
-public struct PaymentEventPage: Sendable {
-  public let events: [RecordedPaymentEvent]
+package struct PaymentEventPage: Sendable {
+  package let events: [RecordedPaymentEvent]
   /// Where the next page begins; nil on the last one.
-  public let next: Cursor?
+  package let next: Cursor?
 
   /// The last event of a page. Opaque to clients.
-  public struct Cursor: Sendable, Equatable {
+  package struct Cursor: Sendable, Equatable {
     let receivedAt: Timestamp
     let idempotencyKey: String
 
@@ -19,13 +19,13 @@ public struct PaymentEventPage: Sendable {
     }
 
     /// Base64 in the alphabet for URLs (RFC 4648, section 5), without padding.
-    public var text: String {
+    package var text: String {
       Data("\(receivedAt.microsecondsSince1970) \(idempotencyKey)".utf8).base64EncodedString()
         .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
     }
 
     /// Nil when it is no cursor of ours.
-    public init?(text: String) {
+    package init?(text: String) {
       let base64 = text.replacing("-", with: "+").replacing("_", with: "/")
       let padding = String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
       guard let data = Data(base64Encoded: base64 + padding), let plain = String(validating: data, as: UTF8.self),

@@ -2,21 +2,21 @@ import Postgres
 import Time
 
 /// One delivery from the payment provider, known by its idempotency key.
-public struct PaymentEvent: Sendable, Hashable {
-  public enum Status: String, Sendable, CaseIterable {
+package struct PaymentEvent: Sendable, Hashable {
+  package enum Status: String, Sendable, CaseIterable {
     case success, failed
   }
 
   /// 1 to 255 characters.
-  public let idempotencyKey: String
-  public let orderID: ReservationID
-  public let status: Status
+  package let idempotencyKey: String
+  package let orderID: ReservationID
+  package let status: Status
   /// In minor units of the currency; compared with the order's when given.
-  public let amount: Int64?
+  package let amount: Int64?
   /// ISO 4217; compared with the order's when given.
-  public let currency: String?
+  package let currency: String?
 
-  public init(idempotencyKey: String, orderID: ReservationID, status: Status, amount: Int64?, currency: String?) {
+  package init(idempotencyKey: String, orderID: ReservationID, status: Status, amount: Int64?, currency: String?) {
     self.idempotencyKey = idempotencyKey
     self.orderID = orderID
     self.status = status
@@ -25,7 +25,7 @@ public struct PaymentEvent: Sendable, Hashable {
   }
 
   /// What an event did.
-  public enum Verdict: String, Sendable, CaseIterable {
+  package enum Verdict: String, Sendable, CaseIterable {
     /// A pending order was paid or cancelled.
     case applied
     /// The order does not exist yet; the transaction that places it applies the event.
@@ -43,14 +43,14 @@ public struct PaymentEvent: Sendable, Hashable {
 }
 
 /// A payment event with what it did.
-public struct RecordedPaymentEvent: Sendable {
-  public let event: PaymentEvent
-  public let verdict: PaymentEvent.Verdict
+package struct RecordedPaymentEvent: Sendable {
+  package let event: PaymentEvent
+  package let verdict: PaymentEvent.Verdict
   /// The order's status after the verdict; nil when the order has not come.
-  public let orderStatus: Order.Status?
-  public let receivedAt: Timestamp
+  package let orderStatus: Order.Status?
+  package let receivedAt: Timestamp
   /// When an operator said that the money was given back.
-  public let settledAt: Timestamp?
+  package let settledAt: Timestamp?
 }
 
 extension RecordedPaymentEvent {

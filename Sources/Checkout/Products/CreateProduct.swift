@@ -2,15 +2,15 @@ import Postgres
 import Time
 
 /// Puts a product on sale, all of its stock available. Yields one outcome, or none when `onlyAsFirst` found another product.
-public struct CreateProduct: PreparedStatement {
-  public static let name = "create_product"
-  public static let sql = """
+package struct CreateProduct: PreparedStatement {
+  package static let name = "create_product"
+  package static let sql = """
     select * from flashsale.create_product(
       $1::integer, $2::text, $3::integer, $4::text, $5::integer,
       $6::timestamptz, $7::timestamptz, $8::integer, $9::integer, $10::text)
     """
 
-  public enum Outcome: Sendable, Equatable {
+  package enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: the same call created it before, under the same key.
     case created(id: Int32, isReplay: Bool)
     /// Another call came under the same key before.
@@ -18,11 +18,11 @@ public struct CreateProduct: PreparedStatement {
   }
 
   /// The product that demonstrations and README examples buy.
-  public static let demonstration = CreateProduct(
+  package static let demonstration = CreateProduct(
     onlyAsFirst: 1, name: "Hoodie", price: 5000, currency: "USD", stock: 100)
 
   /// In Unicode scalars.
-  public static let maximumNameLength = 200
+  package static let maximumNameLength = 200
 
   private let onlyAsFirst: Int32?
   private let productName: String
@@ -34,7 +34,7 @@ public struct CreateProduct: PreparedStatement {
   private let maximumQuantityPerHold: Int32?
   private let maximumPerCustomer: Int32?
   /// 1 to 255 characters; the same call under the same key creates one product.
-  public var idempotencyKey: String?
+  package var idempotencyKey: String?
 
   /// - Parameters:
   ///   - onlyAsFirst: an id for the product, which is then made only if there is none at all.
@@ -46,7 +46,7 @@ public struct CreateProduct: PreparedStatement {
   ///   - endsAt: when the sale ends, after `startsAt`; nil for never.
   ///   - maximumQuantityPerHold: at least 1; nil for no limit.
   ///   - maximumPerCustomer: units in active holds and live orders of one customer, at least 1; nil for no limit.
-  public init(
+  package init(
     onlyAsFirst: Int32? = nil, name: String, price: Int32, currency: String, stock: Int32, startsAt: Timestamp? = nil,
     endsAt: Timestamp? = nil, maximumQuantityPerHold: Int32? = nil, maximumPerCustomer: Int32? = nil
   ) {
@@ -61,7 +61,7 @@ public struct CreateProduct: PreparedStatement {
     self.maximumPerCustomer = maximumPerCustomer
   }
 
-  public func bind(to parameters: inout Parameters) {
+  package func bind(to parameters: inout Parameters) {
     parameters.append(onlyAsFirst)
     parameters.append(productName)
     parameters.append(price)
@@ -74,7 +74,7 @@ public struct CreateProduct: PreparedStatement {
     parameters.append(idempotencyKey)
   }
 
-  public static func decode(_ row: inout Row) throws -> Outcome {
+  package static func decode(_ row: inout Row) throws -> Outcome {
     let word = try row.decode(String.self)
     if word == "key_reused" { return .keyReused }
     return .created(id: try row.decode(), isReplay: word == "replayed")

@@ -60,7 +60,7 @@ extension Product {
   /// Every product, by id, with its exact stock.
   ///
   /// - Throws: `PostgresError`.
-  public static func all(in database: Pool) async throws -> [Product] {
+  package static func all(in database: Pool) async throws -> [Product] {
     try await database.withConnection { try await ReadProducts().execute([.all], lane: .all, on: $0)[0] }
   }
 }

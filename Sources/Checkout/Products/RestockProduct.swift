@@ -3,11 +3,11 @@ import Postgres
 /// Changes a product's total stock. A cut takes only what is available: units in holds and orders are committed.
 ///
 /// Yields one outcome, or none for an unknown product.
-public struct RestockProduct: PreparedStatement {
-  public static let name = "restock_product"
-  public static let sql = "select * from flashsale.restock_product($1::integer, $2::integer, $3::text)"
+package struct RestockProduct: PreparedStatement {
+  package static let name = "restock_product"
+  package static let sql = "select * from flashsale.restock_product($1::integer, $2::integer, $3::text)"
 
-  public enum Outcome: Sendable, Equatable {
+  package enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: the same call did it before, under the same key.
     case done(isReplay: Bool)
     /// Fewer units are available than were to be taken away.
@@ -25,19 +25,19 @@ public struct RestockProduct: PreparedStatement {
   /// - Parameters:
   ///   - delta: units to add, or to take away when negative.
   ///   - idempotencyKey: 1 to 255 characters; the same call under the same key has one effect.
-  public init(productID: Int32, delta: Int32, idempotencyKey: String? = nil) {
+  package init(productID: Int32, delta: Int32, idempotencyKey: String? = nil) {
     self.productID = productID
     self.delta = delta
     self.idempotencyKey = idempotencyKey
   }
 
-  public func bind(to parameters: inout Parameters) {
+  package func bind(to parameters: inout Parameters) {
     parameters.append(productID)
     parameters.append(delta)
     parameters.append(idempotencyKey)
   }
 
-  public static func decode(_ row: inout Row) throws -> Outcome {
+  package static func decode(_ row: inout Row) throws -> Outcome {
     switch try row.decodeCase(Word.self) {
     case .done: return .done(isReplay: false)
     case .replayed: return .done(isReplay: true)

@@ -2,16 +2,16 @@ import Postgres
 import Time
 
 /// What a buyer who found too little stock can count on.
-public struct StockLeft: Sendable, Equatable {
+package struct StockLeft: Sendable, Equatable {
   /// Units that can be held: fewer than were asked for.
-  public let available: Int32
+  package let available: Int32
   /// Units in active holds, which may come back.
-  public let held: Int32
+  package let held: Int32
   /// When the first units will come back if nobody acts: the earliest end of a hold or of an unpaid order's time. Nil when
   /// there is neither.
-  public let nextReleaseAt: Timestamp?
+  package let nextReleaseAt: Timestamp?
   /// How long that is from when this was read.
-  public let nextReleaseIn: Duration?
+  package let nextReleaseIn: Duration?
 }
 
 extension StockLeft {

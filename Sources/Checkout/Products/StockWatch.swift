@@ -1,7 +1,7 @@
 /// Waits for changes of a product's stock. Over when nobody refers to it any more.
-public final class StockWatch: Sendable {
+package final class StockWatch: Sendable {
   /// The longest wait, and so the longest delay of a change that was not heard of.
-  public static let pollInterval: Duration = .seconds(1)
+  package static let pollInterval: Duration = .seconds(1)
 
   private let alarm: Alarm
   private let onEnd: @Sendable () -> Void
@@ -15,12 +15,12 @@ public final class StockWatch: Sendable {
 
   /// Returns when the stock may have changed since the last call, after `pollInterval` in any case, and when the task is
   /// cancelled. One task at a time.
-  public func change() async {
+  package func change() async {
     await alarm.nap(atMost: Self.pollInterval)
   }
 
   /// Ends a wait, or the next one, as a change does.
-  public func wake() {
+  package func wake() {
     alarm.ring()
   }
 }

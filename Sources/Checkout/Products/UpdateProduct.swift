@@ -5,36 +5,36 @@ import Time
 ///
 /// Yields one row that says whether it was done, which it is not when the sale would end before it starts; none for an
 /// unknown product.
-public struct UpdateProduct: PreparedStatement {
-  public static let name = "update_product"
-  public static let sql = """
+package struct UpdateProduct: PreparedStatement {
+  package static let name = "update_product"
+  package static let sql = """
     select * from flashsale.update_product(
       $1::integer, $2::text[], $3::text, $4::integer, $5::timestamptz, $6::timestamptz, $7::integer, $8::integer)
     """
 
   /// What becomes of something that a product need not have.
-  public enum Change<Value: Sendable>: Sendable {
+  package enum Change<Value: Sendable>: Sendable {
     case unchanged
     /// Nil takes it away.
     case set(Value?)
   }
 
-  public let productID: Int32
+  package let productID: Int32
   /// As in `CreateProduct`. Nil leaves it as it is.
-  public var productName: String?
+  package var productName: String?
   /// Holds for orders placed from now on.
-  public var price: Int32?
-  public var startsAt = Change<Timestamp>.unchanged
-  public var endsAt = Change<Timestamp>.unchanged
-  public var maximumQuantityPerHold = Change<Int32>.unchanged
+  package var price: Int32?
+  package var startsAt = Change<Timestamp>.unchanged
+  package var endsAt = Change<Timestamp>.unchanged
+  package var maximumQuantityPerHold = Change<Int32>.unchanged
   /// Customers who have more already keep it.
-  public var maximumPerCustomer = Change<Int32>.unchanged
+  package var maximumPerCustomer = Change<Int32>.unchanged
 
-  public init(productID: Int32) {
+  package init(productID: Int32) {
     self.productID = productID
   }
 
-  public func bind(to parameters: inout Parameters) {
+  package func bind(to parameters: inout Parameters) {
     var columns: [String] = []
     func value<Value>(_ change: Change<Value>, _ column: String) -> Value? {
       guard case .set(let value) = change else { return nil }
@@ -57,7 +57,7 @@ public struct UpdateProduct: PreparedStatement {
     parameters.append(maximumPerCustomer)
   }
 
-  public static func decode(_ row: inout Row) throws -> Bool {
+  package static func decode(_ row: inout Row) throws -> Bool {
     try row.decode()
   }
 }

@@ -4,16 +4,16 @@ import Logging
 import Synchronization
 
 /// Writes one JSON object a line: `time` (RFC 3339), `level`, `label`, `message`, then the metadata, sorted by name.
-public struct JSONLogHandler: LogHandler {
-  public var logLevel: Logger.Level = .info
-  public var metadata: Logger.Metadata = [:]
-  public var metadataProvider: Logger.MetadataProvider?
+package struct JSONLogHandler: LogHandler {
+  package var logLevel: Logger.Level = .info
+  package var metadata: Logger.Metadata = [:]
+  package var metadataProvider: Logger.MetadataProvider?
 
   private let label: String
   private let write: @Sendable ([UInt8]) -> Void
 
   /// - Parameter write: receives each line, with its end.
-  public init(
+  package init(
     label: String, metadataProvider: Logger.MetadataProvider? = nil,
     write: @escaping @Sendable ([UInt8]) -> Void = JSONLogHandler.writeToStandardError
   ) {
@@ -22,12 +22,12 @@ public struct JSONLogHandler: LogHandler {
     self.write = write
   }
 
-  public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+  package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
     set { metadata[key] = newValue }
   }
 
-  public func log(event: LogEvent) {
+  package func log(event: LogEvent) {
     // What is told last is the most particular.
     var members = metadata
     if let provided = metadataProvider?.get() { members.merge(provided) { $1 } }
@@ -80,7 +80,7 @@ public struct JSONLogHandler: LogHandler {
   private static let standardErrorLock = Mutex(())
 
   /// Whole lines, whoever else logs at the same time. What cannot be written is lost.
-  public static func writeToStandardError(_ line: [UInt8]) {
+  package static func writeToStandardError(_ line: [UInt8]) {
     standardErrorLock.withLock { _ in
       line.withUnsafeBytes { bytes in
         var rest = bytes[...]

@@ -4,7 +4,7 @@ extension StringProtocol {
   ///
   /// Names and errors come from clients and databases. Unescaped, a line break in one forges a line of a table, and an
   /// escape sequence rewrites the screen.
-  public var escapedForTerminal: String {
+  package var escapedForTerminal: String {
     guard unicodeScalars.contains(where: isUnsafe) else { return String(self) }
     var result = ""
     for scalar in unicodeScalars {

@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// An open-addressed table whose places are filled once and never emptied: a reader sees a place empty or with the entry
 /// that it will have for ever. When two make the same handle at once, both get the one that came first.
-public final class HandleTable<Key: Hashable & Sendable, Handle: Sendable>: Sendable {
+package final class HandleTable<Key: Hashable & Sendable, Handle: Sendable>: Sendable {
   // Inlinable, so that the callers' modules have it made to fit their keys: a third of the time.
 
   @usableFromInline final class Entry: Sendable {
@@ -27,7 +27,7 @@ public final class HandleTable<Key: Hashable & Sendable, Handle: Sendable>: Send
   /// - Parameters:
   ///   - capacity: how many handles are kept. For keys beyond it, a handle is made at each call.
   ///   - make: makes the handle of a key; must give equal handles for equal keys.
-  public init(capacity: Int, _ make: @escaping @Sendable (Key) -> Handle) {
+  package init(capacity: Int, _ make: @escaping @Sendable (Key) -> Handle) {
     // A power of two, so that the remainder is a mask, and half empty, so that searches are short.
     var size = 2
     while size < capacity * 2 { size *= 2 }
@@ -35,7 +35,7 @@ public final class HandleTable<Key: Hashable & Sendable, Handle: Sendable>: Send
     self.make = make
   }
 
-  @inlinable public subscript(key: Key) -> Handle {
+  @inlinable package subscript(key: Key) -> Handle {
     let mask = places.count - 1
     var index = key.hashValue & mask
     for _ in places.indices {

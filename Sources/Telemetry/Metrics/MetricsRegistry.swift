@@ -4,7 +4,7 @@ import Synchronization
 /// Keeps what is measured, and shows it in Prometheus' text format.
 ///
 /// Making a handle takes a lock; recording with it takes none. So handles are made once and kept by those who record.
-public final class MetricsRegistry: MetricsFactory, Sendable {
+package final class MetricsRegistry: MetricsFactory, Sendable {
   /// Series of one metric at most. More mean that something unbounded became a label: what goes beyond is not shown, so
   /// that neither this process nor whoever reads the metrics drowns in it.
   static let maximumSeriesCount = 1000
@@ -20,13 +20,13 @@ public final class MetricsRegistry: MetricsFactory, Sendable {
 
   /// - Parameter descriptions: of the metrics whose meaning or buckets are known. Others have no help, and buckets for
   ///   durations.
-  public init(_ descriptions: [MetricDescription]) {
+  package init(_ descriptions: [MetricDescription]) {
     self.descriptions = Dictionary(
       uniqueKeysWithValues: descriptions.map { (PrometheusText.metricName($0.name), $0) })
   }
 
   /// Appends everything that was recorded, by name.
-  public func write(into text: inout PrometheusText) {
+  package func write(into text: inout PrometheusText) {
     // Copied, so that handles can be made while the text is written.
     let families = families.withLock { $0 }
     for (name, family) in families.sorted(by: { $0.key < $1.key }) where !family.series.isEmpty {
@@ -65,32 +65,32 @@ public final class MetricsRegistry: MetricsFactory, Sendable {
 
   // MARK: MetricsFactory
 
-  public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
+  package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
     series(label, dimensions, .counter) { _ in CounterSeries() }
   }
 
-  public func makeFloatingPointCounter(
+  package func makeFloatingPointCounter(
     label: String, dimensions: [(String, String)]
   ) -> any FloatingPointCounterHandler {
     series(label, dimensions, .counter) { _ in FloatingPointSeries() }
   }
 
-  public func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
+  package func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
     series(label, dimensions, .gauge) { _ in FloatingPointSeries() }
   }
 
-  public func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
+  package func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
     guard aggregate else { return series(label, dimensions, .gauge) { _ in FloatingPointSeries() } }
     return series(label, dimensions, .histogram) { HistogramSeries(bounds: $0?.buckets) }
   }
 
-  public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
+  package func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
     series(label, dimensions, .histogram) { HistogramSeries(bounds: $0?.buckets) }
   }
 
-  public func destroyCounter(_ handler: any CounterHandler) { remove(handler) }
-  public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) { remove(handler) }
-  public func destroyMeter(_ handler: any MeterHandler) { remove(handler) }
-  public func destroyRecorder(_ handler: any RecorderHandler) { remove(handler) }
-  public func destroyTimer(_ handler: any TimerHandler) { remove(handler) }
+  package func destroyCounter(_ handler: any CounterHandler) { remove(handler) }
+  package func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) { remove(handler) }
+  package func destroyMeter(_ handler: any MeterHandler) { remove(handler) }
+  package func destroyRecorder(_ handler: any RecorderHandler) { remove(handler) }
+  package func destroyTimer(_ handler: any TimerHandler) { remove(handler) }
 }

@@ -2,9 +2,9 @@ import Glibc
 
 /// What the system knows of this process, under the names that Prometheus has for it
 /// (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics), and what it was built from.
-public enum ProcessMetrics {
+package enum ProcessMetrics {
   /// Appends what can be read; other systems than Linux have no `/proc`.
-  public static func write(into text: inout PrometheusText) {
+  package static func write(into text: inout PrometheusText) {
     let build = [("version", BuildInfo.version), ("swift", BuildInfo.swift)]
     add(buildInfo, .gauge, labels: PrometheusText.labels(build), 1, to: &text)
     add(cpuSeconds, .counter, cpuTime(), to: &text)
@@ -16,7 +16,7 @@ public enum ProcessMetrics {
     if let startTime { add(start, .gauge, startTime, to: &text) }
   }
 
-  public static let descriptions = [buildInfo, cpuSeconds, residentMemory, openFiles, maximumFiles, start]
+  package static let descriptions = [buildInfo, cpuSeconds, residentMemory, openFiles, maximumFiles, start]
 
   private static let buildInfo = MetricDescription(
     "flashsale_build_info", help: "1, with the version of the program and of the Swift that built it.")

@@ -1,24 +1,24 @@
-public enum MetricKind: String, Sendable {
+package enum MetricKind: String, Sendable {
   case counter, gauge, histogram
 }
 
 /// Prometheus' text exposition format, version 0.0.4
 /// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
-public struct PrometheusText: Sendable {
-  public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+package struct PrometheusText: Sendable {
+  package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-  public private(set) var text = ""
+  package private(set) var text = ""
 
-  public init() {}
+  package init() {}
 
   /// Begins a metric; its samples follow. Each metric once.
-  public mutating func begin(_ name: String, kind: MetricKind, help: String?) {
+  package mutating func begin(_ name: String, kind: MetricKind, help: String?) {
     if let help { text += "# HELP \(name) \(Self.escaped(help, quotes: false))\n" }
     text += "# TYPE \(name) \(kind.rawValue)\n"
   }
 
   /// - Parameter labels: as made by `labels`.
-  public mutating func add(_ name: String, labels: String = "", _ value: Double) {
+  package mutating func add(_ name: String, labels: String = "", _ value: Double) {
     add(name, suffix: "", labels: labels, value)
   }
 
@@ -32,7 +32,7 @@ public struct PrometheusText: Sendable {
   }
 
   /// Labels as they stand between braces, sorted by name.
-  public static func labels(_ labels: [(String, String)]) -> String {
+  package static func labels(_ labels: [(String, String)]) -> String {
     labels.map { (labelName($0.0), $0.1) }.sorted { $0.0 < $1.0 }
       .map { "\($0.0)=\"\(escaped($0.1, quotes: true))\"" }.joined(separator: ",")
   }

@@ -3,7 +3,7 @@ import Tracing
 
 extension InstrumentationContext {
   /// The span that whatever happens in this context belongs to; nil outside of any trace.
-  public internal(set) var trace: TraceContext? {
+  package internal(set) var trace: TraceContext? {
     get { self[TraceContextKey.self] }
     set { self[TraceContextKey.self] = newValue }
   }
@@ -15,7 +15,7 @@ extension InstrumentationContext {
 
 extension Logger.MetadataProvider {
   /// Adds the trace's and the span's number to what is logged inside of one.
-  public static let trace = Logger.MetadataProvider {
+  package static let trace = Logger.MetadataProvider {
     guard let trace = InstrumentationContext.current?.trace else { return [:] }
     return ["trace_id": "\(trace.traceID)", "span_id": "\(hexadecimalText(trace.spanID))"]
   }

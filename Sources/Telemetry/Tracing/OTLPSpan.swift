@@ -2,8 +2,8 @@ import Synchronization
 import Tracing
 
 /// A span that goes to the exporter when it ends, or to nobody if its trace is not recorded.
-public final class OTLPSpan: Tracing.Span {
-  public let context: InstrumentationContext
+package final class OTLPSpan: Tracing.Span {
+  package let context: InstrumentationContext
   private let kind: SpanKind
   private let parentID: UInt64?
   private let start: UInt64
@@ -34,34 +34,34 @@ public final class OTLPSpan: Tracing.Span {
     state = Mutex(State(name: name))
   }
 
-  public var isRecording: Bool { queue != nil }
+  package var isRecording: Bool { queue != nil }
 
-  public var operationName: String {
+  package var operationName: String {
     get { state.withLock { $0.name } }
     set { state.withLock { $0.name = newValue } }
   }
 
-  public var attributes: SpanAttributes {
+  package var attributes: SpanAttributes {
     get { state.withLock { $0.attributes } }
     set { if isRecording { state.withLock { $0.attributes = newValue } } }
   }
 
-  public func setStatus(_ status: SpanStatus) {
+  package func setStatus(_ status: SpanStatus) {
     state.withLock { $0.status = status }
   }
 
-  public func addEvent(_ event: SpanEvent) {
+  package func addEvent(_ event: SpanEvent) {
     guard isRecording else { return }
     state.withLock { if $0.events.count < Self.maximumCount { $0.events.append(event) } }
   }
 
-  public func addLink(_ link: SpanLink) {
+  package func addLink(_ link: SpanLink) {
     guard isRecording else { return }
     state.withLock { if $0.links.count < Self.maximumCount { $0.links.append(link) } }
   }
 
   /// As OpenTelemetry wants errors recorded: an event `exception`.
-  public func recordError<Instant: TracerInstant>(
+  package func recordError<Instant: TracerInstant>(
     _ error: any Error, attributes: SpanAttributes, at instant: @autoclosure () -> Instant
   ) {
     guard isRecording else { return }
@@ -72,7 +72,7 @@ public final class OTLPSpan: Tracing.Span {
   }
 
   /// Later ends than the first have no effect.
-  public func end<Instant: TracerInstant>(at instant: @autoclosure () -> Instant) {
+  package func end<Instant: TracerInstant>(at instant: @autoclosure () -> Instant) {
     guard let queue, let trace = context.trace else { return }
     let end = instant().nanosecondsSinceEpoch
     let finished = state.withLock { state -> FinishedSpan? in

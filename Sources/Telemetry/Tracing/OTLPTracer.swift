@@ -5,19 +5,19 @@ import Tracing
 ///
 /// A span belongs to the trace that its context tells of, and is recorded if that one is: the decision is made once a
 /// trace, where it begins, and not again along the way.
-public struct OTLPTracer: Tracer {
+package struct OTLPTracer: Tracer {
   private let queue: SpanQueue
   private let threshold: UInt64
   private let numbers = NumberGenerator()
 
   /// - Parameter sampleRatio: which part of the traces that begin here is recorded, 0 to 1.
-  public init(queue: SpanQueue, sampleRatio: Double) {
+  package init(queue: SpanQueue, sampleRatio: Double) {
     precondition(0...1 ~= sampleRatio)
     self.queue = queue
     threshold = sampleRatio == 1 ? .max : UInt64(sampleRatio * 0x1p64)
   }
 
-  public func startSpan<Instant: TracerInstant>(
+  package func startSpan<Instant: TracerInstant>(
     _ operationName: String, context: @autoclosure () -> InstrumentationContext, ofKind kind: SpanKind,
     at instant: @autoclosure () -> Instant, function: String, file fileID: String, line: UInt
   ) -> OTLPSpan {
@@ -32,7 +32,7 @@ public struct OTLPTracer: Tracer {
       start: isSampled ? instant().nanosecondsSinceEpoch : 0, queue: isSampled ? queue : nil)
   }
 
-  public func startAnySpan<Instant: TracerInstant>(
+  package func startAnySpan<Instant: TracerInstant>(
     _ operationName: String, context: @autoclosure () -> InstrumentationContext, ofKind kind: SpanKind,
     at instant: @autoclosure () -> Instant, function: String, file fileID: String, line: UInt
   ) -> any Tracing.Span {
@@ -41,9 +41,9 @@ public struct OTLPTracer: Tracer {
   }
 
   /// Sending is the exporter's, and it never waits long.
-  public func forceFlush() {}
+  package func forceFlush() {}
 
-  public func extract<Carrier, Extract: Extractor>(
+  package func extract<Carrier, Extract: Extractor>(
     _ carrier: Carrier, into context: inout InstrumentationContext, using extractor: Extract
   ) where Extract.Carrier == Carrier {
     guard let traceParent = extractor.extract(key: "traceparent", from: carrier) else { return }
@@ -51,7 +51,7 @@ public struct OTLPTracer: Tracer {
       traceParent: traceParent, traceState: extractor.extract(key: "tracestate", from: carrier))
   }
 
-  public func inject<Carrier, Inject: Injector>(
+  package func inject<Carrier, Inject: Injector>(
     _ context: InstrumentationContext, into carrier: inout Carrier, using injector: Inject
   ) where Inject.Carrier == Carrier {
     guard let trace = context.trace else { return }

@@ -7,9 +7,9 @@ import ServiceLifecycle
 /// Sends finished spans to an OpenTelemetry collector by OTLP over HTTP, in JSON
 /// (https://opentelemetry.io/docs/specs/otlp/#otlphttp). What the collector does not take is dropped: a trace is not
 /// worth holding anything up for.
-public struct SpanExporter: Service, CustomStringConvertible {
+package struct SpanExporter: Service, CustomStringConvertible {
   /// Short: a group of services prints it.
-  public var description: String { "SpanExporter" }
+  package var description: String { "SpanExporter" }
 
   /// The longest time that a span waits to be sent.
   private static let interval: Duration = .seconds(1)
@@ -22,14 +22,14 @@ public struct SpanExporter: Service, CustomStringConvertible {
   private static let maximumAnswerBytes = 1 << 20
 
   /// Where spans go, and as whose.
-  public struct Collector: Sendable {
+  package struct Collector: Sendable {
     /// Its base address, such as `http://localhost:4318`.
-    public var endpoint: String
-    public var serviceName: String
+    package var endpoint: String
+    package var serviceName: String
     /// Sent with each request; collectors take their keys so.
-    public var headers: [(name: String, value: Secret)]
+    package var headers: [(name: String, value: Secret)]
 
-    public init(endpoint: String, serviceName: String, headers: [(name: String, value: Secret)] = []) {
+    package init(endpoint: String, serviceName: String, headers: [(name: String, value: Secret)] = []) {
       self.endpoint = endpoint
       self.serviceName = serviceName
       self.headers = headers
@@ -43,7 +43,7 @@ public struct SpanExporter: Service, CustomStringConvertible {
   private let timeLimit: TimeAmount
   private let logger: Logger
 
-  public init(queue: SpanQueue, collector: Collector, logger: Logger) {
+  package init(queue: SpanQueue, collector: Collector, logger: Logger) {
     self.init(queue: queue, collector: collector, timeLimit: Self.timeLimit, logger: logger)
   }
 
@@ -55,7 +55,7 @@ public struct SpanExporter: Service, CustomStringConvertible {
   }
 
   /// Sends until graceful shutdown, and then what is left.
-  public func run() async throws {
+  package func run() async throws {
     var configuration = HTTPClient.Configuration()
     // The next batch is the next attempt.
     configuration.connectionPool.retryConnectionEstablishment = false

@@ -3,13 +3,13 @@ import Synchronization
 
 /// Spans that wait to be sent. When the collector does not keep up, new ones are dropped and counted: requests never wait
 /// for it, and the memory that it can cost is bounded.
-public final class SpanQueue: Sendable {
+package final class SpanQueue: Sendable {
   /// What became of spans.
-  public static let spans = MetricDescription(
+  package static let spans = MetricDescription(
     "trace_spans_total", help: "Finished spans by what became of them: exported, or dropped on the way.")
 
   /// At 18,000 spans a second, what comes in half a second: longer than a collector takes to answer.
-  public static let defaultCapacity = 8192
+  package static let defaultCapacity = 8192
 
   /// Sent in one request: few enough for a collector's limits, many enough to share its cost.
   static let batchSize = 512
@@ -21,7 +21,7 @@ public final class SpanQueue: Sendable {
   private let exported: Counter
   private let dropped: Counter
 
-  public init(capacity: Int = defaultCapacity, metrics: any MetricsFactory) {
+  package init(capacity: Int = defaultCapacity, metrics: any MetricsFactory) {
     self.capacity = capacity
     exported = Self.spans.counter([("outcome", "exported")], in: metrics)
     dropped = Self.spans.counter([("outcome", "dropped")], in: metrics)

@@ -1,15 +1,15 @@
 /// The place of a span in a trace, as it travels between programs (W3C Trace Context, level 1,
 /// https://www.w3.org/TR/trace-context/).
-public struct TraceContext: Sendable, Equatable {
-  public let traceID: TraceID
+package struct TraceContext: Sendable, Equatable {
+  package let traceID: TraceID
   /// The span's own number; to a receiver, that of the parent. Never zero.
-  public let spanID: UInt64
+  package let spanID: UInt64
   /// Whether the caller records the trace.
-  public let isSampled: Bool
+  package let isSampled: Bool
   /// What vendors along the way have added, passed on as it came.
-  public let traceState: String?
+  package let traceState: String?
 
-  public init(traceID: TraceID, spanID: UInt64, isSampled: Bool, traceState: String? = nil) {
+  package init(traceID: TraceID, spanID: UInt64, isSampled: Bool, traceState: String? = nil) {
     self.traceID = traceID
     self.spanID = spanID
     self.isSampled = isSampled
@@ -19,7 +19,7 @@ public struct TraceContext: Sendable, Equatable {
   /// - Parameters:
   ///   - traceParent: the header `traceparent`. Nil or invalid gives nil: then a new trace begins.
   ///   - traceState: the header `tracestate`. One that is invalid is left out.
-  public init?(traceParent: String?, traceState: String? = nil) {
+  package init?(traceParent: String?, traceState: String? = nil) {
     guard let bytes = traceParent.map({ Array($0.utf8) }), bytes.count >= Self.length else { return nil }
     // "00-" trace id "-" parent id "-" flags. Later versions begin with the same, and may go on after another dash.
     guard let version = Self.hexadecimal(bytes[0..<2]), version != 0xff, bytes[2] == Self.dash,
@@ -36,7 +36,7 @@ public struct TraceContext: Sendable, Equatable {
   }
 
   /// The header `traceparent`, in version 00, in which sampled is the only flag.
-  public var traceParent: String {
+  package var traceParent: String {
     "00-\(traceID)-\(hexadecimalText(spanID))-\(isSampled ? "01" : "00")"
   }
 
@@ -88,19 +88,19 @@ public struct TraceContext: Sendable, Equatable {
 }
 
 /// The number of a trace: 16 bytes, not all zero.
-public struct TraceID: Sendable, Hashable, CustomStringConvertible {
-  public let high: UInt64
-  public let low: UInt64
+package struct TraceID: Sendable, Hashable, CustomStringConvertible {
+  package let high: UInt64
+  package let low: UInt64
 
-  public init(high: UInt64, low: UInt64) {
+  package init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
   }
 
-  public var isZero: Bool { high == 0 && low == 0 }
+  package var isZero: Bool { high == 0 && low == 0 }
 
   /// 32 lower-case hexadecimal digits.
-  public var description: String { hexadecimalText(high) + hexadecimalText(low) }
+  package var description: String { hexadecimalText(high) + hexadecimalText(low) }
 }
 
 /// 16 lower-case hexadecimal digits.

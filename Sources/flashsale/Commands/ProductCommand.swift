@@ -103,7 +103,7 @@ struct ProductCommand: AsyncParsableCommand {
 
 /// A date and time with its offset from UTC (RFC 3339).
 extension Timestamp: ExpressibleByArgument {
-  public init?(argument: String) {
+  package init?(argument: String) {
     self.init(rfc3339: argument)
   }
 }
