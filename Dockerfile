@@ -1,14 +1,14 @@
-# Works with Docker's old builder as well as with BuildKit.
+# Works with Docker's old builder and with BuildKit.
 FROM swift:6.3-bookworm AS build
 RUN apt-get update \
   && apt-get install -y --no-install-recommends libpq-dev pkg-config \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 
-# The dependencies take most of the time, so they are a layer of their own, which only a change of Package.swift makes
-# anew. The package manager builds nothing without the targets' sources: empty files stand in for all but the build tool.
-# A layer may keep the files' times to the second only, which the package manager would take for changes, and build all
-# again; an archive keeps them whole.
+# The dependencies take most of the time. So they have their own layer, and Docker rebuilds it only when Package.swift or the
+# build tool changes. The package manager needs sources for each target, so empty files stand in for the others.
+# A layer may round the files' times to seconds. The package manager would see a change and build everything again. An archive
+# keeps the exact times.
 COPY Package.swift ./
 COPY Sources/CLibPQ Sources/CLibPQ
 COPY Sources/EmbedSQL Sources/EmbedSQL
@@ -28,11 +28,11 @@ COPY sql sql
 RUN tar -xf /build.tar \
   && swift build -c release --static-swift-stdlib --product flashsale \
   && mv "$(swift build -c release --show-bin-path)/flashsale" /flashsale
-# Leaves the names of functions, for profiles and core dumps.
+# Keeps the names of functions, for profiles and core dumps.
 RUN strip --strip-debug /flashsale
 
 FROM debian:bookworm-slim
-# curl is for the health check.
+# The health check needs curl.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends ca-certificates curl libpq5 \
   && rm -rf /var/lib/apt/lists/* \
