@@ -2,12 +2,14 @@
 --
 -- It is stable: it reads the snapshot of the calling statement, so its sum fits that statement's available_stock.
 --
--- Its plan must be made for p_at. A general plan expects a third of the active holds and reads them with parallel workers: 12 ms
--- instead of 0.04 ms with 465,000 active holds.
+-- It always uses the index holds_active_by_expiry. Two plans look cheaper when most holds of a sale are active:
+--
+-- - A bitmap scan never marks index entries of expired holds as dead, so each read visits them again until the next vacuum.
+-- - Parallel workers take longer to start than the sum takes: 12 ms instead of 0.04 ms with 465,000 active holds.
 create or replace function lapsed_units(p_product_id integer, p_at timestamptz)
 returns bigint
 language plpgsql stable
-set enable_seqscan = off
+set enable_seqscan = off set enable_bitmapscan = off set max_parallel_workers_per_gather = 0
 as $$
 begin
     return coalesce((
