@@ -80,7 +80,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
       perform(state.closeOutput(), context)
       schedule(context, in: Self.lingerTime) { _, context in context.close(promise: nil) }
     case ChannelEvent.inputClosed:
-      // Nothing more arrives. An exchange under way may take its time.
+      // Nothing more arrives. An exchange under way continues.
       arrivalTimer?.cancel()
       stream?.onInputClosed()
       perform(state.closeInput(), context)

@@ -73,8 +73,8 @@ struct FramingFields {
 
   /// Whether a `Connection` field names `upgrade`. Nil if that is unclear.
   ///
-  /// It is clear if the value does not contain the word. It is also clear if the value is a list of names with commas
-  /// and at most one space between them, because all parsers agree on such a list.
+  /// It is clear if the value does not contain the word. It is also clear if the value is a plain list: names with a
+  /// comma and at most one space between them. All parsers agree on such a list.
   private static func namesUpgrade(_ value: String) -> Bool? {
     let word: StaticString = "upgrade"
     let value = value[...].utf8.trimmed

@@ -3,7 +3,7 @@ import NIOHTTP1
 
 /// Decodes requests with NIO's decoder, and adds two features.
 ///
-/// It counts the received bytes. The decoder does not report chunk sizes and chunk extensions, so without the count a
+/// It counts the received bytes. NIO's decoder does not report chunk sizes and chunk extensions. Without the count, a
 /// client could send gigabytes with a body of a few bytes.
 ///
 /// It continues after a request for another protocol (`Upgrade: h2c`). NIO's decoder stops after such a request. This
