@@ -5,14 +5,14 @@ import Glibc
 /// A `flock` belongs to the open file, not to a process. The supervisor inherits the descriptor. So the lock stays held
 /// until both the owner and the supervisor have ended, also while the server of a killed owner is being stopped.
 ///
-/// A process that can open the file can lock it. So only the file's owner may open it, in a directory of the same owner.
+/// A process that can open the file can lock it. So only its owner may open it, in a directory of the same owner.
 struct DirectoryLock: Sendable {
   /// The longest wait for a killed owner's supervisor. It kills the server after 40 s.
   private static let timeout = Duration.seconds(60)
 
   private let file: Descriptor
 
-  /// Creates the directory if it does not exist, and locks it. If a killed owner's supervisor has the lock, waits for it.
+  /// Creates the directory if it does not exist, and locks it. Waits while a killed owner's supervisor has the lock.
   ///
   /// - Throws: ``LocalPostgresError`` when a living owner or another user's process has the lock.
   static func acquire(_ directory: ServerDirectory) async throws -> DirectoryLock {
@@ -55,8 +55,8 @@ struct DirectoryLock: Sendable {
 
   /// A process of another user that has the lock. Its end cannot be expected, so there is no wait for it.
   ///
-  /// `/proc/locks` (proc(5)) names the process that took the lock. That process may have ended, with the lock left to its
-  /// children. `owner` is the process of an earlier server, and is not counted.
+  /// `/proc/locks` (proc(5)) names the process that took the lock. After its end, its children may still have the
+  /// lock. `owner` is the process of an earlier server, and does not count.
   private static func lockHolderOfAnotherUser(
     _ file: Int32, except owner: Int32?
   ) -> (process: Int32, user: uid_t)? {

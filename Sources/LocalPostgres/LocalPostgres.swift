@@ -3,9 +3,9 @@ import Logging
 
 /// A private PostgreSQL server that runs while a closure runs.
 ///
-/// The server keeps its data in the caller's directory. It listens on a Unix socket that only its operating system user
-/// and root can open, and on no TCP port. Its durability is PostgreSQL's default. It stops when the process that started
-/// it ends, even by SIGKILL.
+/// The server keeps its data in the caller's directory. It listens on no TCP port, only on a Unix socket. Only its
+/// operating system user and root can open the socket. The server is as durable as PostgreSQL is by default. It stops
+/// when the process that started it ends, even by SIGKILL.
 ///
 /// ```swift
 /// try await LocalPostgres.withServer(directory: ".flashsale", logger: logger) { server in
@@ -43,9 +43,10 @@ extension LocalPostgres {
   /// exists when `body` starts.
   ///
   /// - Parameters:
-  ///   - directory: contains the data (`data`), the server's log (`postgres.log`) and the lock. It is created if it does
-  ///     not exist. A relative path starts at the working directory.
-  ///   - ephemeral: removes the directory afterwards, even if this process is killed. The directory must be new or empty.
+  ///   - directory: contains the data (`data`), the server's log (`postgres.log`) and the lock. It is created if
+  ///     missing. A relative path starts at the working directory.
+  ///   - ephemeral: removes the directory afterwards, even if this process is killed. The directory must be new or
+  ///     empty.
   ///   - settings: configuration parameters by name, as in postgresql.conf.
   ///   - logger: logs the start and the stop.
   ///   - body: is cancelled if the server ends while it runs.

@@ -35,7 +35,7 @@ struct ServerDirectory: Sendable {
     }
   }
 
-  /// Refuses a directory in which another user can replace the lock and the data. Root may use other users' directories.
+  /// Refuses a directory in which another user can replace the lock and the data. Root may use any directory.
   ///
   /// - Throws: ``LocalPostgresError`` when the directory belongs to another user, or all users may write to it.
   func requireOwnership() throws {

@@ -27,8 +27,8 @@ let supervisorScript = #"""
 
   as_owner=${owner:+setpriv --reuid=${owner%:*} --regid=${owner#*:} --clear-groups --}
 
-  # The server inherits the data directory as an open descriptor, and reaches it by /proc/self/fd. So the directory may be
-  # below one that only root can enter, such as /root.
+  # The server inherits the data directory as an open descriptor, and reaches it by /proc/self/fd. So the directory may
+  # be below one that only root can enter, such as /root.
   # Each process of the server keeps the lock on this descriptor. The lock is free when all of them have ended.
 
   if ! [ -d "$data" ]; then
@@ -48,7 +48,7 @@ let supervisorScript = #"""
   server=$!
   exec >/dev/null 5<&-
 
-  # Only the end of the stop pipe stops this script. The trap is set after the start of the server, which would inherit it.
+  # Only the end of the stop pipe stops this script. The trap follows the start of the server, which would inherit it.
   trap '' HUP INT TERM
   read -r _ <&3
 
