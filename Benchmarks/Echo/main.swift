@@ -1,6 +1,6 @@
 import Hummingbird
 
-// The upper bound of the benchmarks: a server with the same HTTP package. It only decodes and encodes small JSON objects.
+// The upper bound of the benchmarks: a server with the same HTTP package that only decodes and encodes small objects.
 // Usage: echo PORT
 struct Hold: ResponseCodable {
   let productID: Int

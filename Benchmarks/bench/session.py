@@ -24,5 +24,5 @@ class Session:
     @property
     def method(self) -> str:
         return (
-            f"Medians of {self.rounds} round{'' if self.rounds == 1 else 's'} of {self.seconds:g} s each, in turns, with "
-            "64 connections unless stated. Ratios are the medians of the rounds' ratios.")
+            f"Medians of {self.rounds} round{'' if self.rounds == 1 else 's'} of {self.seconds:g} s each, in turns, "
+            "with 64 connections unless stated. Ratios are the medians of the rounds' ratios.")
