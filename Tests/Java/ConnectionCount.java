@@ -11,8 +11,8 @@ import java.net.http.HttpResponse;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Sends 3,000 requests with Java's default HTTP client, and counts its connections. The client asks for HTTP/2 with each
- * request. The exit code is 1 if the client needs more than two connections, or a response is not 200.
+ * Sends 3,000 requests with Java's default HTTP client, and counts its connections. The client asks for HTTP/2 with
+ * each request. The exit code is 1 if the client needs more than two connections, or a response is not 200.
  *
  * Usage: java ConnectionCount.java URL
  */
