@@ -33,8 +33,8 @@ def run(work: Path) -> list[str]:
         shop.release()
         shop.watch()
         shop.read_everything()
-    print(f"varnish: {shop.reads} reads between the steps, {len(shop.outdated)} wrong; {shop.cached} responses from the "
-          f"cache, {len(shop.cacheable)} without no-store")
+    print(f"varnish: {shop.reads} reads between the steps, {len(shop.outdated)} wrong; {shop.cached} responses from "
+          f"the cache, {len(shop.cacheable)} without no-store")
     problems = shop.outdated + [f"{each} has no Cache-Control: no-store" for each in sorted(shop.cacheable)]
     if shop.cached:
         problems.append(f"{shop.cached} responses came from the cache")
