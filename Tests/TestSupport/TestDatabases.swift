@@ -7,8 +7,8 @@ import Synchronization
 
 /// Creates a database for each test, so tests can run in parallel.
 ///
-/// The databases are clones of a migrated template. The first test starts their private PostgreSQL. It stops when the test
-/// process ends.
+/// The databases are clones of a migrated template. The first test starts their private PostgreSQL. It stops when the
+/// test process ends.
 package enum TestDatabases {
   /// Lends the connection URI of a new database that has the schema and no rows.
   package static func withDatabase<Result: Sendable>(
