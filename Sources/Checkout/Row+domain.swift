@@ -4,7 +4,15 @@ import Postgres
 extension Row {
   /// The next column as the number of a hold or an order.
   mutating func decodeReservationID() throws -> ReservationID {
-    let uuid = try decode(UUID.self)
+    try Self.reservationID(try decode(UUID.self))
+  }
+
+  /// The next column as an array of such numbers, or nil when the column is null.
+  mutating func decodeReservationIDsIfPresent() throws -> [ReservationID]? {
+    try decodeIfPresent([UUID].self)?.map { try Self.reservationID($0) }
+  }
+
+  private static func reservationID(_ uuid: UUID) throws -> ReservationID {
     guard let id = ReservationID(uuid) else { throw UnknownValue(description: "\(uuid) is no reservation's number") }
     return id
   }
@@ -17,6 +25,11 @@ extension Row {
   /// The same, or nil when the column is null.
   mutating func decodeCaseIfPresent<Value: RawRepresentable<String>>(_ type: Value.Type = Value.self) throws -> Value? {
     try decodeIfPresent(String.self).map { try Self.word($0) }
+  }
+
+  /// The next column as an array of such words.
+  mutating func decodeCases<Value: RawRepresentable<String>>(_ type: Value.Type = Value.self) throws -> [Value] {
+    try decode([String].self).map { try Self.word($0) }
   }
 
   private static func word<Value: RawRepresentable<String>>(_ word: String) throws -> Value {

@@ -20,7 +20,12 @@ package struct Order: Sendable, Equatable {
   package let paidAt: Timestamp?
 }
 
-extension Order {
+extension Order: ReservationRow {
+  /// Reads the columns of `read_orders`.
+  init(_ row: inout Row) throws {
+    try self.init(id: row.decodeReservationID(), &row)
+  }
+
   /// Reads an order's columns, which stand behind its id.
   init(id: ReservationID, _ row: inout Row) throws {
     self.init(
