@@ -49,7 +49,7 @@ package struct ReserveHold: BatchedUseCase {
   func execute(
     _ requests: [Request], lane productID: Int32, mark ids: [ReservationID], on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) { chosen in
+    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, refusal: \.refusalOfOthers) { chosen in
       try reserve(chosen.map { requests[$0] }, as: chosen.map { ids[$0] }, productID: productID, on: connection)
     }
   }
@@ -87,7 +87,7 @@ package struct ReserveHold: BatchedUseCase {
     let statement = JointStatement(ids: ids, requests: requests.flatMap { $0 }, timeToLive: timeToLive)
     guard let answer = try connection.transact(statement).first else { throw UnknownValue(description: "no answer") }
     return batches.map { batch in
-      guard answer.served.contains(batch.lane) else { return batch.nothingDone() }
+      guard answer.served.contains(batch.lane) else { return batch.noOutcomes() }
       return zip(batch.requests, batch.mark).map { request, id in
         let hold = Hold(
           id: id, quantity: request.quantity, status: .active, expiresAt: answer.heldUntil, remaining: timeToLive)
@@ -299,7 +299,7 @@ extension ReserveHold.Outcome {
     if case .held(let hold, _) = self { .held(hold, isReplay: true) } else { self }
   }
 
-  fileprivate var toOthersUnderItsKey: Self? {
+  fileprivate var refusalOfOthers: Self? {
     if case .held = self { .keyReused } else { nil }
   }
 }

@@ -38,7 +38,7 @@ package struct PlaceOrder: BatchedUseCase {
     _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
   ) throws -> [Outcome?] {
     // Other requests under the same key may be another customer's, which the database knows.
-    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, toOthers: { _ in nil }) { chosen in
+    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, refusal: { _ in nil }) { chosen in
       let answers = try connection.transact(
         Statement(
           productID: productID, requests: chosen.map { requests[$0] }, batchNumber: mark, timeToLive: timeToLive))

@@ -24,7 +24,7 @@ package struct ApplyPaymentEvent: BatchedUseCase {
   func execute(
     _ events: [PaymentEvent], lane productID: Int32, mark: Void, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(events, key: { $0.idempotencyKey }, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
+    try executeOncePerKey(events, key: { $0.idempotencyKey }, asReplay: \.asReplay, refusal: \.refusalOfOthers) {
       chosen in
       try connection.transact(Statement(productID: productID, events: chosen.map { events[$0] }))
     }
@@ -71,7 +71,7 @@ extension ApplyPaymentEvent.Outcome {
     }
   }
 
-  fileprivate var toOthersUnderItsKey: Self? {
+  fileprivate var refusalOfOthers: Self? {
     if case .decided = self { .keyReused } else { nil }
   }
 }
