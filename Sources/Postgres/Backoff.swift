@@ -1,7 +1,7 @@
 /// The pauses between attempts to connect to a server that cannot be reached.
 ///
-/// A pause is twice as long as the one before, up to a maximum. A random factor spreads the attempts of many clients that
-/// lost the same server.
+/// A pause is twice as long as the one before, up to a maximum. A random factor spreads the attempts of many clients
+/// that lost the same server.
 struct Backoff {
   static let base: Duration = .milliseconds(50)
   /// Limits the delay after the server is back.

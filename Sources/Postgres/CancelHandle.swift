@@ -17,11 +17,11 @@ final class CancelHandle: @unchecked Sendable {
     PQfreeCancel(pointer)
   }
 
-  /// Returns at once. `PQcancel` opens its own connection and blocks, so it runs on its own thread. Its result is ignored:
-  /// if the request fails, the statement's time limit ends the statement.
+  /// Returns at once. `PQcancel` opens its own connection and blocks, so it runs on its own thread. Its result is
+  /// ignored: if the request fails, the statement's time limit ends the statement.
   func requestInBackground() {
-    // A serial queue gets its own thread. On Linux, `DispatchQueue.global()` uses the threads of Swift's tasks. There are
-    // only as many of them as cores.
+    // A serial queue gets its own thread. On Linux, `DispatchQueue.global()` uses the threads of Swift's tasks. There
+    // are only as many of them as cores.
     DispatchQueue(label: "postgres.cancel").async {
       var message = [CChar](repeating: 0, count: 256)
       PQcancel(self.pointer, &message, Int32(message.count))

@@ -2,10 +2,11 @@ import CLibPQ
 import Time
 
 extension Connection {
-  /// Connects, negotiates TLS and authenticates (PostgreSQL documentation, chapter 34.1). Call it once, before any other
-  /// method.
+  /// Connects, negotiates TLS and authenticates (PostgreSQL documentation, chapter 34.1). Call it once, before any
+  /// other method.
   ///
-  /// - Throws: `PostgresError.cannotConnect` when no host accepted the connection in time. The connection is closed then.
+  /// - Throws: `PostgresError.cannotConnect` when no host accepted the connection in time. The connection is closed
+  ///   then.
   func open() throws {
     do {
       try connect()
@@ -29,8 +30,8 @@ extension Connection {
     throw PostgresError.cannotConnect(problems.joined(separator: "; "))
   }
 
-  /// Connects to one host. With several hosts, libpq's asynchronous calls try the next host after a refusal. They do not
-  /// try it when a host is silent. So libpq gets one host at a time.
+  /// Connects to one host. With several hosts, libpq's asynchronous calls try the next host after a refusal. They do
+  /// not try it when a host is silent. So libpq gets one host at a time.
   private func connect(to host: ConnectionConfiguration.Host?) throws {
     let timeout = configuration.hostTimeout
     let deadline = Moment.now + timeout
@@ -61,8 +62,8 @@ extension Connection {
     try answering(by: deadline) { try $0.setLaterParameters() }
   }
 
-  /// Sets the parameters that some versions lack. Without named statements it sets none. A pooler may be in between, and the
-  /// next statement may run in another session.
+  /// Sets the parameters that some versions lack. Without named statements it sets none. A pooler may be in between,
+  /// and the next statement may run in another session.
   private func setLaterParameters() throws {
     guard names.areUsed, let handle else { return }
     let version = PQserverVersion(handle)

@@ -5,11 +5,11 @@ import Time
 
 /// One connection to PostgreSQL, driven by libpq's asynchronous calls (PostgreSQL documentation, chapter 34.4).
 ///
-/// Its executor has its own thread, which may wait for the server. So a statement is straight-line code, from the first byte
-/// sent to the last result.
+/// Its executor has its own thread, which may wait for the server. So a statement is straight-line code, from the first
+/// byte sent to the last result.
 ///
-/// It runs one statement at a time. A pool lends it by closure to one caller. Any failure other than an SQL error makes the
-/// connection unusable. The pool then closes it and opens another one.
+/// It runs one statement at a time. A pool lends it by closure to one caller. Any failure other than an SQL error makes
+/// the connection unusable. The pool then closes it and opens another one.
 package actor Connection {
   /// Receives the name and the duration of each statement, whether it succeeded or not.
   package typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
@@ -53,7 +53,8 @@ package actor Connection {
   /// - Parameters:
   ///   - names: the connections of a pool share it. Nil for a connection without a pool.
   ///   - onStatement: nil measures nothing.
-  ///   - notifications: receives the notifications of the channels that the session listens to. The connection finishes it.
+  ///   - notifications: receives the notifications of the channels that the session listens to. The connection finishes
+  ///     it.
   init(
     _ configuration: ConnectionConfiguration, names: StatementNames? = nil, onStatement: StatementObserver? = nil,
     onRefusal: RefusalObserver? = nil, notifications: AsyncStream<Notification>.Continuation? = nil
@@ -91,8 +92,8 @@ package actor Connection {
 
   // MARK: Statements
 
-  /// Runs `body`. A statement that has no answer at `deadline` throws `PostgresError.connectionLost`, so the client gets a
-  /// response in time.
+  /// Runs `body`. A statement that has no answer at `deadline` throws `PostgresError.connectionLost`, so the client
+  /// gets a response in time.
   package func answering<Result>(
     by deadline: Moment, _ body: (isolated Connection) throws -> Result
   ) rethrows -> Result {
@@ -171,7 +172,8 @@ package actor Connection {
         }.last
       } catch PostgresError.server(let error) where error.isAboutStatementName {
         names.turnOff()
-        // The statement had no effect: it was not found, or could not be prepared. But the error ended an open transaction.
+        // The statement had no effect: it was not found, or could not be prepared. But the error ended an open
+        // transaction.
         if isInTransaction { throw PostgresError.server(error) }
       }
     }
@@ -184,8 +186,8 @@ package actor Connection {
 
   /// Runs one or more statements without parameters. They are one transaction unless the text has `begin` or `commit`.
   ///
-  /// - Parameter name: the name of the script in errors. Nil stands for the first 60 characters of `sql`. A script with a
-  ///   secret needs a name.
+  /// - Parameter name: the name of the script in errors. Nil stands for the first 60 characters of `sql`. A script with
+  ///   a secret needs a name.
   /// - Throws: `PostgresError`.
   package func executeScript(_ sql: String, name: String? = nil) throws {
     let name = name ?? sql.prefix(60).split(whereSeparator: \.isWhitespace).joined(separator: " ")
@@ -199,8 +201,8 @@ package actor Connection {
 
   /// Calls `send`, then waits for all results.
   ///
-  /// The server commits before it sends ReadyForQuery, and libpq returns nil only after that message. So only the nil after
-  /// the last result proves the commit. An error among the results undoes all of them.
+  /// The server commits before it sends ReadyForQuery, and libpq returns nil only after that message. So only the nil
+  /// after the last result proves the commit. An error among the results undoes all of them.
   @discardableResult
   private func roundTrip(_ name: String, _ send: (OpaquePointer) -> Int32) throws -> [QueryResult] {
     guard let handle, !isBroken else { throw lost("the connection is closed", during: name) }
@@ -235,7 +237,8 @@ package actor Connection {
     return results
   }
 
-  /// Sends libpq's buffer and returns all results, up to the nil after the last one (PostgreSQL documentation, chapter 34.4).
+  /// Sends libpq's buffer and returns all results, up to the nil after the last one (PostgreSQL documentation, chapter
+  /// 34.4).
   ///
   /// It reads while it still has bytes to send. Otherwise both sides could wait for the other to read.
   ///
@@ -295,8 +298,8 @@ package actor Connection {
   private func socketIsReadable() {
     guard let handle, !isBroken else { return }
     var isOpen = true
-    // Read everything, not only as much as fits into libpq's buffer. Dispatch reports a close once, perhaps together with
-    // the last bytes.
+    // Read everything, not only as much as fits into libpq's buffer. Dispatch reports a close once, perhaps together
+    // with the last bytes.
     repeat { isOpen = PQconsumeInput(handle) == 1 } while isOpen && isReadableNow(PQsocket(handle))
     deliverNotifications(handle)
     if !isOpen { markUnusable() }
@@ -312,8 +315,8 @@ package actor Connection {
 
   // MARK: Passwords
 
-  /// Returns the verifier that PostgreSQL stores for a role's password (SCRAM-SHA-256, RFC 5803). libpq computes it, so the
-  /// password is not sent.
+  /// Returns the verifier that PostgreSQL stores for a role's password (SCRAM-SHA-256, RFC 5803). libpq computes it, so
+  /// the password is not sent.
   ///
   /// - Throws: `PostgresError` when the connection is closed, or libpq cannot compute the verifier.
   package func passwordVerifier(_ password: String, role: String) throws -> String {

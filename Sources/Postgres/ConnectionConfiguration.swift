@@ -3,37 +3,39 @@ import Secrets
 
 /// The address of a database, and the time limits and parameters of its sessions.
 package struct ConnectionConfiguration: Sendable {
-  /// A libpq connection URI or keyword string; several hosts are allowed (PostgreSQL documentation, "Connection Strings").
+  /// A libpq connection URI or keyword string; several hosts are allowed (PostgreSQL documentation, "Connection
+  /// Strings").
   package var url: Secret
 
   /// The server ends a statement that runs longer, so no request and no lock waits without end.
   package var statementTimeout: Duration = .seconds(5)
 
-  /// The server ends a wait for a lock that lasts longer. It is shorter than the callers' wait for an answer. So a caller
-  /// learns that the statement had no effect, instead of an unknown outcome.
+  /// The server ends a wait for a lock that lasts longer. It is shorter than the callers' wait for an answer. So a
+  /// caller learns that the statement had no effect, instead of an unknown outcome.
   package var lockTimeout: Duration = .milliseconds(1500)
 
   /// The server ends a transaction that is idle for longer. A client that stopped must not keep a row locked.
   package var idleInTransactionTimeout: Duration = .seconds(10)
 
-  /// The longest time to connect to one host. A `connect_timeout` in `url` takes precedence. libpq itself uses that setting
-  /// only in its blocking calls.
+  /// The longest time to connect to one host. A `connect_timeout` in `url` takes precedence. libpq itself uses that
+  /// setting only in its blocking calls.
   package var connectTimeout: Duration = .seconds(3)
 
-  /// How much longer than `statementTimeout` to wait for the server's answer. Then the connection counts as lost, since a
-  /// network that drops packets never reports an error.
+  /// How much longer than `statementTimeout` to wait for the server's answer. Then the connection counts as lost, since
+  /// a network that drops packets never reports an error.
   package var responseGrace: Duration = .seconds(1)
 
-  /// Whether statements are prepared by name, once for each connection. Turn it off for a pooler that gives each transaction
-  /// another server connection and does not support prepared statements.
+  /// Whether statements are prepared by name, once for each connection. Turn it off for a pooler that gives each
+  /// transaction another server connection and does not support prepared statements.
   package var usesNamedStatements = true
 
-  /// Run-time parameters of every session, by name. They override the settings of the role, of the database and of `options`
-  /// in `url`, because the result of a statement must not depend on those. `options` overrides the time limits above.
+  /// Run-time parameters of every session, by name. They override the settings of the role, of the database and of
+  /// `options` in `url`, because the result of a statement must not depend on those. `options` overrides the time
+  /// limits above.
   package var parameters = Self.fixedParameters
 
-  /// The parameters that can change the result of a statement, with PostgreSQL's defaults. `jit` is off because it delays the
-  /// first run of a statement. All of them exist in PostgreSQL 12, and every role may set them.
+  /// The parameters that can change the result of a statement, with PostgreSQL's defaults. `jit` is off because it
+  /// delays the first run of a statement. All of them exist in PostgreSQL 12, and every role may set them.
   package static let fixedParameters = [
     // A statement waits for a lock, and the next one reads the row. It must see what was committed during the wait.
     "default_transaction_isolation": "read committed",
@@ -51,8 +53,8 @@ package struct ConnectionConfiguration: Sendable {
     "jit": "off",
   ]
 
-  /// Parameters that some versions lack, with the first version that has them. A statement sets them once the version is
-  /// known.
+  /// Parameters that some versions lack, with the first version that has them. A statement sets them once the version
+  /// is known.
   static let laterParameters: [(name: String, value: String, since: Int32)] = [
     ("plan_cache_mode", "auto", 12_00_00),
     ("idle_session_timeout", "0", 14_00_00),
@@ -102,8 +104,8 @@ package struct ConnectionConfiguration: Sendable {
       value(of: keyword).map { (keyword, $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)) }
     }
     let count = lists.map(\.1.count).max() ?? 1
-    // One port may serve all hosts. libpq reports lists of different lengths. libpq ignores an empty value and would use the
-    // whole list instead. So an empty value needs a default, and only ports have one.
+    // One port may serve all hosts. libpq reports lists of different lengths. libpq ignores an empty value and would
+    // use the whole list instead. So an empty value needs a default, and only ports have one.
     let isUsable = lists.allSatisfy { keyword, values in
       [1, count].contains(values.count) && (keyword == "port" || !values.contains(""))
     }
@@ -123,8 +125,8 @@ package struct ConnectionConfiguration: Sendable {
     return .seconds(seconds)
   }
 
-  /// How soon a dead host is noticed, unless `url` has other values. A busy connection notices unacknowledged data, an idle
-  /// one unanswered keepalive probes.
+  /// How soon a dead host is noticed, unless `url` has other values. A busy connection notices unacknowledged data, an
+  /// idle one unanswered keepalive probes.
   static let networkDefaults = [
     ("tcp_user_timeout", "3000"),  // milliseconds
     ("keepalives_idle", "2"),  // seconds

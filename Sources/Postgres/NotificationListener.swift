@@ -2,8 +2,8 @@ import Time
 
 /// The notifications of some channels, as a sequence without end. It reconnects by itself.
 ///
-/// A silent connection may be dead without an error: a proxy may keep its near half open. So a heartbeat asks the server for
-/// an answer at intervals.
+/// A silent connection may be dead without an error: a proxy may keep its near half open. So a heartbeat asks the
+/// server for an answer at intervals.
 ///
 /// PostgreSQL keeps no notifications for a listener that is not connected. So the sequence has a `.listening` whenever
 /// listening begins. The consumer then reads the current state.

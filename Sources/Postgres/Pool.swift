@@ -5,17 +5,18 @@ import Time
 
 /// A bounded set of connections to one database, lent by closure.
 ///
-/// Callers wait in the order of their arrival. The pool closes a broken connection, and opens another one when it is needed.
+/// Callers wait in the order of their arrival. The pool closes a broken connection, and opens another one when it is
+/// needed.
 ///
-/// If connecting fails, the waiter queues for an existing connection. If there is none, all waiters fail. The pool then makes
-/// one attempt to connect in each back-off period, so a crowd of requests is not a crowd of attempts. A caller during an
-/// attempt waits for its end. A caller between two attempts fails at once.
+/// If connecting fails, the waiter queues for an existing connection. If there is none, all waiters fail. The pool then
+/// makes one attempt to connect in each back-off period, so a crowd of requests is not a crowd of attempts. A caller
+/// during an attempt waits for its end. A caller between two attempts fails at once.
 package final class Pool: Sendable {
   /// Connections by default. They serve reads, batches that change products, one stuck batch, jobs and administration.
   package static let defaultSize = 8
 
-  /// The largest size of a pool. A statement under way uses one of dispatch's 255 threads, and so does a cancel request.
-  /// Without a free thread, dispatch's timers stop, too.
+  /// The largest size of a pool. A statement under way uses one of dispatch's 255 threads, and so does a cancel
+  /// request. Without a free thread, dispatch's timers stop, too.
   package static let maximumSize = 100
 
   private let configuration: ConnectionConfiguration
@@ -39,7 +40,8 @@ package final class Pool: Sendable {
     /// The last connection is gone, and connecting failed.
     var isUnavailable = false
     var backoff = Backoff()
-    /// The last failure to connect; nil after a success. The next attempt may start at `until`, unless one is under way.
+    /// The last failure to connect; nil after a success. The next attempt may start at `until`, unless one is under
+    /// way.
     var failure: (until: Moment, error: any Error, isConnecting: Bool)?
 
     init(isOpen: Bool) {
@@ -147,10 +149,10 @@ package final class Pool: Sendable {
   /// Lends a connection as `withConnection` does, to a caller without a task.
   ///
   /// - Parameters:
-  ///   - body: runs on the connection's executor. The closure that it returns runs after the connection is back in the pool.
-  ///     A call of `lend` in that closure is likely to get the same connection, on the same thread.
-  ///   - failure: called instead when the pool cannot lend a connection. It runs on a queue, not on the caller's stack, so
-  ///     it may call `lend` again. Gets the errors of `withConnection`.
+  ///   - body: runs on the connection's executor. The closure that it returns runs after the connection is back in the
+  ///     pool. A call of `lend` in that closure is likely to get the same connection, on the same thread.
+  ///   - failure: called instead when the pool cannot lend a connection. It runs on a queue, not on the caller's stack,
+  ///     so it may call `lend` again. Gets the errors of `withConnection`.
   package func lend(
     to body: @escaping @Sendable (isolated Connection) -> @Sendable () -> Void,
     failure: @escaping @Sendable (any Error) -> Void
@@ -268,7 +270,8 @@ package final class Pool: Sendable {
     }
   }
 
-  /// The waiter queues for an existing connection. If there is none, all waiters fail, since no connection will come back.
+  /// The waiter queues for an existing connection. If there is none, all waiters fail, since no connection will come
+  /// back.
   private func connectingFailed(for waiter: Waiter, _ error: any Error) {
     let (step, failed, isChange) = state.withLock { state -> (Step?, [Waiter], Bool) in
       state.count -= 1

@@ -1,7 +1,7 @@
 /// One-dimensional arrays in the binary format of `array_send` and `array_recv` (PostgreSQL source, arrayfuncs.c).
 ///
-/// The number of dimensions, a null flag and the element type come first. The length and the lower bound of the dimension
-/// follow. Each element comes after its length, which is -1 for null.
+/// The number of dimensions, a null flag and the element type come first. The length and the lower bound of the
+/// dimension follow. Each element comes after its length, which is -1 for null.
 extension Array: PostgresEncodable where Element: PostgresEncodable {
   package static var postgresType: UInt32 {
     guard let type = TypeID.arrayOf[Element.postgresType] else {

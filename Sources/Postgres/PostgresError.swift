@@ -54,17 +54,18 @@ extension PostgresError.ServerError {
   /// connection causes both.
   var isAboutStatementName: Bool { ["26000", "42P05"].contains(sqlState) }
 
-  /// Whether the server refused a value (classes 22, 23 and 54: data, constraints, limits). The statement may succeed without
-  /// that value.
+  /// Whether the server refused a value (classes 22, 23 and 54: data, constraints, limits). The statement may succeed
+  /// without that value.
   package var isAboutData: Bool { ["22", "23", "54"].contains { sqlState.hasPrefix($0) } }
 
   /// Whether the statement reached `lock_timeout`.
   package var isLockTimeout: Bool { sqlState == "55P03" }
 
-  /// Whether the server is starting, stopping or out of a resource, or a time limit was reached. Another attempt may succeed.
+  /// Whether the server is starting, stopping or out of a resource, or a time limit was reached. Another attempt may
+  /// succeed.
   var isUnavailability: Bool {
-    // 57Pxx: shutting down, crashed or starting. 53xxx: out of a resource. 57014 and 55P03: a time limit. 25006: a standby.
-    // 08xxx: the connection.
+    // 57Pxx: shutting down, crashed or starting. 53xxx: out of a resource. 57014 and 55P03: a time limit. 25006: a
+    // standby. 08xxx: the connection.
     sqlState.hasPrefix("57P") || sqlState.hasPrefix("53") || sqlState.hasPrefix("08")
       || ["57014", "55P03", "25006"].contains(sqlState)
   }

@@ -20,8 +20,8 @@ package protocol PreparedStatement: Sendable {
   static var name: String { get }
   static var sql: String { get }
 
-  /// Whether cancelling the task cancels the statement on the server. Only for statements that write nothing. A commit may
-  /// wait for a standby when the cancel request arrives. It is then visible, but reported as failed.
+  /// Whether cancelling the task cancels the statement on the server. Only for statements that write nothing. A commit
+  /// may wait for a standby when the cancel request arrives. It is then visible, but reported as failed.
   static var isCancellable: Bool { get }
 
   /// Appends one value for `$1`, one for `$2` and so on.

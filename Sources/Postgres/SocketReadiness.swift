@@ -43,8 +43,8 @@ func isReadableNow(_ descriptor: Int32) -> Bool {
 
 /// Blocks the thread until a descriptor is ready for any of `wanted`, or the deadline has passed (poll(2)).
 ///
-/// - Returns: the operations that are ready; none after the deadline. An error counts as `readable`, also when `wanted` does
-///   not contain it.
+/// - Returns: the operations that are ready; none after the deadline. An error counts as `readable`, also when `wanted`
+///   does not contain it.
 func waitUntilReady(
   _ descriptor: Int32, for wanted: SocketReadiness, deadline: Moment
 ) -> SocketReadiness {

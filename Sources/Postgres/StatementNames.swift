@@ -2,8 +2,9 @@ import Synchronization
 
 /// Whether the connections of a pool prepare statements by name.
 ///
-/// A pooler may give each transaction another server connection. A prepared statement then does not exist, or its name is
-/// taken, and every statement would fail. The first such error turns names off for all connections of the pool. They stay off.
+/// A pooler may give each transaction another server connection. A prepared statement then does not exist, or its name
+/// is taken, and every statement would fail. The first such error turns names off for all connections of the pool. They
+/// stay off.
 final class StatementNames: Sendable {
   private let isOn: Atomic<Bool>
   private let onLoss: (@Sendable () -> Void)?

@@ -2,7 +2,8 @@ import Synchronization
 
 /// Limits the number of requests that wait for the database, in lanes and in batches under way.
 ///
-/// A request that would get no outcome in time is refused at once. A refused request takes no memory and no database time.
+/// A request that would get no outcome in time is refused at once. A refused request takes no memory and no database
+/// time.
 final class Admission: Sendable {
   private let limit: Int
   private let count = Atomic(0)

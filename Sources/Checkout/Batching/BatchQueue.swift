@@ -1,20 +1,21 @@
 import DequeModule
 import Time
 
-/// The callers that wait for a batch, and the lanes whose next batch may start: the state of a `Batcher`, without threads.
+/// The callers that wait for a batch, and the lanes whose next batch may start: the state of a `Batcher`, without
+/// threads.
 ///
-/// An idle lane is not stored. A worker asks the pool for a connection. Once it has the connection, it takes the lanes that
-/// are ready then:
+/// An idle lane is not stored. A worker asks the pool for a connection. Once it has the connection, it takes the lanes
+/// that are ready then:
 ///
 ///     idle ──append──▶ waits ──makeReady──▶ ready ──take──▶ under way ──finish──▶ waits, if the lane has callers
 ///                                                                                 idle, if it has none
 ///
-/// If PostgreSQL refuses a batch because of one request's data, the batch is tried again in two halves. The callers return to
-/// the head of their lane, and each half is a batch of its own. A half that is refused is split again. So the other requests
-/// get outcomes, and log2(n) steps find the request at fault.
+/// If PostgreSQL refuses a batch because of one request's data, the batch is tried again in two halves. The callers
+/// return to the head of their lane, and each half is a batch of its own. A half that is refused is split again. So the
+/// other requests get outcomes, and log2(n) steps find the request at fault.
 ///
-/// A combined batch has several lanes. Only `maximumCombined` of them are under way, so lanes that become ready gather for the
-/// next one. A slow combined batch does not count, so that other lanes do not wait for it.
+/// A combined batch has several lanes. Only `maximumCombined` of them are under way, so lanes that become ready gather
+/// for the next one. A slow combined batch does not count, so that other lanes do not wait for it.
 struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
   /// The callers of one lane in a batch, in the order of their arrival.
   struct Part: Sendable {
@@ -107,8 +108,8 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
 
   /// Takes the next batch for a worker.
   ///
-  /// - Returns: the batch, empty when other workers have taken all lanes. And the lanes that have become idle because all
-  ///   their callers were removed. Their turn is over.
+  /// - Returns: the batch, empty when other workers have taken all lanes. And the lanes that have become idle because
+  ///   all their callers were removed. Their turn is over.
   mutating func take(now: Moment = .now) -> (batch: [Part], idle: [Lane]) {
     waitingWorkers -= 1
     var batch: [Part] = []
@@ -137,7 +138,8 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
   /// Ends a batch.
   ///
   /// - Parameters:
-  ///   - returned: the callers without an outcome, by lane. They come first in the lane's next batch, which is not combined.
+  ///   - returned: the callers without an outcome, by lane. They come first in the lane's next batch, which is not
+  ///     combined.
   ///   - inHalves: whether to split the returned callers into two batches, because one of their requests was refused.
   /// - Returns: the lanes of the batch that have callers. The batcher must make them ready again.
   mutating func finish(_ batch: [Part], returned: [Lane: [Caller]] = [:], inHalves: Bool = false) -> [Lane] {
@@ -161,7 +163,8 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
 
   /// Makes each part of a combined batch a batch of its own. Each must `finish` by itself.
   mutating func separate(_ batch: [Part]) {
-    // This removes the oldest start time instead of the batch's own. They are only counted, and a stuck batch stays slow.
+    // This removes the oldest start time instead of the batch's own. They are only counted, and a stuck batch stays
+    // slow.
     if batch.count > 1 { combinedSince.removeFirst() }
   }
 

@@ -9,19 +9,20 @@ protocol BatchedUseCase: Sendable {
   associatedtype Lane: Hashable & Sendable
   func lane(of request: Request) -> Lane
 
-  /// Numbers that a batch writes with its holds or orders. They show later whether the batch was committed. They are made
-  /// before the batch is sent, so they are known after a lost answer.
+  /// Numbers that a batch writes with its holds or orders. They show later whether the batch was committed. They are
+  /// made before the batch is sent, so they are known after a lost answer.
   associatedtype Mark: Sendable = Void
   func mark(for requests: [Request], lane: Lane) -> Mark
 
   /// Runs the requests of a lane in one transaction, in the order of their arrival.
   ///
-  /// - Returns: one outcome for each request, in the same order. Nil when nothing was done for the request; it then comes
-  ///   first in the next batch. At least one is not nil, unless this has waited for locks that the requests need.
+  /// - Returns: one outcome for each request, in the same order. Nil when nothing was done for the request; it then
+  ///   comes first in the next batch. At least one is not nil, unless this has waited for locks that the requests need.
   /// - Throws: the error of all requests. `Batcher` translates it.
   func execute(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome?]
 
-  /// Finds the outcomes of a batch whose answer was lost. The batch may still be under way, or not have reached the database.
+  /// Finds the outcomes of a batch whose answer was lost. The batch may still be under way, or not have reached the
+  /// database.
   ///
   /// - Returns: as `execute`. Nil for a request that had no effect and can no longer have one.
   /// - Throws: when the outcomes are still unknown.
@@ -39,8 +40,8 @@ protocol BatchedUseCase: Sendable {
   /// The largest number of lanes for `executeTogether`. At 1 it is not called.
   static var maximumLanes: Int { get }
 
-  /// Runs the requests of several lanes in one round trip. It must not wait for locks, because one lane must not delay the
-  /// others.
+  /// Runs the requests of several lanes in one round trip. It must not wait for locks, because one lane must not delay
+  /// the others.
   ///
   /// - Returns: the outcomes of each lane, as `execute`. All are nil when the lane needs a batch to itself.
   /// - Throws: as `execute`. After an error of the server, each lane gets a batch to itself.
@@ -78,8 +79,8 @@ extension BatchedUseCase {
   }
 }
 
-/// A use case that may run twice: the second run has no further effect, and its outcome is correct. After a lost answer it
-/// runs again.
+/// A use case that may run twice: the second run has no further effect, and its outcome is correct. After a lost answer
+/// it runs again.
 protocol RepeatableUseCase: BatchedUseCase where Mark == Void {
   func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [Outcome]
 }

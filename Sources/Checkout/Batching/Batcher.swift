@@ -6,31 +6,32 @@ import Time
 
 /// Runs many requests in one round trip to the database.
 ///
-/// Requests that arrive in a lane while its batch is under way form the next batch. There is no timer. An idle lane sends a
-/// batch of one request at once, and the batches of a busy lane grow by themselves. Every batch starts after its requests
-/// arrived, so its reads are never older than a request.
+/// Requests that arrive in a lane while its batch is under way form the next batch. There is no timer. An idle lane
+/// sends a batch of one request at once, and the batches of a busy lane grow by themselves. Every batch starts after
+/// its requests arrived, so its reads are never older than a request.
 ///
-/// A batch is formed and runs on the thread of its connection. So a request changes threads only twice: from the caller's to
-/// the connection's and back.
+/// A batch is formed and runs on the thread of its connection. So a request changes threads only twice: from the
+/// caller's to the connection's and back.
 ///
-/// If the connection breaks under a batch, the batcher does not know whether it was committed. Then it resolves the batch on
-/// another connection, until the deadline:
+/// If the connection breaks under a batch, the batcher does not know whether it was committed. Then it resolves the
+/// batch on another connection, until the deadline:
 ///
 ///     sent ──answer──▶ outcome
 ///       └──lost──▶ resolve ──the batch took effect──▶ outcome
 ///                    │  └──it had no effect, and cannot have one──▶ first in the next batch
 ///                    └──deadline──▶ outcomeUnknown
 ///
-/// If PostgreSQL refuses a batch because of one request's data, such as a value that breaks a constraint, the batch had no
-/// effect. It is tried again in halves until only the request at fault fails.
+/// If PostgreSQL refuses a batch because of one request's data, such as a value that breaks a constraint, the batch had
+/// no effect. It is tried again in halves until only the request at fault fails.
 final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
-  /// The largest number of requests in a batch. It limits how long a batch keeps its locks, and the size of its parameters.
+  /// The largest number of requests in a batch. It limits how long a batch keeps its locks, and the size of its
+  /// parameters.
   static var maximumBatchSize: Int { 512 }
 
   /// The longest wait for the answer to a batch. It is longer than `lockTimeout`, so a wait for a lock ends first.
   static var answerTime: Duration { .milliseconds(2500) }
-  /// The time from the start of a batch to its deadline: then callers get an error if the outcome is still unknown. With the
-  /// wait in the lane, by default 1 s, it is less than the 5 s after which clients and proxies often give up.
+  /// The time from the start of a batch to its deadline: then callers get an error if the outcome is still unknown.
+  /// With the wait in the lane, by default 1 s, it is less than the 5 s after which clients and proxies often give up.
   static var resolutionTime: Duration { .milliseconds(3800) }
   /// A caller goes into another batch only if at least this much time is left until the deadline.
   static var minimumTime: Duration { .seconds(1) }
@@ -88,8 +89,8 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   ///
   /// - Parameter completion: may be called before this returns. Its errors:
   ///   - `CheckoutError.shuttingDown` after graceful shutdown began;
-  ///   - `CheckoutError.overloaded` when admission refused the request, `expire` removed it, or no time is left for another
-  ///     batch;
+  ///   - `CheckoutError.overloaded` when admission refused the request, `expire` removed it, or no time is left for
+  ///     another batch;
   ///   - `CheckoutError.outcomeUnknown` when the answer was lost and the outcome is unknown at the deadline;
   ///   - the translated error of the batch.
   func submit(_ request: UseCase.Request, completion: @escaping Completion<UseCase.Outcome>) {
@@ -280,7 +281,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       return (lanes, state.queue.workersToStart())
     }
     return { [self] in
-      // A lane takes its next turn before it ends this one. So it comes after the other batchers that wait for the product.
+      // The lane's next turn comes after the turns that other batchers already wait for.
       for lane in waiting { takeTurn(lane) }
       for work in works { turns?.end(work.lane) }
       startWorkers(workers)

@@ -1,15 +1,16 @@
 /// Runs the requests of a batch in which several may have the same key. A key has one effect.
 ///
-/// Only the first request of a key runs. The same request under that key is a replay and shares its outcome. So a key that is
-/// sent many times takes one place in the batch. Another request under the key is refused if the first request took the key.
-/// Otherwise it waits for the next batch.
+/// Only the first request of a key runs. The same request under that key is a replay and shares its outcome. So a key
+/// that is sent many times takes one place in the batch. Another request under the key is refused if the first request
+/// took the key. Otherwise it waits for the next batch.
 ///
 /// - Parameters:
 ///   - key: the request's idempotency key, with all that identifies it. Nil for a request without a key.
 ///   - asReplay: converts the outcome of the first request into the outcome of a replay.
-///   - refusal: the outcome of another request under the key, by the outcome of the first one. Nil if that did not take the key.
-///   - execute: runs the requests with these indices. Returns one outcome for each, in the same order; nil for a request that
-///     waits. The indices depend only on `requests`.
+///   - refusal: the outcome of another request under the key, by the outcome of the first one. Nil if that did not take
+///     the key.
+///   - execute: runs the requests with these indices. Returns one outcome for each, in the same order; nil for a
+///     request that waits. The indices depend only on `requests`.
 /// - Returns: one outcome for each request; nil for a request that waits.
 func executeOncePerKey<Request: Equatable, Key: Hashable, Outcome>(
   _ requests: [Request], key: (Request) -> Key?, asReplay: (Outcome) -> Outcome,

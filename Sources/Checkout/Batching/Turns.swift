@@ -5,11 +5,11 @@ import Time
 
 /// Runs the batches that change one product one after the other. A turn is the right of a batch to change a product.
 ///
-/// Batches that reserve, order and pay for the same product could run side by side. One at a time they are larger, and the
-/// database serves a large batch much faster than several small ones.
+/// Batches that reserve, order and pay for the same product could run side by side. One at a time they are larger, and
+/// the database serves a large batch much faster than several small ones.
 ///
-/// A turn may not end, for example because its batch waits for a lock. Then the next turn begins beside it, after at most twice
-/// `overdueAfter`.
+/// A turn may not end, for example because its batch waits for a lock. Then the next turn begins beside it, after at
+/// most twice `overdueAfter`.
 final class Turns<Key: Hashable & Sendable>: Sendable {
   private struct Queue {
     /// The number of turns that have begun and not ended. It is more than one after a turn was overdue.
@@ -40,7 +40,8 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
 
   /// Waits for a turn, without blocking.
   ///
-  /// - Parameter begin: called when the turn begins: inside this call, or later on another thread. Each turn must `end`.
+  /// - Parameter begin: called when the turn begins: inside this call, or later on another thread. Each turn must
+  ///   `end`.
   func take(_ key: Key, _ begin: @escaping @Sendable () -> Void) {
     let (isFree, isToBeWatched) = state.withLock { state in
       guard state.queues[key] != nil else {

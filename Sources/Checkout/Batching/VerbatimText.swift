@@ -1,5 +1,5 @@
-/// A client's text, compared byte by byte as PostgreSQL compares it. `String` compares by Unicode equivalence: é as one scalar
-/// equals é as two.
+/// A client's text, compared byte by byte as PostgreSQL compares it. `String` compares by Unicode equivalence: é as one
+/// scalar equals é as two.
 package struct VerbatimText: Hashable, Sendable {
   package let text: String
 

@@ -163,8 +163,8 @@ package struct ReserveHold: BatchedUseCase {
     /// The outcome that a word stands for, where it is the same for all.
     let refusals: [Word: Outcome]
     let maximumPerCustomer: Int32?
-    /// For each request at its customer's limit when the first unit of that customer comes back, in microseconds, and how
-    /// long that is; 0 when it is not known. Nil when there is no such request.
+    /// For each request at its customer's limit when the first unit of that customer comes back, in microseconds, and
+    /// how long that is; 0 when it is not known. Nil when there is no such request.
     let limitEnds: (at: [Int64], in: [Int64])?
 
     func customerLimit(at index: Int) throws -> CustomerLimit {

@@ -7,9 +7,9 @@ import ServiceLifecycle
 ///
 /// Nothing that clients are told depends on it: reads count lapsed holds as available, and reservations reclaim them.
 ///
-/// Three workers share the jobs, so that none is late because of another product. The first one expires what is due. When a
-/// call leaves work behind, a second one helps until nothing is due. The patient one retries jobs that failed, mostly since
-/// a row of their product was locked, and removes what is old.
+/// Three workers share the jobs, so that none is late because of another product. The first one expires what is due.
+/// When a call leaves work behind, a second one helps until nothing is due. The patient one retries jobs that failed,
+/// mostly since a row of their product was locked, and removes what is old.
 ///
 /// Between jobs they sleep until the earliest one is due. A server that makes a job due earlier than that announces it
 /// with NOTIFY, after its commit and in a transaction of its own: a pending notification takes an instance-wide lock at

@@ -48,8 +48,9 @@ package struct PlaceOrder: BatchedUseCase {
     }
   }
 
-  /// The same again: a transaction that is still under way has the holds locked, one that comes later finds them ordered,
-  /// and an order that the batch placed is known by its number. Refusals are for good, so they are the same again.
+  /// The same again: a transaction that is still under way has the holds locked, one that comes later finds them
+  /// ordered, and an order that the batch placed is known by its number. Refusals are for good, so they are the same
+  /// again.
   func resume(
     _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
   ) throws -> [Outcome?] {

@@ -32,8 +32,8 @@ package struct PaymentEvent: Sendable, Hashable {
     case parked
     /// A success after the order was cancelled or expired, and its units could be taken again.
     case reacquired
-    /// Money was taken for nothing: the units are gone, the customer would have more than one may have, the order was paid
-    /// before under another key, or it never came.
+    /// Money was taken for nothing: the units are gone, the customer would have more than one may have, the order was
+    /// paid before under another key, or it never came.
     case refundDue = "refund_due"
     /// The amount or currency is not the order's.
     case amountMismatch = "amount_mismatch"

@@ -1,7 +1,8 @@
 import Postgres
 import Time
 
-/// Puts a product on sale, all of its stock available. Yields one outcome, or none when `onlyAsFirst` found another product.
+/// Puts a product on sale, all of its stock available. Yields one outcome, or none when `onlyAsFirst` found another
+/// product.
 package struct CreateProduct: PreparedStatement {
   package static let name = "create_product"
   package static let sql = """

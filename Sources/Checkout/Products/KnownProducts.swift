@@ -2,8 +2,9 @@ import Synchronization
 
 /// Products that this server has seen, which therefore exist: products are never deleted.
 ///
-/// A call for another product first takes part in a read that all such calls share, before it gets a lane, a connection or a
-/// lock of its own. So a flood of made-up ids costs one query at a time, and takes no memory: only ids of products are kept.
+/// A call for another product first takes part in a read that all such calls share, before it gets a lane, a connection
+/// or a lock of its own. So a flood of made-up ids costs one query at a time, and takes no memory: only ids of products
+/// are kept.
 final class KnownProducts: Sendable {
   private let ids = Mutex<Set<Int32>>([])
   private let read: Batcher<ReadProducts>

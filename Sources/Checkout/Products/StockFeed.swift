@@ -5,9 +5,9 @@ import Synchronization
 
 /// Tells those who watch a product, on whichever server, that its stock may have changed.
 ///
-/// What changed is announced with NOTIFY, after its commit and in a transaction of its own: a pending notification takes
-/// an instance-wide lock at commit, which would make all sales wait for each other. One statement carries everything
-/// that changed since the last one. When a notification is lost, watches look again after a second.
+/// What changed is announced with NOTIFY, after its commit and in a transaction of its own: a pending notification
+/// takes an instance-wide lock at commit, which would make all sales wait for each other. One statement carries
+/// everything that changed since the last one. When a notification is lost, watches look again after a second.
 final class StockFeed: Service {
   static let channel = "stock_changes"
 

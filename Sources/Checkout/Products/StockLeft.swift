@@ -7,8 +7,8 @@ package struct StockLeft: Sendable, Equatable {
   package let available: Int32
   /// Units in active holds, which may come back.
   package let held: Int32
-  /// When the first units will come back if nobody acts: the earliest end of a hold or of an unpaid order's time. Nil when
-  /// there is neither.
+  /// When the first units will come back if nobody acts: the earliest end of a hold or of an unpaid order's time. Nil
+  /// when there is neither.
   package let nextReleaseAt: Timestamp?
   /// How long that is from when this was read.
   package let nextReleaseIn: Duration?

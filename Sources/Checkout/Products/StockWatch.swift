@@ -13,8 +13,8 @@ package final class StockWatch: Sendable {
 
   deinit { onEnd() }
 
-  /// Returns when the stock may have changed since the last call, after `pollInterval` in any case, and when the task is
-  /// cancelled. One task at a time.
+  /// Returns when the stock may have changed since the last call, after `pollInterval` in any case, and when the task
+  /// is cancelled. One task at a time.
   package func change() async {
     await alarm.nap(atMost: Self.pollInterval)
   }
