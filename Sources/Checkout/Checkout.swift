@@ -95,7 +95,7 @@ package struct Checkout: Service, CustomStringConvertible {
 
   // MARK: Products
 
-  /// Every product, by id.
+  /// All products, ordered by id.
   package func products() async throws -> [Product] {
     try await useCases.readProducts(.all)
   }

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Postgres
 
-/// Reads a hold as it stands.
+/// Reads a hold. The outcome is nil for an unknown hold.
 struct ReadHold: RepeatableUseCase {
   static let isRead = true
 

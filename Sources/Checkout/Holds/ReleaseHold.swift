@@ -1,7 +1,9 @@
 import FoundationEssentials
 import Postgres
 
-/// Gives back the units of an active hold. A hold that is no longer active stays as it is.
+/// Releases an active hold, and returns its units to the stock. A hold that is not active stays unchanged.
+///
+/// The outcome is the hold afterwards, nil for an unknown hold.
 struct ReleaseHold: RepeatableUseCase {
   typealias Request = ReservationID
   typealias Outcome = Hold?

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Postgres
 
-/// Reads an order as it stands.
+/// Reads an order. The outcome is nil for an unknown order.
 struct ReadOrder: RepeatableUseCase {
   static let isRead = true
 
