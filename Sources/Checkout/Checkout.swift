@@ -100,12 +100,12 @@ package struct Checkout: Service, CustomStringConvertible {
     try await useCases.readProducts(.all)
   }
 
-  /// Nil for an unknown product.
+  /// As the variant with a completion.
   package func product(_ id: Int32) async throws -> Product? {
     try await awaitCompletion { product(id, completion: $0) }
   }
 
-  /// Nil for an unknown product.
+  /// Reads a product. Nil for an unknown id.
   package func product(_ id: Int32, completion: @escaping Completion<Product?>) {
     useCases.readProducts.submit(.one(id)) { completion($0.map { $0.first }) }
   }
@@ -208,7 +208,7 @@ package struct Checkout: Service, CustomStringConvertible {
   func waitingOrders(of productID: Int32) -> Int { useCases.placeOrders.waitingCount(in: productID) }
   func waitingPaymentEvents(of productID: Int32) -> Int { useCases.applyPaymentEvents.waitingCount(in: productID) }
 
-  /// Nil for an unknown hold.
+  /// Reads a hold. Nil for an unknown id.
   package func hold(_ id: ReservationID) async throws -> Hold? {
     try await awaitCompletion { completion in
       knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
@@ -249,7 +249,7 @@ package struct Checkout: Service, CustomStringConvertible {
     ) { [useCases] in useCases.placeOrders.submit(request, completion: $0) }
   }
 
-  /// Nil for an unknown order.
+  /// Reads an order. Nil for an unknown id.
   package func order(_ id: ReservationID) async throws -> Order? {
     try await awaitCompletion { completion in
       knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in

@@ -7,8 +7,8 @@ extension Connection {
   /// has its locks, so the second one nearly always succeeds.
   private static var maximumAttempts: Int { 5 }
 
-  /// Runs a statement as a transaction. After a conflict it runs the statement again, until the deadline of
-  /// `answering`.
+  /// Runs a statement as a transaction. After a conflict it runs the statement again, unless the deadline of `answering`
+  /// has passed.
   ///
   /// - Throws: `PostgresError`.
   func transact<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {

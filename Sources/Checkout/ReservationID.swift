@@ -2,9 +2,9 @@ import FoundationEssentials
 
 /// The id of a hold, and of the order made from the hold.
 ///
-/// It is a UUID of version 8 (RFC 9562, section 5.8) with 32 bits of the product, 32 bits of the Unix second and 58
-/// random bits. So the id says its product without a look-up, new ids of a product are neighbours in the index, and no
-/// id can be guessed.
+/// It is a UUID of version 8 (RFC 9562, section 5.8). It has 32 bits of the product, 32 bits of the Unix second and 58
+/// random bits. So the id says its product without a look-up, and no id can be guessed. New ids of a product are
+/// neighbours in the index.
 ///
 ///     bits 0-31    product
 ///     bits 32-47   seconds, upper 16 bits

@@ -25,8 +25,8 @@ enum SchemaInspection {
 
   private struct FindForeignObject: PreparedStatement {
     static let name = "find_foreign_object"
-    /// No other role may create objects in the session's search path. Owners are compared with the role itself: a
-    /// superuser also owns only the objects that it made.
+    /// Run it with a search path in which no other role may create objects. Owners are compared with the role itself,
+    /// because a superuser has the rights of every role.
     static let sql = """
       with me as (select r.oid from pg_roles r where r.rolname = current_user),
       here as (select n.oid, n.nspowner, n.nspacl from pg_namespace n where n.nspname = 'flashsale'),

@@ -47,8 +47,8 @@ package struct ServerRole: Sendable {
 
   private static let functionNames = SQLFile.functions.map(\.key.name)
 
-  /// Returns the role as an SQL identifier, and the statements that create it, if it does not exist, and set its
-  /// password.
+  /// Returns the role as an SQL identifier, with statements that create it and set its password. A role that exists is
+  /// not created.
   private struct Preparation: PreparedStatement {
     static let name = "prepare_server_role"
     static let sql = """

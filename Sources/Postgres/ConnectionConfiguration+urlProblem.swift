@@ -3,8 +3,8 @@ import CLibPQ
 extension ConnectionConfiguration {
   /// Why `url` cannot be used, in one line that quotes nothing of it. Nil when it can be used.
   ///
-  /// If a password has an `@` or `/` that is not percent-encoded, libpq takes its rest for a host, port or database.
-  /// libpq's error would then show that part of the password. So such URLs are refused.
+  /// A password may have an `@` or `/` that is not percent-encoded. libpq then takes its rest for a host, port or
+  /// database, and its error would show that part of the password. So such URLs are refused.
   package var urlProblem: String? {
     var message: UnsafeMutablePointer<CChar>?
     let options = PQconninfoParse(url.revealed(), &message)

@@ -30,8 +30,8 @@ package struct ConnectionConfiguration: Sendable {
   package var usesNamedStatements = true
 
   /// Run-time parameters of every session, by name. They override the settings of the role, of the database and of
-  /// `options` in `url`, because the result of a statement must not depend on those. `options` overrides the time
-  /// limits above.
+  /// `options` in `url`. The result of a statement must not depend on such settings. The time limits above do not
+  /// override `options`.
   package var parameters = Self.fixedParameters
 
   /// The parameters that can change the result of a statement, with PostgreSQL's defaults. `jit` is off because it

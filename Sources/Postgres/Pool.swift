@@ -9,8 +9,8 @@ import Time
 /// needed.
 ///
 /// If connecting fails, the waiter queues for an existing connection. If there is none, all waiters fail. The pool then
-/// makes one attempt to connect in each back-off period, so a crowd of requests is not a crowd of attempts. A caller
-/// during an attempt waits for its end. A caller between two attempts fails at once.
+/// makes one attempt to connect in each back-off period. So many requests do not cause many attempts. A caller during an
+/// attempt waits for its end. A caller between two attempts fails at once.
 package final class Pool: Sendable {
   /// Connections by default. They serve reads, batches that change products, one stuck batch, jobs and administration.
   package static let defaultSize = 8

@@ -7,7 +7,7 @@ import Time
 /// Runs many requests in one round trip to the database.
 ///
 /// Requests that arrive in a lane while its batch is under way form the next batch. There is no timer. An idle lane
-/// sends a batch of one request at once, and the batches of a busy lane grow by themselves. Every batch starts after
+/// sends a batch of one request at once. The batches of a busy lane grow by themselves. Every batch starts after
 /// its requests arrived, so its reads are never older than a request.
 ///
 /// A batch is formed and runs on the thread of its connection. So a request changes threads only twice: from the
@@ -21,8 +21,8 @@ import Time
 ///                    │  └──it had no effect, and cannot have one──▶ first in the next batch
 ///                    └──deadline──▶ outcomeUnknown
 ///
-/// If PostgreSQL refuses a batch because of one request's data, such as a value that breaks a constraint, the batch had
-/// no effect. It is tried again in halves until only the request at fault fails.
+/// If PostgreSQL refuses a batch because of one request's data, the batch had no effect. An example is a value that
+/// breaks a constraint. The batch is tried again in halves until only the request at fault fails.
 final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// The largest number of requests in a batch. It limits how long a batch keeps its locks, and the size of its
   /// parameters.
@@ -30,8 +30,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   /// The longest wait for the answer to a batch. It is longer than `lockTimeout`, so a wait for a lock ends first.
   static var answerTime: Duration { .milliseconds(2500) }
-  /// The time from the start of a batch to its deadline: then callers get an error if the outcome is still unknown.
-  /// With the wait in the lane, by default 1 s, it is less than the 5 s after which clients and proxies often give up.
+  /// The time from the start of a batch to its deadline. Then callers get an error if the outcome is still unknown. The
+  /// wait in the lane comes before it, by default 1 s. The sum is less than 5 s, when clients and proxies often give
+  /// up.
   static var resolutionTime: Duration { .milliseconds(3800) }
   /// A caller goes into another batch only if at least this much time is left until the deadline.
   static var minimumTime: Duration { .seconds(1) }
