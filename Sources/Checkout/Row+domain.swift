@@ -4,7 +4,15 @@ import Postgres
 extension Row {
   /// Decodes the next column as the id of a hold or an order.
   mutating func decodeReservationID() throws -> ReservationID {
-    let uuid = try decode(UUID.self)
+    try Self.reservationID(try decode(UUID.self))
+  }
+
+  /// Decodes the next column as an array of such ids. Nil when the column is null.
+  mutating func decodeReservationIDsIfPresent() throws -> [ReservationID]? {
+    try decodeIfPresent([UUID].self)?.map { try Self.reservationID($0) }
+  }
+
+  private static func reservationID(_ uuid: UUID) throws -> ReservationID {
     guard let id = ReservationID(uuid) else { throw UnknownValue(description: "\(uuid) is no id of a hold or order") }
     return id
   }
@@ -17,6 +25,11 @@ extension Row {
   /// As `decodeCase`. Nil when the column is null.
   mutating func decodeCaseIfPresent<Value: RawRepresentable<String>>(_ type: Value.Type = Value.self) throws -> Value? {
     try decodeIfPresent(String.self).map { try Self.word($0) }
+  }
+
+  /// Decodes the next column as an array of cases of an enumeration.
+  mutating func decodeCases<Value: RawRepresentable<String>>(_ type: Value.Type = Value.self) throws -> [Value] {
+    try decode([String].self).map { try Self.word($0) }
   }
 
   private static func word<Value: RawRepresentable<String>>(_ word: String) throws -> Value {

@@ -17,7 +17,7 @@ package struct Hold: Sendable, Equatable {
   package let remaining: Duration
 }
 
-extension Hold {
+extension Hold: ReservationRow {
   /// Reads the columns of `read_holds` and `release_holds`.
   init(_ row: inout Row) throws {
     self.init(

@@ -107,6 +107,9 @@ package struct ReserveHold: BatchedUseCase {
     guard let answer = try connection.transact(statement).first else {
       return requests.map { _ in .productNotFound }
     }
+    guard answer.words.count == requests.count, (answer.ids ?? newIDs).count == requests.count else {
+      throw UnknownValue(description: "\(answer.words.count) outcomes for \(requests.count) requests")
+    }
     if answer.isRescheduled { jobs.announce() }
     // A replay returns the hold as it is now.
     let ids = answer.ids ?? newIDs
@@ -123,23 +126,25 @@ package struct ReserveHold: BatchedUseCase {
       }
     }
     return try requests.indices.map { index in
-      let (request, id, word) = (requests[index], ids[index], answer.words[index])
+      let (id, word) = (ids[index], answer.words[index])
       switch word {
       case .later: return nil
-      case .customerLimitReached: return .customerLimitReached(try answer.customerLimit(at: index))
       case .held:
-        guard let expiresAt = answer.heldUntil else { throw UnknownValue(description: "a hold without an end") }
         let hold = Hold(
-          id: id, quantity: request.quantity, status: .active, expiresAt: expiresAt, remaining: timeToLive)
+          id: id, quantity: requests[index].quantity, status: .active, expiresAt: try answer.with(word, \.heldUntil),
+          remaining: timeToLive)
         return .held(hold, isReplay: false)
       case .replayed:
-        guard let hold = replayed[id] else {
-          throw OutcomeLost(reason: "read_holds: a key without its hold")
-        }
+        guard let hold = replayed[id] else { throw OutcomeLost(reason: "read_holds: a key without its hold") }
         return .held(hold, isReplay: true)
-      default:
-        guard let refusal = answer.refusals[word] else { throw UnknownValue(description: "\(word) without a reason") }
-        return refusal
+      case .keyReused: return .keyReused
+      case .insufficientStock: return .insufficientStock(try answer.with(word, \.stockLeft))
+      case .quantityAboveLimit: return .quantityAboveLimit(try answer.with(word, \.maximumPerHold))
+      case .customerRequired: return .customerRequired
+      case .customerLimitReached: return .customerLimitReached(try answer.customerLimit(at: index))
+      case .saleNotStarted:
+        return .saleNotStarted(startsAt: try answer.with(word, \.startsAt), in: try answer.with(word, \.startsIn))
+      case .saleEnded: return .saleEnded(endsAt: try answer.with(word, \.endsAt))
       }
     }
   }
@@ -156,26 +161,41 @@ package struct ReserveHold: BatchedUseCase {
     case saleEnded = "sale_ended"
   }
 
+  /// The row of a batch. A value that only some words need is nil without them.
   private struct Answer {
+    /// One for each request.
     let words: [Word]
     let heldUntil: Timestamp?
     let isRescheduled: Bool
     /// Nil when no request had a key.
     let ids: [ReservationID]?
-    /// The refusals that are the same for all requests, by their words.
-    let refusals: [Word: Outcome]
+    let stockLeft: StockLeft?
+    let startsAt: Timestamp?
+    let startsIn: Duration?
+    let endsAt: Timestamp?
+    let maximumPerHold: Int32?
     let maximumPerCustomer: Int32?
-    /// When the first unit of each request's customer comes back, in microseconds since 1970, and from now. 0 is
-    /// unknown. Nil when no request is at its customer's limit.
-    let limitEnds: (at: [Int64], in: [Int64])?
+    /// When the first unit of each request's customer comes back, in microseconds since 1970. 0 is unknown. Nil when no
+    /// request is at its customer's limit.
+    let limitEndsAt: [Int64]?
+    /// The same in microseconds from now.
+    let limitEndsIn: [Int64]?
+
+    /// The value that a word needs.
+    ///
+    /// - Throws: `UnknownValue` when the value is missing.
+    func with<Value>(_ word: Word, _ value: KeyPath<Self, Value?>) throws -> Value {
+      guard let value = self[keyPath: value] else { throw UnknownValue(description: "\(word) without \(value)") }
+      return value
+    }
 
     func customerLimit(at index: Int) throws -> CustomerLimit {
-      guard let maximumPerCustomer, let limitEnds else { throw UnknownValue(description: "a limit without a reason") }
-      let isKnown = limitEnds.at[index] > 0
+      let endsAt = try with(.customerLimitReached, \.limitEndsAt)[index]
+      let endsIn = try with(.customerLimitReached, \.limitEndsIn)[index]
       return CustomerLimit(
-        maximum: maximumPerCustomer,
-        nextReleaseAt: isKnown ? Timestamp(microsecondsSince1970: limitEnds.at[index]) : nil,
-        nextReleaseIn: isKnown ? .microseconds(limitEnds.in[index]) : nil)
+        maximum: try with(.customerLimitReached, \.maximumPerCustomer),
+        nextReleaseAt: endsAt > 0 ? Timestamp(microsecondsSince1970: endsAt) : nil,
+        nextReleaseIn: endsAt > 0 ? .microseconds(endsIn) : nil)
     }
   }
 
@@ -213,32 +233,13 @@ package struct ReserveHold: BatchedUseCase {
     }
 
     static func decode(_ row: inout Row) throws -> Answer {
-      let words = try row.decode([String].self).map { text in
-        guard let word = Word(rawValue: text) else { throw UnknownValue(description: "\(text) is no outcome") }
-        return word
-      }
-      let heldUntil = try row.decodeIfPresent(Timestamp.self)
-      let isRescheduled = try row.decode(Bool.self)
-      let ids = try row.decodeIfPresent([UUID].self)?.compactMap { ReservationID($0) }
-      var refusals: [Word: Outcome] = [.keyReused: .keyReused, .customerRequired: .customerRequired]
-      if let stockLeft = try StockLeft(&row) { refusals[.insufficientStock] = .insufficientStock(stockLeft) }
-      let startsAt = try row.decodeIfPresent(Timestamp.self)
-      let startsIn = try row.decodeIfPresent(Int64.self)
-      if let startsAt, let startsIn {
-        refusals[.saleNotStarted] = .saleNotStarted(startsAt: startsAt, in: .microseconds(startsIn))
-      }
-      if let endsAt = try row.decodeIfPresent(Timestamp.self) { refusals[.saleEnded] = .saleEnded(endsAt: endsAt) }
-      if let maximum = try row.decodeIfPresent(Int32.self) {
-        refusals[.quantityAboveLimit] = .quantityAboveLimit(maximum)
-      }
-      let maximumPerCustomer = try row.decodeIfPresent(Int32.self)
-      let (limitEndsAt, limitEndsIn) = (
-        try row.decodeIfPresent([Int64].self), try row.decodeIfPresent([Int64].self)
-      )
-      return Answer(
-        words: words, heldUntil: heldUntil, isRescheduled: isRescheduled, ids: ids, refusals: refusals,
-        maximumPerCustomer: maximumPerCustomer,
-        limitEnds: limitEndsAt.flatMap { at in limitEndsIn.map { (at, $0) } })
+      Answer(
+        words: try row.decodeCases(), heldUntil: try row.decodeIfPresent(), isRescheduled: try row.decode(),
+        ids: try row.decodeReservationIDsIfPresent(), stockLeft: try StockLeft(&row),
+        startsAt: try row.decodeIfPresent(), startsIn: try row.decodeIfPresent(Int64.self).map { .microseconds($0) },
+        endsAt: try row.decodeIfPresent(), maximumPerHold: try row.decodeIfPresent(),
+        maximumPerCustomer: try row.decodeIfPresent(), limitEndsAt: try row.decodeIfPresent(),
+        limitEndsIn: try row.decodeIfPresent())
     }
   }
 }

@@ -21,7 +21,12 @@ package struct Order: Sendable, Equatable {
   package let paidAt: Timestamp?
 }
 
-extension Order {
+extension Order: ReservationRow {
+  /// Reads the columns of `read_orders`.
+  init(_ row: inout Row) throws {
+    try self.init(id: row.decodeReservationID(), &row)
+  }
+
   /// Reads the columns of an order that follow its id.
   init(id: ReservationID, _ row: inout Row) throws {
     self.init(

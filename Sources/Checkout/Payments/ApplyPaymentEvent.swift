@@ -40,6 +40,12 @@ package struct ApplyPaymentEvent: BatchedUseCase {
     try execute(events, lane: productID, mark: mark, on: connection)
   }
 
+  /// The outcome of one event in SQL.
+  private enum Word: String {
+    case recorded, replayed
+    case keyReused = "key_reused"
+  }
+
   private struct Statement: PreparedStatement {
     static let name = "apply_payment_events"
     static let sql = """
@@ -58,10 +64,13 @@ package struct ApplyPaymentEvent: BatchedUseCase {
     }
 
     static func decode(_ row: inout Row) throws -> Outcome {
-      let outcome = try row.decode(String.self)
-      if outcome == "key_reused" { return .keyReused }
-      return .decided(
-        try row.decodeCase(), orderStatus: try row.decodeCaseIfPresent(), isReplay: outcome == "replayed")
+      let word = try row.decodeCase(Word.self)
+      switch word {
+      case .keyReused: return .keyReused
+      case .recorded, .replayed:
+        return .decided(
+          try row.decodeCase(), orderStatus: try row.decodeCaseIfPresent(), isReplay: word == .replayed)
+      }
     }
   }
 }

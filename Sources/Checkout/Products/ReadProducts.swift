@@ -9,6 +9,10 @@ struct ReadProducts: RepeatableUseCase {
   enum Request: Sendable {
     case one(Int32)
     case all
+
+    var productID: Int32? {
+      if case .one(let id) = self { id } else { nil }
+    }
   }
 
   /// Requests for single products share a query, and so do requests for the list.
@@ -25,16 +29,15 @@ struct ReadProducts: RepeatableUseCase {
 
   /// - Returns: the products of each request, empty for an unknown product.
   func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [[Product]] {
-    guard lane == .some else {
+    switch lane {
+    case .all:
       let all = try connection.run(Statement(ids: nil))
       return requests.map { _ in all }
+    case .some:
+      let found = try connection.run(Statement(ids: Array(Set(requests.compactMap(\.productID)))))
+      let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0) })
+      return requests.map { request in request.productID.flatMap { byID[$0] }.map { [$0] } ?? [] }
     }
-    let ids = requests.compactMap { request in
-      if case .one(let id) = request { id } else { nil }
-    }
-    let found = try connection.run(Statement(ids: Array(Set(ids))))
-    let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, [$0]) })
-    return ids.map { byID[$0] ?? [] }
   }
 
   private struct Statement: PreparedStatement {
