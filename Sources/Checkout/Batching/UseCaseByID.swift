@@ -1,10 +1,10 @@
 import Postgres
 
-/// A use case that calls a SQL function with ids of one product. The function returns a row for each hold or order that it
-/// finds.
+/// A use case that calls an SQL function with ids of one product. The function returns a row for each hold or order that
+/// it finds.
 protocol UseCaseByID: RepeatableUseCase where Request == ReservationID, Outcome == Found? {
   associatedtype Found: ReservationRow
-  /// Takes a product's id and an array of UUIDs.
+  /// The name of the function. It takes a product's id and an array of UUIDs.
   static var function: String { get }
 }
 
@@ -18,7 +18,7 @@ protocol ReservationRow: Sendable {
 extension UseCaseByID {
   func lane(of id: ReservationID) -> Int32 { id.productID }
 
-  /// - Returns: for each id, the row that was found.
+  /// - Returns: the row of each id, nil for an unknown id.
   func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Found?] {
     let statement = StatementByID<Self>(productID: productID, ids: ids)
     let found = try Self.isRead ? connection.run(statement) : connection.transact(statement)

@@ -1,4 +1,4 @@
-/// Reads a hold as it stands.
+/// Reads a hold. The outcome is nil for an unknown hold.
 struct ReadHold: UseCaseByID {
   typealias Found = Hold
   static let isRead = true

@@ -1,4 +1,6 @@
-/// Gives back the units of an active hold. A hold that is no longer active stays as it is.
+/// Releases an active hold, and returns its units to the stock. A hold that is not active stays unchanged.
+///
+/// The outcome is the hold afterwards, nil for an unknown hold.
 struct ReleaseHold: UseCaseByID {
   typealias Found = Hold
   static let function = "release_holds"

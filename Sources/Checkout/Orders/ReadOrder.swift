@@ -1,4 +1,4 @@
-/// Reads an order as it stands.
+/// Reads an order. The outcome is nil for an unknown order.
 struct ReadOrder: UseCaseByID {
   typealias Found = Order
   static let isRead = true

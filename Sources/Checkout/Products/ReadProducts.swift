@@ -1,6 +1,6 @@
 import Postgres
 
-/// Reads products with their exact stock. One query answers everybody who asked since the last one started.
+/// Reads products with their exact stock. One query serves all requests that arrived since the last query started.
 struct ReadProducts: RepeatableUseCase {
   static let isRead = true
 
@@ -15,7 +15,7 @@ struct ReadProducts: RepeatableUseCase {
     }
   }
 
-  /// Products are read together, all others than lists by one query, so there are two lanes.
+  /// Requests for single products share a query, and so do requests for the list.
   enum Lane {
     case some, all
   }
@@ -27,7 +27,7 @@ struct ReadProducts: RepeatableUseCase {
     }
   }
 
-  /// - Returns: what was found, for each request.
+  /// - Returns: the products of each request, empty for an unknown product.
   func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [[Product]] {
     switch lane {
     case .all:
@@ -60,7 +60,7 @@ struct ReadProducts: RepeatableUseCase {
 }
 
 extension Product {
-  /// Every product, by id, with its exact stock.
+  /// All products with their exact stock, ordered by id.
   ///
   /// - Throws: `PostgresError`.
   package static func all(in database: Pool) async throws -> [Product] {
