@@ -5,16 +5,16 @@ import Time
 @testable import Checkout
 
 @Suite struct BatchQueueTests {
-  /// Everything that can happen, in a random order: callers come and are removed, workers start, take and finish.
+  /// All operations in random order: callers come and are removed; workers start, take batches and finish them.
   @Test(arguments: [1, 4], 0..<50)
-  func everyCallerIsServedOnceInOrderAndNoLaneTwiceAtATime(maximumLanes: Int, seed: UInt64) {
+  func `each lane serves its callers once, in order, one batch at a time`(maximumLanes: Int, seed: UInt64) {
     let maximumSize = 5
     let now = Moment.now
     var random = SeededGenerator(state: seed)
     var queue = BatchQueue<Int, Int>(maximumLanes: maximumLanes, maximumSize: maximumSize)
     var underWay: [[BatchQueue<Int, Int>.Part]] = []
     var workers = 0
-    /// Lanes that wait for their turn, and that have it.
+    /// Lanes that wait for their turn, and lanes that have it.
     var waiting: [Int] = []
     var turns: Set<Int> = []
     var served: [Int: [Int]] = [:]
@@ -27,7 +27,7 @@ import Time
       let batch = underWay.remove(at: Int.random(in: underWay.indices, using: &random))
       var returned: [Int: [Int]] = [:]
       for part in batch where Int.random(in: 0..<4, using: &random) == 0 {
-        // The first of them have their answers.
+        // The callers before these have their results.
         returned[part.lane] = Array(part.callers.dropFirst(Int.random(in: 0..<part.callers.count, using: &random)))
       }
       if batch.count > 1, returned.isEmpty {
@@ -71,7 +71,7 @@ import Time
       default:
         if !underWay.isEmpty { finishOne() }
       }
-      // Nobody is left waiting without a worker who comes, or a batch whose end will start one.
+      // No caller waits without a worker, a batch or a turn that leads to the next batch.
       workers += queue.workersToStart(now: now)
       #expect(queue.isEmpty || workers > 0 || !underWay.isEmpty || !waiting.isEmpty)
     }
@@ -79,7 +79,7 @@ import Time
     #expect((Array(served.values.joined()) + removed).sorted() == Array(0..<callers))
   }
 
-  @Test func aLaneToItselfIsServedFromItsHead() {
+  @Test func `a lane whose callers were returned gets its own batch, returned callers first`() {
     var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
     func come(_ caller: String, _ lane: Int) {
       if queue.append(caller, to: lane) { queue.beReady(lane) }
@@ -99,7 +99,7 @@ import Time
     #expect(queue.take().batch.map(\.callers) == [["a", "c", "d"]])
   }
 
-  @Test func aLaneThatCouldNotBeCombinedIsAloneForAWhile() {
+  @Test func `a lane that could not be combined has its own batches for a while`() {
     var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
     func come(_ lane: Int) {
       if queue.append("somebody", to: lane) { queue.beReady(lane) }
@@ -128,7 +128,7 @@ import Time
     #expect(takeBatch().map(\.lane).sorted() == [1, 2])
   }
 
-  @Test func nobodyWaitsForACombinedBatchThatHangs() {
+  @Test func `a combined batch that takes too long does not block other lanes`() {
     var queue = BatchQueue<Int, String>(maximumLanes: 2, maximumSize: 3)
     let start = Moment.now
     for lane in 1...6 where queue.append("somebody", to: lane) { queue.beReady(lane) }
@@ -141,7 +141,7 @@ import Time
   }
 
   @Test(arguments: [1, 2, 3, 64, 500, 512], [0, 0.3, 1])
-  func `one caller at fault is alone after halving and the others are served in order`(count: Int, place: Double) {
+  func `halving isolates the caller at fault and serves the others in order`(count: Int, place: Double) {
     var queue = BatchQueue<Int, Int>(maximumLanes: 4, maximumSize: 512)
     let fault = Int(Double(count - 1) * place)
     for caller in 0..<count where queue.append(caller, to: 1) { queue.beReady(1) }
@@ -167,7 +167,7 @@ import Time
     #expect(batches <= 1 + 2 * halvings)
   }
 
-  @Test func `callers who come meanwhile or leave do not change the portions of others`() {
+  @Test func `callers that come or leave do not change the portions of others`() {
     var queue = BatchQueue<Int, Int>(maximumLanes: 4, maximumSize: 512)
     for caller in 0..<8 where queue.append(caller, to: 1) { queue.beReady(1) }
     func take() -> [BatchQueue<Int, Int>.Part] {
@@ -179,12 +179,12 @@ import Time
     let isFirst = queue.append(8, to: 1)
     #expect(!isFirst)
     goOn(queue.finish(whole, returned: [1: whole[0].callers], inHalves: true))
-    // Of the second half, the first is needed by nobody any more.
+    // The first caller of the second half leaves.
     let first = take()
     #expect(first[0].callers == [0, 1, 2, 3])
     let removed = queue.removeFirst { $0 == 4 }.removed
     #expect(removed == [4])
-    // A caller of a half may come back without an answer, too.
+    // Callers of a half may come back without a result, too.
     goOn(queue.finish(first, returned: [1: [2, 3]]))
     let again = take()
     #expect(again[0].callers == [2, 3])
