@@ -196,7 +196,9 @@ import Testing
               }
             }
             // The lost statement comes late, and must have no effect.
-            #expect(throws: PostgresError.self) { try useCase.executeTogether(lost, on: connection) }
+            let error = #expect(throws: PostgresError.self) { try useCase.executeTogether(lost, on: connection) }
+            guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
+            #expect(refusal.sqlState == "23505")
           }
         }
         await database.close()
