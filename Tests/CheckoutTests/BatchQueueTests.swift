@@ -81,17 +81,17 @@ import Time
 
   @Test func `a lane whose callers were returned gets its own batch, returned callers first`() {
     var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
-    func come(_ caller: String, _ lane: Int) {
+    func arrive(_ caller: String, _ lane: Int) {
       if queue.append(caller, to: lane) { queue.beReady(lane) }
     }
-    come("a", 1)
-    come("b", 2)
-    come("c", 1)
+    arrive("a", 1)
+    arrive("b", 2)
+    arrive("c", 1)
     #expect(queue.workersToStart() == 2)
     let together = queue.take().batch
     #expect(together.map(\.callers) == [["a", "c"], ["b"]])
-    come("d", 1)
-    come("e", 3)
+    arrive("d", 1)
+    arrive("e", 3)
     #expect(queue.finish(together, returned: [1: together[0].callers]) == [1])
     queue.beReady(1)
     #expect(queue.take().batch.map(\.callers) == [["e"]])
@@ -101,30 +101,30 @@ import Time
 
   @Test func `a lane that could not be combined has its own batches for a while`() {
     var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
-    func come(_ lane: Int) {
+    func arrive(_ lane: Int) {
       if queue.append("somebody", to: lane) { queue.beReady(lane) }
     }
     func takeBatch() -> [BatchQueue<Int, String>.Part] {
       _ = queue.workersToStart()
       return queue.take().batch
     }
-    come(1)
-    come(2)
+    arrive(1)
+    arrive(2)
     var returned = [1: ["somebody"]]
     for _ in 0..<BatchQueue<Int, String>.batchesAlone {
       let batch = takeBatch()
-      come(1)
+      arrive(1)
       for lane in queue.finish(batch, returned: returned) { queue.beReady(lane) }
       returned = [:]
-      come(2)
+      arrive(2)
     }
     for _ in 0..<2 {
       let batch = takeBatch()
       #expect(batch.count == 1)
       #expect(queue.finish(batch) == [])
     }
-    come(1)
-    come(2)
+    arrive(1)
+    arrive(2)
     #expect(takeBatch().map(\.lane).sorted() == [1, 2])
   }
 
@@ -174,24 +174,24 @@ import Time
       _ = queue.workersToStart()
       return queue.take().batch
     }
-    func goOn(_ lanes: [Int]) { for lane in lanes { queue.beReady(lane) } }
+    func makeReady(_ lanes: [Int]) { for lane in lanes { queue.beReady(lane) } }
     let whole = take()
     let isFirst = queue.append(8, to: 1)
     #expect(!isFirst)
-    goOn(queue.finish(whole, returned: [1: whole[0].callers], inHalves: true))
+    makeReady(queue.finish(whole, returned: [1: whole[0].callers], inHalves: true))
     // The first caller of the second half leaves.
     let first = take()
     #expect(first[0].callers == [0, 1, 2, 3])
     let removed = queue.removeFirst { $0 == 4 }.removed
     #expect(removed == [4])
     // Callers of a half may come back without a result, too.
-    goOn(queue.finish(first, returned: [1: [2, 3]]))
+    makeReady(queue.finish(first, returned: [1: [2, 3]]))
     let again = take()
     #expect(again[0].callers == [2, 3])
-    goOn(queue.finish(again))
+    makeReady(queue.finish(again))
     let second = take()
     #expect(second[0].callers == [5, 6, 7])
-    goOn(queue.finish(second))
+    makeReady(queue.finish(second))
     let rest = take()
     #expect(rest[0].callers == [8])
     #expect(queue.finish(rest) == [])

@@ -5,7 +5,7 @@ import Testing
 @testable import Checkout
 
 /// The number of rows that a batch reads must not grow with the tables. In the first minute of a sale, tables grow from
-/// nothing and are not analyzed yet, so the planner expects small tables.
+/// nothing. They are not analyzed yet, so the planner expects small tables.
 @Suite struct GrowthTests {
   /// The numbers of rows when a plan is first made, and when the function is called.
   private static let first = 300

@@ -54,7 +54,7 @@ import Testing
         """)
       try await pool.holding("select reserve_holds(1, array[\(Self.id)], '{1}', 60000000, null, null, null)") {
         _ in
-        // The worker cannot lock the product's jobs, and does not wait for long: it puts the job off.
+        // The worker cannot lock the product's jobs. It does not wait for long, and postpones the job.
         try await pool.run("select \(dueJobs())")
       }
       #expect(try await pool.integer("select failures from scheduled_jobs where kind = 'expire_holds'") == 1)

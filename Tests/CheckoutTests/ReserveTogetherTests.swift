@@ -105,7 +105,7 @@ import Testing
           let waiting = held.map { id in Task { try await checkout.reserveHold(productID: id, quantity: 1) } }
           try await pool.untilBlocked(Int64(held.count))
           let gathering = products[held.count...].flatMap { product in
-            // Every second product gets two requests for more than its stock.
+            // Every second product gets requests for more units than it has.
             [1, product.id.isMultiple(of: 2) ? 1 : 2].map { quantity in
               Task {
                 try await checkout.reserveHold(productID: product.id, quantity: quantity, customerID: "late")
