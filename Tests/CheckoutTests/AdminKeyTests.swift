@@ -4,7 +4,7 @@ import Testing
 
 @testable import Checkout
 
-/// Calls of operators under an idempotency key have one effect.
+/// Operators' calls under one idempotency key have one effect.
 @Suite struct AdminKeyTests {
   private static func restock(_ product: Int32, by delta: Int32, key: String?) -> RestockProduct {
     RestockProduct(productID: product, delta: delta, idempotencyKey: key)
@@ -16,7 +16,7 @@ import Testing
     return product
   }
 
-  @Test func `a restock under one key adds once`() async throws {
+  @Test func `a restock under one key adds its units once`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5).id
@@ -24,7 +24,7 @@ import Testing
         #expect(try await checkout.restockProduct(Self.restock(product, by: 3, key: "k")) == .done(isReplay: false))
         #expect(try await checkout.restockProduct(Self.restock(product, by: 3, key: "k")) == .done(isReplay: true))
         #expect(try await checkout.restockProduct(Self.restock(product, by: 4, key: "k")) == .keyReused)
-        // Keys are those of a product, and without a key each call counts.
+        // A key belongs to one product. Without a key, each call has an effect.
         #expect(try await checkout.restockProduct(Self.restock(other, by: 3, key: "k")) == .done(isReplay: false))
         for _ in 0..<2 {
           #expect(try await checkout.restockProduct(Self.restock(other, by: 1, key: nil)) == .done(isReplay: false))
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  @Test func `a refused restock is not remembered`() async throws {
+  @Test func `a refused restock is not recorded under its key`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -49,11 +49,11 @@ import Testing
     }
   }
 
-  @Test func `a creation under one key makes one product`() async throws {
+  @Test func `the creation of a product under one key makes one product`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let first = try await checkout.newProduct(Self.cap(stock: 5, key: "k"))
-        // What was changed since is shown, and does not make it another call.
+        // The replay shows later changes. They do not make it another call.
         var changes = UpdateProduct(productID: first.id)
         changes.price = 250
         _ = try await checkout.updateProduct(changes)
@@ -68,7 +68,7 @@ import Testing
     }
   }
 
-  /// The second must wait until the first has committed: to look for the key before that would find none.
+  /// The second server must wait for the commit of the first. Before the commit it would find no key.
   @Test(arguments: [
     "restock_product(1, 3, 'k')", "create_product(null, 'Cap', 1, 'USD', 1, null, null, null, null, 'k')",
   ])
@@ -90,7 +90,7 @@ import Testing
     }
   }
 
-  @Test func `old keys are removed`() async throws {
+  @Test func `old keys of operators' calls are removed`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run(

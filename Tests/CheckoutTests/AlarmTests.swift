@@ -4,7 +4,7 @@ import Time
 @testable import Checkout
 
 @Suite struct AlarmTests {
-  @Test func aRingEndsANap() async {
+  @Test func `a ring ends a nap`() async {
     let alarm = Alarm()
     let sleeper = Task { await alarm.wait(atMost: .seconds(600)) }
     let ringer = Task {
@@ -17,20 +17,20 @@ import Time
     ringer.cancel()
   }
 
-  @Test func aRingBeforeTheNapIsKept() async {
+  @Test func `a ring before a nap ends that nap`() async {
     let alarm = Alarm()
     alarm.ring()
     await alarm.wait(atMost: .seconds(600))
   }
 
-  @Test func aNapEndsByItself() async {
+  @Test func `a nap ends after its duration`() async {
     let start = Moment.now
-    await Alarm().wait(atMost: .milliseconds(20))
+    await Alarm().nap(atMost: .milliseconds(20))
     #expect(start.duration(to: .now) >= .milliseconds(20))
   }
 
-  @Test func cancellationEndsANap() async {
-    let sleeper = Task { await Alarm().wait(atMost: .seconds(600)) }
+  @Test func `cancellation ends a nap`() async {
+    let sleeper = Task { await Alarm().nap(atMost: .seconds(600)) }
     sleeper.cancel()
     await sleeper.value
   }

@@ -2,7 +2,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// What a server's role may call, with arguments that no server sends.
+/// Calls that the servers' role may make, with arguments that no server sends.
 @Suite struct ArgumentTests {
   private static let ids = "array[gen_random_uuid(), gen_random_uuid()]"
 
@@ -44,7 +44,7 @@ import Testing
     "release_holds(1, null)",
     "release_holds(1, array[\(ids)])",
   ])
-  func whatDoesNotFitTogetherIsRefused(call: String) async throws {
+  func `arguments that do not fit together are refused`(call: String) async throws {
     try await TestDatabases.withDatabase { url in
       let owner = Pool(ConnectionConfiguration(url: url), size: 1)
       try await owner.run(

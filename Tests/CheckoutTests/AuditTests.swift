@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite struct AuditTests {
-  /// What would go wrong, and the check that must see it.
+  /// Faults in the data, each with the check that must find it.
   static let faults: [(sql: String, check: String)] = [
     ("update products set available_stock = available_stock + 1", "stock_is_conserved"),
     (
@@ -36,7 +36,7 @@ import Testing
   ]
 
   @Test(arguments: faults)
-  func seesEachFault(sql: String, check: String) async throws {
+  func `the audit finds each fault`(sql: String, check: String) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 10)

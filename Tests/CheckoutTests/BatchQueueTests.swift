@@ -5,16 +5,16 @@ import Time
 @testable import Checkout
 
 @Suite struct BatchQueueTests {
-  /// Everything that can happen, in a random order: callers come and are removed, workers start, take and finish.
+  /// All operations in random order: callers come and are removed; workers start, take batches and finish them.
   @Test(arguments: [1, 4], 0..<50)
-  func everyCallerIsServedOnceInOrderAndNoLaneTwiceAtATime(maximumLanes: Int, seed: UInt64) {
+  func `each lane serves its callers once, in order, one batch at a time`(maximumLanes: Int, seed: UInt64) {
     let maximumSize = 5
     let now = Moment.now
     var random = SeededGenerator(state: seed)
     var queue = BatchQueue<Int, Int>(maximumLanes: maximumLanes, maximumSize: maximumSize)
     var underWay: [[BatchQueue<Int, Int>.Part]] = []
     var workers = 0
-    /// Lanes that wait for their turn, and that have it.
+    /// Lanes that wait for their turn, and lanes that have it.
     var waiting: [Int] = []
     var turns: Set<Int> = []
     var served: [Int: [Int]] = [:]
@@ -27,7 +27,7 @@ import Time
       let batch = underWay.remove(at: Int.random(in: underWay.indices, using: &random))
       var returned: [Int: [Int]] = [:]
       for part in batch where Int.random(in: 0..<4, using: &random) == 0 {
-        // The first of them have their answers.
+        // The callers before these have their results.
         returned[part.lane] = Array(part.callers.dropFirst(Int.random(in: 0..<part.callers.count, using: &random)))
       }
       if batch.count > 1, returned.isEmpty {
@@ -71,7 +71,7 @@ import Time
       default:
         if !underWay.isEmpty { finishOne() }
       }
-      // Nobody is left waiting without a worker who comes, or a batch whose end will start one.
+      // No caller waits without a worker, a batch or a turn that leads to the next batch.
       workers += queue.workersToStart(now: now)
       #expect(queue.isEmpty || workers > 0 || !underWay.isEmpty || !waiting.isEmpty)
     }
@@ -79,19 +79,19 @@ import Time
     #expect((Array(served.values.joined()) + removed).sorted() == Array(0..<callers))
   }
 
-  @Test func aLaneToItselfIsServedFromItsHead() {
+  @Test func `a lane whose callers were returned gets its own batch, returned callers first`() {
     var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
-    func come(_ caller: String, _ lane: Int) {
+    func arrive(_ caller: String, _ lane: Int) {
       if queue.append(caller, to: lane) { queue.makeReady(lane) }
     }
-    come("a", 1)
-    come("b", 2)
-    come("c", 1)
+    arrive("a", 1)
+    arrive("b", 2)
+    arrive("c", 1)
     #expect(queue.workersToStart() == 2)
     let together = queue.take().batch
     #expect(together.map(\.callers) == [["a", "c"], ["b"]])
-    come("d", 1)
-    come("e", 3)
+    arrive("d", 1)
+    arrive("e", 3)
     #expect(queue.finish(together, returned: [1: together[0].callers]) == [1])
     queue.makeReady(1)
     #expect(queue.take().batch.map(\.callers) == [["e"]])
@@ -99,36 +99,36 @@ import Time
     #expect(queue.take().batch.map(\.callers) == [["a", "c", "d"]])
   }
 
-  @Test func aLaneThatCouldNotBeCombinedIsAloneForAWhile() {
+  @Test func `a lane that could not be combined has its own batches for a while`() {
     var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
-    func come(_ lane: Int) {
+    func arrive(_ lane: Int) {
       if queue.append("somebody", to: lane) { queue.makeReady(lane) }
     }
     func takeBatch() -> [BatchQueue<Int, String>.Part] {
       _ = queue.workersToStart()
       return queue.take().batch
     }
-    come(1)
-    come(2)
+    arrive(1)
+    arrive(2)
     var returned = [1: ["somebody"]]
     for _ in 0..<BatchQueue<Int, String>.batchesAlone {
       let batch = takeBatch()
-      come(1)
+      arrive(1)
       for lane in queue.finish(batch, returned: returned) { queue.makeReady(lane) }
       returned = [:]
-      come(2)
+      arrive(2)
     }
     for _ in 0..<2 {
       let batch = takeBatch()
       #expect(batch.count == 1)
       #expect(queue.finish(batch) == [])
     }
-    come(1)
-    come(2)
+    arrive(1)
+    arrive(2)
     #expect(takeBatch().map(\.lane).sorted() == [1, 2])
   }
 
-  @Test func nobodyWaitsForACombinedBatchThatHangs() {
+  @Test func `a combined batch that takes too long does not block other lanes`() {
     var queue = BatchQueue<Int, String>(maximumLanes: 2, maximumSize: 3)
     let start = Moment.now
     for lane in 1...6 where queue.append("somebody", to: lane) { queue.makeReady(lane) }
@@ -141,7 +141,7 @@ import Time
   }
 
   @Test(arguments: [1, 2, 3, 64, 500, 512], [0, 0.3, 1])
-  func `one caller at fault is alone after halving and the others are served in order`(count: Int, place: Double) {
+  func `halving isolates the caller at fault and serves the others in order`(count: Int, place: Double) {
     var queue = BatchQueue<Int, Int>(maximumLanes: 4, maximumSize: 512)
     let fault = Int(Double(count - 1) * place)
     for caller in 0..<count where queue.append(caller, to: 1) { queue.makeReady(1) }
@@ -167,31 +167,31 @@ import Time
     #expect(batches <= 1 + 2 * halvings)
   }
 
-  @Test func `callers who come meanwhile or leave do not change the portions of others`() {
+  @Test func `callers that come or leave do not change the portions of others`() {
     var queue = BatchQueue<Int, Int>(maximumLanes: 4, maximumSize: 512)
     for caller in 0..<8 where queue.append(caller, to: 1) { queue.makeReady(1) }
     func take() -> [BatchQueue<Int, Int>.Part] {
       _ = queue.workersToStart()
       return queue.take().batch
     }
-    func goOn(_ lanes: [Int]) { for lane in lanes { queue.makeReady(lane) } }
+    func makeReady(_ lanes: [Int]) { for lane in lanes { queue.makeReady(lane) } }
     let whole = take()
     let isFirst = queue.append(8, to: 1)
     #expect(!isFirst)
-    goOn(queue.finish(whole, returned: [1: whole[0].callers], inHalves: true))
-    // Of the second half, the first is needed by nobody any more.
+    makeReady(queue.finish(whole, returned: [1: whole[0].callers], inHalves: true))
+    // The first caller of the second half leaves.
     let first = take()
     #expect(first[0].callers == [0, 1, 2, 3])
     let removed = queue.removeFirst { $0 == 4 }.removed
     #expect(removed == [4])
-    // A caller of a half may come back without an answer, too.
-    goOn(queue.finish(first, returned: [1: [2, 3]]))
+    // Callers of a half may come back without a result, too.
+    makeReady(queue.finish(first, returned: [1: [2, 3]]))
     let again = take()
     #expect(again[0].callers == [2, 3])
-    goOn(queue.finish(again))
+    makeReady(queue.finish(again))
     let second = take()
     #expect(second[0].callers == [5, 6, 7])
-    goOn(queue.finish(second))
+    makeReady(queue.finish(second))
     let rest = take()
     #expect(rest[0].callers == [8])
     #expect(queue.finish(rest) == [])

@@ -9,7 +9,7 @@ import Time
 @testable import Checkout
 
 @Suite struct BatcherTests {
-  /// Doubles numbers; each batch waits at a gate and is remembered.
+  /// Doubles numbers. Each batch is recorded, and then waits at a gate.
   private final class Doubling: RepeatableUseCase {
     typealias Outcome = Int
 
@@ -28,23 +28,32 @@ import Time
     }
   }
 
-  /// Lets through as many as were admitted, and tells when somebody waits.
+  /// Blocks batches until they are admitted.
   private final class Gate: Sendable {
     private let arrivals = AsyncStream.makeStream(of: DispatchSemaphore.self)
+    /// The batches whose arrival was awaited, and that are not admitted yet.
+    private let arrived = Mutex<[DispatchSemaphore]>([])
 
-    /// Holds up the thread, which is the connection's own.
+    /// Blocks the thread of the connection.
     func pass() {
       let semaphore = DispatchSemaphore(value: 0)
       arrivals.continuation.yield(semaphore)
       semaphore.wait()
     }
 
-    /// Waits for the next one and lets it through.
-    func admitOne() async {
-      for await waiting in arrivals.stream {
-        waiting.signal()
+    /// Waits until another batch has arrived. It is recorded by then.
+    func arrival() async {
+      for await batch in arrivals.stream {
+        arrived.withLock { $0.append(batch) }
         return
       }
+    }
+
+    /// Admits the batch that arrived first. Waits for one when there is none.
+    func admitOne() async {
+      if arrived.withLock({ $0.isEmpty }) { await arrival() }
+      let first = arrived.withLock { batches -> DispatchSemaphore? in batches.isEmpty ? nil : batches.removeFirst() }
+      first?.signal()
     }
   }
 
@@ -73,13 +82,13 @@ import Time
     while batcher.waitingCount(in: lane) < count { await Task.yield() }
   }
 
-  @Test func whatArrivesDuringABatchSharesTheNextOneInOrder() async throws {
+  @Test func `requests that arrive during a batch share the next one, in order`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
         async let first = batcher(1)
-        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        await useCase.gate.arrival()
         var callers: [Task<Int, any Error>] = []
         for number in 2...50 {
           callers.append(Task { try await batcher(number) })
@@ -94,14 +103,14 @@ import Time
     }
   }
 
-  @Test func lanesDoNotWaitForEachOther() async throws {
+  @Test func `lanes do not wait for each other`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
         async let first = batcher(1)
         async let other = batcher(1001)
-        while useCase.batches.withLock({ $0.count }) < 2 { await Task.yield() }
+        for _ in 1...2 { await useCase.gate.arrival() }
         await useCase.gate.admitOne()
         await useCase.gate.admitOne()
         #expect(try await first == 2)
@@ -110,13 +119,13 @@ import Time
     }
   }
 
-  @Test func aFailureReachesEveryCallerOfTheBatchAndTheLaneGoesOn() async throws {
+  @Test func `a failure reaches every caller of the batch, and the lane continues`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
         async let first = batcher(1)
-        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        await useCase.gate.arrival()
         let failing = [Task { try await batcher(-1) }, Task { try await batcher(2) }]
         await waiting(in: batcher, lane: 0, count: 2)
         await useCase.gate.admitOne()
@@ -132,34 +141,34 @@ import Time
     }
   }
 
-  @Test func shutdownAnswersEverybodyWhoWasAcceptedAndRefusesOthers() async throws {
+  @Test func `shutdown serves the accepted callers and refuses new ones`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let batcher = Batcher(useCase, on: database)
       let group = ServiceGroup(configuration: .init(services: [.init(service: batcher)], logger: .init(label: "test")))
       let running = Task { try await group.run() }
       async let first = batcher(1)
-      while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+      await useCase.gate.arrival()
       async let second = batcher(2)
       await waiting(in: batcher, lane: 0, count: 1)
       await group.triggerGracefulShutdown()
       while !batcher.isClosed { await Task.yield() }
-      await #expect(throws: CheckoutError.self) { try await batcher(3) }
+      await #expect(throws: CheckoutError.shuttingDown) { try await batcher(3) }
       await useCase.gate.admitOne()
       await useCase.gate.admitOne()
       #expect(try await first == 2)
       #expect(try await second == 4)
-      try? await running.value
+      try await running.value
     }
   }
 
-  @Test func aCancelledRunLeavesNobodyWaiting() async throws {
+  @Test func `cancelling run refuses the waiting callers`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let batcher = Batcher(useCase, on: database)
       let running = Task { await batcher.run() }
       async let underWay = batcher(1)
-      while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+      await useCase.gate.arrival()
       let inQueue = Task { try await batcher(2) }
       await waiting(in: batcher, lane: 0, count: 1)
       running.cancel()
@@ -171,13 +180,16 @@ import Time
     }
   }
 
-  @Test func everybodyHearsThatThereIsNoDatabase() async throws {
+  @Test func `every caller gets databaseAway when there is no database`() async throws {
     let nowhere = Pool(ConnectionConfiguration(url: "host=127.0.0.1 port=1"), size: 2)
     let batcher = Batcher(Doubling(), on: nowhere)
     try await running(batcher) {
       try await withThrowingTaskGroup(of: Void.self) { group in
         for number in 0..<2000 {
-          group.addTask { await #expect(throws: CheckoutError.self) { try await batcher(number * 500) } }
+          group.addTask {
+            let error = await #expect(throws: CheckoutError.self) { try await batcher(number * 500) }
+            guard case .databaseAway? = error else { throw Unexpected("\(String(describing: error))") }
+          }
         }
         try await group.waitForAll()
       }
@@ -185,12 +197,12 @@ import Time
     await nowhere.close()
   }
 
-  @Test func aCancelledCallerTakesNobodyElseAlong() async throws {
+  @Test func `cancelling one caller does not affect the others`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
-        // Each of the four connections is held up, so whoever comes next stands in line for one.
+        // All four connections are busy, so the next caller waits for one.
         var callers = (1...5).map { lane in Task { try await batcher(lane * 1000) } }
         while database.usage.waiting == 0 { await Task.yield() }
         callers.append(
@@ -206,13 +218,13 @@ import Time
     }
   }
 
-  @Test func whoWaitedTooLongIsRefusedWhileTheBatchUnderWayGoesOn() async throws {
+  @Test func `a caller that waited too long is refused, and the running batch continues`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
         async let first = batcher(1)
-        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        await useCase.gate.arrival()
         let late = [Task { try await batcher(2) }, Task { try await batcher(3) }]
         await waiting(in: batcher, lane: 0, count: 2)
         let cutoff = Moment.now
@@ -232,14 +244,14 @@ import Time
     }
   }
 
-  @Test func sweeperEndsWaitsAtTheTimeoutAndNotBefore() async throws {
+  @Test func `the sweeper ends waits at the timeout, not before`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let batchers = [Batcher(useCase, on: database), Batcher(useCase, on: database)]
       let timeout = Duration.milliseconds(50)
       for batcher in batchers {
         async let underWay = batcher(1)
-        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        await useCase.gate.arrival()
         let sweeper = Task { await QueueSweeper(queues: batchers, timeout: timeout).run() }
         defer { sweeper.cancel() }
         let start = Moment.now
@@ -252,7 +264,7 @@ import Time
     }
   }
 
-  @Test func admissionCountsAllWhoWaitForAnAnswer() async throws {
+  @Test func `admission counts all callers of the batchers that share it`() async throws {
     try await withDatabase { database async throws in
       let useCase = Doubling()
       let admission = Admission(limit: 2)
@@ -261,14 +273,14 @@ import Time
       )
       try await running(busy) { () async throws in
         async let underWay = busy(1)
-        while useCase.batches.withLock({ $0.isEmpty }) { await Task.yield() }
+        await useCase.gate.arrival()
         let inQueue = Task { try await busy(2) }
         await waiting(in: busy, lane: 0, count: 1)
         for batcher in [busy, other] { await #expect(throws: CheckoutError.overloaded) { try await batcher(3) } }
 
         await useCase.gate.admitOne()
         #expect(try await underWay == 2)
-        while useCase.batches.withLock({ $0.count }) < 2 { await Task.yield() }
+        await useCase.gate.arrival()
         let next = Task { try await busy(4) }
         await waiting(in: busy, lane: 0, count: 1)
         await useCase.gate.admitOne()
@@ -288,7 +300,7 @@ import Time
     static func decode(_ row: inout Row) throws {}
   }
 
-  /// Does nothing the first time, for so long that there is not enough time for a second.
+  /// The first batch returns no outcomes, and takes so long that no time is left for a second one.
   private final class Late: BatchedUseCase {
     let hasBegun = Atomic(false)
 
@@ -306,7 +318,7 @@ import Time
     }
   }
 
-  @Test func anotherBatchDoesNotTakeMoreTime() async throws {
+  @Test func `a caller without time for another batch gets overloaded`() async throws {
     try await withDatabase { database async throws in
       let batcher = Batcher(Late(), on: database)
       try await running(batcher) { () async throws in
@@ -316,7 +328,7 @@ import Time
     }
   }
 
-  /// Doubles the numbers of several lanes at once, but for lanes with an odd number. The database refuses 9999.
+  /// Doubles the numbers of several lanes at once, except in lanes with an odd number. The database refuses 9999.
   private final class Combining: RepeatableUseCase {
     typealias Outcome = Int
 
@@ -343,14 +355,14 @@ import Time
     }
   }
 
-  /// Four connections are held up by one lane each, so that what comes then gathers for whoever is free first.
+  /// Occupies four connections with one lane each. Later requests gather for the first connection that is free.
   private func gathering(
     _ numbers: [Int], in batcher: Batcher<Combining>, _ useCase: Combining, on database: Pool
   ) async -> [Task<Int, any Error>] {
     var callers: [Task<Int, any Error>] = []
     for count in 1...4 {
       callers.append(Task { try await batcher(count * 1000) })
-      while useCase.batches.withLock({ $0.count }) < count { await Task.yield() }
+      await useCase.gate.arrival()
     }
     let lanes = Set(numbers.map { $0 / 1000 })
     for number in numbers {
@@ -361,7 +373,7 @@ import Time
     return callers
   }
 
-  @Test func lanesThatAreReadyShareABatchAndOneThatCannotHasItsOwn() async throws {
+  @Test func `ready lanes share a batch, and a lane that cannot has its own`() async throws {
     try await withDatabase { database async throws in
       let useCase = Combining()
       let batcher = Batcher(useCase, on: database)
@@ -376,7 +388,7 @@ import Time
     }
   }
 
-  @Test func whatTheDatabaseRefusesOfOneLaneIsTriedForTheOthers() async throws {
+  @Test func `lanes run alone after the database has refused their shared batch`() async throws {
     try await withDatabase { database async throws in
       let useCase = Combining()
       let batcher = Batcher(useCase, on: database)

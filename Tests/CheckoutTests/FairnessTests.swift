@@ -21,7 +21,7 @@ import Time
         maximumQuantityPerHold: perHold, maximumPerCustomer: perCustomer))
   }
 
-  @Test func aSaleHasAWindowByTheDatabasesClock() async throws {
+  @Test func `the database's clock decides whether a sale is open`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let early = try await Self.product(startsIn: 100, endsIn: 200, in: checkout, pool)
@@ -39,14 +39,14 @@ import Time
         let open = try await Self.product(startsIn: -100, endsIn: 100, in: checkout, pool)
         #expect(open.status == .onSale)
         let hold = try await checkout.hold(1, of: open)
-        // What was held in time goes on after the end.
+        // A hold from before the end can be ordered after it.
         try await pool.run("update products set ends_at = clock_timestamp() where id = \(open.id)")
         _ = try await checkout.order(hold)
       }
     }
   }
 
-  @Test func aHoldHasAtMostSoManyUnits() async throws {
+  @Test func `a hold above the maximum quantity is refused`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await Self.product(perHold: 2, in: checkout, pool)
@@ -56,7 +56,7 @@ import Time
     }
   }
 
-  @Test func unitsInHoldsAndOrdersCountUntilTheyAreGivenBack() async throws {
+  @Test func `a customer's units count until they return to the stock`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await Self.product(stock: 100, perCustomer: 3, in: checkout, pool)
@@ -89,14 +89,14 @@ import Time
     }
   }
 
-  /// In order of arrival, in one batch: what is refused does not count, be it for the stock or for the limit.
-  @Test func aBatchGrantsEachCustomerWhatFits() async throws {
+  /// The requests are served in the order of arrival. A refused request takes no units.
+  @Test func `a batch gives each customer what stock and limit allow`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await Self.product(stock: 7, perCustomer: 3, in: checkout, pool)
         let requests: [(String, Int32)] = [("a", 2), ("b", 3), ("a", 2), ("a", 1), ("c", 3), ("b", 1), ("d", 1)]
         let outcomes = try await pool.holding("select from products for update") { commit in
-          // A batch of one that waits for the row, behind which the others gather.
+          // The first batch has one request, and waits for the row. The others gather meanwhile.
           let first = Task { try await checkout.reserveHold(productID: product.id, quantity: 1, customerID: "first") }
           try await pool.untilBlocked(1)
           var callers: [Task<ReserveHold.Outcome, any Error>] = []
@@ -125,8 +125,8 @@ import Time
     }
   }
 
-  /// The hold lapses meanwhile. To go by its time alone would let the customer have the order and as much again.
-  @Test func anOrderThatIsBeingPlacedCounts() async throws {
+  /// The hold lapses meanwhile. If only its time counted, the customer would get the order and as many units again.
+  @Test func `an order that is being placed counts for its customer's limit`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url, holdTimeToLive: .milliseconds(500)) { checkout, pool in
         let product = try await Self.product(perCustomer: 2, in: checkout, pool)
@@ -139,7 +139,7 @@ import Time
         ) { commit in
           try await pool.untilPast(hold.expiresAt)
           async let outcome = reserve()
-          try await until("the reservation waits") {
+          try await until("the request for a hold waits") {
             try await pool.integer(
               """
               select count(*) from pg_stat_activity
@@ -156,8 +156,8 @@ import Time
     }
   }
 
-  /// Another session reclaims lapsed holds from the oldest on, and must not have to wait for a customer's in the middle.
-  @Test func theLocksOfACustomersLapsedHoldsAreUndone() async throws {
+  /// Another session reclaims lapsed holds from the oldest on. It must not wait for a hold of this customer.
+  @Test func `the locks on a customer's lapsed holds are released at once`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(
@@ -178,8 +178,8 @@ import Time
     }
   }
 
-  /// A customer's lapsed hold is locked: it may become an order yet. Other buyers in the batch do not wait for that.
-  @Test func anOrderThatIsBeingPlacedDelaysOnlyItsCustomer() async throws {
+  /// The customer's lapsed hold is locked, and may still become an order. Other buyers of the batch do not wait for it.
+  @Test func `an order that is being placed delays only its customer`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await Self.product(perCustomer: 2, in: checkout, pool)
@@ -198,7 +198,7 @@ import Time
     }
   }
 
-  @Test func aCustomerAtTheLimitIsToldWhenUnitsComeBack() async throws {
+  @Test func `a customer at the limit is told when units may return`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await Self.product(stock: 100, perCustomer: 3, in: checkout, pool)
@@ -209,7 +209,7 @@ import Time
           guard case .held(let hold, _) = try await reserve(quantity) else { throw Unexpected("no hold") }
           return hold
         }
-        // More than one may ever have: no wait helps.
+        // This is above the maximum, so no wait helps.
         #expect(try await reserve(4).customerLimit == CustomerLimit(maximum: 3, nextReleaseAt: nil, nextReleaseIn: nil))
         let first = try await hold(1)
         let second = try await hold(2)
@@ -219,7 +219,7 @@ import Time
         #expect(.seconds(60)...(.seconds(120)) ~= wait)
         #expect(try await reserve(4).customerLimit?.nextReleaseAt == nil)
 
-        // An unpaid order ends, too; a paid one does not.
+        // An unpaid order expires. A paid one does not.
         let order = try await checkout.order(first)
         #expect(try await reserve(1).customerLimit?.nextReleaseAt == second.expiresAt)
         let later = try await checkout.order(second)
@@ -230,9 +230,9 @@ import Time
     }
   }
 
-  /// The other server's transaction is under way: to count what the customer has before it has committed would let the
-  /// customer have both.
-  @Test func aCustomerOnTwoServersAtOnceStaysWithinTheLimit() async throws {
+  /// This server must not count the customer's units before the other server commits. Otherwise the customer would get both
+  /// holds.
+  @Test func `a customer on two servers at once stays within the limit`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await Self.product(perCustomer: 3, in: checkout, pool)
@@ -250,7 +250,7 @@ import Time
     }
   }
 
-  @Test func aRefusalSaysWhatMayComeBack() async throws {
+  @Test func `a refusal shows the held units and when they may return`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -273,8 +273,8 @@ import Time
     }
   }
 
-  /// Units in an unpaid order may come back as well. Only a payment makes them sold.
-  @Test func unpaidOrdersAreReservedOutNotSoldOut() async throws {
+  /// Units of an unpaid order may return to the stock. Only a payment makes them sold.
+  @Test func `a product with unpaid orders is reserved_out, not sold_out`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 2)
@@ -304,7 +304,7 @@ import Time
     }
   }
 
-  @Test func aProductCanBeChangedWhileItIsOnSale() async throws {
+  @Test func `a product can be changed while it is on sale`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await Self.product(startsIn: -100, endsIn: 100, perHold: 2, in: checkout, pool)

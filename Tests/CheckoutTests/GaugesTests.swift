@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test func stockCountsLapsedHoldsAsAvailable() async throws {
+  @Test func `product_available_stock counts lapsed holds as available`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, database in
         let product = try await checkout.newProduct(stock: 10)
@@ -25,7 +25,7 @@ import Testing
         let id = ("product_id", "\(product.id)")
         #expect(await Reading(checkout)["product_total_stock", id] == 10)
         #expect(await Reading(checkout)["product_available_stock", id] == 7)
-        // No job is due, so nobody releases it.
+        // No job is due, so no worker expires the hold.
         try await database.run("update holds set expires_at = clock_timestamp() - interval '1 s'")
         #expect(await Reading(checkout)["product_available_stock", id] == 10)
         #expect(try await database.integer("select available_stock from products") == 7)
@@ -33,7 +33,7 @@ import Testing
     }
   }
 
-  @Test func moneyThatWaitsIsCountedAddedUpAndDated() async throws {
+  @Test func `waiting money has a count, an amount and an age`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, database in
         let product = try await checkout.newProduct(stock: 10, price: 100)
@@ -46,14 +46,14 @@ import Testing
 
         let order = try await checkout.order(2, of: product)
         _ = try await checkout.pay(order.id, key: "pays")
-        // Money twice, once with an amount of its own; and what is no money.
+        // Two events are money, one of them with an amount. The failure is not.
         _ = try await checkout.pay(order.id, key: "again")
         _ = try await checkout.pay(order.id, key: "and again", amount: 200, currency: "USD")
         _ = try await checkout.pay(order.id, .failed, key: "no money")
-        // Other amounts than the order's, one in a currency that nothing is sold in.
+        // These amounts are not the order's. No product has the currency of the second.
         _ = try await checkout.pay(order.id, key: "too little", amount: 150)
         _ = try await checkout.pay(order.id, key: "elsewhere", amount: 200, currency: "XXX")
-        // Early: a success of unknown amount, one that is known, and a failure.
+        // Before the order: a success without an amount, one with an amount, and a failure.
         let early = try await checkout.hold(1, of: product)
         _ = try await checkout.pay(early.id, key: "early")
         _ = try await checkout.pay(early.id, key: "early too", amount: 70, currency: "USD")
@@ -79,13 +79,13 @@ import Testing
     }
   }
 
-  @Test func jobThatNobodyRunsIsSeen() async throws {
+  @Test func `jobs_due counts a job that no worker runs`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, database in
         let product = try await checkout.newProduct(stock: 10)
         #expect(await Reading(checkout)["jobs_due"] == 0)
         _ = try await checkout.hold(1, of: product)
-        // Workers go by a job that somebody has locked.
+        // Workers skip a locked job.
         try await database.run(
           "update scheduled_jobs set run_at = clock_timestamp() + interval '0.2 s' where kind = 'expire_holds'")
         try await database.holding("select from scheduled_jobs for update") { _ in
@@ -96,8 +96,8 @@ import Testing
     }
   }
 
-  /// What monitors ask for is answered while they wait for it.
-  @Test func databaseThatDoesNotAnswerIsNotWaitedFor() async throws {
+  /// The response comes while the monitor still waits for it.
+  @Test func `database_up is 0 when the database does not answer`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, database in
         try await database.holding("lock table payment_events") { _ in
@@ -109,7 +109,7 @@ import Testing
     }
   }
 
-  @Test func poolIsToldOf() async throws {
+  @Test func `gauges show the size of the pool and its waiting callers`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let reading = await Reading(checkout)

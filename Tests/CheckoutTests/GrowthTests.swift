@@ -4,10 +4,10 @@ import Testing
 
 @testable import Checkout
 
-/// What a batch reads must not grow with what is there; least of all in the first minute of a sale, when tables have grown
-/// from nothing and have not been analyzed, so that the planner takes them for small.
+/// The number of rows that a batch reads must not grow with the tables. In the first minute of a sale, tables grow from
+/// nothing. They are not analyzed yet, so the planner expects small tables.
 @Suite struct GrowthTests {
-  /// As many rows are there when a plan is first made, and when the function is called.
+  /// The numbers of rows when a plan is first made, and when the function is called.
   private static let first = 300
   private static let grown = 10_000
 
@@ -25,8 +25,8 @@ import Testing
     create table rows_read (count bigint);
     """
 
-  /// A sale of one product: its holds, most of them ordered, and the events and keys of these; and as many products that
-  /// follow it by number.
+  /// A sale of one product: its holds, most of them ordered, with their events and keys. As many other products have the ids
+  /// that follow.
   private static func sale(of product: Int = 1, _ numbers: ClosedRange<Int>) -> String {
     """
     with new as (
@@ -56,7 +56,7 @@ import Testing
     """
   }
 
-  /// So many requests each; `ids` are those of holds, or of orders where these are asked for.
+  /// The calls that are measured. `condition` selects the holds or orders in `ids`.
   private static let batches: [(name: String, function: String, condition: String)] = [
     ("reserve_holds", "reserve_holds(1, new_ids, ones, 1000000, null, null, null)", ""),
     ("reserve_holds with keys", "reserve_holds(1, new_ids, ones, 1000000, keys, customers, positions)", ""),
@@ -83,7 +83,7 @@ import Testing
     ("read_products", "read_products(array[1])", ""),
   ]
 
-  /// Calls a function and notes how many rows it read, in tables and through indexes.
+  /// Calls a function, and records how many rows it read from tables and through indexes.
   private static func call(_ function: String, _ condition: String, size: Int) -> String {
     """
     do $$
@@ -117,23 +117,23 @@ import Testing
     """
   }
 
-  /// What the planner was told of the tables before the product was sold.
+  /// The planner's statistics before the sale of the product.
   enum Statistics {
     case none
-    /// Of what another product sold: it knows large tables, in which there is nothing of this one.
+    /// The planner knows large tables from another product's sale. They have no row of this product.
     case ofAnotherSale
   }
 
-  /// For a few requests the planner makes plans anew, by those statistics: their arrays are shorter than what it assumes of
-  /// an array.
+  /// For a few requests the planner plans again by those statistics: their arrays are shorter than the length that it
+  /// assumes.
   @Test(arguments: batches, [(Statistics.none, 100), (.ofAnotherSale, 3)])
-  func aBatchReadsWhatItIsAbout(
+  func `a batch reads a bounded number of rows`(
     batch: (name: String, function: String, condition: String), at moment: (statistics: Statistics, size: Int)
   ) async throws {
     try await TestDatabases.withDatabase { url in
       var configuration = ConnectionConfiguration(url: url)
       configuration.statementTimeout = .seconds(60)
-      // On a busy machine autovacuum may have a catalog table to itself for a while after so many inserts.
+      // On a busy machine, autovacuum may lock a catalog table after so many inserts.
       configuration.lockTimeout = .seconds(60)
       let pool = Pool(configuration, size: 1)
       try await pool.run(Self.tables)
@@ -142,7 +142,7 @@ import Testing
       }
       try await pool.run(Self.sale(1...Self.first))
       let call = Self.call(batch.function, batch.condition, size: moment.size)
-      // PL/pgSQL keeps to a general plan from the sixth call on.
+      // PL/pgSQL uses a generic plan from the sixth call on.
       for _ in 1...6 { try await pool.run("begin; \(call); rollback") }
       try await pool.run(Self.sale(Self.first + 1...Self.grown))
       try await pool.run(call)

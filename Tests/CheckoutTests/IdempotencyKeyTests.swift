@@ -5,7 +5,7 @@ import Testing
 @testable import Checkout
 
 @Suite struct IdempotencyKeyTests {
-  @Test func theSameRequestUnderTheSameKeyIsOneHold() async throws {
+  @Test func `the same request under the same key makes one hold`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -18,7 +18,7 @@ import Testing
         #expect(replayed.expiresAt == hold.expiresAt)
         #expect(try await checkout.availableStock(product) == 3)
         #expect(try await checkout.reserveHold(productID: product.id, quantity: 1, idempotencyKey: "k") == .keyReused)
-        // Keys are those of a product, for any call.
+        // A key belongs to one product, for all calls.
         #expect(try await checkout.placeOrder(holdID: hold.id, idempotencyKey: "k") == .keyReused)
         let elsewhere = try await checkout.newProduct(stock: 1)
         let free = try await checkout.reserveHold(productID: elsewhere.id, quantity: 1, idempotencyKey: "k")
@@ -28,13 +28,13 @@ import Testing
     }
   }
 
-  /// The other buyer may have guessed the key: the answer must neither show the hold nor say that the key is taken.
-  @Test func nobodyIsShownAnotherCustomersHold() async throws {
+  /// Another customer may guess the key. The response must not show the hold, nor that the key was used.
+  @Test func `a key never shows another customer's hold`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 10)
         let customers: [String?] = ["ada", "bob", nil]
-        // Each by itself, then all of them again, then in one batch, then with every other.
+        // First one after the other, then all again, then in one batch.
         var ids: [ReservationID] = []
         for (number, customer) in (customers + customers).enumerated() {
           let outcome = try await checkout.reserveHold(
@@ -51,7 +51,7 @@ import Testing
           }, of: product)
         #expect(Set(together.compactMap(\.?.heldID)).count == 3)
 
-        // The order's customer is its hold's.
+        // An order has the customer of its hold.
         let orders = ids[..<3].map { PlaceOrder.Request(holdID: $0, idempotencyKey: "order-1") }
         for isReplay in [false, true] {
           let placed = try await pool.place(orders, of: product)
@@ -64,7 +64,7 @@ import Testing
     }
   }
 
-  @Test func aReplayShowsTheHoldAndTheOrderAsTheyNowStand() async throws {
+  @Test func `a replay shows the present status of the hold and the order`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -87,7 +87,7 @@ import Testing
     }
   }
 
-  @Test func onlySuccessesAreRemembered() async throws {
+  @Test func `only successful requests are recorded under their key`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 1)
@@ -102,7 +102,7 @@ import Testing
     }
   }
 
-  @Test func ofABatchOnlyWhatWasGrantedIsRemembered() async throws {
+  @Test func `only the successful requests of a batch are recorded`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run(
@@ -117,9 +117,8 @@ import Testing
     }
   }
 
-  /// The other server's transaction is under way: to look for the key before it has committed would find nothing and hold
-  /// units a second time.
-  @Test func theSameKeyOnTwoServersAtOnceIsOneHold() async throws {
+  /// This server must not look for the key before the other server commits. It would find no key, and make a second hold.
+  @Test func `the same key on two servers at once makes one hold`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -139,7 +138,7 @@ import Testing
     }
   }
 
-  @Test func theSameKeyOnTwoServersAtOnceIsOneOrder() async throws {
+  @Test func `the same key on two servers at once makes one order`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -158,9 +157,8 @@ import Testing
     }
   }
 
-  /// Many callers with few keys: in one batch, in several, and on two servers.
-  /// The key of an order that was placed a moment ago comes with another one, which somebody placed without a key.
-  @Test func otherRequestsUnderAKeyAreRefusedOrWaitForTheNextBatch() async throws {
+  /// The key of an order comes again with another hold, which was ordered without a key.
+  @Test func `other requests under a key are refused or wait for the next batch`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -184,13 +182,13 @@ import Testing
     }
   }
 
-  /// Each call is made twice; the second only tells what the first did, which may not be on the standby yet.
+  /// Each call is made twice. The second only reads the result of the first, which the standby may not have yet.
   @Test(arguments: [
     "reserve_holds(1, array[id], '{1}', 60000000, '{hold}', null, null)", "void_holds(1, array[id])",
     "place_orders(1, array[id], '{order}', 60000000)",
     "apply_payment_events(1, '{event}', array[id], '{success}', '{100}', '{USD}')", "settle_refund('due')",
   ])
-  func whoTellsWhatWasDoneWaitsForItToBeDurable(_ call: String) async throws {
+  func `a replay writes, so its commit waits for the standby`(_ call: String) async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       let id = "'00000001-6b02-8f00-9e3e-db626b23aa96'::uuid"
@@ -214,8 +212,8 @@ import Testing
     }
   }
 
-  /// As they are for the database: é as one character, and as two.
-  @Test func keysAreComparedByteByByte() async throws {
+  /// The letter é is one code point in the first key, and two in the second.
+  @Test func `keys are compared byte by byte`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 10)
@@ -232,7 +230,7 @@ import Testing
     }
   }
 
-  @Test func aCrowdWithTheSameKeysHasOneEffectPerKey() async throws {
+  @Test func `many callers with a few keys make one hold per key`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         try await withCheckout(on: url) { other, _ in
@@ -267,7 +265,7 @@ import Testing
 }
 
 extension String {
-  /// The first group of digits of a reservation's number.
+  /// The first eight digits of a hold's id.
   fileprivate init(format productID: Int32) {
     let digits = String(productID, radix: 16)
     self = String(repeating: "0", count: 8 - digits.count) + digits

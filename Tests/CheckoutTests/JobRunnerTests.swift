@@ -9,7 +9,7 @@ import Testing
 @Suite struct JobRunnerTests {
   private static let id = "'00000001-6b02-8f00-9e3e-db626b23aa96'::uuid"
 
-  @Test func holdsAndOrdersExpireByThemselves() async throws {
+  @Test func `workers expire lapsed holds and unpaid orders`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url, holdTimeToLive: .seconds(3), orderTimeToLive: .milliseconds(200)) {
         checkout, pool in
@@ -33,12 +33,17 @@ import Testing
     }
   }
 
-  /// A buyer relies on a job that a worker, who cannot see the buyer's hold yet, is about to remove. A worker that has nothing
-  /// to expire does not need the product's row, which the buyer has locked, too.
+  /// A worker that does not see the buyer's hold must not remove the hold's job:
+  ///
+  ///     buyer:  makes a hold, finds a job, has not committed
+  ///     worker: finds no other active hold, removes the job
+  ///     buyer:  commits; no job expires the hold
+  ///
+  /// In the second case the worker has nothing to expire, so it does not wait for the product's row.
   @Test(arguments: [
     "select 1", "update holds set status = 'released'; update products set available_stock = 5",
   ])
-  func aJobIsNotRemovedUnderABuyerWhoReliesOnIt(meanwhile: String) async throws {
+  func `a job is not removed while a buyer relies on it`(meanwhile: String) async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(
@@ -49,7 +54,7 @@ import Testing
         """)
       try await pool.holding("select reserve_holds(1, array[\(Self.id)], '{1}', 60000000, null, null, null)") {
         _ in
-        // The worker cannot lock the product's jobs, and does not wait for long: it puts the job off.
+        // The worker cannot lock the product's jobs. It does not wait for long, and postpones the job.
         try await pool.run("select \(dueJobs())")
       }
       #expect(try await pool.integer("select failures from scheduled_jobs where kind = 'expire_holds'") == 1)
@@ -61,7 +66,7 @@ import Testing
     }
   }
 
-  @Test func twoWorkersDoNotTakeTheSameJob() async throws {
+  @Test func `two workers do not claim the same job`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(
@@ -70,7 +75,7 @@ import Testing
         select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
         """)
       try await pool.holding("select \(dueJobs())") { _ in
-        // The other worker goes by the claimed job instead of waiting for it.
+        // The other worker skips the claimed job, and does not wait for it.
         let claimed = try await pool.integer(
           "select count(*) from \(dueJobs()) where rows_done is not null")
         #expect(claimed == 0)
@@ -80,8 +85,7 @@ import Testing
     }
   }
 
-  /// While another one has it.
-  @Test func aWorkerDoesNotAskForAClaimedJobAgainAndAgain() async throws {
+  @Test func `a worker rarely polls for a job that another worker has claimed`() async throws {
     final class Calls: Sendable {
       let count = Atomic(0)
     }
@@ -112,8 +116,8 @@ import Testing
     }
   }
 
-  /// It would be left alone for a while, as one that another worker has.
-  @Test func aJobThatBecomesDueDuringTheCallIsNotTakenForAClaimedOne() async throws {
+  /// Otherwise the worker would not look at the job again for a while.
+  @Test func `a job that becomes due during the call is not skipped as claimed`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run(
@@ -138,8 +142,8 @@ import Testing
     }
   }
 
-  /// Somebody has locked a lapsed hold for long. The jobs of other products go on, and that one is made up for.
-  @Test func aJobThatIsHeldUpLetsOthersPass() async throws {
+  /// Another session has locked a lapsed hold. The hold is expired after the unlock.
+  @Test func `a job that waits for a lock does not delay other products`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         @Sendable func count(_ status: String, of product: Product) async throws -> Int64 {
@@ -150,7 +154,7 @@ import Testing
         let other = try await checkout.newProduct(stock: 1)
         let hold = try await checkout.hold(1, of: stuck)
         _ = try await checkout.hold(1, of: other)
-        // Their jobs are due in two minutes, so nobody expires them before the lock.
+        // Their jobs are due in two minutes, so no worker expires them before the lock.
         try await pool.run("update holds set expires_at = clock_timestamp()")
         try await pool.holding("select from holds where id = '\(hold.id.uuidText)' for update") { commit in
           try await pool.run("update scheduled_jobs set run_at = clock_timestamp() where kind = 'expire_holds'")
@@ -164,7 +168,7 @@ import Testing
     }
   }
 
-  @Test func aJobThatTakesTooLongIsPutOffToo() async throws {
+  @Test func `a job that exceeds the statement timeout is postponed`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 3)
       try await pool.run(
@@ -186,7 +190,7 @@ import Testing
     }
   }
 
-  @Test func aBacklogIsWorkedOffInBatches() async throws {
+  @Test func `a worker expires a backlog in batches`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(
@@ -205,8 +209,8 @@ import Testing
     }
   }
 
-  /// Whoever shortens the time to live makes the job due earlier.
-  @Test func aJobIsMovedForwardWhenSomethingLapsesEarlier() async throws {
+  /// This happens when an operator shortens the time to live.
+  @Test func `a job becomes due earlier when a hold lapses earlier`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 2)
       try await pool.run("select create_product(1, 'Cap', 100, 'USD', 5, null, null, null, null)")
@@ -221,9 +225,9 @@ import Testing
     }
   }
 
-  /// Six products have a locked row, and 1,500 others have orders that are due at the same instant. None of the 1,500 waits
-  /// for the six; and those are made up for as soon as they are free.
-  @Test func `jobs of 1,500 products are done while those of six others are locked`() async throws {
+  /// Orders of 1,506 products are due at the same instant, and the rows of six products are locked. The jobs of the six are
+  /// done once their rows are unlocked.
+  @Test func `jobs of 1,500 products are done while six other products are locked`() async throws {
     try await TestDatabases.withDatabase { url in
       var configuration = ConnectionConfiguration(url: url)
       configuration.idleInTransactionTimeout = .seconds(60)
@@ -270,8 +274,8 @@ import Testing
     }
   }
 
-  /// A job that failed is behind the ones that did not, for the workers that expire what is due.
-  @Test func `a prompt worker leaves a failed job to a patient one`() async throws {
+  /// Prompt workers run due jobs. Patient workers retry failed jobs and remove old rows.
+  @Test func `a prompt worker leaves a failed job to a patient worker`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 3)
       try await pool.run(Self.twoLapsedProducts)
@@ -282,7 +286,7 @@ import Testing
           return try await pool.integer("select available_stock from products where id = 2") == 5
         }
       }
-      // What the first one's job had done was undone.
+      // The job of the first product was rolled back.
       #expect(
         try await pool.integer("select failures from scheduled_jobs where (product_id, kind) = (1, 'expire_holds')")
           == 1)
@@ -299,11 +303,11 @@ import Testing
     }
   }
 
-  /// Products that a call has expired are locked until it commits, so it waits for no other:
+  /// A call keeps its products locked until it commits. With a wait for another one, this could happen:
   ///
   ///     worker: expires product 1, waits for product 2
   ///     other:  has locked product 2, waits for product 1
-  @Test func `a worker with a product locked does not wait for another`() async throws {
+  @Test func `a worker that has locked a product does not wait for another`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run(
@@ -336,7 +340,7 @@ import Testing
     }
   }
 
-  @Test func `removal waits until nothing else is to be done again`() async throws {
+  @Test func `old rows are removed only when no failed job is left to retry`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 3)
       try await pool.run(Self.twoLapsedProducts)
@@ -351,7 +355,7 @@ import Testing
           "select sum(case kind when 'expire_holds' then 1 else 100 end) from \(dueJobs(isPatient: true))")
       }
       #expect(expired == 2)
-      // Each removal has a call to itself.
+      // Each call does one removal.
       for _ in 0..<2 {
         #expect(
           try await pool.integer("select sum(case kind when 'remove_old' then 1 end) from \(dueJobs(isPatient: true))")

@@ -5,16 +5,16 @@ import Testing
 
 @testable import Checkout
 
-/// Holds that lapse while somebody who wants their units waits for a lock: they count as available from that moment.
+/// Holds that lapse while a request for their units waits for a lock. From that moment their units count as available.
 @Suite struct LapseMeanwhileTests {
-  /// A product of seven units: two in a hold that has lapsed, five in one that has not. There is no job, and so no worker.
+  /// Lends a product of seven units. Two are in a lapsed hold, five in an active one. Without a job, no worker expires them.
   private func withTwoHolds(
     _ body: @escaping @Sendable (Checkout, Pool, Product) async throws -> Void
   ) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 7)
-        // To be paid late; its units are back on sale.
+        // This order can be paid late. Its units are back in the stock.
         let order = try await checkout.order(6, of: product)
         _ = try await checkout.pay(order.id, .failed, key: "failed")
         for quantity in [Int32(2), 5] { _ = try await checkout.hold(quantity, of: product) }
@@ -28,7 +28,7 @@ import Testing
 
   private let otherLapses = "update holds set expires_at = clock_timestamp() where quantity = 5"
 
-  /// Makes a call, which waits for the stock; meanwhile the other hold lapses, too.
+  /// Makes a call that waits for the stock. Meanwhile the other hold lapses, too.
   private func whileTheOtherLapses<Outcome: Sendable>(
     _ pool: Pool, _ call: @escaping @Sendable () async throws -> Outcome
   ) async throws -> Outcome {
@@ -42,8 +42,8 @@ import Testing
     return try await outcome.value
   }
 
-  /// At the first attempt: where holds lapse all the time, the next one would fare no better.
-  @Test func aBuyerGetsTheirUnits() async throws {
+  /// The first attempt must succeed. Where holds lapse all the time, a second attempt could fail in the same way.
+  @Test func `a buyer gets units that lapsed while the buyer waited`() async throws {
     try await withTwoHolds { checkout, pool, product in
       try await whileTheOtherLapses(pool) {
         try await pool.run(
@@ -57,7 +57,7 @@ import Testing
     }
   }
 
-  @Test func aBuyerWhoWantsMoreIsToldOfThem() async throws {
+  @Test func `a refusal counts units that lapsed while the buyer waited`() async throws {
     try await withTwoHolds { checkout, pool, product in
       let outcomes = try await whileTheOtherLapses(pool) { try await pool.reserve([1, 7], of: product) }
       guard case .held? = outcomes[0], case .insufficientStock(let left)? = outcomes[1] else {
@@ -68,8 +68,8 @@ import Testing
     }
   }
 
-  /// Another session has the hold locked, such as a worker that is about to give its units back.
-  @Test func unitsThatSomebodyIsGivingBackAreNotRefused() async throws {
+  /// Another session has locked the hold, such as a worker that expires it.
+  @Test func `units that another session is returning are not refused`() async throws {
     try await withTwoHolds { checkout, pool, product in
       let outcomes = try await pool.holding("select from products for update") { commit in
         let outcomes = Task { try await pool.reserve([1, 6], of: product) }
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test func aLateSuccessGetsTheirUnits() async throws {
+  @Test func `a late success gets units that lapsed while it waited`() async throws {
     try await withTwoHolds { checkout, pool, product in
       let id = try #require(
         try await pool.withConnection { try await $0.execute(CancelledOrder()) }.compactMap { ReservationID($0) }.first)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Checkout
 
-/// A success after its order was cancelled or expired, of a product that a customer may have two units of.
+/// Successes that come after their order was cancelled or expired. A customer may have two units of the product.
 @Suite struct LatePaymentTests {
   /// Lends a product with a limit, and a cancelled order of a customer for two units.
   private func withCancelledOrder(
@@ -37,7 +37,7 @@ import Testing
     }
   }
 
-  @Test func `a late success counts no other customer`() async throws {
+  @Test func `a late success does not count other customers' units`() async throws {
     try await withCancelledOrder { checkout, pool, product, late in
       _ = try await checkout.hold(2, of: product, for: "bob")
       #expect(try await checkout.pay(late, key: "late") == Self.taken)
@@ -59,7 +59,7 @@ import Testing
     }
   }
 
-  @Test func `late successes of one customer in one batch count each other`() async throws {
+  @Test func `late successes of one customer in one batch share the limit`() async throws {
     try await withCancelledOrder { checkout, pool, product, late in
       let second = try await checkout.order(checkout.hold(2, of: product, for: "ada"))
       _ = try await checkout.pay(second.id, .failed, key: "failed too")
@@ -69,7 +69,7 @@ import Testing
     }
   }
 
-  @Test func `a failure makes room for a late success behind it in the batch, and not before it`() async throws {
+  @Test func `a failure frees units only for later successes of its batch`() async throws {
     for isFailureFirst in [true, false] {
       try await withCancelledOrder { checkout, pool, product, late in
         let second = try await checkout.order(checkout.hold(2, of: product, for: "ada"))
@@ -81,8 +81,8 @@ import Testing
     }
   }
 
-  /// What the failure gives back, the late success of the other order takes.
-  @Test func `a success behind a failure of its own order stays within the limit`() async throws {
+  /// The late success of the other order takes the units that the failure returns.
+  @Test func `a success after a failure of its order stays within the limit`() async throws {
     try await withCancelledOrder { checkout, pool, product, late in
       let second = try await checkout.order(checkout.hold(2, of: product, for: "ada"))
       try await pool.run(Self.events(product, [(second.id, "failed"), (late, "success"), (second.id, "success")]))
@@ -91,7 +91,7 @@ import Testing
     }
   }
 
-  /// A hold is made on another server, and not committed yet: to count without it would let the customer have both.
+  /// Another server has made the hold, and has not committed. Without it in the count, the customer would get both.
   @Test func `a late success waits for a hold of its customer that is being made`() async throws {
     try await withCancelledOrder { checkout, pool, product, late in
       let outcome = try await pool.holding(
@@ -100,7 +100,7 @@ import Testing
         async let outcome = checkout.pay(late, key: "late")
         try await pool.untilBlocked(1)
         let free = try await pool.integer("select count(*) from (select from orders for update skip locked) free")
-        #expect(free == 1, "the customer comes before the order")
+        #expect(free == 1, "the customer is locked before the order")
         try await commit()
         return try await outcome
       }
@@ -120,14 +120,14 @@ import Testing
     }
   }
 
-  /// The customer's hold becomes an order in time, and lapses before that is committed:
+  /// The customer's hold becomes an order in time, and lapses before the order is committed:
   ///
-  ///     buyer:   locks the hold, and waits with it
+  ///     buyer:   locks the hold, waits for another lock
   ///     payment: finds the hold lapsed, does not count it, takes the units of the late order, commits
   ///     buyer:   commits; the customer has two orders
   @Test func `a late success waits for an order of its customer that is being placed`() async throws {
     try await withCancelledOrder { checkout, pool, product, late in
-      // Lapsed holds of others, so that the payment has no need of this one's units.
+      // With these lapsed holds, the payment does not need the units of the customer's hold.
       for _ in 0..<2 { _ = try await checkout.hold(1, of: product, for: "bob") }
       let hold = try await checkout.hold(2, of: product, for: "ada")
       let outcome = try await pool.holding("select pg_advisory_xact_lock(job_lock(\(product.id)))") { commit in
@@ -162,8 +162,8 @@ import Testing
     }
   }
 
-  /// The product has no limit when the batch looks, so it locks no customer.
-  @Test func `a limit that is set while a late success waits for the stock counts`() async throws {
+  /// The product has no limit when the batch begins, so the batch locks no customer.
+  @Test func `a late success obeys a limit that is set while it waits`() async throws {
     try await withCancelledOrder(perCustomer: nil) { checkout, pool, product, late in
       _ = try await checkout.hold(2, of: product, for: "ada")
       let outcome = try await pool.holding("update products set max_per_customer = 2") { commit in
@@ -176,8 +176,8 @@ import Testing
     }
   }
 
-  /// When the batch looks, the order has not ended, so it locks no customer.
-  @Test func `an order that ends while its success waits is late`() async throws {
+  /// The order has not ended when the batch begins, so the batch locks no customer.
+  @Test func `a success is late when its order ends while it waits`() async throws {
     try await withCancelledOrder { checkout, pool, product, _ in
       let order = try await checkout.order(checkout.hold(1, of: product, for: "ada"))
       let outcome = try await pool.holding(
@@ -196,7 +196,7 @@ import Testing
     }
   }
 
-  @Test func `parked events of one order take effect whatever the limit is`() async throws {
+  @Test func `parked events are applied to their order whatever the limit is`() async throws {
     try await withCancelledOrder { checkout, pool, product, _ in
       let hold = try await checkout.hold(2, of: product, for: "ada")
       _ = try await checkout.pay(hold.id, .failed, key: "early failure")
@@ -216,7 +216,9 @@ import Testing
 }
 
 extension Checkout {
-  /// A hold that must be granted to a customer.
+  /// A new hold of a customer.
+  ///
+  /// - Throws: when the hold is refused.
   fileprivate func hold(_ quantity: Int32, of product: Product, for customer: String) async throws -> Hold {
     let outcome = try await reserveHold(productID: product.id, quantity: quantity, customerID: customer)
     guard case .held(let hold, _) = outcome else { throw Unexpected("\(outcome) instead of a hold") }

@@ -6,7 +6,7 @@ import Time
 @testable import Postgres
 
 @Suite struct LockTimeoutLogTests {
-  @Test func `lock timeouts are logged once in ten seconds with their number`() {
+  @Test func `lock timeouts are logged once in ten seconds with their count`() {
     let recorder = LogRecorder()
     let log = LockTimeoutLog(recorder.logger)
     let start = Moment.now

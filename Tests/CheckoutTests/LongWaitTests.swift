@@ -5,17 +5,18 @@ import Time
 
 @testable import Checkout
 
-/// Time passes, and operators change things, while a transaction waits for a lock. What it read before does not count.
+/// While a transaction waits for a lock, time passes and operators change products. What the transaction read before the
+/// wait does not count.
 @Suite struct LongWaitTests {
   private static let second: Int64 = 1_000_000
-  /// What lapses is left alone.
+  /// Delays all jobs, so that no worker expires a hold.
   private static let noWorker = "update scheduled_jobs set run_at = clock_timestamp() + interval '1 hour'"
 
   private func clock(_ pool: Pool) async throws -> Int64 {
     try await pool.integer("select (extract(epoch from clock_timestamp()) * 1000000)::bigint")
   }
 
-  /// Makes a call, which waits for a lock for longer than what it makes lives. Returns when the lock was still held, too.
+  /// Makes a call that waits for a lock, for longer than its hold or order lives. Also returns a time during the wait.
   private func waiting<Outcome: Sendable>(
     for lock: String, _ pool: Pool, _ call: @escaping @Sendable () async throws -> Outcome,
     meanwhile: @escaping @Sendable () async throws -> Void = {}
@@ -32,9 +33,9 @@ import Time
     }
   }
 
-  /// - Parameter units: five are free; more take a lapsed hold, which goes another way.
+  /// - Parameter units: five are available. More units reclaim a lapsed hold, which is another path.
   @Test(arguments: [Int32(2), 6])
-  func aHoldBeginsWhenTheProductIsHad(units: Int32) async throws {
+  func `a hold's time begins when its product is locked`(units: Int32) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url, holdTimeToLive: .milliseconds(500)) { checkout, pool in
         let product = try await checkout.newProduct(stock: 6)
@@ -44,7 +45,7 @@ import Time
           try await checkout.reserveHold(productID: product.id, quantity: units)
         }
         guard case .held(let hold, isReplay: false) = outcome else { throw Unexpected("\(outcome)") }
-        // Whole milliseconds, as clients see it.
+        // `expires_at` has whole milliseconds.
         #expect(hold.expiresAt.microsecondsSince1970 > lockedAt + Self.second / 2 - 1000)
         let recorded = try await pool.integer(
           "select (extract(epoch from expires_at) * 1000000)::bigint from holds where id = '\(hold.id.uuidText)'")
@@ -55,7 +56,7 @@ import Time
   }
 
   @Test(arguments: [Int32(2), 6])
-  func noHoldIsGrantedAfterTheEndOfTheSale(units: Int32) async throws {
+  func `no hold is made after the end of the sale`(units: Int32) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 6)
@@ -67,7 +68,7 @@ import Time
           update products set ends_at = clock_timestamp() + interval '4 seconds'
           """)
         let endsAt = try #require(try await checkout.product(product.id)?.endsAt)
-        // A server would not wait for so long, nor begin so early before the end on purpose.
+        // The servers' lock timeout is too short for this wait, so the test calls the function itself.
         let error = try await pool.holding("select from products for update") { commit in
           let error = Task {
             await #expect(throws: PostgresError.self) {
@@ -94,14 +95,14 @@ import Time
     }
   }
 
-  /// What an operator commits while the reservation waits, and what the buyer is told then.
+  /// What an operator commits while the buyer waits, and the refusal that the buyer gets.
   enum Change: String, CaseIterable {
     case perHold = "max_quantity_per_hold = 1"
     case perCustomer = "max_per_customer = 1"
     case start = "starts_at = clock_timestamp() + interval '1 hour'"
     case end = "ends_at = clock_timestamp()"
 
-    func isTold(by outcome: ReserveHold.Outcome) -> Bool {
+    func isReason(for outcome: ReserveHold.Outcome) -> Bool {
       switch (self, outcome) {
       case (.perHold, .quantityAboveLimit(1)), (.perCustomer, .customerLimitReached), (.start, .saleNotStarted),
         (.end, .saleEnded):
@@ -112,7 +113,7 @@ import Time
   }
 
   @Test(arguments: Change.allCases, [Int32(2), 6])
-  func whatAnOperatorCommitsMeanwhileCounts(change: Change, units: Int32) async throws {
+  func `a hold obeys what an operator commits while it waits`(change: Change, units: Int32) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 6)
@@ -126,14 +127,14 @@ import Time
           try await commit()
           return try await outcome.value
         }
-        #expect(change.isTold(by: outcome), "\(outcome)")
+        #expect(change.isReason(for: outcome), "\(outcome)")
         try await checkout.expectCleanAudit()
       }
     }
   }
 
-  /// An operator who was told that the price is changed finds no later order at the old one.
-  @Test func anOrderBeginsWhenItIsCountedAndHasThePriceOfThen() async throws {
+  /// Once a change of the price is confirmed, no later order has the old price.
+  @Test func `an order gets its time and price after the wait for ordered_stock`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url, orderTimeToLive: .milliseconds(500)) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5, price: 100)
@@ -153,8 +154,8 @@ import Time
     }
   }
 
-  /// It was ordered in time, so the order begins before its end.
-  @Test func anOrderBeginsBeforeTheEndOfItsHold() async throws {
+  /// The hold was ordered before it lapsed, so the order begins before `expires_at`.
+  @Test func `an order begins before the end of its hold`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -166,7 +167,7 @@ import Time
         let (outcome, lockedAt) = try await waiting(for: "select from ordered_stock for update", pool) {
           try await checkout.placeOrder(holdID: hold.id)
         }
-        // A machine that is too busy finds the hold lapsed, which proves nothing.
+        // On a busy machine the hold may lapse before it is ordered. That proves nothing.
         guard case .placed(let order, isReplay: false) = outcome else { return #expect(outcome == .holdExpired) }
         let end = try await pool.integer("select (extract(epoch from expires_at) * 1000000)::bigint from holds")
         #expect(order.createdAt.microsecondsSince1970 < end && end < lockedAt)
@@ -175,11 +176,11 @@ import Time
     }
   }
 
-  /// Products that are reserved together wait for no row, but an operator may have locked the whole table.
+  /// Holds of several products do not wait for a row, but for a table that an operator has locked.
   ///
-  /// - Parameter endsIn: when the sale ends; it is the table that is waited for.
+  /// - Parameter endsIn: when the sale ends during the wait; nil when it ends later.
   @Test(arguments: [nil, "4 seconds"])
-  func productsReservedTogetherAreNoException(endsIn: String?) async throws {
+  func `holds of several products begin after the wait for a table`(endsIn: String?) async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(

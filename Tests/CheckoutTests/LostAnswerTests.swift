@@ -4,16 +4,17 @@ import Testing
 
 @testable import Checkout
 
-/// The connection breaks under a batch: nobody knows whether it took effect, and yet the caller gets the true answer.
+/// The connection breaks during a batch. The server does not know whether the batch was committed, but the caller gets the
+/// true result.
 @Suite struct LostAnswerTests {
   /// What is lost.
   enum Loss: CaseIterable {
-    /// The database did what it was asked.
+    /// The database executes the statement, and its answer is lost.
     case answer
-    /// The database never hears of it.
-    case question
-    /// The database hears of it when it was asked again already.
-    case questionThatComesLate
+    /// The statement never reaches the database.
+    case statement
+    /// The statement reaches the database after the second attempt.
+    case lateStatement
   }
 
   private func withProxy(
@@ -29,28 +30,28 @@ import Testing
     }
   }
 
-  /// Makes a call that sends `statement`, while something is lost.
+  /// Makes a call that sends `statement`, and loses the statement or its answer.
   ///
   /// - Parameters:
-  ///   - isDone: whether the database did what it was asked.
-  ///   - meanwhile: what others do between the loss and the second question.
+  ///   - isDone: whether the database has executed the statement.
+  ///   - meanwhile: runs between the loss and the second attempt.
   private func losing<Outcome: Sendable>(
     _ loss: Loss, of statement: String, on proxy: DatabaseProxy, isDone: () async throws -> Bool,
     meanwhile: () async throws -> Void = {}, _ call: @escaping @Sendable () async throws -> Outcome
   ) async throws -> Outcome {
     proxy.lose(loss == .answer ? .answer : .request, of: statement)
     let outcome = Task { try await call() }
-    try await until("it is asked") { proxy.isLosing }
-    if loss == .answer { try await until("it is done") { try await isDone() } }
+    try await until("the statement is sent") { proxy.isLosing }
+    if loss == .answer { try await until("the statement is executed") { try await isDone() } }
     try await meanwhile()
     proxy.hangUp()
     let result = try await outcome.value
-    if loss == .questionThatComesLate { try await proxy.deliverLate() }
+    if loss == .lateStatement { try await proxy.deliverLate() }
     return result
   }
 
   @Test(arguments: Loss.allCases, [nil, "key"])
-  func aHoldIsMadeOnce(_ loss: Loss, key: String?) async throws {
+  func `a hold is made once when its answer is lost`(_ loss: Loss, key: String?) async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let outcome = try await losing(loss, of: "reserve_holds", on: proxy) {
@@ -66,12 +67,18 @@ import Testing
     }
   }
 
-  /// The units that the lost reservation asked for are gone when it is asked again, and back when the lost one comes.
-  @Test func whoWasRefusedInTheEndGetsNoHoldBehindTheBack() async throws {
+  /// The delayed statement finds enough units, and must still make no hold:
+  ///
+  ///     server:       sends the statement, which is delayed; the connection breaks
+  ///     other buyer:  takes all units
+  ///     server:       sends the statement again; the buyer is refused
+  ///     other buyer:  returns the units
+  ///     database:     receives the delayed statement
+  @Test func `a late statement makes no hold after its buyer was refused`() async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let all = ReservationID(productID: product.id, unixSecond: 1, random: 1)
-      let outcome = try await losing(.questionThatComesLate, of: "reserve_holds", on: proxy) {
+      let outcome = try await losing(.lateStatement, of: "reserve_holds", on: proxy) {
         false
       } meanwhile: {
         try await pool.run(
@@ -88,8 +95,8 @@ import Testing
     }
   }
 
-  /// The first transaction has inserted the hold and is stopped before its commit; the second question waits for it.
-  @Test func aReservationThatIsStillUnderWayIsWaitedFor() async throws {
+  /// The first transaction has inserted the hold, and waits for the product's row when its connection breaks.
+  @Test func `the second attempt waits for the first transaction to end`() async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       proxy.lose(.answer, of: "reserve_holds")
@@ -108,8 +115,8 @@ import Testing
     }
   }
 
-  /// A key is replayed in the batch that makes a hold, and its hold cannot be read once the batch has been committed.
-  @Test func aHoldIsFoundWhenWhatIsReadBehindItFails() async throws {
+  /// A batch makes a hold and replays a key. After its commit, the read of the replayed hold fails.
+  @Test func `a hold is found when the read after its commit fails`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -134,7 +141,7 @@ import Testing
           try await pool.untilBlocked(1)
           async let replay = checkout.reserveHold(productID: product.id, quantity: 1, idempotencyKey: "k")
           async let second = checkout.reserveHold(productID: product.id, quantity: 1)
-          try await until("they wait for the next batch") { checkout.waitingReservations(of: product.id) == 2 }
+          try await until("both wait for the next batch") { checkout.waitingReservations(of: product.id) == 2 }
           try await commit()
           return try await [first, replay, second]
         }
@@ -150,8 +157,8 @@ import Testing
     }
   }
 
-  /// A batch of several products: what became of each is asked by itself.
-  @Test func holdsOfSeveralProductsAreFoundOrVoid() async throws {
+  /// After a lost answer, the server asks for the holds of each product on their own.
+  @Test func `holds of a batch of several products are found or voided`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let database = Pool(ConnectionConfiguration(url: url), size: 1)
@@ -159,7 +166,7 @@ import Testing
         var batches: [LaneBatch<Int32, ReserveHold.Request, [ReservationID]>] = []
         for _ in 1...2 {
           let product = try await checkout.newProduct(stock: 5)
-          // Without a job it would need a batch to itself.
+          // A product without a job needs a batch of its own.
           _ = try await checkout.hold(1, of: product)
           let requests = (1...2).map { _ in
             ReserveHold.Request(productID: product.id, quantity: 1, customerID: nil, idempotencyKey: nil)
@@ -188,8 +195,10 @@ import Testing
                 #expect(found == [nil, nil])
               }
             }
-            // It comes late.
-            #expect(throws: PostgresError.self) { try useCase.executeTogether(lost, on: connection) }
+            // The lost statement comes late, and must have no effect.
+            let error = #expect(throws: PostgresError.self) { try useCase.executeTogether(lost, on: connection) }
+            guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
+            #expect(refusal.sqlState == "23505")
           }
         }
         await database.close()
@@ -200,7 +209,7 @@ import Testing
   }
 
   @Test(arguments: Loss.allCases, [nil, "key"])
-  func anOrderIsPlacedOnceAndByWhoPlacedIt(_ loss: Loss, key: String?) async throws {
+  func `an order is placed once when its answer is lost`(_ loss: Loss, key: String?) async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let hold = try await checkout.hold(2, of: product)
@@ -217,11 +226,11 @@ import Testing
     }
   }
 
-  @Test func anOrderThatSomebodyElsePlacedIsTheirs() async throws {
+  @Test func `a hold that another request ordered meanwhile is already ordered`() async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let hold = try await checkout.hold(2, of: product)
-      let outcome = try await losing(.question, of: "place_orders", on: proxy) {
+      let outcome = try await losing(.statement, of: "place_orders", on: proxy) {
         false
       } meanwhile: {
         try await pool.run(
@@ -234,7 +243,7 @@ import Testing
   }
 
   @Test(arguments: Loss.allCases)
-  func aPaymentEventHasOneEffect(_ loss: Loss) async throws {
+  func `a payment event has one effect when its answer is lost`(_ loss: Loss) async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let order = try await checkout.order(2, of: product)
@@ -251,7 +260,7 @@ import Testing
   }
 
   @Test(arguments: Loss.allCases)
-  func aHoldIsReleasedOnce(_ loss: Loss) async throws {
+  func `a hold is released once when its answer is lost`(_ loss: Loss) async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let hold = try await checkout.hold(2, of: product)
@@ -267,7 +276,7 @@ import Testing
   }
 
   @Test(arguments: Loss.allCases, [nil, "key"])
-  func `a restock adds once`(_ loss: Loss, key: String?) async throws {
+  func `a restock adds its units once when its answer is lost`(_ loss: Loss, key: String?) async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let change = RestockProduct(productID: product.id, delta: 3, idempotencyKey: key)
@@ -283,7 +292,7 @@ import Testing
   }
 
   @Test(arguments: Loss.allCases)
-  func `a product is created once`(_ loss: Loss) async throws {
+  func `a product is created once when its answer is lost`(_ loss: Loss) async throws {
     try await withProxy { checkout, pool, proxy in
       _ = try await losing(loss, of: "create_product", on: proxy) {
         try await pool.integer("select count(*) from products") == 1
@@ -294,8 +303,8 @@ import Testing
     }
   }
 
-  /// Nothing gets through any more, so the caller is told that nothing is known, and repeats the call under its key.
-  @Test func `a restock whose outcome is unknown is safe to repeat under its key`() async throws {
+  /// No answer passes the proxy, so the caller gets outcomeUnknown. Then it repeats the call.
+  @Test func `a restock with an unknown outcome can be repeated under its key`() async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let change = RestockProduct(productID: product.id, delta: 3, idempotencyKey: "key")
@@ -312,10 +321,10 @@ import Testing
     }
   }
 
-  @Test func aReadIsRepeated() async throws {
+  @Test func `a read is repeated when its statement is lost`() async throws {
     try await withProxy { checkout, _, proxy in
       let product = try await checkout.newProduct(stock: 5)
-      let read = try await losing(.question, of: "read_products", on: proxy) {
+      let read = try await losing(.statement, of: "read_products", on: proxy) {
         false
       } _: {
         try await checkout.product(product.id)
@@ -324,19 +333,19 @@ import Testing
     }
   }
 
-  /// Nothing gets through any more, neither way; and nobody hangs up.
-  @Test func whoCannotBeToldInTimeIsToldThatNothingIsKnown() async throws {
+  /// No answer passes the proxy, and no connection is closed.
+  @Test func `a caller gets outcomeUnknown when no answer arrives in time`() async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       try await pool.openTwoConnections()
-      // Nothing comes until the thaw: an answer before it is the server's own.
+      // No answer passes before the thaw, so this error comes from the checkout itself.
       proxy.freeze()
       let error = await #expect(throws: CheckoutError.self) {
         try await checkout.hold(2, of: product, idempotencyKey: "k")
       }
       guard case .outcomeUnknown? = error else { throw Unexpected("\(String(describing: error))") }
       proxy.thaw()
-      // The key tells.
+      // The key leads to the hold.
       let outcome = try await checkout.reserveHold(productID: product.id, quantity: 2, idempotencyKey: "k")
       guard case .held(_, isReplay: true) = outcome else { throw Unexpected("\(outcome)") }
       #expect(try await checkout.availableStock(product) == 3)
@@ -346,7 +355,7 @@ import Testing
 }
 
 extension Pool {
-  /// A worker may have the only connection just then, and no further one can be made once the network is frozen.
+  /// A worker may use one connection. No connection can be opened after the freeze, so the call needs a second one.
   fileprivate func openTwoConnections() async throws {
     async let first: Void = run("select pg_sleep(0.1)")
     async let second: Void = run("select pg_sleep(0.1)")

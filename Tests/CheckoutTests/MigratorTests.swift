@@ -5,7 +5,7 @@ import Testing
 @testable import Checkout
 
 @Suite struct MigratorTests {
-  @Test func concurrentMigratorsApplyEverythingOnce() async throws {
+  @Test func `concurrent migrators apply each file once`() async throws {
     try await TestDatabases.withEmptyDatabase { url in
       let configuration = ConnectionConfiguration(url: url)
       let applied = try await withThrowingTaskGroup(of: [String].self) { group in
@@ -19,7 +19,7 @@ import Testing
     }
   }
 
-  @Test func aSchemaThatIsBehindIsRefused() async throws {
+  @Test func `a schema that is behind is refused`() async throws {
     try await TestDatabases.withEmptyDatabase { url in
       let migrator = Migrator(ConnectionConfiguration(url: url))
       let error = await #expect(throws: MigrationError.self) { try await migrator.verify() }
@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  @Test func aFunctionThatDiffersIsReplaced() async throws {
+  @Test func `a function that differs is replaced`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run(
@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  @Test func aNewerDatabaseAndAnEditedMigrationAreRefused() async throws {
+  @Test func `a newer schema and an edited migration are refused`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run("insert into schema_files values ('migration', '9999_future', 'x')")
@@ -80,7 +80,7 @@ import Testing
     }
   }
 
-  @Test func `databases that are too old or cannot be written to are unfit`() {
+  @Test func `an old PostgreSQL and a standby are refused`() {
     var facts = DatabaseRequirements.Facts(version: 12_00_00, encoding: "UTF8", isStandby: false)
     #expect(facts.problem == nil)
     facts.version = 11_00_22

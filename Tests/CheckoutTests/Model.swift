@@ -1,6 +1,6 @@
 @testable import Checkout
 
-/// What the contract says the checkout does, without time, batches or a database: small enough to be seen to be right.
+/// The contract of the checkout, without clocks, batches or a database. It is small enough to be checked by reading.
 struct Model {
   struct ProductState {
     let total: Int32
@@ -18,7 +18,7 @@ struct Model {
     let quantity: Int32
     let customer: String?
     var status = Hold.Status.active
-    /// Its time has run out; what has not been expired yet is expired by whoever meets it.
+    /// Whether `expires_at` has passed.
     var isLapsed = false
   }
 
@@ -39,16 +39,16 @@ struct Model {
 
   var products: [ProductState]
   var holds: [HoldState] = []
-  /// By the index of their hold.
+  /// Orders by the index of their hold.
   var orders: [Int: OrderState] = [:]
-  /// By idempotency key, in the order in which they came.
+  /// Events and their idempotency keys, in the order of arrival.
   var events: [(key: String, event: Event)] = []
 
   init(totals: [Int32]) {
     products = totals.map { ProductState(total: $0) }
   }
 
-  /// Total stock less what is in active holds whose time has not run out and in live orders.
+  /// The total stock, less the units in active holds that have not lapsed and in live orders.
   func available(_ product: Int) -> Int32 {
     var available = products[product].total
     for (index, hold) in holds.enumerated() where hold.product == product {
@@ -62,7 +62,7 @@ struct Model {
     holds[index].status == .active && holds[index].isLapsed ? .expired : holds[index].status
   }
 
-  /// Units that a customer has in active holds and live orders.
+  /// A customer's units in active holds and live orders.
   func units(of customer: String, in product: Int) -> Int32 {
     holds.indices.filter { holds[$0].product == product && holds[$0].customer == customer && isTaken($0) }
       .reduce(0) { $0 + holds[$1].quantity }
@@ -89,7 +89,7 @@ struct Model {
     return mayComeBack ? .reservedOut : .soldOut
   }
 
-  /// The words of the database.
+  /// Outcomes, as the database spells them.
   enum Reservation: String {
     case held
     case insufficientStock = "insufficient_stock"
@@ -154,9 +154,9 @@ struct Model {
     return .decided(event.verdict, event.orderStatus, isReplay: false)
   }
 
-  /// An operator says that the money was given back.
+  /// An operator records that the money was refunded.
   ///
-  /// - Returns: whether it was due.
+  /// - Returns: whether a refund was due; nil when no event has the key.
   mutating func settle(_ key: String) -> Bool? {
     guard let position = events.firstIndex(where: { $0.key == key }) else { return nil }
     let event = events[position].event
@@ -165,7 +165,7 @@ struct Model {
     return true
   }
 
-  /// Retention meets an event that is a month old.
+  /// Retention handles an event that is a month old.
   mutating func retire(_ key: String) {
     guard let position = events.firstIndex(where: { $0.key == key }) else { return }
     guard events[position].event.verdict == .parked else { return }
@@ -176,7 +176,7 @@ struct Model {
     }
   }
 
-  /// - Parameter ofLiveOrder: the transaction began with the order alive, so that its units were the customer's all the time.
+  /// - Parameter ofLiveOrder: whether the order was live when the transaction began. Then its units count already.
   private mutating func decide(_ event: inout Event, ofLiveOrder: Bool = false) {
     guard let order = orders[event.hold] else { return }
     let hold = holds[event.hold]
@@ -210,7 +210,7 @@ struct Model {
     event.orderStatus = orders[event.hold]!.status
   }
 
-  /// What a worker does.
+  /// A worker expires lapsed holds and overdue orders.
   mutating func expire() {
     for index in holds.indices where holds[index].isLapsed && holds[index].status == .active {
       holds[index].status = .expired

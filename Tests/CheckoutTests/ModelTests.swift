@@ -6,18 +6,18 @@ import Time
 
 @testable import Checkout
 
-/// Random sequences of everything that can happen on a few products, compared with the model after each step.
+/// Random sequences of operations on a few products. After each step the database is compared with the model.
 ///
-/// `FLASHSALE_INTERLEAVINGS` sets how many, `FLASHSALE_SEED` repeats the ones of a failure.
+/// `FLASHSALE_INTERLEAVINGS` sets the number of sequences. `FLASHSALE_SEED` repeats those of a failure.
 @Suite struct ModelTests {
   private static let environment = ProcessInfo.processInfo.environment
   private static let interleavings = environment["FLASHSALE_INTERLEAVINGS"].flatMap { Int($0) } ?? 150
   private static let seed = environment["FLASHSALE_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...999_999_999)
   private static let steps = 25
-  /// Sequences run side by side on databases of their own.
+  /// The number of databases on which sequences run in parallel.
   private static let parallelism = 4
 
-  @Test func randomInterleavingsDoWhatTheModelSays() async throws {
+  @Test func `random sequences of operations agree with the model`() async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in 0..<Self.parallelism {
         group.addTask {
@@ -115,7 +115,7 @@ private struct Interleaving {
     try expect(found == expected, "\(outcome), not \(expected)")
   }
 
-  /// Several requests in one batch: in the order in which they came, each has the outcome that it would have by itself.
+  /// Several requests in one batch. Each has the outcome that it would have alone, in the order of arrival.
   private mutating func reserveBatch() async throws {
     let product = Int.random(in: 0..<products.count, using: &random)
     let requests = (0..<Int.random(in: 2...5, using: &random)).map { _ in
@@ -196,7 +196,7 @@ private struct Interleaving {
     try expect(found == expected, "\(found), not \(expected)")
   }
 
-  /// Several requests in one batch, also for the same hold: each has the effect that it would have by itself.
+  /// Several requests in one batch, also for the same hold. Each has the effect that it would have alone.
   private mutating func placeBatch(of product: Int) async throws {
     let indices = someHolds(of: product)
     history.append("order together \(indices)")
@@ -210,7 +210,7 @@ private struct Interleaving {
       of: "place_orders(\(products[product].id), \(sqlIDs(indices)), null, 900000000)")
   }
 
-  /// Several events in one batch, also for the same order: they take effect one after the other.
+  /// Several events in one batch, also for the same order. They are applied one after the other.
   private mutating func payBatch(of product: Int) async throws {
     let indices = someHolds(of: product)
     let keys = (0..<12).shuffled(using: &random).prefix(indices.count).map { "\(seed)-\($0)" }
@@ -246,7 +246,7 @@ private struct Interleaving {
     try expect(event.map { $0.settledAt != nil } == expected, "\(String(describing: event))")
   }
 
-  /// An event becomes a month old, and a worker comes by.
+  /// An event becomes a month old, and a worker removes old rows.
   private mutating func retire() async throws {
     let key = randomKey()
     history.append("retire \(key)")
@@ -262,7 +262,7 @@ private struct Interleaving {
 
   private mutating func randomKey() -> String { "\(seed)-\(Int.random(in: 0..<12, using: &random))" }
 
-  /// From one to five, of few different ones.
+  /// One to five holds, chosen from at most three.
   private mutating func someHolds(of product: Int) -> [Int] {
     let few = ids.indices.filter { model.holds[$0].product == product }.shuffled(using: &random).prefix(3)
     return (0..<Int.random(in: 1...5, using: &random)).map { _ in few.randomElement(using: &random)! }
@@ -274,14 +274,14 @@ private struct Interleaving {
     "array[" + texts.map { "'\($0)'" }.joined(separator: ", ") + "]"
   }
 
-  /// A batch goes straight to the function: requests that are made at once come in any order.
+  /// Calls an SQL function directly. Concurrent requests to the checkout would arrive in any order.
   private func expect(_ expected: [String], fromRows row: String, of function: String) async throws {
     let isAsExpected = try await pool.integer(
       "(select array_agg(\(row)) = \(sqlTexts(expected)) from \(function) a)::integer")
     try expect(isAsExpected == 1, "not \(expected)")
   }
 
-  /// The hold's time is up. No worker is told, so that what is lapsed is met by whatever comes next.
+  /// The hold lapses. Its job is not due yet, so the next operation finds a lapsed hold.
   private mutating func lapse(_ index: Int) async throws {
     history.append("lapse \(index)")
     guard model.holds[index].status == .active else { return }
@@ -301,7 +301,7 @@ private struct Interleaving {
   private mutating func expire() async throws {
     history.append("worker")
     model.expire()
-    // The same functions that a worker's job runs; the job itself would run at the time it was scheduled for.
+    // Jobs are made due first: a worker would run them at their scheduled time.
     for product in products {
       try await pool.run(
         """
@@ -319,7 +319,7 @@ private struct Interleaving {
       try expect(
         found?.status == model.status(index), "\(String(describing: found?.status)), not \(model.status(index))")
     }
-    // All at once, so that they share a round trip.
+    // The reads run at once, so they share a round trip.
     let states = try await withThrowingTaskGroup(of: (Int, Hold.Status?, Order.Status?).self) { group in
       for (index, id) in ids.enumerated() {
         group.addTask { [checkout] in

@@ -4,9 +4,9 @@ import Testing
 
 @testable import Checkout
 
-/// What is told was so at one moment: the clock belongs to the snapshot, also after a wait for a table.
+/// A read shows one moment: its clock belongs to its snapshot, even after a wait for a table.
 @Suite struct OneMomentTests {
-  /// A product of three units, two of them in a hold that lapses in a second. There is no job.
+  /// Lends a product of three units. Two are in a hold that lapses in a second. There is no job.
   private func withHold(_ body: @escaping @Sendable (Checkout, Pool, Product, Hold) async throws -> Void) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
@@ -23,8 +23,8 @@ import Testing
     }
   }
 
-  /// Before the hold lapsed one unit could be held, then three; and two once another was taken.
-  @Test func aProductsStock() async throws {
+  /// At first one unit is available. After the hold lapses, three are. After the commit of the other hold, two are.
+  @Test func `a product's available stock is exact at one moment`() async throws {
     try await withHold { checkout, pool, product, hold in
       let take = "select reserve_holds(\(product.id), array[gen_random_uuid()], '{1}', 60000000, null, null, null)"
       let read = try await pool.holding("lock table products in access exclusive mode; \(take)") { commit in
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test func aHoldsStatus() async throws {
+  @Test func `a hold's status is exact at one moment`() async throws {
     try await withHold { checkout, pool, product, hold in
       let read = try await pool.holding("lock table holds in access exclusive mode") { commit in
         async let read = checkout.hold(hold.id)
@@ -51,8 +51,8 @@ import Testing
     }
   }
 
-  /// Too little is left; meanwhile the hold lapses and its units are given back.
-  @Test func aRefusal() async throws {
+  /// While the refusal is made, the hold lapses and its units return to the stock.
+  @Test func `a refusal shows the stock of one moment`() async throws {
     try await withHold { checkout, pool, product, hold in
       _ = try await checkout.hold(1, of: product)
       let outcome = try await pool.holding("lock table ordered_stock in access exclusive mode") { commit in

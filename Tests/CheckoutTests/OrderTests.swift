@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite struct OrderTests {
-  @Test func aHoldBecomesOneOrderWithItsNumber() async throws {
+  @Test func `a hold becomes one order with the same id`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5, price: 250)
@@ -23,7 +23,7 @@ import Testing
     }
   }
 
-  @Test func concurrentRequestsForOneHoldPlaceOneOrder() async throws {
+  @Test func `concurrent requests for one hold place one order`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         try await withCheckout(on: url) { other, _ in
@@ -43,8 +43,8 @@ import Testing
     }
   }
 
-  /// The hold lapses while its order waits for the row: the clock that counts is the one after the wait.
-  @Test func aHoldThatLapsesWhileItsOrderWaitsIsRefused() async throws {
+  /// The clock must be read after the wait for the row.
+  @Test func `a hold that lapses while its order waits is not ordered`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url, holdTimeToLive: .milliseconds(300)) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -62,7 +62,7 @@ import Testing
     }
   }
 
-  @Test func aHoldThatLapsesWhileItsReleaseWaitsExpires() async throws {
+  @Test func `a hold that lapses while its release waits is expired`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url, holdTimeToLive: .milliseconds(300)) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -81,7 +81,7 @@ import Testing
     }
   }
 
-  @Test func releasingTwiceGivesTheUnitsBackOnce() async throws {
+  @Test func `releasing a hold twice returns its units once`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -98,8 +98,8 @@ import Testing
     }
   }
 
-  /// A release and a worker's expiry are both at the hold's row: whoever is second finds it no longer active.
-  @Test func aReleaseAndAnExpiryOfOneHoldGiveItsUnitsBackOnce() async throws {
+  /// Both transactions want the hold's row. The second one finds the hold no longer active.
+  @Test func `a release and an expiry of one hold return its units once`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url, holdTimeToLive: .milliseconds(400)) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -118,8 +118,8 @@ import Testing
     }
   }
 
-  /// Another server releases a hold while it is being ordered here: what counts is how the hold is once it is locked.
-  @Test func aHoldThatIsReleasedWhileItsOrderWaitsIsNotOrdered() async throws {
+  /// Another server releases the hold. The hold's status must be read after the hold is locked.
+  @Test func `a hold that is released while its order waits is not ordered`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -138,7 +138,7 @@ import Testing
     }
   }
 
-  @Test func unknownHoldsAndOrdersAreNotFound() async throws {
+  @Test func `unknown holds and orders are not found`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let id = try #require(ReservationID(holdText: "hold_0000000189ab8cdebd23456789abcdef"))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Checkout
 
-/// Payment events whose order does not come: a success is money and is never forgotten.
+/// Payment events whose order does not exist. A success is money, so it is never removed.
 @Suite struct ParkedEventTests {
   private func withParked(
     _ status: PaymentEvent.Status = .success, retention: Retention = Retention(),
@@ -25,7 +25,7 @@ import Testing
 
   private static let oldEvents = "update payment_events set received_at = clock_timestamp() - interval '31 days'"
 
-  /// What a worker calls for the product of the test.
+  /// A worker's call for the product of the test.
   private static let removal = "remove_old(1, 100, 259200000000, 604800000000, 2592000000000)"
 
   @Test func `a parked success whose order does not come becomes refund_due`() async throws {
@@ -33,9 +33,9 @@ import Testing
     retention.parkedEvents = .milliseconds(300)
     try await withParked(retention: retention) { checkout, pool, hold in
       try await pool.run("update scheduled_jobs set run_at = clock_timestamp() where kind = 'remove_old'")
-      try await until("it is due") { try await checkout.paymentEvents(verdict: .refundDue).events.count == 1 }
+      try await until("it is refund_due") { try await checkout.paymentEvents(verdict: .refundDue).events.count == 1 }
       #expect(try await checkout.pay(hold.id, key: "k") == Self.refundDue)
-      // It is never applied: the money is on its way back.
+      // It is never applied, because the money is being refunded.
       #expect(try await checkout.order(hold).status == .pendingPayment)
       #expect(try await checkout.pay(hold.id, key: "k") == Self.refundDue)
       #expect(try await checkout.settleRefund(idempotencyKey: "k")?.settledAt != nil)
@@ -49,7 +49,7 @@ import Testing
       #expect(try await checkout.settleRefund(idempotencyKey: "k")?.settledAt == settled.settledAt)
       #expect(try await checkout.order(hold).status == .pendingPayment)
       #expect(try await checkout.pay(hold.id, key: "k") == Self.refundDue)
-      // Another payment of the order still counts.
+      // Another payment still pays the order.
       #expect(try await checkout.pay(hold.id, key: "second") == .decided(.applied, orderStatus: .paid, isReplay: false))
     }
   }
@@ -87,12 +87,12 @@ import Testing
     }
   }
 
-  /// The repeat must not be answered from a row that is about to go:
+  /// The response to the replay must not come from a row that is being removed:
   ///
-  ///     removal: deletes the event, not yet committed
-  ///     repeat:  finds the event and is answered "parked"
+  ///     removal: deletes the event, has not committed
+  ///     replay:  finds the event, responds "parked"
   ///     removal: commits
-  @Test func `a repeat waits for the removal of its event and is parked anew`() async throws {
+  @Test func `a replay waits for the removal of its event and is parked again`() async throws {
     try await withParked(.failed) { checkout, pool, hold in
       try await pool.run(Self.oldEvents)
       let outcome = try await pool.holding("select \(Self.removal)") { commit in
@@ -107,7 +107,7 @@ import Testing
     }
   }
 
-  @Test func `an event that is being repeated is not removed`() async throws {
+  @Test func `an event that is being replayed is not removed`() async throws {
     try await withParked(.failed) { checkout, pool, hold in
       try await pool.run(Self.oldEvents)
       let again = """
@@ -117,27 +117,27 @@ import Testing
         try await pool.integer("select removed from \(Self.removal)")
       }
       #expect(removed == 0)
-      // Its time counts from the repeat on.
+      // Its retention starts again with the replay.
       #expect(try await pool.integer("select removed from \(Self.removal)") == 0)
       #expect(try await checkout.order(hold).status == .cancelled)
     }
   }
 
-  /// The order is being placed by a transaction that is undone in the end, so the event is still parked. That the repeat was
-  /// told so must be noted, which the other's lock on the event prevents.
-  @Test func `a repeat that cannot be noted is not answered`() async throws {
+  /// Another transaction locks the event to place its order, and is rolled back, so the event stays parked. The replay must
+  /// record its time in the event, and the lock prevents that.
+  @Test func `a replay that cannot be recorded fails with a conflict`() async throws {
     try await withParked(.failed) { checkout, pool, hold in
       try await pool.run(Self.oldEvents)
       let error = try await pool.holding("select from payment_events for update") { _ in
-        await #expect(throws: (any Error).self) { _ = try await checkout.pay(hold.id, .failed, key: "k") }
+        await #expect(throws: CheckoutError.self) { _ = try await checkout.pay(hold.id, .failed, key: "k") }
       }
-      #expect(error != nil)
+      guard case .conflict? = error else { throw Unexpected("\(String(describing: error))") }
       #expect(try await checkout.pay(hold.id, .failed, key: "k") == .decided(.parked, orderStatus: nil, isReplay: true))
       #expect(try await pool.integer("select removed from \(Self.removal)") == 0)
     }
   }
 
-  /// A server's role could otherwise make money and keys disappear by asking for no retention at all.
+  /// Otherwise the servers' role could remove money and keys with a retention of zero.
   @Test func `a server cannot shorten retention below the owner's minimum`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in

@@ -4,11 +4,11 @@ import Testing
 
 @testable import Checkout
 
-/// Another session has a lapsed hold locked. Whoever needs none of its units does not wait for it.
+/// Another session has locked a lapsed hold. A request that does not need its units does not wait for it.
 @Suite struct PassedOverTests {
   private static let lock = "select from holds where quantity = 2 for update"
 
-  /// A product of seven units in two holds that have lapsed, two units in the older one. No worker is about.
+  /// Lends a product of seven units in two lapsed holds. The older one has two units. No worker expires them.
   private func withLapsedHolds(
     _ body: @escaping @Sendable (Checkout, Pool, Product) async throws -> Void
   ) async throws {
@@ -31,15 +31,15 @@ import Testing
     ReserveHold.Request(productID: product.id, quantity: quantity, customerID: nil, idempotencyKey: nil)
   }
 
-  @Test func aBuyerIsServedFromTheOtherLapsedHolds() async throws {
+  @Test func `a buyer gets the units of other lapsed holds`() async throws {
     try await withLapsedHolds { checkout, pool, product in
       try await pool.holding(Self.lock) { _ in _ = try await checkout.hold(3, of: product) }
       #expect(try await checkout.availableStock(product) == 4)
     }
   }
 
-  /// In one batch: the larger request came first, and goes into the next batch.
-  @Test func whoNeedsItsUnitsDelaysNobody() async throws {
+  /// Both requests are in one batch. The larger one came first, and goes into the next batch.
+  @Test func `a request that needs the locked units delays no other`() async throws {
     try await withLapsedHolds { checkout, pool, product in
       let outcomes = try await pool.holding(Self.lock) { _ in
         try await pool.reserve([request(6, of: product), request(1, of: product)], of: product)
@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  @Test func whoNeedsItsUnitsGetsThemOnceTheyAreFree() async throws {
+  @Test func `a request that needs the locked units gets them after the unlock`() async throws {
     try await withLapsedHolds { checkout, pool, product in
       let (large, small) = try await pool.holding(Self.lock) { commit in
         let large = Task { try await checkout.reserveHold(productID: product.id, quantity: 6) }
@@ -65,20 +65,20 @@ import Testing
     }
   }
 
-  /// A worker does not wait either: it looks again at what is locked.
-  @Test func aWorkerExpiresTheOthers() async throws {
+  /// A worker does not wait either. It returns to the locked hold later.
+  @Test func `a worker expires the other lapsed holds`() async throws {
     try await withLapsedHolds { checkout, pool, product in
       try await pool.holding(Self.lock) { _ in
         let expired = try await pool.integer("select expired from expire_holds(\(product.id), 10, null)")
         #expect(expired == 1)
       }
-      // What it expired was for the sake of the count.
+      // expire_holds leaves the stock to its caller.
       try await pool.run("update products set available_stock = 5")
     }
   }
 
-  /// Whoever waits for the older hold has not locked the newer one: the other session may want that next.
-  @Test func nobodyWaitsForAnOlderHoldWithANewerOneLocked() async throws {
+  /// The other session may want the newer hold next. Then each would wait for the other.
+  @Test func `no transaction waits for an older hold with a newer one locked`() async throws {
     try await withLapsedHolds { checkout, pool, product in
       try await pool.holding(Self.lock) { commit in
         async let all: Void = pool.run("begin; select expire_holds(\(product.id), 10, 7); rollback")
@@ -90,8 +90,8 @@ import Testing
     }
   }
 
-  /// The time limit of that wait is not that of the locks that follow.
-  @Test func onlyLapsedHoldsAreWaitedForBriefly() async throws {
+  /// The locks that follow have the transaction's own timeout.
+  @Test func `the short lock timeout applies only to lapsed holds`() async throws {
     try await withLapsedHolds { checkout, pool, product in
       for isLocked in [true, false] {
         try await pool.holding(isLocked ? Self.lock : "select") { _ in

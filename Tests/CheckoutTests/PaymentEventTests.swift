@@ -5,7 +5,7 @@ import Testing
 @testable import Checkout
 
 @Suite struct PaymentEventTests {
-  @Test func aSuccessPaysAndAFailureCancels() async throws {
+  @Test func `a success pays an order and a failure cancels it`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  @Test func aLateSuccessTakesTheUnitsAgainIfItCan() async throws {
+  @Test func `a late success takes the units again if they are available`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 4)
@@ -56,7 +56,7 @@ import Testing
   }
 
   @Test(arguments: [(nil, nil, true), (100, "USD", true), (101, nil, false), (100, "EUR", false), (nil, "EUR", false)])
-  func anAmountThatIsNotTheOrdersChangesNothing(amount: Int64?, currency: String?, fits: Bool) async throws {
+  func `an event with a wrong amount pays no order`(amount: Int64?, currency: String?, fits: Bool) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let order = try await checkout.order(1, of: try await checkout.newProduct(stock: 1))
@@ -69,7 +69,7 @@ import Testing
     }
   }
 
-  @Test func theSameKeyAgainIsAReplayAndWithAnotherPayloadRefused() async throws {
+  @Test func `a repeated key is a replay, or refused with another payload`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  @Test func oneBatchWithAKeyManyTimesHasOneEffect() async throws {
+  @Test func `many events under one key have one effect`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         try await withCheckout(on: url) { other, _ in
@@ -112,9 +112,9 @@ import Testing
     }
   }
 
-  /// One key comes to two servers at once for two orders. Both get as far as writing it down, unless the second waits
-  /// for the first and then looks at what is recorded.
-  @Test func oneKeyOnTwoServersAtOnceIsRecordedOnce() async throws {
+  /// Two servers get events of two orders under one key. The second must wait for the first, and then read the recorded
+  /// event. Otherwise both would insert the key.
+  @Test func `one key on two servers at once is recorded once`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let first = try await checkout.order(1, of: try await checkout.newProduct(stock: 1))
@@ -135,8 +135,8 @@ import Testing
     }
   }
 
-  /// The order's own units come back with the first event and go with the second: nobody else's are touched.
-  @Test func lapsedHoldsAreNotReclaimedForAnOrderThatIsCancelledAndPaidTogether() async throws {
+  /// The failure returns the order's units, and the success takes them again.
+  @Test func `an order cancelled and paid in one batch reclaims no lapsed holds`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 2)
       let order = "'00000001-6b02-8f00-9e3e-db626b23aa96'::uuid"
@@ -157,7 +157,7 @@ import Testing
     }
   }
 
-  @Test func anEventBeforeItsOrderIsParkedAndAppliedWhenTheOrderIsPlaced() async throws {
+  @Test func `an event before its order is parked, then applied to the order`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -180,8 +180,8 @@ import Testing
     }
   }
 
-  /// Events that came in one batch wait for their order in the order in which they came, whatever their keys are.
-  @Test func parkedEventsAreAppliedInTheOrderOfTheirBatch() async throws {
+  /// The keys do not change the order of the events.
+  @Test func `parked events are applied in the order of their batch`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -201,8 +201,12 @@ import Testing
     }
   }
 
-  /// The event comes when the order has been placed but not committed, after its transaction looked for parked events.
-  @Test func anEventThatMeetsItsOrderBeingPlacedIsNotForgotten() async throws {
+  /// The event must wait for the buyer. Otherwise it would stay parked:
+  ///
+  ///     buyer: places the order, finds no parked event
+  ///     event: finds no order, is parked
+  ///     buyer: commits
+  @Test func `an event waits for an order that is being placed, and is applied`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let hold = try await checkout.hold(1, of: try await checkout.newProduct(stock: 1))
@@ -220,15 +224,15 @@ import Testing
     }
   }
 
-  /// An event finds no order, and waits for another one's lock. Meanwhile its order is placed, and another server takes a
-  /// failure of it. The event must see that order as missing and lock it, not take it as it stood before the failure:
+  /// A batch has events of two orders, of which the second does not exist yet. The batch must lock the second order before
+  /// it reads the order's status. Otherwise:
   ///
   ///     event:   locks the orders it finds, waits for the first
   ///     buyer:   places the second order
   ///     failure: locks the second order, cancels it, gives its units back
   ///     event:   finds the second order, still pending, waits for its row, pays it
   ///     failure: commits
-  @Test func anOrderPlacedWhileAnEventWaitsForAnotherIsLockedToo() async throws {
+  @Test func `an order that is placed while an event waits is locked, too`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -269,17 +273,17 @@ import Testing
     }
   }
 
-  /// A failure and the end of the payment window meet at the order's row: its units come back once, whoever is first.
+  /// Both transactions want the order's row, and either can be first.
   @Test(arguments: [true, false])
-  func aFailureAndAnExpiryOfOneOrderGiveItsUnitsBackOnce(failureIsFirst: Bool) async throws {
+  func `a failure and an expiry of one order return its units once`(failureIsFirst: Bool) async throws {
     try await TestDatabases.withDatabase { url in
-      // No server runs here, so no worker but the one below: run_due_jobs is what a worker calls.
+      // No server runs here. The test makes a worker's call, run_due_jobs.
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(Self.overdueOrder)
       let event = "select apply_payment_events(1, '{k}', array(select id from orders), '{failed}', '{null}', '{null}')"
       if failureIsFirst {
         try await pool.holding(event) { _ in
-          // A worker does not wait for long: it puts the job off.
+          // The worker does not wait for long, and postpones the job.
           try await pool.run("select \(dueJobs())")
           #expect(try await pool.integer("select failures from scheduled_jobs where kind = 'expire_orders'") == 1)
         }
@@ -299,7 +303,7 @@ import Testing
     }
   }
 
-  @Test func aSuccessBeforeTheWorkerComesStillPays() async throws {
+  @Test func `a success pays an overdue order that is not expired yet`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 4)
       try await pool.run(Self.overdueOrder)
@@ -320,7 +324,7 @@ import Testing
     select place_orders(1, array['00000001-6b02-8f00-9e3e-db626b23aa96'::uuid], null, 0);
     """
 
-  @Test func theListShowsTheNewestFirst() async throws {
+  @Test func `payment events are listed newest first`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)

@@ -7,7 +7,7 @@ import Testing
 @testable import Checkout
 
 @Suite struct ReadinessTests {
-  @Test func `many who ask at once share a probe`() async throws {
+  @Test func `many readiness checks at once are all answered`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let answers = await withTaskGroup(of: Readiness.self) { group in
@@ -19,8 +19,8 @@ import Testing
     }
   }
 
-  /// The commit of a transaction without a number waits for nothing.
-  @Test func `the probe leaves something to commit`() async throws {
+  /// The commit of a transaction that wrote nothing does not wait for the standby.
+  @Test func `the readiness check writes, so its commit waits for the standby`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run(
@@ -49,9 +49,9 @@ import Testing
           try await pool.run("select pg_reload_conf()")
         }
         try await standby("nobody")
-        try await until("it is not ready") { await checkout.readiness() == .notReady(.noAnswer) }
+        try await until("the server is not ready") { await checkout.readiness() == .notReady(.noAnswer) }
         try await standby("")
-        try await until("it is ready again") { await checkout.readiness() == .ready }
+        try await until("the server is ready again") { await checkout.readiness() == .ready }
       }
     }
   }
@@ -63,7 +63,7 @@ import Testing
       "synchronous_standby_names"
     ),
   ])
-  func `a failure is told with what to look at`(error: PostgresError, text: String, advice: String) {
+  func `the reason of a failed check comes with advice`(error: PostgresError, text: String, advice: String) {
     let reason = Readiness.Reason(error)
     #expect(reason.text.contains(text) && reason.advice.contains(advice))
   }

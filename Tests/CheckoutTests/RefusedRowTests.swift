@@ -4,9 +4,9 @@ import Testing
 
 @testable import Checkout
 
-/// A row that the server refuses, by a constraint that these tests add, fails its own request and no other of its batch.
+/// A constraint that these tests add makes PostgreSQL refuse a row. Only the request of that row must fail.
 @Suite struct RefusedRowTests {
-  /// Makes requests while the product's row is locked, so that all but the first are in one batch, and returns their results.
+  /// Makes requests while a row is locked, so that all but the first share one batch. Returns their results.
   private func together<Outcome: Sendable>(
     _ count: Int, _ pool: Pool, lock: String = "select from products for update",
     waiting: @escaping @Sendable () -> Int, _ request: @escaping @Sendable (Int) async throws -> Outcome
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test func `a hold that the server refuses fails no other`() async throws {
+  @Test func `a hold that PostgreSQL refuses fails no other hold`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         try await pool.run("alter table holds add constraint test check (customer_id not like 'bad%')")
@@ -65,8 +65,8 @@ import Testing
     }
   }
 
-  /// Of several products, which share a batch first.
-  @Test func `a hold that the server refuses does not fail those of other products`() async throws {
+  /// At first the products share a batch.
+  @Test func `a hold that PostgreSQL refuses fails no hold of another product`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         try await pool.run("alter table holds add constraint test check (customer_id <> 'bad')")
@@ -92,7 +92,7 @@ import Testing
     }
   }
 
-  @Test func `an order that the server refuses fails no other`() async throws {
+  @Test func `an order that PostgreSQL refuses fails no other order`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 100)
@@ -110,7 +110,7 @@ import Testing
     }
   }
 
-  @Test func `a payment event that the server refuses fails no other`() async throws {
+  @Test func `a payment event that PostgreSQL refuses fails no other event`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 100)
@@ -128,7 +128,7 @@ import Testing
     }
   }
 
-  @Test func `a release that the server refuses fails no other`() async throws {
+  @Test func `a release that PostgreSQL refuses fails no other release`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 100)

@@ -4,7 +4,7 @@ import Testing
 @testable import Checkout
 
 @Suite struct ReservationIDTests {
-  @Test func carriesItsProductAndIsAUUIDOfVersion8() {
+  @Test func `an id contains its product and is a UUID of version 8`() {
     for productID in [1, 7, 0x1234_5678, Int32.max] {
       let id = ReservationID(productID: productID, unixSecond: 0x89AB_CDEF, random: .max)
       #expect(id.productID == productID)
@@ -15,7 +15,7 @@ import Testing
     }
   }
 
-  @Test func holdAndOrderShowTheSameDigits() {
+  @Test func `the ids of a hold and its order have the same digits`() {
     let id = ReservationID(productID: 0x16, unixSecond: 0x89AB_CDEF, random: 0x0123_4567_89AB_CDEF)
     #expect(id.holdText == "hold_00000016" + "89ab8cdebd23456789abcdef")
     #expect(id.orderText == id.holdText.replacing("hold", with: "order"))
@@ -23,7 +23,7 @@ import Testing
     #expect(ReservationID(orderText: id.orderText) == id)
   }
 
-  @Test func laterNumbersOfAProductSortLater() {
+  @Test func `later ids of a product sort later`() {
     let earlier = ReservationID(productID: 1, unixSecond: 0x0000_FFFF, random: .max)
     let later = ReservationID(productID: 1, unixSecond: 0x0001_0000, random: 0)
     #expect(earlier.holdText < later.holdText)
@@ -37,11 +37,11 @@ import Testing
     "order_0000001689ab8cdebd23456789abcdef", "HOLD_0000001689ab8cdebd23456789abcdef",
     "hold_0000001689ab8cdebd23456789abcdeg", "hold_00000016-89ab-8cde-bd23-456789abcdef",
   ])
-  func refusesWhatCannotBeAHoldOfOurs(text: String) {
+  func `a text that is not a hold id is refused`(text: String) {
     #expect(ReservationID(holdText: text) == nil)
   }
 
-  @Test func generatedNumbersNeverRepeat() async {
+  @Test func `generated ids do not repeat`() async {
     let generator = ReservationIDGenerator()
     let all = await withTaskGroup(of: [ReservationID].self) { group in
       for _ in 0..<8 { group.addTask { (0..<2000).map { _ in generator.next(productID: 5) } } }

@@ -4,7 +4,7 @@ import Postgres
 @testable import Checkout
 
 extension ReserveHold {
-  /// The use case by itself.
+  /// The use case without a checkout.
   static var forTests: ReserveHold { ReserveHold(jobs: .unheard, timeToLive: .seconds(600)) }
 }
 
@@ -13,7 +13,7 @@ extension PlaceOrder {
 }
 
 extension JobRunner {
-  /// Nobody hears what is announced.
+  /// Its announcements reach no listener.
   fileprivate static var unheard: JobRunner {
     let nowhere = ConnectionConfiguration(url: "")
     return JobRunner(
@@ -39,12 +39,12 @@ extension ReserveHold.Outcome {
 }
 
 extension Pool {
-  /// One batch of reservations, without a checkout.
+  /// Places one batch of holds, without a checkout.
   func reserve(_ requests: [ReserveHold.Request], of product: Product) async throws -> [ReserveHold.Outcome?] {
     try await execute(ReserveHold.forTests, requests, of: product)
   }
 
-  /// One batch of orders, without a checkout.
+  /// Places one batch of orders, without a checkout.
   func place(_ requests: [PlaceOrder.Request], of product: Product) async throws -> [PlaceOrder.Outcome?] {
     try await execute(PlaceOrder.forTests, requests, of: product)
   }

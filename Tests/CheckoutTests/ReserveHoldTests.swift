@@ -5,7 +5,7 @@ import Testing
 @testable import Checkout
 
 @Suite struct ReserveHoldTests {
-  @Test func reservingTakesTheUnitsAtOnce() async throws {
+  @Test func `a hold takes its units from the stock at once`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         let product = try await checkout.newProduct(stock: 5)
@@ -23,9 +23,13 @@ import Testing
     }
   }
 
-  /// Another server sells the last units between this one's unlocked look at the stock and its update: the condition of
-  /// the update must be judged on what that server has committed.
-  @Test func twoServersNeverSellTheSameUnit() async throws {
+  /// The condition of the update must see what the other server has committed:
+  ///
+  ///     other server: takes 4 of 5 units
+  ///     this server:  reads a stock of 5 without a lock, waits for the row
+  ///     other server: commits
+  ///     this server:  updates a stock of 1, and must refuse 2 units
+  @Test func `two servers never hold the same unit`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 5)
@@ -44,11 +48,11 @@ import Testing
     }
   }
 
-  @Test func aRequestTooLargeDoesNotStandInTheWayOfASmallerOneBehindIt() async throws {
+  @Test func `a request that is too large does not block smaller ones after it`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 10)
-        // One batch: the requests arrive while the lane's first batch waits for the row.
+        // The requests share one batch: they arrive while the lane's first batch waits for the row.
         let quantities: [Int32] = [4, 7, 5, 2, 1]
         let outcomes = try await pool.holding("select from products where id = \(product.id) for update") { commit in
           var callers = [Task { try await checkout.reserveHold(productID: product.id, quantity: 1) }]
@@ -69,7 +73,7 @@ import Testing
     }
   }
 
-  @Test func lapsedHoldsAreReclaimedWithoutAWorker() async throws {
+  @Test func `a buyer reclaims lapsed holds without a worker`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 6)
@@ -87,8 +91,7 @@ import Testing
     }
   }
 
-  /// A buyer who finds too little stock and a worker reclaim the same lapsed holds: their units come back once.
-  @Test func aBuyerAndAWorkerReclaimTheSameHoldsOnce() async throws {
+  @Test func `a buyer and a worker return the units of lapsed holds once`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 4)
@@ -96,7 +99,7 @@ import Testing
         let outcome = try await pool.holding(
           "select from scheduled_jobs for update; update holds set expires_at = clock_timestamp()"
         ) { commit in
-          // Both are at the holds' rows, whose old versions are still unexpired to them: only the commit lets them go on.
+          // The holds lapse with this commit. After it, the worker and the buyer both want their rows.
           try await commit()
           async let worker: Void = pool.run("select \(dueJobs(limit: 1000))")
           async let outcome = checkout.reserveHold(productID: product.id, quantity: 3)
@@ -110,7 +113,7 @@ import Testing
     }
   }
 
-  @Test func aCrowdOnTwoServersGetsEveryUnitOnce() async throws {
+  @Test func `a crowd of buyers on two servers gets every unit once`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         try await withCheckout(on: url) { other, _ in

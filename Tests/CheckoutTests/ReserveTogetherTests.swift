@@ -4,9 +4,9 @@ import Testing
 
 @testable import Checkout
 
-/// Reservations of several products in one transaction.
+/// Holds of several products in one transaction.
 @Suite struct ReserveTogetherTests {
-  /// What stands in the way of serving the second product: done before, or held by another session meanwhile.
+  /// A reason not to serve the second product: a change before the call, or a lock of another session.
   enum Obstacle: String, CaseIterable {
     case tooLittleLeft = "update products set available_stock = 2 where id = 2"
     case notStarted = "update products set starts_at = clock_timestamp() + interval '1 minute' where id = 2"
@@ -28,14 +28,14 @@ import Testing
     var isHeld: Bool { [.lockedRow, .lockedKey, .workerAtItsJob].contains(self) }
   }
 
-  /// A unit and two of the first product, three of the second.
+  /// For each of two products, a hold of one unit and a hold of two.
   private static let call = """
     reserve_holds_together(
         array[1, 2, 1, 2], array(select gen_random_uuid() from generate_series(1, 4)), array[1, 1, 2, 2], 600000000,
         array['a', 'b', null, 'c'], array['x', null, null, 'x'])
     """
 
-  /// Two products with ten units, one held of each, so that there are jobs.
+  /// Lends two products with ten available units. Each product has a hold of one unit, so each has a job.
   private func withTwoProducts(_ body: @escaping @Sendable (Checkout, Pool) async throws -> Void) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
@@ -48,7 +48,7 @@ import Testing
     }
   }
 
-  /// The stock and the holds of each product, and their keys, as a number a digit.
+  /// For each product: the available stock, the units in holds, and the number of keys.
   private func state(_ pool: Pool) async throws -> [Int64] {
     var numbers: [Int64] = []
     for id in 1...2 {
@@ -59,7 +59,7 @@ import Testing
     return numbers
   }
 
-  @Test func productsThatNothingStandsInTheWayOfAreServedTogether() async throws {
+  @Test func `products without an obstacle are served in one transaction`() async throws {
     try await withTwoProducts { checkout, pool in
       #expect(try await pool.integer("select cardinality(served) from \(Self.call)") == 2)
       #expect(try await state(pool) == [7, 4, 1, 7, 4, 2])
@@ -70,7 +70,7 @@ import Testing
   }
 
   @Test(arguments: Obstacle.allCases)
-  func aProductThatNeedsACloserLookIsLeftAndHoldsUpNobody(obstacle: Obstacle) async throws {
+  func `a product with an obstacle is skipped and delays no other`(obstacle: Obstacle) async throws {
     try await withTwoProducts { checkout, pool in
       let reserve: @Sendable () async throws -> Void = {
         let servesTheFirstAlone = try await pool.integer("select (served = array[1])::integer from \(Self.call)")
@@ -89,7 +89,7 @@ import Testing
     }
   }
 
-  @Test func buyersOfManyProductsShareATransactionAndEachIsAnswered() async throws {
+  @Test func `buyers of many products share a transaction, and each gets a result`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         var products: [Product] = []
@@ -97,7 +97,7 @@ import Testing
           products.append(try await checkout.newProduct(stock: 3))
           _ = try await checkout.hold(1, of: products.last!)
         }
-        // Every connection waits for a product of its own; what comes then gathers.
+        // Each connection waits for another product. Later requests gather.
         let held = products[..<Pool.defaultSize].map(\.id)
         let (waiting, gathering) = try await pool.holding(
           "select from products where id <= \(held.max()!) for update"
@@ -105,7 +105,7 @@ import Testing
           let waiting = held.map { id in Task { try await checkout.reserveHold(productID: id, quantity: 1) } }
           try await pool.untilBlocked(Int64(held.count))
           let gathering = products[held.count...].flatMap { product in
-            // Too much of each second product.
+            // Every second product gets requests for more units than it has.
             [1, product.id.isMultiple(of: 2) ? 1 : 2].map { quantity in
               Task {
                 try await checkout.reserveHold(productID: product.id, quantity: quantity, customerID: "late")

@@ -5,8 +5,8 @@ import Testing
 @testable import Checkout
 
 @Suite struct RetentionTests {
-  /// Old rows of each kind beside rows that must stay; a worker removes the old ones, in batches.
-  @Test func whatIsOldIsRemovedAndTheRestStays() async throws {
+  /// The database has old rows of each kind, and rows that must stay.
+  @Test func `old rows are removed and all others stay`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 100)
@@ -43,7 +43,7 @@ import Testing
         #expect(try await checkout.paymentEvents(verdict: .parked).events.map(\.event.idempotencyKey) == ["parked"])
         #expect(try await checkout.paymentEvents(verdict: .refundDue).events.map(\.event.idempotencyKey) == ["money"])
         #expect(try await pool.integer("select count(*) from payment_events") == 2)
-        try await until("the next look is in the future") {
+        try await until("the next removal is in the future") {
           try await pool.integer(
             "select count(*) from scheduled_jobs where kind = 'remove_old' and run_at > clock_timestamp()") == 1
         }
@@ -52,7 +52,7 @@ import Testing
     }
   }
 
-  @Test func anEventForAProductThatDoesNotExistIsRemovedToo() async throws {
+  @Test func `an event for an unknown product is removed, too`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         _ = try await checkout.pay(ReservationID(productID: 1, unixSecond: 1, random: 1), .failed, key: "k")
@@ -61,14 +61,14 @@ import Testing
           update payment_events set received_at = clock_timestamp() - interval '31 days';
           update scheduled_jobs set run_at = clock_timestamp();
           """)
-        try await until("it is gone") { try await pool.integer("select count(*) from payment_events") == 0 }
+        try await until("it is removed") { try await pool.integer("select count(*) from payment_events") == 0 }
         #expect(try await checkout.newProduct(stock: 1).id == 1)
         try await checkout.expectCleanAudit()
       }
     }
   }
 
-  @Test func aShortRetentionRemovesAKeyAndItsHoldByItself() async throws {
+  @Test func `a short retention removes a key and its hold`() async throws {
     try await TestDatabases.withDatabase { url in
       var retention = Retention()
       retention.idempotencyKeys = .milliseconds(300)
@@ -85,8 +85,8 @@ import Testing
     }
   }
 
-  /// An order is placed while retention removes the payment that came for it: the payment is either applied or gone.
-  @Test func aParkedEventIsNotAppliedWhileItIsRemoved() async throws {
+  /// An order is placed while retention removes its parked event. The event is either applied or removed.
+  @Test func `a parked event that is being removed is not applied`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         let product = try await checkout.newProduct(stock: 1)

@@ -4,9 +4,9 @@ import Testing
 
 @testable import Checkout
 
-/// Rules that all functions in `sql/functions` keep.
+/// Rules for all functions in `sql/functions`.
 @Suite struct SQLFunctionTests {
-  /// PostgreSQL puts the text of such a function in the place of its call: it costs no call.
+  /// PostgreSQL inlines these functions, so they cost no call.
   @Test(arguments: [
     "key_lock(product_id, key) from idempotency_keys", "customer_lock(product_id, customer_id) from idempotency_keys",
     "event_lock(key) from idempotency_keys", "admin_key_lock(product_id, key) from idempotency_keys",
@@ -16,7 +16,7 @@ import Testing
     "held.id from lapsed_holds_of_customers(1, '{ada}', now()) held",
     "held.released_at from next_release_of_customer(1, 'ada', now()) held",
   ])
-  func `small functions are planned in place of their calls`(call: String) async throws {
+  func `small functions are inlined into the calling query`(call: String) async throws {
     let name = try #require(call.firstMatch(of: /\w+(?=\()/)).output
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
@@ -37,7 +37,7 @@ import Testing
     }
   }
 
-  @Test func `the numbers of different kinds of locks differ`() async throws {
+  @Test func `different kinds of advisory locks have different numbers`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       let numbers = try await pool.integer(
@@ -51,42 +51,42 @@ import Testing
     }
   }
 
-  /// The settings of functions: see sql/README.md. Each query yields what is wrong, and should yield nothing.
+  /// sql/README.md lists the settings. Each query returns the functions with wrong settings, so it must return no row.
   @Test(arguments: [
-    // The path is fixed where a function runs with its owner's rights, and only there.
+    // Only functions that run with their owner's rights have a search path, and it is fixed.
     """
     select proname from functions
     where prosecdef <> (settings @> array['search_path=pg_catalog, flashsale, pg_temp'])
     """,
-    // No plan that is kept reads a whole table.
+    // No cached plan reads a whole table.
     """
     select proname from functions
     where proname in (select name from plan_keepers) <> (settings @> array['enable_seqscan=off'])
     """,
-    // What has not this setting of its own is called with it.
+    // Functions without this setting are called by functions that have it.
     """
     select caller.proname from functions caller
     join unnest(array['decide_payment_events', 'lock_holds', 'schedule_job']) name on caller.prosrc ~ ('\\m' || name || '\\(')
     where not caller.settings @> array['enable_seqscan=off'] and caller.proname <> 'decide_payment_events'
     """,
-    // A plan is kept whatever it seems to cost, but not one that may read a whole table.
+    // Generic plans are forced only where no plan may read a whole table.
     """
     select proname from functions
     where settings::text ~ 'plan_cache_mode' and not settings @> array['plan_cache_mode=force_generic_plan', 'enable_seqscan=off']
     """,
-    // Reads of the stock use one index, one row after the other: see lapsed_units.
+    // Reads of the stock use one index, row by row: see lapsed_units.
     """
     select proname from functions
     where (proname = 'lapsed_units') <> (settings @> array['enable_bitmapscan=off', 'max_parallel_workers_per_gather=0'])
     """,
-    // Rows are found by where they are.
+    // Only these functions find rows by ctid.
     """
     select proname from functions
     where (proname in ('set_status_of_holds', 'set_status_of_orders'))
        <> (settings @> array['enable_indexscan=off', 'enable_bitmapscan=off'])
     """,
     "select proname from functions where (settings::text ~ 'lock_timeout') <> (proname in ('check_readiness', 'run_due_jobs'))",
-    // What is planned in place of its call has no settings.
+    // Inlined functions have no settings.
     """
     select proname from functions
     where lanname = 'sql' and not prosecdef and proname <> 'confirm_durably' and (settings <> '{}' or provolatile = 'v')

@@ -4,9 +4,9 @@ import Testing
 
 @testable import Checkout
 
-/// What a stranger can do who may connect to the database, and create in `public` as everybody could up to PostgreSQL 14.
+/// A stranger may connect to the database and create objects in `public`, as every role could up to PostgreSQL 14.
 @Suite struct SchemaInspectionTests {
-  /// Roles are the server's, and tests run beside each other.
+  /// Roles belong to the whole PostgreSQL server, and tests run in parallel.
   private static let makeStranger = """
     do $$ begin create role stranger login; exception when duplicate_object or unique_violation then null; end $$;
     do $$ begin create role "shop owner" login createrole; exception when duplicate_object or unique_violation then null; end $$;
@@ -14,7 +14,7 @@ import Testing
 
   private func url(_ url: String, as role: String) -> String { url.replacing("//flashsale@", with: "//\(role)@") }
 
-  /// Lends an empty database that belongs to an owner who is no superuser; its name, its URL, and a pool as superuser.
+  /// Lends an empty database whose owner is not a superuser: its name, its URL, and a superuser's pool.
   private func withOwnedDatabase(
     _ body: @escaping @Sendable (_ name: String, _ url: String, Pool) async throws -> Void
   ) async throws {
@@ -30,10 +30,10 @@ import Testing
     }
   }
 
-  @Test func `functions do not run what a stranger made in public`() async throws {
+  @Test func `functions do not call a stranger's functions in public`() async throws {
     try await withOwnedDatabase { _, url, pool in
       let stranger = Pool(ConnectionConfiguration(url: self.url(url, as: "stranger")), size: 1)
-      // Each fits better than PostgreSQL's own, which takes any array or any element.
+      // Their parameters are more specific than those of PostgreSQL's functions, which accept any array.
       try await stranger.run(
         """
         create function public.cardinality(uuid[]) returns integer language plpgsql as
@@ -59,7 +59,7 @@ import Testing
     }
   }
 
-  @Test func `nobody but the owner and the servers' role may connect once it is migrated`() async throws {
+  @Test func `after the migration only the owner and the servers' role may connect`() async throws {
     try await withOwnedDatabase { name, url, pool in
       let owner = ConnectionConfiguration(url: self.url(url, as: "shop%20owner"))
       _ = try await Migrator(owner).migrate(serverRole: TestDatabases.serverRole)
@@ -71,7 +71,7 @@ import Testing
         let isOpen = try await pool.integer("select has_database_privilege('stranger', '\(name)', '\(privilege)')::int")
         #expect(isOpen == 0, "\(privilege)")
       }
-      // As is said of it: a role for servers does no harm.
+      // The servers' role may connect, and may not create temporary tables.
       let server = TestDatabases.serverRoleName
       #expect(try await pool.integer("select has_database_privilege('\(server)', '\(name)', 'CONNECT')::int") == 1)
       #expect(try await pool.integer("select has_database_privilege('\(server)', '\(name)', 'TEMPORARY')::int") == 0)
@@ -79,8 +79,8 @@ import Testing
   }
 
   /// - Parameters:
-  ///   - trap: made by the superuser, for a stranger, before the first `migrate` or after it.
-  ///   - told: of the one line that refuses.
+  ///   - trap: creates the stranger's objects.
+  ///   - told: a part of the error, which is one line.
   @Test(arguments: [
     ("create schema flashsale authorization stranger", "the schema flashsale belongs to the role stranger"),
     (
@@ -97,7 +97,7 @@ import Testing
       """, "the relation flashsale.schema_files belongs to the role stranger"
     ),
   ])
-  func `what a stranger made before the first migration is refused`(trap: String, told: String) async throws {
+  func `objects that a stranger made before the first migration are refused`(trap: String, told: String) async throws {
     try await withOwnedDatabase { _, url, pool in
       try await pool.run(trap)
       let owner = ConnectionConfiguration(url: self.url(url, as: "shop%20owner"))
@@ -133,7 +133,7 @@ import Testing
     ("create rule spy as on insert to flashsale.holds do also select 1", "flashsale.holds has the rule spy"),
     ("alter table flashsale.holds enable row level security", "flashsale.holds has row level security"),
   ])
-  func `what is not of the checkout in its schema is refused`(trap: String, told: String) async throws {
+  func `foreign objects in the checkout's schema are refused`(trap: String, told: String) async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run(Self.makeStranger + trap)
@@ -146,7 +146,7 @@ import Testing
     }
   }
 
-  @Test func `a function that was retired is still known`() async throws {
+  @Test func `a retired function is still accepted`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run(

@@ -10,7 +10,7 @@ import Testing
 private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
 
 @Suite struct ServerRoleTests {
-  /// What a server must not do, beside what `withCheckout` shows it can.
+  /// All other tests show what the role can do: `withCheckout` uses it.
   @Test(arguments: [
     "select * from flashsale.holds", "select * from flashsale.products",
     "update flashsale.products set available_stock = 1",
@@ -20,7 +20,7 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
     "select flashsale.expire_holds(1, 1, null)", "select flashsale.decide_payment_events(1, null, null, null, null)",
     "update flashsale.schema_files set checksum = ''", "drop function flashsale.read_products",
   ])
-  func aServersRoleIsRefused(statement: String) async throws {
+  func `the servers' role may not run these statements`(statement: String) async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
       let error = await #expect(throws: PostgresError.self) { try await pool.run(statement) }
@@ -30,7 +30,7 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
     }
   }
 
-  /// Servers check what clients send. Whoever calls the functions by themselves must not get around that.
+  /// Servers check the requests of clients. A direct call of a function must not avoid these checks.
   @Test(arguments: [
     // Arrays of different lengths, of two dimensions, with another first index.
     "apply_payment_events(1, '{a,b}', '{\(orderID)}', '{success}', '{null}', '{null}')",
@@ -54,8 +54,8 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
     }
   }
 
-  /// A table of the caller's own must not stand in for one of the checkout.
-  @Test func theSearchPathOfFunctionsIsFixed() async throws {
+  /// A caller's temporary table must not replace a table of the checkout.
+  @Test func `functions have a fixed search path`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
       try await pool.run("create temporary table products (id integer); insert into pg_temp.products values (7)")
@@ -71,8 +71,8 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
     }
   }
 
-  /// PostgreSQL writes statements to its log, when they fail and whenever it is told to.
-  @Test func `PostgreSQL's log shows no password, and the role can log in with it`() async throws {
+  /// PostgreSQL logs statements that fail, and all statements when `log_statement` is set.
+  @Test func `PostgreSQL's log does not show the password of the servers' role`() async throws {
     let directory = temporaryDirectory()
     let rules = directory + ".conf"
     try "local all flashsale trust\nlocal all clerk trust\nlocal all all scram-sha-256\n".write(
@@ -92,7 +92,7 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
       _ = try await Migrator(ConnectionConfiguration(url: url)).migrate(serverRole: role)
       let shop = url.replacing("//flashsale@", with: "//shop:hunter2%20%27quoted%27@")
       try await servingAs(shop) { checkout async throws in #expect(try await checkout.products().isEmpty) }
-      // Without the right to change roles.
+      // The role clerk may not change roles.
       let owner = Pool(ConnectionConfiguration(url: url), size: 1)
       try await owner.run(
         "create role clerk login; grant connect, create on database flashsale to clerk; drop schema flashsale cascade")
@@ -116,7 +116,7 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
     try await body(checkout)
   }
 
-  @Test func othersCanCallNothing() async throws {
+  @Test func `public may not call any function`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       let open = try await pool.integer(
@@ -129,7 +129,7 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
     }
   }
 
-  @Test func accessOutlivesTheReplacementOfAFunction() async throws {
+  @Test func `the servers' role can call a function after its replacement`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 1)
       try await pool.run("update schema_files set checksum = 'old' where name = 'read_products'")

@@ -6,7 +6,7 @@ import Testing
 @testable import Checkout
 
 @Suite struct StockFeedTests {
-  @Test func whatChangesStockIsAnnouncedAfterItsCommit() async throws {
+  @Test func `a change of the stock is announced after its commit`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url, orderTimeToLive: .milliseconds(300)) { checkout, pool in
         var heard = try await Announcements(on: url)
@@ -18,7 +18,7 @@ import Testing
         _ = try await checkout.releaseHold(released.id)
         #expect(try await heard.next() == id)
 
-        // An order takes the units of its hold; what was reserved out may be sold out then. A failed payment gives back.
+        // An order takes the units of its hold. A failed payment returns them.
         let hold = try await checkout.hold(2, of: product)
         #expect(try await heard.next() == id)
         let order = try await checkout.order(hold)
@@ -32,7 +32,7 @@ import Testing
         #expect(try await heard.next() == id)
         #expect(try await checkout.availableStock(product) == 8)
 
-        // The product may be sold out then, which was only reserved out before.
+        // A payment may turn reserved_out into sold_out.
         let bought = try await checkout.hold(1, of: product)
         #expect(try await heard.next() == id)
         let last = try await checkout.order(bought)
@@ -40,7 +40,7 @@ import Testing
         _ = try await checkout.pay(last.id, key: "payment")
         #expect(try await heard.next() == id)
 
-        // A failure that was there before the order.
+        // This failure comes before its order.
         let early = try await checkout.hold(1, of: product)
         #expect(try await heard.next() == id)
         _ = try await checkout.pay(early.id, .failed, key: "early")
@@ -48,7 +48,7 @@ import Testing
         #expect(try await heard.next() == id)
         #expect(try await checkout.availableStock(product) == 7)
 
-        // An order that nobody pays.
+        // This order expires unpaid.
         let unpaid = try await checkout.hold(1, of: product)
         #expect(try await heard.next() == id)
         _ = try await checkout.order(unpaid)
@@ -59,7 +59,7 @@ import Testing
     }
   }
 
-  @Test func refusalsAreNotAnnounced() async throws {
+  @Test func `refusals are not announced`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, pool in
         var heard = try await Announcements(on: url)
@@ -72,7 +72,7 @@ import Testing
     }
   }
 
-  @Test func changesOfAnInstantShareAnAnnouncement() async throws {
+  @Test func `changes at the same time share one announcement`() async throws {
     try await TestDatabases.withDatabase { url in
       let pool = Pool(ConnectionConfiguration(url: url), size: 2)
       let feed = StockFeed(database: pool, listener: ConnectionConfiguration(url: url), logger: Logger(label: "feed"))
@@ -89,18 +89,18 @@ import Testing
     }
   }
 
-  @Test func changeAtAnotherServerEndsTheWait() async throws {
+  @Test func `a change on another server ends the wait of a stock watch`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { one, _ in
         try await withCheckout(on: url) { other, _ in
           let product = try await one.newProduct(stock: 1000)
           let neighbour = try await one.newProduct(stock: 10)
           let watch = other.watchStock(of: product.id)
-          // Until nothing is heard any more of what came before, such as the beginning of listening.
+          // A wait may end for an earlier change, or for the start of listening.
           func wait() async -> Duration { await ContinuousClock().measure { await watch.change() } }
           while await wait() < StockWatch.pollInterval {}
 
-          // Unannounced, every wait would last for the whole interval. On a busy machine some do.
+          // Without announcements every wait lasts the whole interval. On a busy machine some do.
           try await until("a change ends a wait") {
             async let waited = wait()
             _ = try await one.hold(1, of: product)
@@ -116,7 +116,7 @@ import Testing
     }
   }
 
-  @Test func watchEndsWithItsLastReference() {
+  @Test func `a stock watch ends with its last reference`() {
     let nowhere = ConnectionConfiguration(url: "postgresql://")
     let feed = StockFeed(database: Pool(nowhere), listener: nowhere, logger: Logger(label: "feed"))
     var watches = [feed.watch(1), feed.watch(1), feed.watch(2)]
@@ -128,7 +128,7 @@ import Testing
   }
 }
 
-/// What is announced to all servers.
+/// The announcements to all servers.
 private struct Announcements {
   private var listener: NotificationListener.Iterator
 

@@ -6,14 +6,14 @@ import Time
 @testable import Checkout
 
 @Suite struct TurnsTests {
-  /// Whose turn has begun, in order.
+  /// The names of the turns that have begun, in order.
   private final class Begun: Sendable {
     private let names = Mutex<[String]>([])
     var all: [String] { names.withLock { $0 } }
     func note(_ name: String) -> @Sendable () -> Void { { self.names.withLock { $0.append(name) } } }
   }
 
-  @Test func oneTurnAtATimeInTheOrderOfArrival() {
+  @Test func `turns of one key begin one at a time, in arrival order`() {
     let (turns, begun) = (Turns<Int>(overdueAfter: .seconds(60)), Begun())
     for name in ["a", "b", "c"] { turns.take(1, begun.note(name)) }
     turns.take(2, begun.note("other"))
@@ -29,31 +29,31 @@ import Time
     #expect(begun.all.last == "e")
   }
 
-  @Test func nobodyWaitsForATurnThatDoesNotEnd() async throws {
+  @Test func `a turn that does not end delays the next one only briefly`() async throws {
     let (turns, begun) = (Turns<Int>(overdueAfter: .milliseconds(50)), Begun())
     turns.take(1, begun.note("stuck"))
     let start = Moment.now
     turns.take(1, begun.note("a"))
-    try await until("it has lost patience") { begun.all == ["stuck", "a"] }
+    try await until("the next turn has begun") { begun.all == ["stuck", "a"] }
     #expect(start.duration(to: .now) >= .milliseconds(50))
   }
 
-  /// By a clock of its own.
-  @Test func besideATurnThatIsStuckThereIsOneMoreForAWhile() {
-    let patience = Duration.seconds(600)
-    let memory = Duration.seconds(60)
-    let (turns, begun) = (Turns<Int>(overdueAfter: patience, extraTurnTime: memory), Begun())
+  /// The test passes the times itself.
+  @Test func `one more turn at a time runs beside a stuck turn, for a while`() {
+    let overdueAfter = Duration.seconds(600)
+    let extraTurnTime = Duration.seconds(60)
+    let (turns, begun) = (Turns<Int>(overdueAfter: overdueAfter, extraTurnTime: extraTurnTime), Begun())
     for name in ["stuck", "a", "b", "c", "d"] { turns.take(1, begun.note(name)) }
     #expect(turns.beginOverdueTurns(now: .now))
     #expect(begun.all == ["stuck"])
 
-    let later = Moment.now + patience
+    let later = Moment.now + overdueAfter
     #expect(turns.beginOverdueTurns(now: later))
     #expect(begun.all == ["stuck", "a"])
     turns.end(1, now: later)
     #expect(begun.all == ["stuck", "a", "b"])
 
-    let muchLater = later + memory + .milliseconds(1)
+    let muchLater = later + extraTurnTime + .milliseconds(1)
     turns.end(1, now: muchLater)
     #expect(begun.all == ["stuck", "a", "b"])
     turns.end(1, now: muchLater)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Checkout
 
-/// Calls for products that do not exist: they share one read, and take no place of buyers.
+/// Calls for products that do not exist. They share one read, and do not fill the buyers' queues.
 @Suite struct UnknownProductTests {
   enum Call: CaseIterable {
     case reserve, order, release, readHold, readOrder
@@ -22,9 +22,9 @@ import Testing
     }
   }
 
-  /// The database is asked for the products, by a statement that all such calls share, and for nothing else.
+  /// All these calls share one statement, `read_products`.
   @Test(arguments: Call.allCases)
-  func aFloodOfThemIsLookedUpAndNoMore(call: Call) async throws {
+  func `calls for unknown products only read products`(call: Call) async throws {
     try await TestDatabases.withDatabase { url in
       let statements = Statements()
       try await withCheckout(on: url, onStatement: statements.insert) { checkout, _ in
@@ -40,8 +40,8 @@ import Testing
     }
   }
 
-  /// Made by another server, and looked for before.
-  @Test func aProductIsFoundAsSoonAsItExists() async throws {
+  /// Another server creates the product after this server has not found it.
+  @Test func `a product is found as soon as it exists`() async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
         try await withCheckout(on: url) { other, _ in

@@ -4,7 +4,7 @@ import Testing
 @testable import LocalPostgres
 
 @Suite struct BinariesTests {
-  @Test func missingPostgresNamesThePackage() async throws {
+  @Test func `the error names the package when PostgreSQL is not installed`() async throws {
     try await withDirectory { directory in
       let complaint = try await complaint {
         _ = try Binaries.find(forData: directory, given: nil, packages: directory, searchPath: "/nowhere:\(directory)")
@@ -13,16 +13,16 @@ import Testing
     }
   }
 
-  @Test func newestInstalledVersionIsTaken() async throws {
+  @Test func `the newest installed version is used`() async throws {
     try await withDirectory { directory in
       for major in [9, 15, 100] { try install("\(directory)/\(major)/bin") }
-      try ServerDirectory("\(directory)/101/bin").create()  // removed, but its directory was not
+      try ServerDirectory("\(directory)/101/bin").create()  // left by a version that was removed
       let found = try Binaries.find(forData: directory + "/data", given: nil, packages: directory, searchPath: "")
       #expect(found.path == directory + "/100/bin")
     }
   }
 
-  @Test func versionThatMadeTheDataIsTaken() async throws {
+  @Test func `existing data is served by the version that created it`() async throws {
     try await withDirectory { directory in
       for major in [15, 16] { try install("\(directory)/\(major)/bin") }
       try data(directory + "/data", major: 15)
@@ -31,7 +31,7 @@ import Testing
     }
   }
 
-  @Test func dataOfAVersionThatIsMissingNamesItsPackage() async throws {
+  @Test func `the error names the package when the data's version is missing`() async throws {
     try await withDirectory { directory in
       try install("\(directory)/16/bin")
       try data(directory + "/data", major: 15)
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test func pathIsSearchedLast() async throws {
+  @Test func `PATH is searched after the package directories`() async throws {
     try await withDirectory { directory in
       try install(directory + "/bin")
       let found = try Binaries.find(
@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  @Test func `a directory that is given comes before all others`() async throws {
+  @Test func `a configured directory is used before all others`() async throws {
     try await withDirectory { directory in
       for place in ["15/bin", "elsewhere"] { try install("\(directory)/\(place)") }
       try data(directory + "/data", major: 15)

@@ -4,11 +4,13 @@ import Testing
 
 @testable import LocalPostgres
 
-/// Each kills some of the three that a server consists of, with a signal that none can handle: its owner (a test
-/// process of its own, forked by `processExitsWith`), the supervisor, and the server itself. A supervisor that is to end
-/// with its owner is halted before: the owner of a killed one would stand in for it, and a running one does its work.
+/// Three processes belong to a server: its owner, the supervisor and the postmaster. Each test kills some of them with
+/// SIGKILL, which no process can handle. The owner is a test process of its own, started by `processExitsWith`.
+///
+/// A test that kills the owner and the supervisor first stops the supervisor with SIGSTOP. A running supervisor would stop
+/// the server when its owner ends. An owner whose supervisor is killed would stop the server itself.
 @Suite struct CrashTests {
-  @Test func killedOwnerTakesServerAndEphemeralDirectoryAlong() async throws {
+  @Test func `killing the owner ends the server and removes an ephemeral directory`() async throws {
     try await withDirectory { directory in
       await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String] in
         try await withServer(directory, ephemeral: true) { server in
@@ -23,7 +25,7 @@ import Testing
     }
   }
 
-  @Test func nextOwnerWaitsForTheServerOfAKilledOne() async throws {
+  @Test func `the next owner waits until the server of a killed owner has ended`() async throws {
     try await withDirectory { directory in
       await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String] in
         try await withServer(directory) { server in
@@ -35,7 +37,7 @@ import Testing
     }
   }
 
-  @Test func abandonedServerIsStoppedByTheNextOwner() async throws {
+  @Test func `the next owner stops a server without an owner and a supervisor`() async throws {
     try await withDirectory { directory in
       await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String] in
         try await withServer(directory) { server in
@@ -57,7 +59,7 @@ import Testing
     }
   }
 
-  @Test func committedDataSurvivesTheKillingOfEverything() async throws {
+  @Test func `committed data survives the killing of all three processes`() async throws {
     try await withDirectory { directory in
       await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String] in
         try await withServer(directory) { server in
@@ -70,17 +72,17 @@ import Testing
         }
       }
       kill(try Traces(directory).supervisor, SIGKILL)
-      #expect(PostmasterFile(inData: directory + "/data") != nil, "nobody was left to remove it")
+      #expect(PostmasterFile(inData: directory + "/data") != nil, "no process was left to remove it")
       try await withServer(directory) { try await $0.expect("select answer from kept", "42") }
     }
   }
 
-  /// In a restarted container the number in a stale file is often another's.
-  @Test func staleFileWithTheNumberOfAStrangerDoesNotStopTheStart() async throws {
+  /// In a restarted container, the process id in a stale file often belongs to another program.
+  @Test func `a stale pid file with another program's process id does not prevent the start`() async throws {
     try await withDirectory { directory in
       try await withServer(directory) { _ in }
-      // Not by the option `userID`: between fork and exec, setuid(2) of the C library may wait for threads that only the
-      // parent has, for ever.
+      // The option `userID` is not used: it calls the C library's setuid(2) between fork and exec. There setuid(2) may wait
+      // forever for threads that only the parent has.
       let owner = try DatabaseOwner.find(forData: directory + "/data")
       let asOwner = owner.map { ["setpriv", "--reuid=\($0.user)", "--clear-groups", "--"] } ?? []
       let command = asOwner + ["sleep", "3600"]
@@ -98,7 +100,7 @@ import Testing
     }
   }
 
-  @Test func dyingServerCancelsTheBody() async throws {
+  @Test func `the body is cancelled when the server dies`() async throws {
     try await withDirectory { directory in
       let complaint = try await complaint {
         try await withServer(directory) { _ in
@@ -111,7 +113,7 @@ import Testing
     }
   }
 
-  @Test func killedSupervisorIsStoodInFor() async throws {
+  @Test func `the owner stops the server when the supervisor is killed`() async throws {
     try await withDirectory { directory in
       let complaint = try await complaint {
         try await withServer(directory, ephemeral: true) { server in
@@ -129,7 +131,7 @@ import Testing
   }
 }
 
-/// Where to look for what a server may leave, told by its owner before it is killed.
+/// The processes and the directory that a server may leave. The owner saves them before it is killed.
 private struct Traces {
   let postmaster: pid_t
   let supervisor: pid_t
@@ -141,7 +143,7 @@ private struct Traces {
     sockets = server.socketDirectory
   }
 
-  /// Reads what ``save(_:)`` has written.
+  /// Reads the file of ``save(_:)``.
   init(_ directory: String) throws {
     let lines = try #require(text(ofFile: directory + ".traces")).split(separator: "\n")
     postmaster = try #require(pid_t(lines[0]))
@@ -149,7 +151,7 @@ private struct Traces {
     sockets = String(lines[2])
   }
 
-  /// Beside the directory, since that may be removed.
+  /// Writes the file beside the directory, because the directory may be removed.
   func save(_ directory: String) throws {
     try write("\(postmaster)\n\(supervisor)\n\(sockets)\n", to: directory + ".traces")
   }

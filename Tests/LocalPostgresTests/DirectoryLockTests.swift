@@ -5,7 +5,7 @@ import Testing
 @testable import LocalPostgres
 
 @Suite struct DirectoryLockTests {
-  @Test func `only its owner can open the lock, also of a directory made by an earlier version`() async throws {
+  @Test func `an existing lock that others can read becomes private to its owner`() async throws {
     try await withOpenDirectory { path in
       let directory = try ServerDirectory(path)
       try write("1\n", to: directory.lock)
@@ -16,7 +16,7 @@ import Testing
     }
   }
 
-  @Test func `a new directory is its owner's alone`() async throws {
+  @Test func `a new directory and its lock are private to their owner`() async throws {
     try await withDirectory { path in
       let directory = try ServerDirectory(path)
       try await DirectoryLock.acquire(directory).release()
@@ -25,7 +25,7 @@ import Testing
     }
   }
 
-  @Test func `a link in the place of the lock is refused`() async throws {
+  @Test func `a symbolic link in place of the lock is refused`() async throws {
     try await withOpenDirectory { path in
       let directory = try ServerDirectory(path)
       try write("precious\n", to: path + "/victim")
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  @Test func `a directory that all may write to is refused`() async throws {
+  @Test func `a directory that other users can write to is refused`() async throws {
     try await withOpenDirectory { path in
       try #require(chmod(path, 0o777) == 0)
       let complaint = try await complaint { _ = try await DirectoryLock.acquire(ServerDirectory(path)) }
@@ -46,10 +46,10 @@ import Testing
 
   /// Only root can run a process as another user.
   @Test(.enabled(if: geteuid() == 0))
-  func `another user's lock is told at once`() async throws {
+  func `a lock of another user is reported at once`() async throws {
     try await withOpenDirectory { path in
       let directory = try ServerDirectory(path)
-      // The number of a process that has ended, as a killed owner leaves it: its successor would be waited for.
+      // A killed owner leaves the id of an ended process. With the same user, `acquire` would wait for the lock.
       try write("4194305\n", to: directory.lock)
       try #require(chmod(directory.lock, 0o644) == 0)
       _ = try await run(

@@ -4,7 +4,7 @@ import Testing
 @testable import LocalPostgres
 
 @Suite struct ServerLogTests {
-  @Test func lastErrorOfThisStartIsTheComplaint() async throws {
+  @Test func `the complaint is the last error of this start`() async throws {
     try await withDirectory { directory in
       try ServerDirectory(directory).create()
       let path = directory + "/postgres.log"
@@ -16,11 +16,11 @@ import Testing
       try append("FATAL:  no memory\nHINT:  buy some\nLOG:  shut down\n", to: path)
       #expect(log.complaint() == "FATAL:  no memory")
       unlink(path)
-      #expect(log.complaint() == "FATAL:  no memory", "an ephemeral directory is gone by then")
+      #expect(log.complaint() == "FATAL:  no memory", "an ephemeral directory is removed by then")
     }
   }
 
-  @Test func largeLogIsSetAside() async throws {
+  @Test func `a large log file is renamed at the start`() async throws {
     try await withDirectory { directory in
       try ServerDirectory(directory).create()
       let path = directory + "/postgres.log"

@@ -4,7 +4,7 @@ import Testing
 @testable import LocalPostgres
 
 @Suite struct ServerTests {
-  @Test func answersOverItsSocketAndIsDurable() async throws {
+  @Test func `a server answers on its socket and has durable settings`() async throws {
     try await withDirectory { directory in
       try await withServer(directory) { server in
         try await server.expect("select 1", "1")
@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test func settingsReachTheServerButCannotOpenAPort() async throws {
+  @Test func `settings reach the server, but cannot open a port`() async throws {
     try await withDirectory { directory in
       let settings = ["work_mem": "7MB", "listen_addresses": "*", "application_name": "it's \"quoted\""]
       try await withServer(directory, settings: settings) { server in
@@ -27,14 +27,14 @@ import Testing
     }
   }
 
-  @Test func dataIsFoundAgainByTheNextStart() async throws {
+  @Test func `the next start finds the data of the last`() async throws {
     try await withDirectory { directory in
       _ = try await withServer(directory) { try await $0.query("create table kept as select 42 as answer") }
       try await withServer(directory) { try await $0.expect("select answer from kept", "42") }
     }
   }
 
-  @Test func nothingIsLeftAfterAnEphemeralServer() async throws {
+  @Test func `an ephemeral server leaves no files`() async throws {
     try await withDirectory { directory in
       let sockets = try await withServer(directory, ephemeral: true) { server in server.socketDirectory }
       #expect(access(directory, F_OK) != 0)
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  @Test func ephemeralServerRefusesADirectoryWithSomethingInIt() async throws {
+  @Test func `an ephemeral server refuses a directory that is not empty`() async throws {
     try await withDirectory { directory in
       try ServerDirectory(directory + "/precious").create()
       let complaint = try await complaint { try await withServer(directory, ephemeral: true) { _ in } }
@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  @Test func secondOwnerIsRefusedInOneLine() async throws {
+  @Test func `a second owner is refused with a message of one line`() async throws {
     try await withDirectory { directory in
       try await withServer(directory) { server in
         let complaint = try await complaint { try await withServer(directory) { _ in } }
@@ -61,14 +61,14 @@ import Testing
     }
   }
 
-  @Test func interruptedInitdbIsDoneAgain() async throws {
+  @Test func `initdb runs again after an interruption`() async throws {
     try await withDirectory { directory in
       try ServerDirectory(directory + "/data.new/base").create()
       try await withServer(directory) { try await $0.expect("select 1", "1") }
     }
   }
 
-  @Test func serverThatCannotStartSaysWhyInOneLine() async throws {
+  @Test func `a failed start reports the server's reason in one line`() async throws {
     try await withDirectory { directory in
       let complaint = try await complaint {
         try await withServer(directory, ephemeral: true, settings: ["no_such_setting": "1"]) { _ in }
@@ -79,7 +79,7 @@ import Testing
     }
   }
 
-  @Test func errorOfTheBodyComesThroughAfterTheStop() async throws {
+  @Test func `an error of the body is thrown after the server has stopped`() async throws {
     struct Failure: Error {}
     try await withDirectory { directory in
       await #expect(throws: Failure.self) { try await withServer(directory) { _ in throw Failure() } }
@@ -87,7 +87,7 @@ import Testing
     }
   }
 
-  @Test func cancelledTaskStillStopsTheServer() async throws {
+  @Test func `cancelling the owner's task stops the server`() async throws {
     try await withDirectory { directory in
       let (started, start) = AsyncStream.makeStream(of: Void.self)
       let owner = Task {
@@ -105,7 +105,7 @@ import Testing
     }
   }
 
-  @Test func taskCancelledDuringTheStartLeavesNothingRunning() async throws {
+  @Test func `cancelling during the start leaves no directory`() async throws {
     try await withDirectory { directory in
       let owner = Task { try await withServer(directory, ephemeral: true) { _ in Issue.record("it was cancelled") } }
       owner.cancel()
@@ -114,7 +114,7 @@ import Testing
     }
   }
 
-  @Test func serverIsOutOfReachOfCtrlC() async throws {
+  @Test func `Ctrl-C does not reach the server and its supervisor`() async throws {
     try await withDirectory { directory in
       try await withServer(directory) { _ in
         let server = try postmaster(directory)
@@ -124,7 +124,7 @@ import Testing
     }
   }
 
-  @Test func urlEncodesWhatAURIWouldMisread() {
+  @Test func `the URL of a database percent-encodes reserved characters`() {
     let server = LocalPostgres(socketDirectory: "/tmp/a b")
     #expect(server.databaseURL() == "postgresql://flashsale@%2Ftmp%2Fa%20b:5432/flashsale")
     #expect(server.databaseURL("50% ü/?") == "postgresql://flashsale@%2Ftmp%2Fa%20b:5432/50%25%20%C3%BC%2F%3F")

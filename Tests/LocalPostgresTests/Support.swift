@@ -5,8 +5,8 @@ import Testing
 
 @testable import LocalPostgres
 
-/// A new directory, removed afterwards: its path is longer than a socket's may be, has characters that a shell
-/// minds, and only its owner may enter its parent.
+/// Lends the path of a new directory, and removes it afterwards. The path is too long for a socket, and has characters that
+/// are special to a shell. Only the owner can enter its parent.
 func withDirectory(_ body: (String) async throws -> Void) async throws {
   var template = Array("/tmp/local postgres $x-XXXXXX".utf8CString)
   try #require(mkdtemp(&template) != nil)
@@ -19,7 +19,7 @@ func withDirectory(_ body: (String) async throws -> Void) async throws {
   try result.get()
 }
 
-/// A server that keeps its data.
+/// Lends a server. It keeps its data unless it is ephemeral.
 func withServer<Success: Sendable>(
   _ directory: String, ephemeral: Bool = false, settings: [String: String] = [:],
   body: @Sendable (LocalPostgres) async throws -> Success
@@ -32,7 +32,7 @@ func withServer<Success: Sendable>(
 private let quiet: any LogHandler = SwiftLogNoOpLogHandler()
 
 extension LocalPostgres {
-  /// What psql answers, without the line's end.
+  /// The output of psql, without the last line feed.
   func query(_ sql: String) async throws -> String {
     let result = try await run(
       .name("psql"), arguments: ["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", databaseURL(), "-c", sql],
@@ -46,7 +46,7 @@ extension LocalPostgres {
   }
 }
 
-/// The server's first process; its supervisor is that one's parent.
+/// The process id of the postmaster. Its parent is the supervisor.
 func postmaster(_ directory: String) throws -> pid_t {
   try #require(PostmasterFile(inData: directory + "/data")).process
 }
@@ -59,7 +59,7 @@ func parent(of process: pid_t) throws -> pid_t {
   return try #require(pid_t(line.dropFirst(5).drop { $0 == "\t" }))
 }
 
-/// Waits for what other processes do in their own time, at most 60 s.
+/// Waits until a condition holds, at most 60 s. Checks it every 10 ms.
 func eventually(_ what: Comment, _ condition: () throws -> Bool) async throws {
   let deadline = ContinuousClock.now + .seconds(60)
   while try !condition() {

@@ -6,7 +6,7 @@ import Testing
 @testable import Postgres
 
 @Suite struct CancelHandleTests {
-  @Test func cancelledStatementEndsOnTheServerToo() async throws {
+  @Test func `cancelling a task ends its statement on the server`() async throws {
     try await withConnection {
       $0.statementTimeout = .seconds(60)
     } _: { connection, configuration in
@@ -15,16 +15,16 @@ import Testing
           "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
           + " and datname = current_database() and pid <> pg_backend_pid()"
         let task = Task { try await connection.execute(Sleep(milliseconds: 60_000)) }
-        try await eventually("it runs") { try await observer.integer(running) == 1 }
+        try await eventually("the statement runs") { try await observer.integer(running) == 1 }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        try await eventually("it has ended on the server") { try await observer.integer(running) == 0 }
-        #expect(connection.isBroken, "the request could hit whatever runs on it next")
+        try await eventually("the statement has ended") { try await observer.integer(running) == 0 }
+        #expect(connection.isBroken, "the cancel request could hit the next statement")
       }
     }
   }
 
-  @Test func statementOfACancelledTaskIsNotSent() async throws {
+  @Test func `the statement of a cancelled task is not sent`() async throws {
     try await withConnection { connection, _ in
       let gate = Gate()
       let task = Task {
@@ -38,14 +38,14 @@ import Testing
     }
   }
 
-  @Test func otherStatementsAreLeftToFinish() async throws {
+  @Test func `a statement that is not cancellable runs to its end`() async throws {
     try await withConnection { connection, configuration in
       try await withConnection(configuration) { holder in
         try await holder.holdLock()
         let task = Task { try await connection.execute(WaitForLock()) }
-        try await eventually("it waits") { try await holder.waitingForLock() == 1 }
+        try await eventually("the statement waits") { try await holder.waitingForLock() == 1 }
         task.cancel()
-        try await holder.letLockGo()
+        try await holder.releaseLock()
         let answer = try await task.value
         #expect(answer == [1])
         #expect(connection.isReusable)
@@ -53,9 +53,9 @@ import Testing
     }
   }
 
-  /// Asking blocks until the server has closed that connection. Its first process is stopped here, and goes on only after
-  /// everything that must not wait for it is done.
-  @Test(.timeLimit(.minutes(2))) func requestThatIsNotTakenDelaysNobody() async throws {
+  /// A cancel request blocks until the server closes the request's connection. The test stops the postmaster. It continues
+  /// only after everything that must not wait for it.
+  @Test(.timeLimit(.minutes(2))) func `a cancel request that the server does not accept delays no task`() async throws {
     let directory = temporaryDirectory()
     try await withServer(directory: directory) { server in
       let file = try String(contentsOfFile: directory + "/data/postmaster.pid", encoding: .utf8)
@@ -66,22 +66,22 @@ import Testing
         let pool = Pool(configuration, size: 20)
         try await observer.holdLock()
         let waiting = (0..<20).map { _ in Task { try await pool.execute(WaitForLockOrCancellation()) } }
-        try await eventually("all are under way") { try await observer.waitingForLock() == 20 }
+        try await eventually("all statements wait") { try await observer.waitingForLock() == 20 }
         kill(postmaster, SIGSTOP)
-        // Blocked threads would wait for the end of the stop, and this test with them: a thread of our own ends it.
+        // If the requests blocked the threads of tasks, this test would be blocked, too. So another thread ends the stop.
         let stop = Stop(of: postmaster, atMost: .seconds(60))
         for task in waiting { task.cancel() }
         for _ in 0..<200 { await Task.detached {}.value }
         #expect(stop.end(), "tasks waited for the stopped server")
-        for task in waiting { await #expect(throws: (any Error).self) { try await task.value } }
+        for task in waiting { await #expect(throws: CancellationError.self) { try await task.value } }
         await pool.close()
       }
     }
   }
 
-  /// A cancellation may come at any moment: before the statement is sent, while it runs, between its last byte and the
-  /// caller, and while the caller waits for a connection.
-  @Test func poolOutlivesHundredsOfCancellations() async throws {
+  /// Cancellations come at random moments. The caller may wait for a connection, the statement may run, or its answer may
+  /// have arrived.
+  @Test func `a pool works after hundreds of cancellations`() async throws {
     let size = 4
     try await withPool(size: size) {
       $0.statementTimeout = .seconds(60)
@@ -112,21 +112,21 @@ import Testing
         return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
       }
       #expect(completed > 0 && completed < 400, "\(completed): neither none nor all were cancelled")
-      // Every place is still there, and nothing has been left behind.
+      // All connections still work, and none returns the answer of an earlier statement.
       try await withThrowingTaskGroup(of: [Int32?].self) { group in
         for number in 0..<Int32(50) { group.addTask { try await pool.execute(Echo(number)) } }
         var answers: Set<Int32?> = []
         for try await answer in group { answers.formUnion(answer) }
         #expect(answers == Set(0..<50))
       }
-      try await eventually("none has leaked") { try await observer.neighbours() <= size }
+      try await eventually("no connection is left open") { try await observer.otherConnections() <= size }
       await pool.close()
-      try await eventually("all are closed") { try await observer.neighbours() == 0 }
+      try await eventually("all connections are closed") { try await observer.otherConnections() == 0 }
     }
   }
 }
 
-/// A process that is stopped until somebody says so, or for too long.
+/// Keeps a process stopped until `end`, or until a time limit.
 private final class Stop: Sendable {
   private enum State {
     case stopped, ended, overdue
@@ -139,21 +139,21 @@ private final class Stop: Sendable {
     self.process = process
     Thread.detachNewThread { [weak self] in
       Thread.sleep(forTimeInterval: limit / .seconds(1))
-      self?.goOn(.overdue)
+      self?.resume(.overdue)
     }
   }
 
-  deinit { goOn(.ended) }
+  deinit { resume(.ended) }
 
-  /// Lets the process go on.
+  /// Continues the process.
   ///
-  /// - Returns: whether it was stopped until now.
+  /// - Returns: false when the time limit has continued it before.
   func end() -> Bool {
-    goOn(.ended)
+    resume(.ended)
     return state.withLock { $0 } == .ended
   }
 
-  private func goOn(_ next: State) {
+  private func resume(_ next: State) {
     state.withLock { state in
       guard state == .stopped else { return }
       state = next

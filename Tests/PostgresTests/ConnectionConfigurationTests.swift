@@ -4,7 +4,7 @@ import Testing
 @testable import Postgres
 
 @Suite struct ConnectionConfigurationTests {
-  @Test func timeLimitsAreSetOnTheServer() async throws {
+  @Test func `the server gets the configured time limits`() async throws {
     try await withConnection { connection, _ in
       try await expect("statement_timeout", "5s", connection)
       try await expect("lock_timeout", "1500ms", connection)
@@ -20,7 +20,7 @@ import Testing
     }
   }
 
-  @Test func `parameters that change results are not for the role, the database or the URL to choose`() async throws {
+  @Test func `the role, the database and the URL cannot change fixed parameters`() async throws {
     let hostile = [
       "default_transaction_isolation": "serializable", "default_transaction_read_only": "on",
       "default_transaction_deferrable": "on", "DateStyle": "German", "IntervalStyle": "iso_8601",
@@ -50,8 +50,8 @@ import Testing
     }
   }
 
-  /// Both exist in some versions only.
-  @Test func `limits of time that nobody asked for are lifted`() async throws {
+  /// Older versions of PostgreSQL do not have these settings.
+  @Test func `idle_session_timeout and transaction_timeout of the database are disabled`() async throws {
     try await withConnection { connection, configuration in
       let database = try await connection.text("current_database()")
       for name in ["idle_session_timeout", "transaction_timeout"] {
@@ -62,7 +62,7 @@ import Testing
     }
   }
 
-  @Test func `parameters with spaces and backslashes arrive as they are`() async throws {
+  @Test func `parameters with spaces, quotes and backslashes arrive unchanged`() async throws {
     try await withConnection {
       $0.parameters["test.value"] = #"a \ 'b' "c""#
     } _: { connection, _ in
@@ -79,7 +79,7 @@ import Testing
     }
   }
 
-  @Test func slowStatementIsEndedByTheServer() async throws {
+  @Test func `the server ends a statement after statement_timeout`() async throws {
     try await withConnection {
       $0.statementTimeout = .milliseconds(50)
     } _: { connection, _ in
@@ -90,7 +90,7 @@ import Testing
     }
   }
 
-  @Test func longWaitForALockIsEndedByTheServer() async throws {
+  @Test func `the server ends a wait for a lock after lock_timeout`() async throws {
     try await withConnection { holder, configuration in
       try await holder.holdLock()
       var impatient = configuration
@@ -103,13 +103,13 @@ import Testing
     }
   }
 
-  @Test func silentTransactionIsEndedByTheServer() async throws {
+  @Test func `the server ends an idle transaction and the connection is lost`() async throws {
     try await withConnection {
       $0.idleInTransactionTimeout = .milliseconds(50)
     } _: { connection, configuration in
       try await connection.executeScript("begin")
       try await withConnection(configuration) { observer in
-        try await eventually("the server has ended it") { try await observer.neighbours() == 0 }
+        try await eventually("the server has ended it") { try await observer.otherConnections() == 0 }
       }
       let error = try await postgresError { try await connection.executeScript("commit") }
       #expect("\(error)" == "connection lost during commit: terminating connection due to idle-in-transaction timeout")
@@ -117,7 +117,7 @@ import Testing
     }
   }
 
-  @Test func optionsInTheURLWin() async throws {
+  @Test func `options in the URL override the configuration`() async throws {
     try await withConnection {
       $0.text += "?options=-c%20statement_timeout%3D1234ms%20-c%20work_mem%3D5MB"
     } _: { connection, _ in
@@ -127,7 +127,7 @@ import Testing
     }
   }
 
-  @Test func textIsUTF8WhateverTheURLSays() async throws {
+  @Test func `client_encoding is UTF8 whatever the URL says`() async throws {
     try await withConnection {
       $0.text += "?client_encoding=LATIN1"
     } _: { connection, _ in
@@ -136,7 +136,7 @@ import Testing
     }
   }
 
-  @Test func applicationNameIsOursUnlessTheURLHasOne() async throws {
+  @Test func `application_name in the URL overrides the configured name`() async throws {
     try await withConnection {
       $0.applicationName = "it's \"ours\""
     } _: { connection, _ in
@@ -149,7 +149,7 @@ import Testing
     }
   }
 
-  @Test func keywordStringsAreUnderstoodToo() async throws {
+  @Test func `a connection string of keywords is accepted`() async throws {
     try await withConnection { connection, configuration in
       let keywords = ["host", "port", "user", "dbname"].map { "\($0)='\(configuration.value(of: $0) ?? "")'" }
       try await withConnection(ConnectionConfiguration(url: keywords.joined(separator: " "))) {
@@ -159,7 +159,7 @@ import Testing
     }
   }
 
-  @Test func problemsOfAURLAreToldInOneLine() throws {
+  @Test func `the problem of an invalid URL is one line`() throws {
     #expect(ConnectionConfiguration(url: "postgresql://user@%2Ftmp:5432/x?connect_timeout=1").urlProblem == nil)
     #expect(ConnectionConfiguration(url: "host=a,b dbname=x").urlProblem == nil)
     for url in ["postgresql://[::1/x", "postgresql://a/b?nonsense=1", "nonsense", "host=a nonsense=1"] {
@@ -168,7 +168,7 @@ import Testing
     }
   }
 
-  /// Expects what the server has for a setting.
+  /// Expects the server's value of a setting.
   private func expect(
     _ setting: String, _ value: String, _ connection: Connection, at location: SourceLocation = #_sourceLocation
   ) async throws {

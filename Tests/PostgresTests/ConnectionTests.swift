@@ -8,14 +8,14 @@ import Time
 @Suite struct ConnectionTests {
   // MARK: Opening
 
-  @Test func nobodyListening() async throws {
+  @Test func `connecting to a port without a listener fails with connection refused`() async throws {
     var url = ""
-    do { url = try SilentServer().url }  // gone again: the port refuses
+    do { url = try SilentServer().url }  // the server is closed at once, so the port refuses
     let error = try await connectError(ConnectionConfiguration(url: url))
     #expect(error.contains("Connection refused"))
   }
 
-  @Test func unknownDatabase() async throws {
+  @Test func `connecting to an unknown database fails with the server's message`() async throws {
     try await withConnection { _, configuration in
       let url = configuration.text.database("nowhere")
       let error = try await connectError(ConnectionConfiguration(url: url))
@@ -23,12 +23,12 @@ import Time
     }
   }
 
-  @Test func missingSocket() async throws {
+  @Test func `connecting to a missing socket fails with no such file or directory`() async throws {
     let error = try await connectError(ConnectionConfiguration(url: "postgresql://%2Fnowhere/x"))
     #expect(error.contains("No such file or directory"))
   }
 
-  @Test func serverThatNeverAnswersIsGivenUp() async throws {
+  @Test func `connecting to a silent server fails after the connect timeout`() async throws {
     let server = try SilentServer()
     var configuration = ConnectionConfiguration(url: server.url)
     configuration.connectTimeout = .milliseconds(100)
@@ -36,7 +36,7 @@ import Time
     #expect(error == "no answer within 0.1 seconds")
   }
 
-  @Test func secondHostIsTriedWhenTheFirstRefuses() async throws {
+  @Test func `the second host is tried when the first refuses the connection`() async throws {
     let dead = try SilentServer().port
     try await withConnection {
       $0.text.replace("@", with: "@127.0.0.1:\(dead),")
@@ -46,19 +46,19 @@ import Time
     }
   }
 
-  /// libpq would wait for it, as long as it takes.
-  @Test func secondHostIsTriedWhenTheFirstIsSilent() async throws {
+  /// libpq itself would wait for the first host without a limit.
+  @Test func `the second host is tried when the first does not answer`() async throws {
     let silent = try SilentServer()
     try await withConnection {
       $0.text.replace("@", with: "@127.0.0.1:\(silent.port),")
       $0.connectTimeout = .milliseconds(200)
     } _: { connection, _ async throws in
-      #expect(silent.calls() == 1)
+      #expect(silent.newConnections() == 1)
       #expect(try await connection.integer("select 1") == 1)
     }
   }
 
-  @Test func everyHostIsNamedWhenNoneAnswers() async throws {
+  @Test func `the error names every host when no host answers`() async throws {
     let servers = [try SilentServer(), try SilentServer()]
     let dead = try SilentServer().port
     let hosts = servers.map { "127.0.0.1:\($0.port)" }
@@ -70,14 +70,14 @@ import Time
     #expect(error.contains("Connection refused"), "\(error)")
   }
 
-  /// libpq takes an empty value for none, and would hold the list of ports against the one host.
+  /// Each host is tried alone. libpq ignores an empty port, and would use the URL's list of ports for the one host.
   @Test(arguments: ["127.0.0.1,127.0.0.2", "127.0.0.1:5432,127.0.0.2"])
-  func hostsHaveAPortByDefault(hosts: String) async throws {
+  func `a host without a port gets port 5432`(hosts: String) async throws {
     let error = try await connectError(ConnectionConfiguration(url: "postgresql://nobody@\(hosts)/x"))
     for host in ["127.0.0.1", "127.0.0.2"] { #expect(error.contains("\"\(host)\", port 5432"), "\(error)") }
   }
 
-  @Test func timeForAHostCanBeSetInTheURL() async throws {
+  @Test func `connect_timeout in the URL overrides the configured connect timeout`() async throws {
     let server = try SilentServer()
     var configuration = ConnectionConfiguration(url: server.url + "&connect_timeout=1")
     configuration.connectTimeout = .seconds(60)
@@ -85,10 +85,9 @@ import Time
     #expect(error == "no answer within 1.0 seconds")
   }
 
-  /// A standby is passed over by whoever has to write.
-  @Test func hostThatCannotWriteIsPassedOver() async throws {
+  @Test func `a read-only host is skipped when the URL asks for read-write`() async throws {
     try await withServer { standby in
-      // As good as a standby to a client: every session is read-only.
+      // To a client this server looks like a standby: every session is read-only.
       try await withConnection(ConnectionConfiguration(url: standby.databaseURL("postgres"))) {
         try await $0.executeScript("alter database postgres set default_transaction_read_only = on")
       }
@@ -107,8 +106,8 @@ import Time
     }
   }
 
-  /// A primary that became a standby under its connections.
-  @Test func connectionThatCannotWriteAnyMoreIsGivenUp() async throws {
+  /// This happens when a primary becomes a standby.
+  @Test func `a connection is lost when its session becomes read-only`() async throws {
     try await withConnection { connection, _ in
       try await connection.executeScript("set default_transaction_read_only = on")
       let error = try await serverError { try await connection.executeScript("create table x (y int)") }
@@ -117,14 +116,14 @@ import Time
     }
   }
 
-  @Test func answersAreNotWaitedForBeyondADeadline() async throws {
+  @Test func `a statement without an answer by the deadline loses the connection`() async throws {
     try await withConnection { holder, configuration in
       try await holder.holdLock()
       try await withConnection(configuration) { connection in
         let error = try await postgresError {
           try await connection.waitForLock(by: .now + .milliseconds(50))
         }
-        // The server would have ended the wait with an error of its own, and the connection would be usable.
+        // Without the deadline, the server's lock timeout would end the wait. The connection would stay usable.
         #expect(error.isConnectionLost && connection.isLost)
       }
     }
@@ -132,7 +131,7 @@ import Time
 
   // MARK: Errors of SQL
 
-  @Test func usableAfterAnError() async throws {
+  @Test func `a connection is reusable after an SQL error`() async throws {
     try await withConnection { connection, _ in
       let error = try await serverError { try await connection.executeScript("select 1/0") }
       #expect(error.sqlState == "22012")
@@ -142,7 +141,7 @@ import Time
     }
   }
 
-  @Test func openTransactionIsNotReusable() async throws {
+  @Test func `a connection in an open transaction is not reusable`() async throws {
     try await withConnection { connection, _ in
       try await connection.executeScript("begin")
       #expect(!connection.isReusable && !connection.isBroken)
@@ -155,7 +154,7 @@ import Time
     }
   }
 
-  @Test func errorInsideAScriptUndoesAllOfIt() async throws {
+  @Test func `an error inside a script undoes the whole script`() async throws {
     try await withConnection { connection, _ in
       try await connection.executeScript("create table t (n integer)")
       let script = "insert into t values (1); insert into t select 1/0; insert into t values (2)"
@@ -167,8 +166,8 @@ import Time
     }
   }
 
-  /// The rows of the statement have come back before its commit fails.
-  @Test func failureAtCommitIsAnError() async throws {
+  /// The server sends the statement's rows before the commit fails.
+  @Test func `a statement that fails at commit throws the server's error`() async throws {
     try await withConnection { connection, _ in
       try await connection.executeScript(
         """
@@ -198,9 +197,9 @@ import Time
     static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
   }
 
-  /// libpq would hand out the same result for ever.
+  /// During COPY, libpq returns the same result again and again.
   @Test(arguments: ["copy t from stdin", "copy t to stdout", "select 1; copy t from stdin"])
-  func copyIsRefused(script: String) async throws {
+  func `COPY is refused and breaks the connection`(script: String) async throws {
     try await withConnection { connection, _ in
       try await connection.executeScript("create table t (n integer); insert into t values (1)")
       try await postgresError { try await connection.executeScript(script) }
@@ -210,8 +209,8 @@ import Time
 
   // MARK: Volume
 
-  /// A parameter and a result of this size fit into no buffer on the way: while one side writes, it must go on reading.
-  @Test func tensOfMegabytesBothWays() async throws {
+  /// No buffer on the way holds a value of this size. So the connection must read while it writes.
+  @Test func `values of tens of megabytes are sent and received`() async throws {
     try await withConnection {
       $0.statementTimeout = .seconds(30)
     } _: { connection, _ in
@@ -224,7 +223,7 @@ import Time
     }
   }
 
-  @Test func thousandsOfStatementsInARow() async throws {
+  @Test func `thousands of statements in a row succeed on one connection`() async throws {
     try await withConnection { connection, _ in
       for number in 0..<3_000 {
         let answer = try await connection.execute(Echo(Int32(number)))
@@ -233,7 +232,7 @@ import Time
     }
   }
 
-  @Test func manyRows() async throws {
+  @Test func `a result of 50,000 rows arrives whole and in order`() async throws {
     try await withConnection { connection, _ in
       let rows = try await connection.execute(Series(count: 50_000))
       #expect(rows == Array(1...50_000))
@@ -250,7 +249,7 @@ import Time
 
   // MARK: Loss
 
-  @Test func closedConnectionRefuses() async throws {
+  @Test func `a closed connection refuses statements`() async throws {
     try await withConnection { _, configuration in
       let connection = try await Connection.connect(configuration)
       await connection.close()
@@ -261,7 +260,7 @@ import Time
     }
   }
 
-  @Test func serverProcessEndingDuringAStatement() async throws {
+  @Test func `a statement fails with the server's message when its backend is terminated`() async throws {
     try await withConnection { connection, configuration in
       try await withConnection(configuration) { other in
         try await other.holdLock()
@@ -279,7 +278,7 @@ import Time
     }
   }
 
-  @Test func serverProcessEndingWhileIdleIsNoticed() async throws {
+  @Test func `an idle connection notices that its backend was terminated`() async throws {
     try await withConnection { connection, configuration in
       let processID = try await connection.processID()
       #expect(connection.isReusable)
@@ -288,19 +287,19 @@ import Time
     }
   }
 
-  /// Each loss frees a number that the next connection gets, while the lost one is still there. Over TCP, where the
-  /// server's end is no hang-up, of which dispatch would take note by itself.
-  @Test func numbersOfLostSocketsCanBeUsedAgain() async throws {
+  /// Each loss closes a file descriptor. The next connection gets its number while the lost `Connection` still exists.
+  /// The test uses TCP: there the server's end is no hang-up, which Dispatch would notice by itself.
+  @Test func `file descriptors of lost connections can be used again`() async throws {
     let server = try SilentServer()
     var configuration = ConnectionConfiguration(url: server.url)
-    configuration.connectTimeout = .seconds(60)  // the server answers when this test has its turn among the others
+    configuration.connectTimeout = .seconds(60)  // other tests may delay the server's answer
     var lost: [Connection] = []
     var ends: [Int32] = []
     for _ in 0..<20 {
       let (stream, sink) = AsyncStream.makeStream(of: Postgres.Notification.self)
       async let connecting = Connection.connect(configuration, notifications: sink)
-      try await eventually("we are called") {
-        guard let end = server.letIn() else { return false }
+      try await eventually("the client connects") {
+        guard let end = server.logIn() else { return false }
         ends.append(end)
         return true
       }
@@ -308,18 +307,18 @@ import Time
       #expect(connection.isReusable)
       shutdown(ends.last!, Int32(SHUT_WR))
       try await eventually("the loss is noticed") { connection.isBroken }
-      for await _ in stream { Issue.record("nobody has announced anything") }
+      for await _ in stream { Issue.record("no notification was sent") }
       lost.append(connection)
     }
     for connection in lost { await connection.close() }
     for end in ends { close(end) }
   }
 
-  @Test func serverThatStopsAnsweringIsGivenUp() async throws {
+  @Test func `a statement fails when the server stops answering`() async throws {
     try await withServer { server in
       var configuration = ConnectionConfiguration(url: server.databaseURL())
       (configuration.statementTimeout, configuration.responseGrace) = (.milliseconds(200), .milliseconds(200))
-      // While waiting for the answer, and while the question does not fit into the buffers on the way.
+      // With the small value the client waits for the answer. With the large one it is still sending.
       for size in [1, 32_000_000] {
         try await withConnection(configuration) { connection in
           let processID = try await connection.processID()
@@ -334,8 +333,8 @@ import Time
     }
   }
 
-  /// The question does not fit into the buffers on the way, so we are still writing when the server goes.
-  @Test(.timeLimit(.minutes(1))) func serverEndingWhileTheStatementIsBeingSent() async throws {
+  /// No buffer on the way holds the statement, so the client is still sending when the server ends.
+  @Test(.timeLimit(.minutes(1))) func `a statement fails when the server ends while it is being sent`() async throws {
     let server = try SilentServer()
     var configuration = ConnectionConfiguration(url: server.url)
     configuration.usesNamedStatements = false
@@ -343,15 +342,15 @@ import Time
     configuration.statementTimeout = .seconds(300)
     async let connecting = Connection.connect(configuration)
     var end: Int32 = -1
-    try await eventually("we are called") {
-      end = server.letIn() ?? -1
+    try await eventually("the client connects") {
+      end = server.logIn() ?? -1
       return end >= 0
     }
     let connection = try await connecting
     async let sending = postgresError {
       try await connection.execute(Echo(String(repeating: "x", count: 32_000_000)))
     }
-    try await eventually("it is under way") { !connection.isReusable }
+    try await eventually("the statement is being sent") { !connection.isReusable }
     close(end)
     let error = try await sending
     #expect(error.isConnectionLost)
@@ -359,7 +358,7 @@ import Time
     await connection.close()
   }
 
-  @Test func wrongPassword() async throws {
+  @Test func `a wrong password is refused and the error does not show it`() async throws {
     try await withServer(rules: "local all flashsale trust\nlocal all all scram-sha-256\n") { server in
       try await withConnection(ConnectionConfiguration(url: server.databaseURL())) {
         try await $0.executeScript("create role buyer login password 'right'")
@@ -374,8 +373,8 @@ import Time
     }
   }
 
-  /// In a process of its own, so that nobody else opens descriptors meanwhile.
-  @Test func noDescriptorIsLeaked() async throws {
+  /// The test runs in a process of its own, so that no other test opens descriptors meanwhile.
+  @Test func `connecting and closing leaks no file descriptor`() async throws {
     try await withConnection { observer, configuration in
       await #expect(processExitsWith: .success) { [url = configuration.text as String] in
         let configuration = ConnectionConfiguration(url: url)
@@ -394,9 +393,9 @@ import Time
         try await openAndClose(times: 5)
         let before = try openDescriptors()
         try await openAndClose(times: 250)
-        try await eventually("all are closed") { try openDescriptors() <= before }
+        try await eventually("all descriptors are closed") { try openDescriptors() <= before }
       }
-      try await eventually("the server has seen them all go") { try await observer.neighbours() == 0 }
+      try await eventually("the server has closed all connections") { try await observer.otherConnections() == 0 }
     }
   }
 

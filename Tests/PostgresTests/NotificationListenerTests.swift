@@ -5,7 +5,7 @@ import Testing
 @testable import Postgres
 
 @Suite struct NotificationListenerTests {
-  @Test func listeningComesFirstThenWhatIsAnnounced() async throws {
+  @Test func `a listener reports listening, then the notifications of its channels`() async throws {
     try await withListener(to: ["one", "two"]) { events, sender in
       #expect(await events.next() == "listening")
       try await sender.executeScript("notify one, 'first'")
@@ -16,7 +16,7 @@ import Testing
     }
   }
 
-  @Test func burstArrivesWholeAndInOrder() async throws {
+  @Test func `thousands of notifications arrive in order`() async throws {
     try await withListener(to: ["burst"]) { events, sender in
       #expect(await events.next() == "listening")
       try await sender.executeScript("select pg_notify('burst', n::text) from generate_series(1, 5000) as n")
@@ -24,7 +24,7 @@ import Testing
     }
   }
 
-  @Test func listensAgainAfterAnInterruptionAndSaysSo() async throws {
+  @Test func `a listener reports listening again after its backend was terminated`() async throws {
     try await withListener(to: ["one"]) { events, sender in
       #expect(await events.next() == "listening")
       for round in 1...3 {
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  @Test func cancellationEndsTheSequenceAndClosesTheConnection() async throws {
+  @Test func `cancellation ends the sequence and closes the connection`() async throws {
     try await withConnection { observer, configuration in
       for _ in 0..<5 {
         let gate = Gate()
@@ -46,12 +46,12 @@ import Testing
         await gate.wait()
         task.cancel()
         await task.value
-        try await eventually("its connection is closed") { try await observer.neighbours() == 0 }
+        try await eventually("the connection is closed") { try await observer.otherConnections() == 0 }
       }
     }
   }
 
-  @Test func cancellationEndsTheWaitForAServerThatIsAway() async throws {
+  @Test func `cancellation ends the wait for a server that is away`() async throws {
     let dead = try SilentServer().port
     let configuration = ConnectionConfiguration(url: "postgresql://x@127.0.0.1:\(dead)/x")
     let task = Task { for await _ in NotificationListener(configuration, channels: ["one"]) {} }
@@ -59,7 +59,7 @@ import Testing
     await task.value
   }
 
-  @Test func notificationsBeforeAndDuringAStatement() async throws {
+  @Test func `notifications arrive before and during a statement`() async throws {
     try await withConnection { sender, configuration in
       let (stream, sink) = AsyncStream.makeStream(of: Notification.self)
       var notifications = stream.makeAsyncIterator()
@@ -69,9 +69,9 @@ import Testing
       #expect(await notifications.next()?.payload == "idle")
       try await sender.holdLock()
       async let waiting = listener.execute(WaitForLock())
-      try await eventually("it waits") { try await sender.waitingForLock() == 1 }
+      try await eventually("the statement waits") { try await sender.waitingForLock() == 1 }
       try await sender.executeScript("notify one, 'during'")
-      try await sender.letLockGo()
+      try await sender.releaseLock()
       #expect(await notifications.next()?.payload == "during")
       #expect(try await waiting == [1])
       _ = try await listener.execute(Echo("still usable"))
@@ -80,8 +80,8 @@ import Testing
     }
   }
 
-  /// It comes behind two results, and nothing comes after it.
-  @Test func notificationTogetherWithTheEndOfAStatement() async throws {
+  /// The notification follows two results, and no message follows it.
+  @Test func `a notification at the end of a script arrives at once`() async throws {
     try await withConnection { _, configuration in
       let (stream, sink) = AsyncStream.makeStream(of: Notification.self)
       let listener = try await Connection.connect(configuration, notifications: sink)
@@ -98,8 +98,8 @@ import Testing
     }
   }
 
-  /// Its server is there, but says nothing any more.
-  @Test func listensElsewhereWhenTheServerShowsNoLife() async throws {
+  /// The backend still exists, but is stopped.
+  @Test func `a listener reconnects when its backend stops answering`() async throws {
     try await withListener(to: ["one"], heartbeatInterval: .milliseconds(50)) { events, sender in
       #expect(await events.next() == "listening")
       let listeners = try await sender.execute(ProcessesOfListener())
@@ -128,7 +128,7 @@ import Testing
      where application_name = 'listener' and datname = current_database()
     """
 
-  /// Lends what a listener hears, as texts, and another connection.
+  /// Lends the events of a listener as texts, and another connection.
   private func withListener(
     to channels: [String], heartbeatInterval: Duration = .seconds(60),
     _ body: @Sendable (inout AsyncStream<String>.Iterator, Connection) async throws -> Void

@@ -5,7 +5,7 @@ import Time
 @testable import Postgres
 
 @Suite struct PostgresArrayTests {
-  @Test func arraysOfEachType() async throws {
+  @Test func `arrays of each type are encoded and decoded`() async throws {
     let id = UUID()
     try await expectSame([([Bool](), "{}"), ([true, false], "{t,f}")])
     try await expectSame([([Int32](), "{}"), ([1, .min, .max], "{1,\(Int32.min),\(Int32.max)}")])
@@ -22,7 +22,7 @@ import Time
     ])
   }
 
-  @Test func nullsInsideParameters() async throws {
+  @Test func `array parameters may contain nulls`() async throws {
     try await withConnection { connection, _ async throws in
       #expect(try await connection.execute(ToText(value: [Bool?.none, true])) == ["{NULL,t}"])
       #expect(try await connection.execute(ToText(value: [Int32?.none, 1, nil])) == ["{NULL,1,NULL}"])
@@ -34,19 +34,19 @@ import Time
     }
   }
 
-  @Test func absentArrayIsNullAndNotEmpty() async throws {
+  @Test func `a nil array is null, and an empty array is not`() async throws {
     try await withConnection { connection, _ async throws in
       #expect(try await connection.execute(Echo<[Int32]>(nil)) == [nil])
       #expect(try await connection.execute(Echo<[Int32]>([])) == [[]])
     }
   }
 
-  @Test func lowerBoundOfAColumnDoesNotMatter() async throws {
+  @Test func `an array is decoded whatever its lower bound is`() async throws {
     try await expectDecoded([([7, 8] as [Int32], "'[5:6]={7,8}'::integer[]")])
   }
 
   @Test(arguments: ["'{1,null}'::integer[]", "'{{1,2},{3,4}}'::integer[]", "'{1}'::bigint[]", "1::integer"])
-  func otherArraysAreUnexpected(sql: String) async throws {
+  func `decoding an array of another shape or type fails`(sql: String) async throws {
     try await withConnection {
       $0.usesNamedStatements = false
     } _: { connection, _ in
@@ -56,7 +56,7 @@ import Time
     }
   }
 
-  @Test func mangledBytesDoNotDecode() {
+  @Test func `truncated or extended bytes are not decoded`() {
     var bytes: [UInt8] = []
     [1, 2, 3].map(Int32.init).encode(into: &bytes)
     for length in 0..<bytes.count {
@@ -66,7 +66,7 @@ import Time
     #expect(bytes.withUnsafeBytes { [Int32].decode($0) } == [1, 2, 3])
   }
 
-  @Test func manyElementsThereAndBack() async throws {
+  @Test func `an array of 100,000 elements is sent and received`() async throws {
     try await withConnection { connection, _ async throws in
       let numbers = (0..<100_000).map(Int64.init)
       #expect(try await connection.execute(Echo(numbers)) == [numbers])

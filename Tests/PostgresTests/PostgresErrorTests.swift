@@ -3,7 +3,7 @@ import Testing
 @testable import Postgres
 
 @Suite struct PostgresErrorTests {
-  @Test func serverErrorCarriesItsFields() async throws {
+  @Test func `a server error has SQLSTATE, message, detail, hint and statement`() async throws {
     try await withConnection { connection, _ in
       try await connection.executeScript(
         """
@@ -22,7 +22,7 @@ import Testing
     }
   }
 
-  @Test func errorOfAScriptNamesItsBeginningOnOneLine() async throws {
+  @Test func `an error of a script shows the script's beginning on one line`() async throws {
     try await withConnection { connection, _ in
       let sql = "select 1;\n  select nonsense from " + String(repeating: "nowhere ", count: 100)
       let error = try await serverError { try await connection.executeScript(sql) }
@@ -34,23 +34,23 @@ import Testing
   }
 
   @Test(arguments: ["57P01", "57P02", "57P03", "53300", "53100", "57014", "55P03", "25006", "08006"])
-  func unavailability(sqlState: String) {
+  func `these SQLSTATEs mean that the database is away`(sqlState: String) {
     #expect(server(sqlState).isDatabaseAway)
   }
 
   @Test(arguments: ["23505", "40001", "42P01", "0A000", "25P02"])
-  func refusals(sqlState: String) {
+  func `these SQLSTATEs do not mean that the database is away`(sqlState: String) {
     #expect(!server(sqlState).isDatabaseAway)
   }
 
-  @Test func lossOfTheConnectionMeansAway() {
+  @Test func `a missing connection means that the database is away`() {
     #expect(PostgresError.cannotConnect("").isDatabaseAway)
     #expect(PostgresError.connectionLost(statement: "", message: "").isDatabaseAway)
     #expect(PostgresError.poolUnavailable("").isDatabaseAway)
     #expect(!PostgresError.unexpectedRow(statement: "", message: "").isDatabaseAway)
   }
 
-  @Test func deadlockIsAConcurrencyFailure() async throws {
+  @Test func `a deadlock is a concurrency failure`() async throws {
     try await withConnection {
       $0.lockTimeout = .seconds(20)
     } _: { one, configuration in

@@ -3,13 +3,13 @@ import Testing
 @testable import Postgres
 
 @Suite struct PreparedStatementTests {
-  @Test func preparedOnceAConnection() async throws {
+  @Test func `a statement is prepared once on each connection`() async throws {
     try await withConnection { connection, configuration in
       for number in 0..<10 { #expect(try await connection.execute(Echo(Int32(number))) == [Int32(number)]) }
       #expect(try await connection.execute(Echo("")) == [""])
       let prepared = "select count(*) from pg_prepared_statements where name like 'echo%'"
       #expect(try await connection.integer(prepared) == 2)
-      // Would have been refused, had it been prepared a second time.
+      // The name exists: the server refuses to prepare it again.
       let prepareAgain = "prepare echo_23 as select 1"
       #expect(try await serverError { try await connection.executeScript(prepareAgain) }.sqlState == "42P05")
       let ofAnother = try await withConnection(configuration) { try await $0.integer(prepared) }
@@ -17,7 +17,7 @@ import Testing
     }
   }
 
-  @Test func withoutNamesNothingStaysPrepared() async throws {
+  @Test func `without named statements nothing stays prepared`() async throws {
     try await withConnection {
       $0.usesNamedStatements = false
     } _: { connection, _ in
@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test func statementThatCannotBePreparedFailsEachTimeAndHarmsNothing() async throws {
+  @Test func `a statement that cannot be prepared fails and leaves the connection reusable`() async throws {
     try await withConnection { connection, _ in
       for _ in 0..<3 {
         let error = try await serverError { try await connection.execute(Nonsense()) }
@@ -38,8 +38,8 @@ import Testing
     }
   }
 
-  /// A migration may change what a function returns under servers that run.
-  @Test func statementWhosePlanIsOutdatedWorksAgainOnTheNextConnection() async throws {
+  /// A migration can change a function's result type while servers run.
+  @Test func `a statement with an outdated plan fails once, then works on another connection`() async throws {
     try await withPool(size: 1) { pool, observer in
       try await observer.executeScript("create function f() returns table (a integer) begin atomic select 1; end")
       let before = try await pool.execute(CallF())
@@ -49,15 +49,16 @@ import Testing
         drop function f();
         create function f() returns table (a integer, b integer) begin atomic select 2, 3; end
         """)
-      _ = try? await pool.execute(CallF())
+      let outdated = try await serverError { try await pool.execute(CallF()) }
+      #expect(outdated.sqlState == "0A000")
       let after = try await pool.execute(CallF())
       #expect(after == [2])
     }
   }
 
-  /// Both are what a pooler does that gives the next transaction another session.
+  /// A pooler causes both: the next transaction may get another session.
   @Test(arguments: ["deallocate all", "deallocate all; prepare echo_23 as select 1::integer"])
-  func `a pool whose prepared statements are lost goes on without`(loss: String) async throws {
+  func `a pool that loses its prepared statements continues without names`(loss: String) async throws {
     let losses = Shared(0)
     try await withConnection { observer, configuration in
       let pool = Pool(configuration, size: 2, onNamesLost: { losses.withLock { $0 += 1 } })
@@ -78,7 +79,7 @@ import Testing
     }
   }
 
-  @Test func `a statement whose name is lost in a transaction fails with the transaction`() async throws {
+  @Test func `losing a statement's name in a transaction fails the transaction`() async throws {
     try await withConnection { connection, _ in
       try await connection.executeScript("create table t (i integer)")
       #expect(try await connection.execute(Echo(Int32(1))) == [1])

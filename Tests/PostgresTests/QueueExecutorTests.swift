@@ -4,9 +4,9 @@ import Testing
 @testable import Postgres
 
 @Suite struct QueueExecutorTests {
-  /// Were a waiting statement to occupy one of Swift's threads, of which there are as many as cores, nobody would be
-  /// left to let the lock go.
-  @Test func waitingStatementsLeaveTheThreadsToOthers() async throws {
+  /// Swift has as many threads for tasks as there are cores. If waiting statements blocked them all, no task could release
+  /// the lock.
+  @Test func `statements that wait for a lock do not block other tasks`() async throws {
     let count = ProcessInfo.processInfo.activeProcessorCount + 2
     try await withPool(size: count) {
       $0.lockTimeout = .seconds(60)
@@ -15,9 +15,9 @@ import Testing
       try await observer.holdLock()
       try await withThrowingTaskGroup(of: [Int64].self) { group in
         for _ in 0..<count { group.addTask { try await pool.execute(WaitForLock()) } }
-        try await eventually("all wait") { try await observer.waitingForLock() == count }
+        try await eventually("all statements wait") { try await observer.waitingForLock() == count }
         await Task.detached { for _ in 0..<1_000 { await Task.yield() } }.value
-        try await observer.letLockGo()
+        try await observer.releaseLock()
         var answers = 0
         for try await _ in group { answers += 1 }
         #expect(answers == count)
@@ -25,7 +25,7 @@ import Testing
     }
   }
 
-  @Test func jobsRunOnTheQueueAndOneAtATime() async {
+  @Test func `jobs of an actor run on its queue, one at a time`() async {
     let counter = Counter()
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<1_000 { group.addTask { await counter.increment() } }

@@ -5,21 +5,21 @@ import Time
 @testable import Postgres
 
 @Suite struct RowTests {
-  @Test func columnsAreReadFromLeftToRight() async throws {
+  @Test func `columns are decoded from left to right`() async throws {
     try await withUnnamed { connection in
       let pairs: [Pair<Int32, String>] = try await connection.all("values (1, 'a'), (2, 'b'), (3, null)")
       #expect(pairs == [Pair(1, "a"), Pair(2, "b"), Pair(3, nil)])
     }
   }
 
-  @Test func noRows() async throws {
+  @Test func `a query without rows returns an empty array`() async throws {
     try await withUnnamed { connection in
       let none: [Pair<Int32, Int32>] = try await connection.all("select 1 where false")
       #expect(none == [])
     }
   }
 
-  @Test func nullWhereAValueIsNeededIsUnexpected() async throws {
+  @Test func `a null in place of a value is an unexpected row`() async throws {
     try await withUnnamed { connection in
       let error = try await postgresError { try await connection.first("null::integer") as Int32 }
       #expect(error.isUnexpectedRow)
@@ -28,7 +28,7 @@ import Time
     }
   }
 
-  @Test func missingColumnIsUnexpected() async throws {
+  @Test func `a missing column is an unexpected row`() async throws {
     try await withUnnamed { connection in
       let error = try await postgresError {
         try await connection.all("select 1::integer") as [Pair<Int32, String>]
@@ -38,7 +38,7 @@ import Time
     }
   }
 
-  @Test func otherTypeIsUnexpected() async throws {
+  @Test func `a column of another type is an unexpected row`() async throws {
     try await withUnnamed { connection in
       try await expectUnexpected(Int32.self, in: "1::bigint", connection)
       try await expectUnexpected(Int64.self, in: "1::integer", connection)
@@ -59,7 +59,7 @@ import Time
   }
 
   private func withUnnamed(_ body: @Sendable (Connection) async throws -> Void) async throws {
-    // The types of the view's columns change, which a prepared statement would mind.
+    // The types of the view's columns change, and a prepared statement would fail then.
     try await withConnection {
       $0.usesNamedStatements = false
     } _: { connection, _ in
@@ -69,13 +69,13 @@ import Time
 }
 
 extension Connection {
-  /// The value of an SQL expression. Only without named statements.
+  /// The value of an SQL expression. Works only without named statements.
   func first<Value: PostgresDecodable>(_ sql: String) async throws -> Value {
     try executeScript("drop view if exists one; create temporary view one as select \(sql) as value")
     return try await execute(ReadOne<Value>())[0]
   }
 
-  /// The first two columns of a query. Only without named statements.
+  /// The first two columns of a query. Works only without named statements.
   func all<A: PostgresDecodable & Equatable, B: PostgresDecodable & Equatable>(_ query: String) async throws -> [Pair<
     A, B
   >] {

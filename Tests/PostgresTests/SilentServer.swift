@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-/// A TCP port of 127.0.0.1 that connects whoever calls and never says a word.
+/// A TCP port of 127.0.0.1 that accepts connections and sends nothing.
 final class SilentServer: Sendable {
   let port: UInt16
   private let descriptor: Int32
@@ -29,25 +29,25 @@ final class SilentServer: Sendable {
 
   var url: String { "postgresql://nobody@127.0.0.1:\(port)/nothing?sslmode=disable" }
 
-  /// How many have called since the last time this was asked. The system connects them without our doing.
-  func calls() -> Int {
+  /// The number of new connections since the last call. The kernel accepts them without this process.
+  func newConnections() -> Int {
     var count = 0
-    while case let caller = accept(descriptor, nil, nil), caller >= 0 {
-      close(caller)
+    while case let client = accept(descriptor, nil, nil), client >= 0 {
+      close(client)
       count += 1
     }
     return count
   }
 
-  /// Lets the next caller in as PostgreSQL does one that it trusts, and is silent from then on.
+  /// Logs the next client in without a password, and sends nothing more.
   ///
-  /// - Returns: our end of the connection, nil when nobody has called.
-  func letIn() -> Int32? {
-    let caller = accept(descriptor, nil, nil)
-    guard caller >= 0 else { return nil }
+  /// - Returns: this end of the connection, nil when no client has connected.
+  func logIn() -> Int32? {
+    let client = accept(descriptor, nil, nil)
+    guard client >= 0 else { return nil }
     // AuthenticationOk, ReadyForQuery ("Message Formats" in PostgreSQL's documentation).
     let messages = Array("R\0\0\0\u{8}\0\0\0\0Z\0\0\0\u{5}I".utf8)
-    write(caller, messages, messages.count)
-    return caller
+    write(client, messages, messages.count)
+    return client
   }
 }

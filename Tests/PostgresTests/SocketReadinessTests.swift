@@ -8,7 +8,7 @@ import Time
 @Suite struct SocketReadinessTests {
   private let far = Moment.now + .seconds(20)
 
-  @Test func returnsOnceThereIsSomethingToRead() async throws {
+  @Test func `waiting ends when there is something to read`() async throws {
     let pair = try SocketPair()
     #expect(!isReadableNow(pair.one))
     DispatchQueue(label: "test").async { pair.write(to: pair.other) }
@@ -16,7 +16,7 @@ import Time
     #expect(isReadableNow(pair.one))
   }
 
-  @Test func returnsAtTheDeadline() throws {
+  @Test func `waiting ends at the deadline`() throws {
     let pair = try SocketPair()
     let start = Moment.now
     #expect(waitUntilReady(pair.one, for: .readable, deadline: start + .milliseconds(20)).isEmpty)
@@ -24,7 +24,7 @@ import Time
     #expect(waitUntilReady(pair.one, for: .readable, deadline: start - .seconds(1)).isEmpty)
   }
 
-  @Test func emptyBufferIsWritableAndAFullOneIsNot() throws {
+  @Test func `a socket is writable until its buffer is full`() throws {
     let pair = try SocketPair()
     #expect(waitUntilReady(pair.one, for: [.readable, .writable], deadline: far) == .writable)
     pair.fill(pair.one)
@@ -35,15 +35,15 @@ import Time
     #expect(waitUntilReady(pair.one, for: [.readable, .writable], deadline: far) == [.readable, .writable])
   }
 
-  @Test func hangUpIsReadable() throws {
+  @Test func `a socket whose peer hung up is readable`() throws {
     let pair = try SocketPair()
     shutdown(pair.other, Int32(SHUT_RDWR))
     #expect(waitUntilReady(pair.one, for: .readable, deadline: far) == .readable)
     #expect(isReadableNow(pair.one))
-    #expect(waitUntilReady(pair.one, for: .writable, deadline: far).contains(.readable), "wanted or not")
+    #expect(waitUntilReady(pair.one, for: .writable, deadline: far).contains(.readable), "also if not asked for")
   }
 
-  @Test func numberOfNoDescriptorIsReadable() {
+  @Test func `an invalid file descriptor is readable`() {
     #expect(waitUntilReady(.max, for: .writable, deadline: far) == .readable)
   }
 }

@@ -11,7 +11,7 @@ import Time
 
 // MARK: Databases and connections
 
-/// Lends a connection to an empty database of its own, and the configuration with which it was made.
+/// Lends a connection to a new empty database, and the connection's configuration.
 func withConnection<Result: Sendable>(
   configure: @Sendable (inout ConnectionConfiguration) -> Void = { _ in },
   _ body: @Sendable (Connection, ConnectionConfiguration) async throws -> Result
@@ -38,7 +38,7 @@ func withConnection<Result: Sendable>(
   }
 }
 
-/// Lends a pool on an empty database of its own, and a connection that is not of the pool, for looking from outside.
+/// Lends a pool on a new empty database, and an observer: a connection that is not in the pool.
 func withPool<Result: Sendable>(
   size: Int, configure: @Sendable (inout ConnectionConfiguration) -> Void = { _ in },
   _ body: @Sendable (Pool, Connection) async throws -> Result
@@ -56,7 +56,7 @@ func withPool<Result: Sendable>(
   }
 }
 
-/// A server of one's own, for tests that stop, reconfigure or restart one.
+/// Lends a private server, for tests that stop, configure or restart it.
 func withServer<Result: Sendable>(
   directory: String = temporaryDirectory(), ephemeral: Bool = true, settings: [String: String] = [:],
   _ body: @Sendable (LocalPostgres) async throws -> Result
@@ -68,7 +68,7 @@ func withServer<Result: Sendable>(
     logger: logger, body: body)
 }
 
-/// A server of one's own that lets in whom `rules`, a `pg_hba.conf`, says.
+/// Lends a private server whose `pg_hba.conf` is `rules`.
 func withServer(rules: String, _ body: @Sendable (LocalPostgres) async throws -> Void) async throws {
   let file = temporaryDirectory() + ".conf"
   try rules.write(toFile: file, atomically: true, encoding: .utf8)
@@ -78,7 +78,7 @@ func withServer(rules: String, _ body: @Sendable (LocalPostgres) async throws ->
 }
 
 extension ConnectionConfiguration {
-  /// `url` as a text that tests change.
+  /// `url` as a text that tests can change.
   var text: String {
     get { url.revealed() }
     set { url = Secret(newValue) }
@@ -86,7 +86,7 @@ extension ConnectionConfiguration {
 }
 
 extension String {
-  /// The same server's URL for another database.
+  /// This URL with the name of another database.
   func database(_ name: String) -> String {
     self[...lastIndex(of: "/")!] + name
   }
@@ -95,7 +95,7 @@ extension String {
 // MARK: Statements
 
 extension Connection {
-  /// What `sql`, an expression, evaluates to, as text; the empty string for null.
+  /// The value of the expression `sql` as text; the empty string for null.
   func text(_ sql: String) async throws -> String {
     try executeScript(
       """
@@ -110,18 +110,18 @@ extension Connection {
     return try #require(Int64(answer))
   }
 
-  /// The number of the server process, which is `pg_stat_activity.pid`.
+  /// The process id of the connection's backend, `pg_stat_activity.pid`.
   func processID() async throws -> Int32 {
     Int32(try await integer("pg_backend_pid()"))
   }
 
-  /// Ends the server process of another connection.
+  /// Terminates the backend of another connection.
   func terminate(_ processID: Int32) async throws {
     #expect(try await text("pg_terminate_backend(\(processID))") == "true")
   }
 
-  /// How many other connections this database has.
-  func neighbours() async throws -> Int64 {
+  /// The number of other connections to this database.
+  func otherConnections() async throws -> Int64 {
     try await integer(
       """
       select count(*) from pg_stat_activity
@@ -129,7 +129,7 @@ extension Connection {
       """)
   }
 
-  /// How many statements wait for an advisory lock in this database.
+  /// The number of statements that wait for an advisory lock in this database.
   func waitingForLock() async throws -> Int64 {
     try await integer(
       """
@@ -141,7 +141,7 @@ extension Connection {
 
   /// Takes the lock that `WaitForLock` waits for.
   func holdLock() async throws { try executeScript("select pg_advisory_lock(1)") }
-  func letLockGo() async throws { try executeScript("select pg_advisory_unlock(1)") }
+  func releaseLock() async throws { try executeScript("select pg_advisory_unlock(1)") }
 }
 
 private struct ReadText: PreparedStatement {
@@ -161,7 +161,7 @@ struct Sleep: PreparedStatement {
   static func decode(_ row: inout Row) throws {}
 }
 
-/// Waits on the server until somebody lets the lock go.
+/// Waits on the server until the lock of `holdLock` is released.
 struct WaitForLock: PreparedStatement {
   static let name = "wait_for_lock"
   static let sql = "select 1::bigint from (select pg_advisory_xact_lock(1)) as locked"
@@ -169,7 +169,7 @@ struct WaitForLock: PreparedStatement {
   static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
 }
 
-/// The same, and can be cancelled.
+/// Waits as `WaitForLock` does, and can be cancelled.
 struct WaitForLockOrCancellation: PreparedStatement {
   static let name = "wait_for_lock_or_cancellation"
   static let sql = WaitForLock.sql
@@ -212,7 +212,7 @@ extension PostgresError {
   }
 }
 
-/// The `PostgresError` that `body` throws, which it must.
+/// Returns the `PostgresError` that `body` throws. The test fails when `body` throws another error or none.
 @discardableResult
 func postgresError<Result>(
   at location: SourceLocation = #_sourceLocation, _ body: () async throws -> Result
@@ -220,7 +220,7 @@ func postgresError<Result>(
   try await #require(throws: PostgresError.self, sourceLocation: location) { _ = try await body() }
 }
 
-/// The error of the server that `body` throws, which it must.
+/// Returns the server error that `body` throws. The test fails when `body` throws another error or none.
 @discardableResult
 func serverError<Result>(
   at location: SourceLocation = #_sourceLocation, _ body: () async throws -> Result
@@ -231,7 +231,7 @@ func serverError<Result>(
 
 // MARK: Events
 
-/// Waits for what the server does in its own time.
+/// Waits until a condition holds. Checks it every 5 ms.
 func eventually(
   _ what: Comment, within limit: Duration = .seconds(50), at location: SourceLocation = #_sourceLocation,
   _ condition: () async throws -> Bool
@@ -243,7 +243,7 @@ func eventually(
   }
 }
 
-/// Closed until somebody opens it; one task may wait before it.
+/// Closed until `open`. One task can wait for it.
 struct Gate: Sendable {
   private let stream: AsyncStream<Void>
   private let opener: AsyncStream<Void>.Continuation

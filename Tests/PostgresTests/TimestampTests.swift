@@ -7,13 +7,13 @@ import Time
   private let earlier = Timestamp(microsecondsSince1970: -1)
   private let later = Timestamp(microsecondsSince1970: 1_500_000)
 
-  @Test func orderIsThatOfTime() {
+  @Test func `timestamps are ordered by time`() {
     #expect(earlier < later)
     #expect([later, earlier].min() == earlier)
     #expect(Set([earlier, later, Timestamp(microsecondsSince1970: -1)]).count == 2)
   }
 
-  @Test func serverAgreesOnNow() async throws {
+  @Test func `the server's clock is decoded as a timestamp`() async throws {
     try await withConnection { connection, _ in
       let before = try await connection.execute(Now())[0]
       let after = try await connection.execute(Now())[0]
