@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Every target is held to the same rules: Swift 6 mode, and no warning left standing.
+/// All targets use Swift 6 mode, and warnings are errors.
 let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -75,7 +75,7 @@ let package = Package(
     .target(name: "Time", swiftSettings: strict),
     .target(name: "LocalPostgres", dependencies: [logging, subprocess], swiftSettings: strict),
 
-    // What benchmarks compare with; see Benchmarks/run.
+    // The baseline of the benchmarks; see Benchmarks/run.
     .executableTarget(name: "echo", dependencies: [hummingbird], path: "Benchmarks/Echo", swiftSettings: strict),
 
     .target(
@@ -114,7 +114,7 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    // `sql/` travels inside the binary: a build step turns its files into Swift constants.
+    // The binary contains `sql/`: a build step turns its files into Swift constants.
     .executableTarget(name: "EmbedSQL", swiftSettings: strict),
     .plugin(
       name: "EmbedSQLPlugin", capability: .buildTool(), dependencies: ["EmbedSQL"], path: "Sources/EmbedSQLPlugin"),

@@ -1,4 +1,4 @@
-"""A server for the tests that are written in Python: `flashsale demo` with its own database, for the time of a block."""
+"""A server for tests in Python: `flashsale demo` with its own database."""
 import contextlib, os, pathlib, re, signal, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -7,8 +7,8 @@ ADMIN_TOKEN = "token-of-the-tests"
 
 @contextlib.contextmanager
 def demo():
-    """Yields the server's address. Its admin token is ADMIN_TOKEN."""
-    # A database that is still stopping may write into its directory while that is removed.
+    """Starts a server until the end of the block; yields its URL. Its admin token is ADMIN_TOKEN."""
+    # A database that is still stopping may write into its directory during the removal.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         server = subprocess.Popen(
             [ROOT / ".build/release/flashsale", "demo", "--port", "0", "--data-dir", f"{directory}/data"],

@@ -1,6 +1,6 @@
 import Hummingbird
 
-// The ceiling that benchmarks measure against: the HTTP package doing nothing but decode and encode small JSON objects.
+// The upper bound of the benchmarks: a server with the same HTTP package that only decodes and encodes small objects.
 // Usage: echo PORT
 struct Hold: ResponseCodable {
   let productID: Int
@@ -12,8 +12,8 @@ struct Hold: ResponseCodable {
   }
 }
 
-/// As long as the server's answer about a product; four digits stand where a product without a window and limits has
-/// `null`.
+/// Encodes to as many bytes as the server's product. Each `null` of a product without window and limits is a four-digit
+/// number here.
 struct Product: ResponseEncodable {
   let id: Int
   let name: String

@@ -1,1 +1,1 @@
-"""What `make bench` measures, and how. Begin with sale.py."""
+"""The measurements of `make bench`. Start reading at sale.py."""

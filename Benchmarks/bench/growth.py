@@ -1,4 +1,4 @@
-"""`--growth`: whether holds that were made before slow down those that are made now."""
+"""`--growth`: whether existing holds slow down new ones."""
 
 import time
 
@@ -15,7 +15,7 @@ from .session import Session
 
 
 def run(session: Session) -> list[str]:
-    """Measures, writes the page, prints it; returns what was wrong."""
+    """Measures, writes and prints the report; returns the problems."""
     sizes = [0, session.rows // 100, session.rows // 10, session.rows]
     contestants = [contestant(session, size) for size in sizes]
     report = session.report("growth", "With many holds in the database")
@@ -26,12 +26,12 @@ def run(session: Session) -> list[str]:
     names = [contestant.name for contestant in contestants]
 
     report.add(
-        session.method + " Each size has a database and a server of its own; all holds are of the product on sale, "
-        "and what a round added is removed before the next.")
+        session.method + " Each size has its own database and server. All holds are of the product on sale. The holds "
+        "of a round are removed before the next round.")
     report.add(contestants_table(contestants, results))
     report.add(ratios_table(results, [(name, names[0]) for name in names[1:]]))
     lines(
-        report.chart("rows"), "Throughput against rows already in holds", "rows", "holds per second",
+        report.chart("rows"), "Throughput against existing rows in holds", "rows", "holds per second",
         [f"{size:,}" for size in sizes], {"holds": [results.rate(name).median for name in names]})
     return report.finish(results, session.services.audits())
 
@@ -50,4 +50,4 @@ def contestant(session: Session, size: int) -> Contestant:
         return hold(seconds)
 
     return Contestant(
-        f"{size:,} rows", "half active, half lapsed and released" if size else "as a baseline", measure_at_this_size)
+        f"{size:,} rows", "half active, half expired" if size else "as a baseline", measure_at_this_size)

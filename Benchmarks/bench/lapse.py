@@ -1,4 +1,4 @@
-"""`--lapse`: very many holds lapse in the same second, while the sale goes on."""
+"""`--lapse`: many holds lapse in the same second, during a sale."""
 
 import statistics
 import subprocess
@@ -18,21 +18,21 @@ from .seed import SeededHolds
 from .session import Session
 
 LAPSING = 100_000
-BEFORE, AFTER = 5, 7  # seconds of the sale around the one in which they lapse
-STEP = 0.25  # seconds, on the chart
+BEFORE, AFTER = 5, 7  # measured seconds before and after the holds lapse
+STEP = 0.25  # seconds between points of the chart
 
 
 @dataclass(frozen=True)
 class Round:
-    seconds_to_last: float  # from the moment of lapsing until none of the holds was active
+    seconds_to_last: float  # from the time when the holds lapsed until none of them was active
     rate_before: float
     rate_meanwhile: float
-    timeline: list[float]  # holds per second, for each step
+    timeline: list[float]  # holds per second, for each STEP
     sample: Sample
 
 
 def run(session: Session) -> list[str]:
-    """Measures, writes the page, prints it; returns what was wrong."""
+    """Measures, writes and prints the report; returns the problems."""
     url = session.services.database("lapse")
     server = session.services.server(url)
     report = session.report("lapse", f"{LAPSING:,} holds lapse in the same second")
@@ -43,15 +43,15 @@ def run(session: Session) -> list[str]:
         rounds.append(one_round(server))
 
     report.add(
-        f"Medians of {session.rounds} rounds. One product, whose holds are sold at 64 connections all the time; a hold "
-        "that has lapsed counts as available at once, so what is measured is how long the counter takes to follow.")
+        f"Medians of {session.rounds} rounds. 64 connections place holds of one product all the time. A lapsed hold "
+        "counts as available at once. The measured time is how long the server takes to expire the lapsed holds.")
     report.add(table(["", "median", "lowest to highest"], [
         [name, *spread_cells(Spread.of(values))] for name, values in (
-            ("seconds until the last one was released", [one.seconds_to_last for one in rounds]),
+            ("seconds until the last one was expired", [one.seconds_to_last for one in rounds]),
             ("holds per second before", [one.rate_before for one in rounds]),
-            ("holds per second meanwhile", [one.rate_meanwhile for one in rounds]),
-            ("meanwhile ÷ before", [one.rate_meanwhile / one.rate_before for one in rounds]),
-            ("p99.9 of all of it, ms", [one.sample.latencies["p99.9"] for one in rounds]),
+            ("holds per second until then", [one.rate_meanwhile for one in rounds]),
+            ("until then ÷ before", [one.rate_meanwhile / one.rate_before for one in rounds]),
+            ("p99.9 of the whole round, ms", [one.sample.latencies["p99.9"] for one in rounds]),
         )]))
     steps = [f"{-BEFORE + index * STEP:g}" for index in range(len(rounds[0].timeline))]
     lines(
@@ -65,11 +65,11 @@ def one_round(server: Server) -> Round:
     product = create_product(url)
     lapsing = SeededHolds(url, product, ordered=False)
     lapsing.add(LAPSING)
-    # They lapse together at a moment to come, far enough away for the sale to be in full swing by then.
-    lead = BEFORE + 8
+    # The holds lapse together after this time. The sale must have started at least BEFORE seconds earlier.
+    lead_seconds = BEFORE + 8
     lapse_at = float(sql(url, f"""
         begin;
-        update holds set expires_at = date_trunc('second', clock_timestamp()) + interval '{lead} s'
+        update holds set expires_at = date_trunc('second', clock_timestamp()) + interval '{lead_seconds} s'
         where product_id = {product};
         update scheduled_jobs set run_at = (select max(expires_at) from holds where product_id = {product})
         where product_id = {product} and kind = 'expire_holds';
@@ -83,29 +83,30 @@ def one_round(server: Server) -> Round:
         wrk(f"{server.url}/api/holds", BEFORE + AFTER + 2, "holds.lua", PRODUCT=product)))
     sale.start()
     try:
-        to_last = wait_until_released(url, product, lapse_at)
+        to_last = wait_until_expired(url, product, lapse_at)
     finally:
         sale.join()
-    # When a hold was made is known by when it lapses.
-    made = f"extract(epoch from expires_at) - {TIME_TO_LIVE} - {lapse_at}"
+    # The time at which a hold was placed follows from `expires_at`.
+    placed = f"extract(epoch from expires_at) - {TIME_TO_LIVE} - {lapse_at}"
     rows = sql(url, f"""
-        select floor(({made}) / {STEP}), count(*) from holds
+        select floor(({placed}) / {STEP}), count(*) from holds
         where product_id = {product} and expires_at > to_timestamp({lapse_at}) group by 1""").splitlines()
     counts = {int(bucket): int(count) for bucket, count in (row.split("|") for row in rows)}
     timeline = [counts.get(bucket, 0) / STEP for bucket in range(round(-BEFORE / STEP), round(AFTER / STEP))]
     observed = min(to_last, AFTER)
     meanwhile = int(sql(url, f"""
         select count(*) from holds
-        where product_id = {product} and expires_at > to_timestamp({lapse_at}) and {made} between 0 and {observed}"""))
+        where product_id = {product} and expires_at > to_timestamp({lapse_at})
+          and {placed} between 0 and {observed}"""))
     if not samples:
         raise HarnessError("the sale could not be measured")
     return Round(
         to_last, statistics.mean(timeline[:round(BEFORE / STEP)]), meanwhile / observed, timeline, samples[0])
 
 
-def wait_until_released(url: str, product: int, lapse_at: float) -> float:
-    """Seconds from the moment of lapsing, by the database's clock."""
-    question = f"""
+def wait_until_expired(url: str, product: int, lapse_at: float) -> float:
+    """Waits until the holds are expired; returns the seconds since `lapse_at`, by the database's clock."""
+    query = f"""
         select exists (select from holds
                        where product_id = {product} and status = 'active' and expires_at <= to_timestamp({lapse_at})),
                extract(epoch from clock_timestamp()) - {lapse_at};\n"""
@@ -116,12 +117,12 @@ def wait_until_released(url: str, product: int, lapse_at: float) -> float:
     try:
         while True:
             time.sleep(max(0.05, lapse_at - time.time()))
-            psql.stdin.write(question)
-            is_left, seconds = psql.stdout.readline().split("|")
-            if is_left == "f":
+            psql.stdin.write(query)
+            is_active, seconds = psql.stdout.readline().split("|")
+            if is_active == "f":
                 return float(seconds)
             if float(seconds) > 60:
-                raise HarnessError("holds were not released within a minute")
+                raise HarnessError("the lapsed holds were not expired within a minute")
     finally:
         psql.stdin.close()
         psql.wait()

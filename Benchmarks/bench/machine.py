@@ -1,4 +1,4 @@
-"""Where it was measured, and whether what is acknowledged was on disk."""
+"""The machine, the versions, and the durability of a measurement."""
 
 import os
 import platform
@@ -17,9 +17,9 @@ DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 def describe(postgres_url: str, work: Path) -> list[str]:
-    """Lines about the machine, the versions, and durability.
+    """Returns lines about the machine, the versions and the durability.
 
-    Raises `HarnessError` when PostgreSQL is not as durable as it can be, or stands on memory.
+    Raises `HarnessError` if PostgreSQL is not durable, or its data are in memory.
     """
     names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     cpu = names[0] if names else platform.machine()
@@ -31,7 +31,7 @@ def describe(postgres_url: str, work: Path) -> list[str]:
         raise HarnessError(f"PostgreSQL is not durable: {settings}")
     file_system = output_of("stat", "-f", "-c", "%T", work).strip()
     if file_system in ("tmpfs", "ramfs"):
-        raise HarnessError(f"{work} is in memory ({file_system}), where nothing is durable: choose another --work")
+        raise HarnessError(f"{work} is in memory ({file_system}), so nothing is durable: choose another --work")
     versions = [
         f"PostgreSQL {sql(postgres_url, 'show server_version').split()[0]}",
         "wrk " + version("wrk", "-v", word=1),
@@ -42,7 +42,7 @@ def describe(postgres_url: str, work: Path) -> list[str]:
         versions.append("Swift " + output_of("swift", "--version").split("Swift version ")[1].split()[0])
     return [
         f"{os.cpu_count()} cores, {cpu}, {memory:.0f} GB, Linux {platform.release()}; load generator, servers and "
-        f"databases all on it; load average before: {load_before:.1f}",
+        f"databases share it; load average before: {load_before:.1f}",
         f"{', '.join(versions)}; flashsale {commit()}, built for release; {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "durable: " + ", ".join(f"{name} = {value}" for name, value in DURABLE.items()) + f" on {file_system}",
     ]
@@ -52,7 +52,7 @@ load_before = os.getloadavg()[0]
 
 
 def version(*command: str, word: int) -> str:
-    """wrk prints its version, then fails."""
+    """Returns a word of a program's version. Ignores the exit status, because wrk prints its version and fails."""
     result = subprocess.run(command, capture_output=True, text=True)
     return (result.stdout or result.stderr).split()[word]
 

@@ -1,4 +1,4 @@
-"""`--peers`: what a team would otherwise write, in FastAPI, with PostgreSQL and with Redis."""
+"""`--peers`: the same holds in FastAPI, with PostgreSQL and with Redis."""
 
 import sys
 from pathlib import Path
@@ -17,12 +17,12 @@ from .session import Session
 
 REQUIREMENTS = ROOT / "Benchmarks/peers/requirements.txt"
 
-# For each worker. Of 1, 2, 4, 8 and 16 as fast as any: more only wait for the same row.
+# For each worker. 1, 4, 8 and 16 are no faster: more connections only wait for the same row.
 DB_CONNECTIONS = 2
 
 
 def run(session: Session) -> list[str]:
-    """Measures, writes the page, prints it; returns what was wrong."""
+    """Measures, writes and prints the report; returns the problems."""
     venv = install(ROOT / ".build/bench-venv")
     services = session.services
     ours, theirs = services.database("ours"), services.database("theirs")
@@ -30,7 +30,7 @@ def run(session: Session) -> list[str]:
     server = services.server(ours)
     redis = Redis(services.redis())
     script = {"REDIS_PORT": str(redis.port), "REDIS_SCRIPT": SCRIPT}
-    report = session.report("peers", "Beside what one would write with FastAPI")
+    report = session.report("peers", "The same holds in FastAPI")
     contestants = [Contestant("holds", "flashsale", hold_at(f"{server.url}/api/holds", create_product(ours)))]
     for workers in (1, 2):
         count = f"{workers} worker{'s' if workers > 1 else ''}"
@@ -58,10 +58,10 @@ def versions() -> list[str]:
 
 
 def install(venv: Path) -> Path:
-    """An environment with what the peers need, from PyPI; made once."""
+    """Creates a virtual environment with the packages of the peers, from PyPI, unless it exists."""
     stamp = venv / "installed.txt"
     if not stamp.exists() or stamp.read_text() != REQUIREMENTS.read_text():
-        tell("installing FastAPI and its kin from PyPI")
+        tell("installing FastAPI and the other packages of the peers from PyPI")
         try:
             output_of(sys.executable, "-m", "venv", "--clear", venv)
         except HarnessError as error:

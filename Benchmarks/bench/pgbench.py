@@ -1,4 +1,4 @@
-"""PostgreSQL alone: pgbench, with the same effect as a hold."""
+"""PostgreSQL alone: pgbench with scripts that have the effect of a hold."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from harness.wrk import PERCENTILES, Sample
 
 
 def prepare(url: str) -> None:
-    """Adds the product that the scripts hold units of, and the job without which the audit would miss one."""
+    """Adds the product of the scripts, and its job, which the audit requires."""
     sql(url, """
         select create_product(1, 'Bench', 100, 'USD', 2000000000, null, null, null, null);
         insert into scheduled_jobs (product_id, kind, run_at)
@@ -16,13 +16,13 @@ def prepare(url: str) -> None:
 
 
 def pgbench(url: str, script: str, seconds: float, work: Path, connections: int = 64) -> Sample:
-    """Runs a script of Benchmarks/pgbench, prepared, on as many connections, which one thread drives."""
+    """Runs a script of Benchmarks/pgbench with prepared statements and one client thread."""
     log = work / "pgbench"
     log.mkdir(exist_ok=True)
     output_of(
         "pgbench", "-n", "-M", "prepared", "-c", str(connections), "-j", "1", "-T", str(max(1, round(seconds))),
         "-f", ROOT / "Benchmarks/pgbench" / script, "--log", "--log-prefix", log / "transactions", url)
-    times: list[tuple[float, float]] = []  # when a transaction ended, in seconds; how long it took, in milliseconds
+    times: list[tuple[float, float]] = []  # the end of a transaction in seconds, and its latency in milliseconds
     for file in log.iterdir():
         for line in file.read_text().splitlines():
             fields = line.split()

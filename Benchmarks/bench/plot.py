@@ -1,4 +1,4 @@
-"""Charts as SVG: bars and lines, readable on light and dark pages."""
+"""SVG charts with bars or lines, for light and dark pages."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ text {{ font: 13px system-ui, sans-serif }} .title {{ font-size: 16px; font-weig
 
 
 def number(value: float) -> str:
-    """As much of a number as matters."""
+    """A number with about three significant digits."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def ticks(highest: float) -> list[float]:
-    """Round numbers from 0 to just above the highest value, four to eight of them."""
+    """Round numbers from 0 to at least the highest value, four to eight of them."""
     rough = max(highest, 1e-9) / 5
     magnitude = 10 ** math.floor(math.log10(rough))
     step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough)
@@ -61,7 +61,7 @@ def write(path: Path, title: str, height: float, parts: Sequence[str]) -> None:
 
 
 def bars(path: Path, title: str, values: Mapping[str, Spread], unit: str) -> None:
-    """A bar for each name, as long as the median; a whisker from the lowest to the highest."""
+    """Draws a bar for each median, and a whisker from the lowest to the highest value."""
     left, row = 190, 30
     scale = ticks(max(spread.highest for spread in values.values()))
     bottom = TOP + row * len(values)
@@ -93,7 +93,7 @@ def lines(
     path: Path, title: str, x_unit: str, y_unit: str, steps: Sequence[str],
     series: Mapping[str, Sequence[float | None]],
 ) -> None:
-    """A line for each name, over steps that are evenly spaced; None is a gap."""
+    """Draws a line for each name over evenly spaced steps. None is a gap."""
     bottom = 360
     scale = ticks(max(value for values in series.values() for value in values if value is not None))
 
@@ -109,7 +109,7 @@ def lines(
             segment(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"),
             text(LEFT - 8, y(tick) + 4, number(tick), "faint", "end"),
         ]
-    every = math.ceil(len(steps) / 12)  # so that labels do not run into each other
+    every = math.ceil(len(steps) / 12)  # so labels do not overlap
     parts += [text(x(index), bottom + 20, steps[index], "faint", "middle") for index in range(0, len(steps), every)]
     for index, (name, values) in enumerate(series.items()):
         points = [(x(place), y(value)) for place, value in enumerate(values) if value is not None]

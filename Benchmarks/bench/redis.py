@@ -1,4 +1,4 @@
-"""Redis alone: the usual script, which takes from a counter and sets a hold that lapses. Every answer is on disk."""
+"""Redis alone: the usual script decrements a counter and sets a hold with an expiry. Each response follows a flush."""
 
 import csv
 
@@ -20,7 +20,7 @@ class Redis:
         self.port = port
         self._run("set", "stock", str(STOCK))
         self._digest = self._run("script", "load", SCRIPT)
-        self._rate = 10_000.0  # what redis-benchmark needs to be told is not how long, but how often
+        self._rate = 10_000.0  # redis-benchmark takes a number of requests, not a time
 
     def _run(self, *command: str) -> str:
         return output_of("redis-cli", "-p", str(self.port), *command).strip()
@@ -33,7 +33,7 @@ class Redis:
             "--csv", "evalsha", self._digest, "2", "stock", "hold:__rand_int__", "1", "3600")
         rows = list(csv.DictReader(output.splitlines()[-2:]))
         if not rows or "rps" not in rows[0]:
-            raise HarnessError(f"redis-benchmark says: {output.strip().splitlines()[-1]}")
+            raise HarnessError(f"redis-benchmark failed: {output.strip().splitlines()[-1]}")
         self._rate = float(rows[0]["rps"])
         taken = before - int(self._run("get", "stock"))
         return Sample(

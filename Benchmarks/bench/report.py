@@ -1,4 +1,4 @@
-"""What came out, as Markdown that is also readable in a terminal."""
+"""Reports in Markdown, also for a terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def contestants_table(contestants: Sequence[Contestant], results: Results) -> st
 
 
 def ratios_table(results: Results, pairs: Sequence[tuple[str, str]]) -> str:
-    """The pairs of which both were measured."""
+    """A table of the ratios. Leaves out pairs that were not both measured."""
     return table(
         ["ratio", "median", "lowest to highest"],
         [[f"{name} ÷ {to}", *spread_cells(results.ratio(name, to))] for name, to in pairs
@@ -36,7 +36,7 @@ def ratios_table(results: Results, pairs: Sequence[tuple[str, str]]) -> str:
 
 
 class Report:
-    """A page in the results folder, part by part."""
+    """A page in the results folder."""
 
     def __init__(self, folder: Path, name: str, title: str, machine: Sequence[str]) -> None:
         self.folder = folder
@@ -48,18 +48,20 @@ class Report:
         self._parts.append(part)
 
     def chart(self, name: str) -> Path:
-        """Where to write a chart, which is shown at this place of the page."""
+        """Adds a chart to the page; returns the path of its file."""
         self.add(f"![{name}]({self.name}-{name}.svg)")
         return self.folder / f"{self.name}-{name}.svg"
 
     def finish(self, results: Results, audits: dict[str, str]) -> list[str]:
-        """Writes and prints the page; returns what was wrong, which is nothing if the figures mean something."""
-        self.problems += [f"{name}: {count:,} unexpected answers, or later than 10 s" for name, count in results.faults().items()]
+        """Writes and prints the page; returns the problems. With a problem, the figures are not valid."""
+        self.problems += [
+            f"{name}: {count:,} responses were unexpected or later than 10 s"
+            for name, count in results.faults().items()]
         self.problems += [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
         for problem in self.problems:
             self.add(f"**PROBLEM: {problem}**")
         if not self.problems:
-            self.add(f"Checks: every answer was the expected one; `flashsale audit` is clean ({', '.join(audits)}).")
+            self.add(f"Checks: every response was the expected one; `flashsale audit` is clean ({', '.join(audits)}).")
         page = "\n\n".join(self._parts) + "\n"
         (self.folder / f"{self.name}.md").write_text(page)
         print(page)

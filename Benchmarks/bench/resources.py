@@ -1,4 +1,4 @@
-"""`--resources`: memory, with buyers and with very many idle connections; and how soon a server is of use."""
+"""`--resources`: memory with buyers and with idle connections, and the time to the first response."""
 
 import resource
 import socket
@@ -19,14 +19,14 @@ IDLE = 10_000
 
 
 def run(session: Session) -> list[str]:
-    """Measures, writes the page, prints it; returns what was wrong."""
+    """Measures, writes and prints the report; returns the problems."""
     url = session.services.database("resources")
     product = create_product(url)
     report = session.report("resources", "Memory, and time to start")
     fresh, busy, idle, opened, starts, samples = [], [], [], [], [], []
     for index in range(session.rounds):
         tell(f"round {index + 1} of {session.rounds}")
-        starts.append(time_to_first_answer(session, url, product) * 1000)
+        starts.append(time_to_first_response(session, url, product) * 1000)
         with session.services.serving(url) as server:
             fresh.append(server.memory_mb()[0])
             samples.append(wrk(f"{server.url}/api/holds", session.seconds, "holds.lua", PRODUCT=product))
@@ -40,17 +40,17 @@ def run(session: Session) -> list[str]:
     report.add(table(["", "median", "lowest to highest"], [
         [name, *spread_cells(Spread.of(values))] for name, values in (
             ("resident memory after the start, MB", fresh),
-            (f"resident memory at most, after {session.seconds:g} s of holds at 64 connections, MB", busy),
-            (f"resident memory with {min(opened):,} idle connections, each of which has had an answer, MB", idle),
-            ("from the start of `flashsale serve` to its first answer about a product, ms", starts),
+            (f"highest resident memory, after {session.seconds:g} s of holds at 64 connections, MB", busy),
+            (f"resident memory with {min(opened):,} idle connections, after one request on each, MB", idle),
+            ("from the start of `flashsale serve` to its first response with a product, ms", starts),
         )]))
     if min(opened) < IDLE:
         report.problems.append(f"only {min(opened):,} of {IDLE:,} connections could be opened: see `ulimit -Hn`")
     return report.finish(Results({"holds": samples}), session.services.audits())
 
 
-def time_to_first_answer(session: Session, database_url: str, product: int) -> float:
-    """Seconds, asking every millisecond."""
+def time_to_first_response(session: Session, database_url: str, product: int) -> float:
+    """Seconds from the start of a server to its first response. Sends a request each millisecond."""
     port = free_port()
     log = session.work / "start.log"
     started = time.monotonic()
@@ -63,7 +63,7 @@ def time_to_first_answer(session: Session, database_url: str, product: int) -> f
 
 
 def memory_with_idle_connections(server: Server, product: int) -> tuple[int, float]:
-    """Opens connections, asks once on each, and leaves them open; returns how many there are, and the memory in MB."""
+    """Opens connections, and sends one request on each; returns their number and the server's memory in MB."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     address = urlsplit(server.url)

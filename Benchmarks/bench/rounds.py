@@ -1,4 +1,4 @@
-"""Contestants, measured in rounds: a machine that is disturbed for a while disturbs all of them alike."""
+"""Measures contestants in rounds, so a disturbance of the machine affects all of them."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from harness.wrk import Sample
 class Contestant:
     name: str
     does: str
-    measure: Callable[[float], Sample]  # for so many seconds
+    measure: Callable[[float], Sample]  # takes the seconds of a measurement
 
 
 class Results:
@@ -26,17 +26,17 @@ class Results:
         return Spread.of([sample.rate for sample in self.samples[name]])
 
     def latency(self, name: str, percentile: str) -> float | None:
-        """Milliseconds, the median of the rounds; None if it was not measured."""
+        """The median of the rounds in milliseconds; None if the percentile was not measured."""
         values = [sample.latencies[percentile] for sample in self.samples[name] if percentile in sample.latencies]
         return statistics.median(values) if values else None
 
     def ratio(self, name: str, to: str) -> Spread:
-        """Of rates. Each round is compared with itself, so that what disturbed all of it cancels out."""
+        """The ratio of the rates in each round. A disturbance of the whole round cancels out."""
         return Spread.of([
             mine.rate / other.rate for mine, other in zip(self.samples[name], self.samples[to], strict=True)])
 
     def faults(self) -> dict[str, int]:
-        """Answers that should not have been, by contestant."""
+        """Unexpected responses, by contestant."""
         counts = {name: sum(sample.faults for sample in samples) for name, samples in self.samples.items()}
         return {name: count for name, count in counts.items() if count > 0}
 

@@ -1,4 +1,4 @@
-"""The default: every call of a sale, beside the ceiling of the HTTP package, PostgreSQL alone and Redis alone."""
+"""`--sale`, the default: the requests of a sale, and the HTTP package, PostgreSQL and Redis alone."""
 
 import json
 import urllib.request
@@ -20,7 +20,7 @@ from .seed import SeededHolds
 from .services import find_redis
 from .session import Session
 
-CONNECTIONS = (8, 64, 1000)  # 64 is what everything is measured at
+CONNECTIONS = (8, 64, 1000)  # all contestants are measured with 64
 
 RATIOS = (
     ("holds", "echo"), ("holds", "pgbench"), ("holds", "pgbench, for update"), ("holds", "Redis"),
@@ -32,7 +32,7 @@ RATIOS = (
 
 
 def run(session: Session) -> list[str]:
-    """Measures, writes the page, prints it; returns what was wrong."""
+    """Measures, writes and prints the report; returns the problems."""
     services = session.services
     database, plain = services.database("sale"), services.database("plain")
     pgbench.prepare(plain)
@@ -41,7 +41,7 @@ def run(session: Session) -> list[str]:
     at_64 = [*of_server(server, echo), *alone(session, plain)]
     contestants = [*at_64, *over_connections(server, echo)]
 
-    tell("warming up, and seeing how fast it is")
+    tell("warming up, and estimating rates")
     for contestant in contestants:
         contestant.measure(1)
         if isinstance(contestant.measure, Seeded):
@@ -50,13 +50,13 @@ def run(session: Session) -> list[str]:
     results = measure(contestants, session.rounds, session.seconds)
     memory, peak = server.memory_mb()
 
-    report.add(session.method + " Latencies are of single answers, so a checkout takes three of them.")
+    report.add(session.method + " Latencies are those of single responses. A checkout has three.")
     report.add(contestants_table(contestants, results))
     report.add(ratios_table(results, RATIOS))
-    report.add(f"Resident memory of the server after all that: {memory:.0f} MB, at most {peak:.0f} MB.")
+    report.add(f"Resident memory of the server at the end: {memory:.0f} MB; at most: {peak:.0f} MB.")
     bars(report.chart("throughput"), "Throughput", {c.name: results.rate(c.name) for c in at_64}, "per second")
     lines(
-        report.chart("latency"), "Latency at 64 connections", "part of the answers", "ms",
+        report.chart("latency"), "Latency at 64 connections", "percentile of the responses", "ms",
         PERCENTILES, {name: [results.latency(name, p) for p in PERCENTILES] for name in ("echo", "holds", "checkouts")})
     lines(
         report.chart("connections"), "Throughput against connections", "connections", "per second",
@@ -97,7 +97,7 @@ def over_connections(server: Server, echo: str) -> list[Contestant]:
 
 
 def at(name: str, connections: int) -> str:
-    """What it is called as a contestant."""
+    """The name of a contestant with this many connections."""
     return name if connections == 64 else f"{name}, {connections:,} connections"
 
 
@@ -106,12 +106,14 @@ def hold_at(url: str, product: int) -> Callable[..., Sample]:
 
 
 def refused(server: Server, product: int) -> Callable[[float], Sample]:
-    """Holds that are refused because nothing is left, and for no other reason."""
+    """Measures holds of a sold-out product. A response other than 409 is a fault."""
     def measure(seconds: float) -> Sample:
         before = server.answered()
         sample = hold_at(f"{server.url}/api/holds", product)(seconds, expects_refusals=True)
-        # Of success wrk tells; here the last answers to those before count, too.
-        others = sum(count for status, count in (server.answered() - before).items() if status >= "400" and status != "409")
+        # The sample's faults are the 2xx responses. The server's counters have the other statuses. They also have late
+        # responses to the contestant before.
+        counts = server.answered() - before
+        others = sum(count for status, count in counts.items() if status >= "400" and status != "409")
         return replace(sample, faults=sample.faults + others)
 
     return measure
@@ -133,7 +135,7 @@ def alone(session: Session, plain: str) -> list[Contestant]:
 
 
 class Seeded:
-    """Orders, or pays for, holds of which each can be used once, so there have to be enough."""
+    """Orders or pays for seeded holds. Each hold can be used once, so enough of them must exist."""
 
     def __init__(self, server: Server, holds: SeededHolds) -> None:
         self._server = server
@@ -141,7 +143,7 @@ class Seeded:
         self._highest_rate = 0.0
 
     def prepare(self, rounds: int, seconds: float) -> None:
-        """Adds what all rounds are likely to need, once it is known how fast this goes."""
+        """Adds the holds that all rounds are likely to need, by the measured rate."""
         self._holds.ensure(round(self._highest_rate * seconds * (rounds + 1)))
 
     def __call__(self, seconds: float) -> Sample:
@@ -149,13 +151,13 @@ class Seeded:
         script = "payments.lua" if self._holds.ordered else "orders.lua"
         sample = wrk(
             self._server.url, seconds, script, DIGITS=self._holds.digits, FIRST=self._holds.next)
-        self._holds.next += round(sample.rate * (seconds + 1))  # generously
+        self._holds.next += round(sample.rate * (seconds + 1))  # one second more, so no hold is used twice
         self._highest_rate = max(self._highest_rate, sample.rate)
         return sample
 
 
 def sell_out(server: Server) -> int:
-    """A product whose one unit is sold."""
+    """Creates a product with one unit, and sells it; returns the product's id."""
     product = create_product(server.database_url, stock=1)
     hold = post(f"{server.url}/api/holds", {"product_id": product, "quantity": 1})
     order = post(f"{server.url}/api/orders", {"hold_id": hold["hold_id"]})

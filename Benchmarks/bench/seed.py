@@ -1,31 +1,33 @@
-"""Rows that are in the database before a measurement begins, put there by SQL: the way over HTTP would take as long as
-the measurement. They keep every invariant, as `flashsale audit` confirms."""
+"""Adds rows to the database before a measurement. SQL is faster than requests.
+
+The rows keep all invariants, as `flashsale audit` confirms.
+"""
 
 import time
 from dataclasses import dataclass
 
 from harness.services import sql
 
-# Ids of one second are random. These follow from a number: multiplied by an odd constant, all are different, and they
-# are as scattered over the index. wrk/seeded.lua does the same.
+# The server's ids within one second are random. These ids are numbers multiplied by an odd constant. So all differ, and
+# they are scattered over the index like random ones. wrk/seeded.lua computes the same ids.
 SCATTERED = "lpad(to_hex(n::bigint * 10368889 % 4294967296), 8, '0')"
 
 
 def id_digits(product: int, unix_second: int) -> str:
-    """The first 24 of the 32 digits of ids of a product: see `ReservationID`."""
+    """The first 24 of the 32 digits of a product's ids: see `ReservationID`."""
     second = unix_second - unix_second % 16
     return f"{product:08x}{second >> 16:04x}8{second >> 4 & 0xFFF:03x}80000000"
 
 
 @dataclass
 class SeededHolds:
-    """Holds of one product that wait to be ordered, or paid for."""
+    """Holds of one product to order, or orders of one product to pay."""
 
     url: str
     product: int
-    ordered: bool  # whether they are orders already
-    next: int = 0  # the number of the first that has not been used
-    count: int = 0  # as many have been added
+    ordered: bool  # whether the holds have orders
+    next: int = 0  # the number of the first unused hold
+    count: int = 0  # the number of added holds
 
     def __post_init__(self) -> None:
         self.digits = id_digits(self.product, int(time.time()))
@@ -51,13 +53,13 @@ class SeededHolds:
         self.count += count
 
     def ensure(self, count: int) -> None:
-        """Adds as many as it takes for so many to be left."""
+        """Adds holds until `count` are unused."""
         if self.next + count > self.count:
             self.add(self.next + count - self.count)
 
 
 def add_past_holds(url: str, product: int, count: int) -> None:
-    """Holds of the last six days: half of them lapsed and released, half still active, for hours to come."""
+    """Adds holds of the last days: half are expired, half are active for at least three hours."""
     chunk = 1_000_000
     for start in range(0, count, chunk):
         size = min(chunk, count - start)
@@ -79,7 +81,7 @@ def add_past_holds(url: str, product: int, count: int) -> None:
 
 
 def remove_holds_since(url: str, product: int, unix_second: int) -> None:
-    """As if they had never been made. None of them may have been ordered."""
+    """Deletes holds and returns their units to the stock. None of them may have an order."""
     sql(url, f"""
         with removed as (
             delete from holds

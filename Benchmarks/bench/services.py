@@ -1,4 +1,4 @@
-"""Starts what is measured beside the server: the bare echo, Redis and the peers, on ports of their own."""
+"""Starts the other contestants: the echo, Redis and the peers, each on its own port."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ ECHO = RELEASE / "echo"
 
 class Services(services.Services):
     def echo(self) -> str:
-        """The URL to GET and POST."""
+        """Starts the echo; returns the URL for GET and POST."""
         require(ECHO)
         port, log = free_port(), self._log("echo")
         process = self._stack.enter_context(running(ECHO, str(port), log=log))
@@ -20,7 +20,7 @@ class Services(services.Services):
         return f"http://127.0.0.1:{port}/echo"
 
     def redis(self) -> int:
-        """A Redis that flushes to disk before it answers; its port."""
+        """Starts a Redis that flushes to disk before it responds; returns its port."""
         program = find_redis()
         if program is None:
             raise HarnessError("Redis is missing: apt-get install redis-tools")
@@ -35,7 +35,7 @@ class Services(services.Services):
         return port
 
     def uvicorn(self, venv: Path, app: str, workers: int, **settings: str) -> str:
-        """A peer written in Python; the URL to POST holds to."""
+        """Starts a peer; returns the URL of POST for holds."""
         port, log = free_port(), self._log(app)
         process = self._stack.enter_context(running(
             venv / "bin/uvicorn", f"{app}:app", "--port", str(port), "--workers", str(workers), "--loop", "uvloop",
@@ -46,6 +46,9 @@ class Services(services.Services):
 
 
 def find_redis() -> str | None:
-    """The server's program. Debian has it in redis-tools too, without a service, under another name; it does what the
-    name that it is called by says."""
+    """The path of the Redis server.
+
+    Debian's redis-tools contains the same program as redis-check-rdb, without a service. The name by which it is called
+    selects its function.
+    """
     return shutil.which("redis-server") or shutil.which("redis-check-rdb")

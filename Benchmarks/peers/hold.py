@@ -1,4 +1,4 @@
-"""The call that peers answer: the same request, checks and answer as `POST /api/holds`."""
+"""The request of the peers: the same input, checks and response as `POST /api/holds`."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Holds with FastAPI and asyncpg: a transaction for each, with a conditional update, in the tables of flashsale."""
+"""Holds with FastAPI and asyncpg, in flashsale's tables. Each hold is a transaction with a conditional update."""
 
 import os
 from collections.abc import AsyncIterator

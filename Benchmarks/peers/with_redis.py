@@ -1,4 +1,4 @@
-"""Holds with FastAPI and Redis: a script that takes from a counter and sets a hold that lapses."""
+"""Holds with FastAPI and Redis. A script decrements a counter and sets a hold with an expiry."""
 
 import os
 from uuid import uuid4

@@ -1,4 +1,4 @@
--- pgbench: a hold the plain way, one conditional statement a transaction.
+-- pgbench: a hold as one conditional statement, one transaction each.
 with taken as (
     update flashsale.products set available_stock = available_stock - 1 where id = 1 and available_stock >= 1 returning id
 )

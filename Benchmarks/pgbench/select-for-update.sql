@@ -1,4 +1,4 @@
--- pgbench: a hold as it is often written: lock the row, look, then take.
+-- pgbench: a hold as it is often written: lock the row, read the stock, update it.
 begin;
 select available_stock from flashsale.products where id = 1 for update;
 update flashsale.products set available_stock = available_stock - 1 where id = 1;

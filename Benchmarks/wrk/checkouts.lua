@@ -1,11 +1,11 @@
--- wrk, with one thread: buyers who hold a unit of PRODUCT, order it, and whose payment succeeds.
+-- wrk, with one thread: holds a unit of PRODUCT, orders it, and sends a successful payment event.
 --
--- wrk does not tell to which request, or on which connection, an answer came. It need not: the answer itself says what
--- it is and which reservation it is about. Ids wait in two lists, and requests take turns at them, so that all three
--- kinds are under way at any time; when a list is empty, a new buyer comes instead.
+-- wrk does not say which request or connection a response belongs to. The response shows its kind and its id. Ids wait
+-- in two lists. Holds, orders and payments take turns, so all three are in progress at any time. If a list is empty,
+-- the request is a hold.
 dofile("report.lua")
 dofile("post.lua")
-finished = 0 -- payments that took effect
+finished = 0 -- payment events that were applied
 
 local hold, order, pay
 local to_order, to_pay = {}, {}

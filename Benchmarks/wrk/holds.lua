@@ -1,4 +1,4 @@
--- wrk: holds one unit, of PRODUCT or, in turn, of the PRODUCTS products that begin with it.
+-- wrk: holds one unit of PRODUCT, or in turn of PRODUCTS products with consecutive ids from PRODUCT on.
 dofile("report.lua")
 dofile("post.lua")
 local product, products = tonumber(os.getenv("PRODUCT")), tonumber(os.getenv("PRODUCTS") or "1")

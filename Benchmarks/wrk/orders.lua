@@ -1,3 +1,3 @@
--- wrk: orders what was held beforehand.
+-- wrk: orders seeded holds.
 dofile("seeded.lua")
 send("/api/orders", '{"hold_id":"hold_@"}')

@@ -1,3 +1,3 @@
--- wrk: the payments of what was ordered beforehand.
+-- wrk: pays for seeded orders.
 dofile("seeded.lua")
 send("/api/payments/webhook", '{"idempotency_key":"@","order_id":"order_@","status":"success"}')

@@ -1,4 +1,4 @@
--- wrk: prints what was measured as one line of JSON. By itself, it sends the request of the command line over and over.
+-- wrk: prints the results as one line of JSON. Used alone, it repeats the request of the command line.
 local threads = {}
 
 function setup(thread)
@@ -7,7 +7,7 @@ end
 
 function done(summary, latency)
    local errors = summary.errors
-   local finished = 0 -- what a script counts by itself, such as whole checkouts
+   local finished = 0 -- counted by the script, such as complete checkouts
    for _, thread in ipairs(threads) do
       finished = finished + (thread:get("finished") or 0)
    end

@@ -1,5 +1,4 @@
--- For orders.lua and payments.lua: goes once through reservations that were put into the database beforehand (see
--- bench/seed.py), beginning with number FIRST.
+-- For orders.lua and payments.lua: uses each seeded hold once (see bench/seed.py), from number FIRST on.
 dofile("report.lua")
 dofile("post.lua")
 local digits = os.getenv("DIGITS") -- the first 24 of each id

@@ -1,7 +1,7 @@
 import Checkout
 
 extension APIServer {
-  /// All calls. Those of a crowd come first, since they are looked for first.
+  /// All routes. The routes of buyers come first, because `RouteTable` searches from first to last.
   static func routes(
     checkout: Checkout, configuration: Configuration, streams: StockStreams, draining: Draining, log: SparseLog
   ) -> RouteTable {

@@ -8,42 +8,43 @@ import ServiceLifecycle
 import Telemetry
 import Tracing
 
-/// The HTTP server in front of a checkout: HTTP in, JSON out, no rules of its own.
+/// The HTTP server of a checkout. It translates between HTTP and use cases, and has no business rules.
 package struct APIServer: Service, CustomStringConvertible {
   package struct Configuration: Sendable {
-    /// The name or address to listen on.
+    /// The host name or IP address to listen on.
     package var host = "127.0.0.1"
-    /// 0 lets the system choose.
+    /// The TCP port. With 0, the system chooses one.
     package var port = 8080
-    /// Checks payment events. Nil takes unsigned ones, for local use.
+    /// Verifies the signatures of payment events. With nil, the server accepts unsigned events, for local use.
     package var webhookVerifier: WebhookVerifier?
-    /// Opens the admin calls. Nil keeps them closed.
+    /// The bearer token of admin requests. With nil, the server refuses all admin requests.
     package var adminToken: Secret?
-    /// The bearer token of `GET /metrics`. With nil the call needs no token.
+    /// The bearer token of `GET /metrics`. With nil, the request needs no token.
     package var metricsToken: Secret?
-    /// Whose `X-Forwarded-For` tells a client's address.
+    /// The proxies whose `X-Forwarded-For` gives the client's address.
     package var trustedProxies = TrustedProxies()
-    /// Whether requests have to name this machine as their host, for a server on loopback that anybody may call.
+    /// Whether to refuse requests whose `Host` does not name this machine. It prevents DNS rebinding of a local server.
     package var isForLoopbackNames = false
-    /// Larger request bodies are refused.
+    /// The largest request body, in bytes. Larger ones are refused.
     package var maximumBodyBytes = 16 * 1024
-    /// A request that takes longer to arrive, from its first byte to its last, is refused.
+    /// The longest time between the first and the last byte of a request. Slower requests are refused.
     package var requestTimeout: Duration = .seconds(10)
-    /// A connection without a request for this long is closed.
+    /// A connection is closed after this time without a request, or with a response that the client does not read.
     package var idleTimeout: Duration = .seconds(60)
-    /// How long it goes on serving when it was told to end, while `GET /health/ready` says that it is not ready: so that
-    /// those who spread requests among servers leave it out before it is gone.
+    /// The time between graceful shutdown and the end of accepting connections.
+    ///
+    /// During this time `GET /health/ready` is 503, so load balancers stop using the server before it is gone.
     package var shutdownDelay: Duration = .zero
-    /// Where to record requests, and what `GET /metrics` shows. Nil does neither.
+    /// Records metrics of requests, and is shown by `GET /metrics`. With nil, there are no metrics and no such route.
     package var metrics: MetricsRegistry?
-    /// Records a span for each request. Nil records none.
+    /// Records a span for each request. With nil, no spans are recorded.
     package var tracer: (any Tracer)?
-    /// Log one request of so many at its end; at least 1. Nil logs none.
+    /// The access log has one of this many requests; at least 1. With nil, there is no access log.
     package var accessLogSampling: Int?
 
-    /// Streams of stock at the same time; others are refused. One client has a tenth of them at most.
+    /// The most open streams; further ones are refused. One client has at most a tenth of them.
     package var maximumStreams = 10_000
-    /// Connections at the same time; others wait to be accepted.
+    /// The most open connections; further ones wait to be accepted.
     package var maximumConnections = Int.max
     var streamLimits = StockStream.Limits()
 
@@ -53,10 +54,10 @@ package struct APIServer: Service, CustomStringConvertible {
     }
   }
 
-  /// Connections that wait to be accepted. A sale's buyers all connect in the same second.
+  /// The most connections that wait to be accepted. All buyers of a sale may connect in the same second.
   private static let backlog = 4096
 
-  /// Short: a group of services prints it.
+  /// Short, because `ServiceGroup` logs it.
   package var description: String { "APIServer" }
 
   let streams: StockStreams
@@ -66,7 +67,7 @@ package struct APIServer: Service, CustomStringConvertible {
   private let shutdownDelay: Duration
   private let logger: Logger
 
-  /// - Parameter onListening: called with the port once connections are accepted.
+  /// - Parameter onListening: called with the port when the server accepts connections.
   package init(
     checkout: Checkout, configuration: Configuration, logger: Logger,
     onListening: @escaping @Sendable (Int) async -> Void
@@ -103,15 +104,17 @@ package struct APIServer: Service, CustomStringConvertible {
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
   }
 
-  /// Serves until graceful shutdown, then for `shutdownDelay`, and then until the requests under way are answered. Every
-  /// answer from then on is the last one of its connection; streams end after the delay.
+  /// Serves until graceful shutdown, and then for `shutdownDelay`. Then it ends streams and accepts no new connections.
+  /// It returns when all connections are closed.
   ///
-  /// - Throws: when it cannot listen.
+  /// After graceful shutdown, a response is the last one of its connection unless another request has already arrived.
+  ///
+  /// - Throws: an error if it cannot listen.
   package func run() async throws {
-    // Ended from the last to the first: open connections still need the service of their streams.
+    // The group shuts services down from last to first. Open connections need `streams` until they are closed.
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(services: [streams, connections, server], logger: logger))
-    // Detached, or the shutdown of the services around us would be its own.
+    // A detached task, because graceful shutdown of the caller must reach this group only after `shutdownDelay`.
     let serving = Task.detached { try await group.run() }
     try await withTaskCancellationHandler {
       try await withGracefulShutdownHandler {
@@ -119,7 +122,7 @@ package struct APIServer: Service, CustomStringConvertible {
       } onGracefulShutdown: { [logger] in
         draining.begin()
         logger.notice(
-          "draining: answers end their connections, then nothing new is accepted",
+          "draining: responses close their connections; after the delay no new connections are accepted",
           metadata: ["delay": "\(shutdownDelay)"])
         Task {
           try? await Task.sleep(for: shutdownDelay)

@@ -1,12 +1,12 @@
 import Postgres
 
-/// Whether everything holds that must be true of the data at any moment, as of one snapshot.
+/// The results of checking every invariant of the data in one snapshot.
 package struct Audit: Sendable {
   package struct Check: Sendable {
     package let name: String
-    /// What must be true, in words.
+    /// The invariant, as a clause.
     package let description: String
-    /// How many rows break it.
+    /// The number of rows that break the invariant.
     package let violations: Int64
   }
 
@@ -14,7 +14,7 @@ package struct Audit: Sendable {
 
   package var isClean: Bool { checks.allSatisfy { $0.violations == 0 } }
 
-  /// Reads whole tables: takes the longer, the more holds and orders there are.
+  /// Reads whole tables, so the time grows with the number of holds and orders.
   ///
   /// - Throws: `PostgresError`, `CancellationError`.
   package static func run(on database: Pool) async throws -> Audit {

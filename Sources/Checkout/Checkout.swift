@@ -5,26 +5,28 @@ import ServiceLifecycle
 import Telemetry
 import Tracing
 
-/// The checkout of flash sales: everything that clients, payment providers and operators can ask of it.
+/// The checkout of flash sales: one method for each operation of clients, payment providers and operators.
 ///
-/// Any number of these may work on one database; none keeps anything that another needs. Jobs are done, waits are bounded
-/// and changes are told only while `run` does, so it belongs into a `ServiceGroup`, before what calls it.
+/// Several servers may use one database, because none keeps state that another one needs. Jobs run, waits time out and
+/// stock changes are announced only while `run` runs. So put the checkout into a `ServiceGroup`, before the services
+/// that call it.
 package struct Checkout: Service, CustomStringConvertible {
   package struct Configuration: Sendable {
-    /// How long a hold keeps its units. Above zero.
+    /// How long a hold keeps its units. More than zero.
     package var holdTimeToLive: Duration = .seconds(120)
-    /// How long an order waits for its payment. Above zero.
+    /// How long an order waits for its payment. More than zero.
     package var orderTimeToLive: Duration = .seconds(900)
     package var retention = Retention()
-    /// Requests that wait for a batch, or for the outcome of theirs, at once; the next are refused. At least 1.
+    /// The largest number of requests that wait for a batch or for its outcome. Others are refused. At least 1.
     package var maximumInFlight = 4096
-    /// How long a request waits for its batch to start before it is refused. Above zero.
+    /// How long a request waits for its batch to start before it is refused. More than zero.
     package var queueTimeout: Duration = .seconds(1)
-    /// Where jobs and the stock feed listen. Differs from the pool's database behind a pooler that drops LISTEN.
+    /// The database for the LISTEN sessions of jobs and the stock feed. It differs from the pool's behind a pooler that
+    /// does not support LISTEN.
     package var listener: ConnectionConfiguration
-    /// Where to record what happens; nil records nothing.
+    /// Nil records no metrics.
     package var metrics: CheckoutMetrics?
-    /// Records a span for each batch; nil records none.
+    /// Records a span for each batch. Nil records none.
     package var tracer: (any Tracer)?
 
     package init(listener: ConnectionConfiguration) {
@@ -40,13 +42,13 @@ package struct Checkout: Service, CustomStringConvertible {
   private let knownProducts: KnownProducts
   private let queueTimeout: Duration
   private let readinessLog: ReadinessLog
-  /// Ends when the database may be used.
+  /// Ends when `open` is called. Jobs and the stock feed wait for it.
   private let opening = AsyncStream.makeStream(of: Void.self)
 
-  /// Short: a group of services prints it.
+  /// A service group logs it.
   package var description: String { "Checkout" }
 
-  /// - Parameter database: closed when `run` ends. One that is not open yet is opened by `open`.
+  /// - Parameter database: `run` closes it when it ends. If it is not open, `open` opens it.
   package init(database: Pool, configuration: Configuration, logger: Logger) {
     self.database = database
     metrics = configuration.metrics
@@ -62,13 +64,13 @@ package struct Checkout: Service, CustomStringConvertible {
     if database.isOpen { opening.continuation.finish() }
   }
 
-  /// Lets calls through to the database, and jobs run: to be called when the schema is what this program needs.
+  /// Accepts calls and starts jobs. Call it when the schema is current.
   package func open() {
     database.open()
     opening.continuation.finish()
   }
 
-  /// Answers calls until graceful shutdown, finishes those that were accepted, then closes the database.
+  /// Serves calls until graceful shutdown. Then finishes the accepted calls and closes the database.
   package func run() async throws {
     let queues = useCases.all
     try await withThrowingDiscardingTaskGroup { group in
@@ -83,43 +85,44 @@ package struct Checkout: Service, CustomStringConvertible {
           }
         }
       }
-      // Somebody may wait until the last batch has started.
+      // The sweeper runs until all batches have ended, because callers may wait until then.
       group.cancelAll()
     }
     await database.close()
   }
 
-  // All calls below throw `CheckoutError`. Those that a crowd makes exist with a completion too, which spares them a task.
+  // All calls below throw `CheckoutError`. Frequent calls also have a variant with a completion, which needs no task.
 
   // MARK: Products
 
-  /// Every product, by id.
+  /// All products, ordered by id.
   package func products() async throws -> [Product] {
     try await useCases.readProducts(.all)
   }
 
-  /// Nil for an unknown product.
+  /// As the variant with a completion.
   package func product(_ id: Int32) async throws -> Product? {
     try await awaitCompletion { product(id, completion: $0) }
   }
 
-  /// Nil for an unknown product.
+  /// Reads a product. Nil for an unknown id.
   package func product(_ id: Int32, completion: @escaping Completion<Product?>) {
     useCases.readProducts.submit(.one(id)) { completion($0.map { $0.first }) }
   }
 
-  /// Waits for changes of a product's stock, made by whichever server.
+  /// Watches the stock of a product for changes by any server.
   package func watchStock(of productID: Int32) -> StockWatch {
     stockFeed.watch(productID)
   }
 
   package enum Creation: Sendable {
-    /// - Parameter isReplay: the same call created it before, under the same key.
+    /// - Parameter isReplay: an earlier call with the same key created the product.
     case created(Product, isReplay: Bool)
-    /// Another call came under the same key before.
+    /// Another call used the key before.
     case keyReused
   }
 
+  /// Creates a product. If the call has no key, it gets one, so that it can run again after a lost answer.
   package func createProduct(_ product: CreateProduct) async throws -> Creation {
     var product = product
     product.idempotencyKey = product.idempotencyKey ?? Self.newKey()
@@ -130,13 +133,13 @@ package struct Checkout: Service, CustomStringConvertible {
     }
   }
 
-  /// A key for a call that has none, so that it can be made again when its answer was lost.
+  /// An idempotency key for a call without one.
   private static func newKey() -> String { "server:" + UUID().uuidString }
 
-  /// A product that was changed, as it stands.
+  /// Reads a product after a change.
   ///
-  /// - Throws: `CheckoutError.outcomeUnknown` when it cannot be read, for whatever reason. Other errors say that nothing was
-  ///   done, and a client that is told so makes the change once more.
+  /// - Throws: `CheckoutError.outcomeUnknown` for every failure. Other errors mean that nothing was done, and the
+  ///   client would make the change again.
   package func changedProduct(_ id: Int32) async throws -> Product {
     do {
       let product = try await useCases.readProducts(.one(id))[0]
@@ -147,13 +150,17 @@ package struct Checkout: Service, CustomStringConvertible {
     }
   }
 
-  /// Whether it was done; nil for an unknown product. See `UpdateProduct`.
+  /// Changes a product. See `UpdateProduct`.
+  ///
+  /// - Returns: false when the sale would end before it starts. Nil for an unknown product.
   package func updateProduct(_ changes: UpdateProduct) async throws -> Bool? {
     defer { stockFeed.announce(changes.productID) }
     return try await call { try await $0.transact(changes).first }
   }
 
-  /// Nil for an unknown product.
+  /// Changes a product's total stock. See `RestockProduct`. If the call has no key, it gets one, as in `createProduct`.
+  ///
+  /// - Returns: nil for an unknown product.
   package func restockProduct(_ change: RestockProduct) async throws -> RestockProduct.Outcome? {
     defer { stockFeed.announce(change.productID) }
     var change = change
@@ -163,7 +170,7 @@ package struct Checkout: Service, CustomStringConvertible {
 
   // MARK: Holds
 
-  /// See the call with a completion.
+  /// As the variant with a completion.
   package func reserveHold(
     productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil
   ) async throws -> ReserveHold.Outcome {
@@ -174,10 +181,12 @@ package struct Checkout: Service, CustomStringConvertible {
     }
   }
 
+  /// Places a hold.
+  ///
   /// - Parameters:
-  ///   - quantity: at least 1.
-  ///   - customerID: 1 to 255 characters; what `max_per_customer` goes by.
-  ///   - idempotencyKey: 1 to 255 characters; the same request under the same key has one effect.
+  ///   - quantity: in units, at least 1.
+  ///   - customerID: 1 to 255 characters. `max_per_customer` counts the units of each customer.
+  ///   - idempotencyKey: 1 to 255 characters. The same request with the same key has one effect.
   package func reserveHold(
     productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil,
     completion: @escaping Completion<ReserveHold.Outcome>
@@ -186,20 +195,20 @@ package struct Checkout: Service, CustomStringConvertible {
       productID: productID, quantity: quantity, customerID: customerID.map(VerbatimText.init),
       idempotencyKey: idempotencyKey)
     let completion = CheckoutMetrics.counting(metrics?.holds, completion)
-    // Without the closure that `call` takes, which a crowd would make for every request.
+    // Most requests come here, and need no closure for `call`.
     if knownProducts.contains(productID) { return useCases.reserveHolds.submit(request, completion: completion) }
     knownProducts.call(productID, absent: .productNotFound, completion: completion) { [useCases] in
       useCases.reserveHolds.submit(request, completion: $0)
     }
   }
 
-  // Callers who wait for the batch under way of a product to end: for tests.
+  // For tests: the number of requests that wait for the next batch of a product.
   func waitingReservations(of productID: Int32) -> Int { useCases.reserveHolds.waitingCount(in: productID) }
   func waitingReleases(of productID: Int32) -> Int { useCases.releaseHolds.waitingCount(in: productID) }
   func waitingOrders(of productID: Int32) -> Int { useCases.placeOrders.waitingCount(in: productID) }
   func waitingPaymentEvents(of productID: Int32) -> Int { useCases.applyPaymentEvents.waitingCount(in: productID) }
 
-  /// Nil for an unknown hold.
+  /// Reads a hold. Nil for an unknown id.
   package func hold(_ id: ReservationID) async throws -> Hold? {
     try await awaitCompletion { completion in
       knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
@@ -208,7 +217,9 @@ package struct Checkout: Service, CustomStringConvertible {
     }
   }
 
-  /// The hold afterwards, whose status tells whether it was released. Nil for an unknown one.
+  /// Releases a hold.
+  ///
+  /// - Returns: the hold afterwards. Its status says whether it was released. Nil for an unknown hold.
   package func releaseHold(_ id: ReservationID) async throws -> Hold? {
     try await awaitCompletion { completion in
       knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
@@ -219,14 +230,16 @@ package struct Checkout: Service, CustomStringConvertible {
 
   // MARK: Orders
 
-  /// - Parameter idempotencyKey: as for holds.
+  /// As the variant with a completion.
   package func placeOrder(
     holdID: ReservationID, idempotencyKey: String? = nil
   ) async throws -> PlaceOrder.Outcome {
     try await awaitCompletion { placeOrder(holdID: holdID, idempotencyKey: idempotencyKey, completion: $0) }
   }
 
-  /// - Parameter idempotencyKey: as for holds.
+  /// Places an order.
+  ///
+  /// - Parameter idempotencyKey: 1 to 255 characters. The same request with the same key has one effect.
   package func placeOrder(
     holdID: ReservationID, idempotencyKey: String? = nil, completion: @escaping Completion<PlaceOrder.Outcome>
   ) {
@@ -236,7 +249,7 @@ package struct Checkout: Service, CustomStringConvertible {
     ) { [useCases] in useCases.placeOrders.submit(request, completion: $0) }
   }
 
-  /// Nil for an unknown order.
+  /// Reads an order. Nil for an unknown id.
   package func order(_ id: ReservationID) async throws -> Order? {
     try await awaitCompletion { completion in
       knownProducts.call(id.productID, absent: nil, completion: completion) { [useCases] in
@@ -247,20 +260,22 @@ package struct Checkout: Service, CustomStringConvertible {
 
   // MARK: Payments
 
+  /// As the variant with a completion.
   package func applyPaymentEvent(_ event: PaymentEvent) async throws -> ApplyPaymentEvent.Outcome {
     try await awaitCompletion { applyPaymentEvent(event, completion: $0) }
   }
 
+  /// Records a payment event and applies it to its order. The same event has one effect.
   package func applyPaymentEvent(_ event: PaymentEvent, completion: @escaping Completion<ApplyPaymentEvent.Outcome>) {
     useCases.applyPaymentEvents.submit(event, completion: CheckoutMetrics.counting(metrics?.paymentEvents, completion))
   }
 
-  /// Payment events, newest first.
+  /// A page of payment events, newest first.
   ///
   /// - Parameters:
-  ///   - verdict: only those with it; nil for all.
-  ///   - orderID: only those of this order; nil for all.
-  ///   - cursor: where the page begins; nil for the newest.
+  ///   - verdict: lists only events with this verdict; nil for all.
+  ///   - orderID: lists only events of this order; nil for all.
+  ///   - cursor: the page begins after it; nil for the first page.
   package func paymentEvents(
     verdict: PaymentEvent.Verdict? = nil, orderID: ReservationID? = nil, from cursor: PaymentEventPage.Cursor? = nil
   ) async throws -> PaymentEventPage {
@@ -269,20 +284,21 @@ package struct Checkout: Service, CustomStringConvertible {
     }
   }
 
-  /// Notes that the money of a payment event was given back outside. The event then has `settledAt`, unless its money
-  /// was not due. A parked success is then never applied. Nil for an unknown key.
+  /// Settles a refund: see `SettleRefund`. A parked success is not applied afterwards.
+  ///
+  /// - Returns: the event, nil for an unknown key. `settledAt` is nil when no refund was due.
   package func settleRefund(idempotencyKey: String) async throws -> RecordedPaymentEvent? {
     try await call { try await $0.transact(SettleRefund(idempotencyKey: idempotencyKey)).first }
   }
 
   // MARK: Operations
 
-  /// Every invariant, checked in one snapshot.
+  /// Checks every invariant in one snapshot.
   package func audit() async throws -> Audit {
     try await call(isRead: true) { try await Audit.run(on: $0) }
   }
 
-  /// Whether a hold could be made now. Says in the log when that changes.
+  /// Whether a hold could be placed now. Logs each change. Takes at most two seconds.
   package func readiness() async -> Readiness {
     let readiness =
       await withTimeLimit(Self.monitoringTimeLimit) {
@@ -296,7 +312,8 @@ package struct Checkout: Service, CustomStringConvertible {
     return readiness
   }
 
-  /// How things stand. When the database does not answer, what can be told without it.
+  /// The current values of all gauges. If the database does not answer within two seconds, only the pool's and
+  /// `databaseUp`.
   package func gauges() async -> [Gauge] {
     let pool = database.usage
     let here = [
@@ -310,10 +327,10 @@ package struct Checkout: Service, CustomStringConvertible {
     return here + [Gauge(.databaseUp, 1)] + read
   }
 
-  /// How long monitors wait for the database: well below the time that they allow for a response.
+  /// The longest wait of a monitor for the database. Monitors usually wait longer than that for a response.
   private static let monitoringTimeLimit: Duration = .seconds(2)
 
-  /// Runs a call of its own on the database, outside of any batch.
+  /// Runs a call outside of batches, and translates its errors.
   private func call<Result: Sendable>(
     isRead: Bool = false, _ body: (Pool) async throws -> Result
   ) async throws -> Result {

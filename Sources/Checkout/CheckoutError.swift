@@ -1,23 +1,23 @@
 import Postgres
 
-/// Why the checkout could not carry out a call. What a use case decides is an outcome, which is a value.
+/// The reason why a call has no outcome. A refusal by a use case is an outcome, not an error.
 package enum CheckoutError: Error, Equatable {
   /// The server has begun to shut down. Nothing was done.
   case shuttingDown
-  /// Too many calls are waiting, or this one has waited too long. Nothing was done.
+  /// Too many calls are waiting, or this call has waited too long. Nothing was done.
   case overloaded
-  /// The database cannot be reached, or takes too long. Nothing was done.
+  /// The database cannot be reached, or reached a time limit. Nothing was done.
   case databaseAway(reason: String)
-  /// The connection broke under the call, and what became of it could not be found out in time.
+  /// The answer was lost, and the outcome could not be found in time. The call may have taken effect.
   case outcomeUnknown(reason: String)
-  /// Other transactions were in the way of every attempt. Nothing was done.
+  /// Every attempt ended in a conflict with other transactions. Nothing was done.
   case conflict(reason: String)
   /// The database refused the statement. Nothing was done.
   case refused(reason: String)
 
-  /// What an error of the driver is to a caller: the one place that translates. Other errors stay as they are.
+  /// Translates an error of the driver. Returns other errors unchanged. No other code translates them.
   ///
-  /// - Parameter isRead: whether the call has no effect, so that nothing is lost with its response.
+  /// - Parameter isRead: whether the call changes nothing. Then a lost answer means only that there is no result.
   static func translating(_ error: any Error, isRead: Bool) -> any Error {
     switch error {
     case PostgresError.connectionLost where !isRead: outcomeUnknown(reason: "\(error)")
@@ -40,7 +40,7 @@ extension CheckoutError: CustomStringConvertible {
   }
 }
 
-/// A batch was committed, and the connection does not tell with which outcomes.
+/// A batch was committed, but its outcomes are not known.
 struct OutcomeLost: Error {
   let reason: String
 }

@@ -3,12 +3,12 @@ import Postgres
 import Time
 
 extension Connection {
-  /// How often a statement is run that keeps getting into the way of others. Each attempt starts after the transaction
-  /// that it lost to has ended, or has got its locks, so a second one nearly always succeeds.
+  /// The largest number of attempts in case of conflicts. An attempt starts after the other transaction has ended or
+  /// has its locks, so the second one nearly always succeeds.
   private static var maximumAttempts: Int { 5 }
 
-  /// Runs a statement that is a transaction of its own, again when it was rolled back by a deadlock or a serialization
-  /// failure and there is time for it.
+  /// Runs a statement as a transaction. After a conflict it runs the statement again, unless the deadline of `answering`
+  /// has passed.
   ///
   /// - Throws: `PostgresError`.
   func transact<Statement: PreparedStatement>(_ statement: Statement) throws -> [Statement.Result] {
@@ -16,14 +16,18 @@ extension Connection {
       do {
         return try run(statement)
       } catch PostgresError.server(let error) where error.isConcurrencyFailure && !isOutOfTime {
-        // Whoever won wakes up by now. At once, the loser would take the same locks again before that.
+        // The other transaction wakes up during this pause. Without it, this one could take the same locks first:
+        //
+        //     this:  is rolled back, which frees the lock that the other one waits for
+        //     this:  runs again at once, and locks the row before the other backend wakes up
+        //     other: wakes up, and waits for this one again
         if error.isDeadlock { usleep(.random(in: 5_000...20_000)) }
       }
     }
     return try run(statement)
   }
 
-  /// The same, given up when there is no answer by `deadline`.
+  /// As `transact`. Throws `PostgresError.connectionLost` when there is no answer by `deadline`.
   fileprivate func transact<Statement: PreparedStatement>(
     _ statement: Statement, answeredBy deadline: Moment
   ) throws -> [Statement.Result] {
@@ -32,22 +36,25 @@ extension Connection {
 }
 
 extension Pool {
-  /// The same on a connection of the pool.
+  /// As `Connection.transact`, on a connection of the pool.
+  ///
+  /// - Throws: `PostgresError`, `CancellationError`.
   package func transact<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     try await withConnection { try await $0.transact(statement) }
   }
 
-  /// The longest wait for the answer to the first call. Longer than what the database itself allows for a lock.
+  /// The longest wait for the answer to the first attempt. It is longer than `lockTimeout`, so a wait for a lock ends
+  /// first.
   private static var answerTime: Duration { .milliseconds(2500) }
-  /// From the first call to when the caller is told that nothing is known: as for batches, below five seconds.
+  /// The longest time until the caller gets an error, as in `Batcher`.
   private static var resolutionTime: Duration { .milliseconds(3800) }
-  /// Between two attempts to find out what became of a statement.
+  /// The pause between two attempts after a lost answer.
   private static var resolutionPause: Duration { .milliseconds(100) }
 
-  /// Runs a statement with an idempotency key of its own. When its answer is lost it is run again, which tells: the first
-  /// call took effect, or does nothing when it arrives after the second.
+  /// Runs a statement that has an idempotency key. After a lost answer it runs the statement again, with the same key.
+  /// The result then shows whether the first attempt took effect. If the first attempt arrives later, it is a replay.
   ///
-  /// - Throws: `PostgresError`; `connectionLost` when nothing is known in time.
+  /// - Throws: `PostgresError`, `CancellationError`. `connectionLost` means that the outcome is unknown.
   func transactOnce<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     let deadline = Moment.now + Self.resolutionTime
     do {

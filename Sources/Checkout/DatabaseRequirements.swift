@@ -1,27 +1,27 @@
 import Postgres
 
-/// What a database must be before anything is stored in it or sold from it.
+/// The requirements for the checkout's database.
 enum DatabaseRequirements {
   private static let oldestVersion: Int32 = 12
 
   struct Facts: Sendable {
-    /// Such as 150004 for 15.4.
+    /// `server_version_num`, such as 150004 for 15.4.
     var version: Int32
     var encoding: String
     var isStandby: Bool
 
-    /// What is wrong, nil when the database will do.
+    /// The requirement that the database does not meet, as a clause. Nil when it meets all.
     var problem: String? {
       if version < oldestVersion * 10_000 {
-        return "it runs PostgreSQL \(version / 10_000), and the oldest that will do is \(oldestVersion)"
+        return "it runs PostgreSQL \(version / 10_000); flashsale needs version \(oldestVersion) or later"
       }
-      // Elsewhere a character may be several to the server, so lengths and comparisons come out differently.
+      // In another encoding the server may count one character as several. Then length checks and comparisons differ.
       if encoding != "UTF8" {
-        return "its encoding is \(encoding), not UTF8; make another one: "
+        return "its encoding is \(encoding), not UTF8; create another database: "
           + "create database ... encoding 'UTF8' template template0"
       }
       if isStandby {
-        return "it is a standby, which cannot be written to; name its primary, or all hosts with "
+        return "it is a standby, which is read-only; name its primary, or all hosts with "
           + "target_session_attrs=read-write"
       }
       return nil

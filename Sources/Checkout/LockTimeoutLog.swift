@@ -3,14 +3,16 @@ import Postgres
 import Synchronization
 import Time
 
-/// Says in the log that statements wait for a lock for too long: somebody outside may hold a product's row, or an advisory lock,
-/// and its buyers are told 503. At most once in ten seconds, since each of them would say it.
+/// Logs that statements reached `lock_timeout`, at most once in ten seconds.
+///
+/// Another session may have locked a product's row or an advisory lock. The product's buyers get 503 then, so an
+/// operator must know.
 package final class LockTimeoutLog: Sendable {
   private static let interval: Duration = .seconds(10)
 
   private struct State {
     var lastTime: Moment?
-    /// Since then.
+    /// The number of lock timeouts since `lastTime`.
     var count = 0
   }
 
@@ -21,7 +23,7 @@ package final class LockTimeoutLog: Sendable {
     self.logger = logger
   }
 
-  /// - Parameter error: of any kind; others than lock timeouts are passed over.
+  /// - Parameter error: errors other than lock timeouts are ignored.
   package func note(_ error: PostgresError.ServerError) {
     note(error, at: .now)
   }
@@ -36,7 +38,7 @@ package final class LockTimeoutLog: Sendable {
     }
     guard let count else { return }
     logger.warning(
-      "a lock was waited for too long; pg_locks and pg_blocking_pids() show the session that has it",
+      "a statement waited too long for a lock; pg_locks and pg_blocking_pids() show the session that has it",
       metadata: ["statement": "\(error.statement)", "error": "\(error.message)", "count": "\(count)"])
   }
 }

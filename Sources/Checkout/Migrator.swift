@@ -1,21 +1,22 @@
 import Postgres
 
-/// Brings a database's schema up to what this program needs.
+/// Applies the migrations and functions that a database lacks.
 ///
-/// Migrations run once each, in the order of their names. Functions are replaced whenever their text changed. All of it is
-/// one transaction, so that a server meets the old schema or the new one; a function that is no longer called stays, for
-/// calls that were under way. Any number of migrators may run at once: the transaction first takes one advisory lock and then
-/// looks at what is left to do.
+/// Each migration runs once, in the order of the names. A function is replaced when its text has changed. All files are
+/// applied in one transaction, so a server sees the old schema or the new one. Functions without a file stay, because
+/// older servers may still call them. Several migrators may run at once. The transaction first takes an advisory lock,
+/// then reads what is missing.
 ///
-/// What it makes belongs to the role that it connects as, in the schema `flashsale`, where nobody else may create. Servers need
-/// no more than a role of their own that `ServerRole` gave access to; it keeps that access when functions are replaced.
+/// The role that connects owns everything in the schema `flashsale`. No other role may create objects there. A server
+/// uses a role with the access that `ServerRole` grants. The role keeps that access when functions are replaced.
 package struct Migrator: Sendable {
-  /// Guards the schema. The number only has to be no other's: it spells "flashsal" in ASCII.
+  /// The advisory lock on the schema. Any number works that no other lock uses. This one is "flashsal" in ASCII.
   private static let lockKey: Int64 = 0x666c_6173_6873_616c
 
   private let database: Pool
 
-  /// - Parameter configuration: as a role that may create tables. Its time limits are replaced by ones that fit DDL.
+  /// - Parameter configuration: its role must be allowed to create the schema. Its time limits are replaced by longer
+  ///   ones.
   package init(_ configuration: ConnectionConfiguration) {
     var configuration = configuration
     configuration.statementTimeout = .seconds(600)
@@ -25,12 +26,12 @@ package struct Migrator: Sendable {
     database = Pool(configuration, size: 1)
   }
 
-  /// Applies what is missing.
+  /// Applies the missing files.
   ///
-  /// - Parameter serverRole: gets access; nil leaves it with those who have it.
+  /// - Parameter serverRole: the role that gets access. Nil changes no role's access.
   /// - Returns: the names of the migrations and functions that were applied.
-  /// - Throws: `MigrationError` when the database is unfit or newer than this program, its schema is not ours, or a migration
-  ///   was edited; `PostgresError`.
+  /// - Throws: `MigrationError` when the database is unfit or newer than this program, its schema is not ours, or a
+  ///   migration was edited; `PostgresError`, `CancellationError`.
   package func migrate(serverRole: ServerRole? = nil) async throws -> [String] {
     try await closing {
       let applied = try await applyMissing()
@@ -59,6 +60,8 @@ package struct Migrator: Sendable {
     static func decode(_ row: inout Row) throws {}
   }
 
+  /// Compares the schema with this program. Changes nothing.
+  ///
   /// - Throws: `MigrationError` when the database is unfit, `PostgresError`.
   package func status() async throws -> SchemaStatus {
     try await closing {
@@ -69,7 +72,7 @@ package struct Migrator: Sendable {
     }
   }
 
-  /// - Throws: `MigrationError` unless the database will do and its schema is just what this program needs, `PostgresError`.
+  /// - Throws: `MigrationError` unless the database meets the requirements and its schema is current, `PostgresError`.
   package func verify() async throws {
     let status = try await status()
     try Self.refuseUnlessOurs(status)
@@ -94,7 +97,7 @@ package struct Migrator: Sendable {
     if let name = status.editedMigrations.first { throw MigrationError.migrationWasEdited(migration: name) }
   }
 
-  /// How often it is tried beside servers at work: each of them locks tables in an order of its own.
+  /// The largest number of attempts in case of deadlocks. Running servers lock tables in another order than migrations.
   private static let maximumAttempts = 5
 
   private func applyMissing() async throws -> [String] {
@@ -108,13 +111,13 @@ package struct Migrator: Sendable {
     return try await database.withConnection(applyMissing)
   }
 
-  /// Applies what is missing, and returns its names. An error leaves the transaction open, and the pool then drops the
-  /// connection, which rolls it back.
+  /// Applies the missing files and returns their names. After an error the transaction is still open. The pool then
+  /// closes the connection, which rolls the transaction back.
   private func applyMissing(_ connection: Connection) async throws -> [String] {
     try await begin(on: connection)
     try await DatabaseRequirements.verify(on: connection)
     try await Self.verifySchema(on: connection)
-    // From here on, names without a schema are those of the checkout.
+    // From here on, names without a schema belong to the schema flashsale.
     try await connection.executeScript(
       """
       set local search_path = flashsale, pg_temp;
@@ -134,11 +137,12 @@ package struct Migrator: Sendable {
       + SQLFile.functions.filter { status.outdatedFunctions.contains($0.key.name) }
     if !files.isEmpty {
       let roles = try await ServerRole.all(on: connection)
-      // Functions may call others that come later in the alphabet.
+      // A function may call another one whose file comes later.
       try await connection.executeScript("set local check_function_bodies = off")
       for file in files {
         try Task.checkCancellation()
-        // Dropped first, since a replacement may not return something else; nothing depends on it.
+        // `create or replace` cannot change a function's result type, so drop the function first. Nothing depends on
+        // it.
         if file.key.kind == .function {
           try await connection.executeScript("drop function if exists flashsale.\(file.key.name)")
         }
@@ -151,9 +155,10 @@ package struct Migrator: Sendable {
     return files.map(\.key.name)
   }
 
-  /// Makes the schema, unless it is there, and looks at whose it is: somebody else may make one first, up to the very moment.
+  /// Creates the schema if it does not exist. Then checks its owner and content, because another role may have created
+  /// it.
   private static func verifySchema(on connection: isolated Connection) throws {
-    // Not `if not exists`, which takes the right to create schemas also when there is nothing to create.
+    // `create schema if not exists` needs the right to create schemas even if the schema exists.
     if try connection.run(HasSchema()).first == false { try connection.executeScript("create schema flashsale") }
     try SchemaInspection.verify(on: connection)
   }
@@ -183,11 +188,11 @@ package struct Migrator: Sendable {
   }
 }
 
-/// Why a schema cannot be used as it is. Each describes itself in one line that says what to do.
+/// The reason why a database or its schema cannot be used. The description is one line that says what to do.
 package enum MigrationError: Error, CustomStringConvertible {
   /// - Parameter reason: a clause that begins with "it" or "its".
   case databaseIsUnfit(_ reason: String)
-  /// - Parameter finding: a clause that names what others have put in the way.
+  /// - Parameter finding: a clause that names the object of another role, or the object that no migration made.
   case schemaIsNotOurs(finding: String)
   case databaseIsNewer(migration: String)
   case migrationWasEdited(migration: String)
@@ -198,8 +203,8 @@ package enum MigrationError: Error, CustomStringConvertible {
     case .databaseIsUnfit(let reason):
       "the database cannot be used: \(reason)"
     case .schemaIsNotOurs(let finding):
-      "\(finding): this was not made by the role that migrates, or not by flashsale, and could run with its rights; remove it, "
-        + "then run `flashsale migrate` again"
+      "\(finding): `flashsale migrate` did not make this as the current role, and it could run with its rights; "
+        + "remove it, then run `flashsale migrate` again"
     case .databaseIsNewer(let name):
       "the database is newer than this program: it has migration \(name); use a newer version of flashsale"
     case .migrationWasEdited(let name):

@@ -1,12 +1,12 @@
 import Glibc
 import Synchronization
 
-/// Random bits that cannot be guessed.
+/// Random numbers that cannot be guessed.
 ///
-/// They come from the kernel's generator, fetched for many callers at a time: a system call for each caller took 3 % of the
+/// They come from the kernel's generator. One system call serves many callers: a call for each caller took 3 % of the
 /// time of a hold.
 package final class RandomWords: Sendable {
-  /// Words served by one call to the kernel, which hands out at most 256 bytes (getentropy(3)).
+  /// The number of words of one system call. The kernel returns at most 256 bytes (getentropy(3)).
   private static let capacity = 32
 
   private struct State {
@@ -32,7 +32,7 @@ package final class RandomWords: Sendable {
   package func nextTwo() -> (UInt64, UInt64) { state.withLock { ($0.next(), $0.next()) } }
 
   private static func fill(_ buffer: UnsafeMutableRawBufferPointer) {
-    // Numbers that could be guessed are worse than no server.
+    // The server must not use numbers that can be guessed, so it stops.
     precondition(getentropy(buffer.baseAddress, buffer.count) == 0, "the kernel's random generator failed: \(errno)")
   }
 }

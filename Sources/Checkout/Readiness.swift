@@ -2,24 +2,24 @@ import Logging
 import Postgres
 import Synchronization
 
-/// Whether a hold could be made now.
+/// Whether a hold could be placed now.
 package enum Readiness: Sendable, Equatable {
   case ready
   case notReady(Reason)
 
-  /// Why nothing can be sold.
+  /// The reason why no hold could be placed.
   package struct Reason: Sendable, Equatable {
-    /// A sentence for whoever asks.
+    /// A sentence for the client.
     package let text: String
-    /// For the operator: the setting to change, or where to look.
+    /// A clause for the operator: the setting to change, or the place to look at.
     package let advice: String
   }
 }
 
-/// Finds out whether a hold could be made. One connection serves all who ask at the same time: anybody may.
+/// Checks whether a hold could be placed. Concurrent requests share one check, because any client may ask.
 struct CheckReadiness: RepeatableUseCase {
   static let isRead = true
-  /// The reason says which error it was.
+  /// Errors stay as they are, because `Readiness.Reason` needs the driver's error.
   static func translating(_ error: any Error) -> any Error { error }
 
   typealias Outcome = Readiness
@@ -40,9 +40,9 @@ struct CheckReadiness: RepeatableUseCase {
       return .notReady(
         Readiness.Reason(
           text: "The database's schema is not the one that this server needs.",
-          advice: "run `flashsale migrate` of this server's version"))
+          advice: "run `flashsale migrate` in this server's version"))
     }
-    _ = try connection.run(CommitSomething())
+    _ = try connection.run(CheckCommit())
     return .ready
   }
 
@@ -51,28 +51,27 @@ struct CheckReadiness: RepeatableUseCase {
     let isReadOnly: Bool
     let isStandby: Bool
     let role: String
-    /// A function that the role may not call; nil when it may call all.
+    /// A function that the role may not call. Nil when the role may call all.
     let deniedFunction: String?
 
     var reason: Readiness.Reason? {
       if isStandby {
         return Readiness.Reason(
-          text: "The database is a standby, which cannot be written to.",
+          text: "The database is a standby, which is read-only.",
           advice: "name all hosts in DATABASE_URL, with target_session_attrs=read-write")
       }
       if isReadOnly {
         return Readiness.Reason(
           text: "The database session is read-only.",
           advice:
-            "set default_transaction_read_only = off for the role \(role): a pooler leaves out what the server asks for"
-        )
+            "set default_transaction_read_only = off for the role \(role): a pooler ignores the server's own settings")
       }
       if isolation != "read committed" {
         return Readiness.Reason(
           text: "The database session has the isolation \(isolation), not read committed.",
           advice:
-            "set default_transaction_isolation = 'read committed' for the role \(role): a pooler leaves out what the "
-            + "server asks for")
+            "set default_transaction_isolation = 'read committed' for the role \(role): a pooler ignores the server's "
+            + "own settings")
       }
       if let deniedFunction {
         return Readiness.Reason(
@@ -101,7 +100,7 @@ struct CheckReadiness: RepeatableUseCase {
     }
   }
 
-  private struct CommitSomething: PreparedStatement {
+  private struct CheckCommit: PreparedStatement {
     static let name = "check_readiness"
     static let sql = "select 1 from flashsale.check_readiness()"
     func bind(to parameters: inout Parameters) {}
@@ -110,7 +109,7 @@ struct CheckReadiness: RepeatableUseCase {
 }
 
 extension Readiness.Reason {
-  /// Why an attempt to commit something failed.
+  /// Describes the error of a check.
   init(_ error: any Error) {
     switch error {
     case PostgresError.server(let error) where error.sqlState == "42501":
@@ -123,25 +122,25 @@ extension Readiness.Reason {
         advice: "see pg_locks and pg_blocking_pids() for the session that has it")
     case PostgresError.server(let error) where error.sqlState == "25006":
       self.init(
-        text: "The database cannot be written to.",
-        advice: "set default_transaction_read_only = off, or lead DATABASE_URL to the primary")
+        text: "The database is read-only.",
+        advice: "set default_transaction_read_only = off, or name the primary in DATABASE_URL")
     case PostgresError.server(let error):
       self.init(text: "The database refuses to commit (SQLSTATE \(error.sqlState)).", advice: "\(error.message)")
     case PostgresError.cannotConnect(let message):
       self.init(text: "The database cannot be reached.", advice: "check DATABASE_URL and the database: \(message)")
-    // Before the schema has been looked at, and after the end of the server's work.
+    // The server has not checked the schema yet, or it has shut down.
     case PostgresError.poolUnavailable(let message):
-      self.init(text: "The server does not use its database now.", advice: "see the log before this: \(message)")
+      self.init(text: "The server does not use its database now.", advice: "see the earlier log lines: \(message)")
     default: self = .noAnswer
     }
   }
 
   static let noAnswer = Readiness.Reason(
     text: "The database does not confirm a commit in time.",
-    advice: "check its load and its disk, and whether the standbys in synchronous_standby_names are there")
+    advice: "check its load, its disk and the standbys in synchronous_standby_names")
 }
 
-/// Says in the log why nothing can be sold, once for each reason, and that it can again.
+/// Logs each change of the readiness.
 final class ReadinessLog: Sendable {
   private let logger: Logger
   private let last = Mutex(Readiness.ready)
@@ -151,11 +150,11 @@ final class ReadinessLog: Sendable {
   }
 
   func note(_ readiness: Readiness) {
-    let isNews = last.withLock { last in
+    let hasChanged = last.withLock { last in
       defer { last = readiness }
       return last != readiness
     }
-    guard isNews else { return }
+    guard hasChanged else { return }
     switch readiness {
     case .ready: logger.notice("ready again")
     case .notReady(let reason):

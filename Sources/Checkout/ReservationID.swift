@@ -1,10 +1,10 @@
 import FoundationEssentials
 
-/// The number that a hold and the order made from it share.
+/// The id of a hold, and of the order made from the hold.
 ///
-/// It is a UUID of version 8 (RFC 9562, section 5.8): 32 bits say the product, 32 bits the Unix second, 58 bits are
-/// random. So a reservation can be found without a look-up of where it belongs, numbers of one product follow each other
-/// in its index, and none can be guessed.
+/// It is a UUID of version 8 (RFC 9562, section 5.8). It has 32 bits of the product, 32 bits of the Unix second and 58
+/// random bits. So the id says its product without a look-up, and no id can be guessed. New ids of a product are
+/// neighbours in the index.
 ///
 ///     bits 0-31    product
 ///     bits 32-47   seconds, upper 16 bits
@@ -19,7 +19,9 @@ package struct ReservationID: Hashable, Sendable {
 
   private static let randomMask: UInt64 = (1 << 58) - 1
 
-  /// - Parameter productID: positive.
+  /// - Parameters:
+  ///   - productID: positive.
+  ///   - random: its lower 58 bits are used.
   init(productID: Int32, unixSecond: UInt32, random: UInt64) {
     precondition(productID > 0)
     let seconds = UInt64(unixSecond)
@@ -27,7 +29,7 @@ package struct ReservationID: Hashable, Sendable {
     low = 0b10 << 62 | (seconds & 0xF) << 58 | random & Self.randomMask
   }
 
-  /// Nil when the UUID cannot be one of ours.
+  /// Nil when the UUID does not have this layout.
   init?(_ uuid: UUID) {
     let (high, low) = withUnsafeBytes(of: uuid.uuid) { bytes in
       (
@@ -53,18 +55,18 @@ package struct ReservationID: Hashable, Sendable {
 
   // MARK: Text
 
-  /// As clients see the hold: `hold_` and 32 hexadecimal digits.
+  /// The hold's id for clients: `hold_` and 32 lower-case hexadecimal digits.
   package var holdText: String { text(prefix: "hold_") }
 
-  /// As clients see the order: `order_` and the same digits.
+  /// The order's id for clients: `order_` and the same digits.
   package var orderText: String { text(prefix: "order_") }
 
-  /// Nil when the text cannot be the id of a hold of ours.
+  /// Nil when the text is no id of a hold.
   package init?(holdText: String) {
     self.init(holdText, prefix: "hold_")
   }
 
-  /// Nil when the text cannot be the id of an order of ours.
+  /// Nil when the text is no id of an order.
   package init?(orderText: String) {
     self.init(orderText, prefix: "order_")
   }

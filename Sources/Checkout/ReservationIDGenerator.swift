@@ -1,6 +1,6 @@
 import Glibc
 
-/// Makes reservation numbers that cannot be guessed.
+/// Makes ids of holds that cannot be guessed.
 final class ReservationIDGenerator: Sendable {
   private let words = RandomWords()
 

@@ -2,21 +2,34 @@ import FoundationEssentials
 import Postgres
 
 extension Row {
-  /// The next column as the number of a hold or an order.
+  /// Decodes the next column as the id of a hold or an order.
   mutating func decodeReservationID() throws -> ReservationID {
-    let uuid = try decode(UUID.self)
-    guard let id = ReservationID(uuid) else { throw UnknownValue(description: "\(uuid) is no reservation's number") }
+    try Self.reservationID(try decode(UUID.self))
+  }
+
+  /// Decodes the next column as an array of such ids. Nil when the column is null.
+  mutating func decodeReservationIDsIfPresent() throws -> [ReservationID]? {
+    try decodeIfPresent([UUID].self)?.map { try Self.reservationID($0) }
+  }
+
+  private static func reservationID(_ uuid: UUID) throws -> ReservationID {
+    guard let id = ReservationID(uuid) else { throw UnknownValue(description: "\(uuid) is no id of a hold or order") }
     return id
   }
 
-  /// The next column as one of the words of an enumeration.
+  /// Decodes the next column as a case of an enumeration.
   mutating func decodeCase<Value: RawRepresentable<String>>(_ type: Value.Type = Value.self) throws -> Value {
     try Self.word(try decode(String.self))
   }
 
-  /// The same, or nil when the column is null.
+  /// As `decodeCase`. Nil when the column is null.
   mutating func decodeCaseIfPresent<Value: RawRepresentable<String>>(_ type: Value.Type = Value.self) throws -> Value? {
     try decodeIfPresent(String.self).map { try Self.word($0) }
+  }
+
+  /// Decodes the next column as an array of cases of an enumeration.
+  mutating func decodeCases<Value: RawRepresentable<String>>(_ type: Value.Type = Value.self) throws -> [Value] {
+    try decode([String].self).map { try Self.word($0) }
   }
 
   private static func word<Value: RawRepresentable<String>>(_ word: String) throws -> Value {
@@ -25,7 +38,7 @@ extension Row {
   }
 }
 
-/// The database holds something that this program has no name for: its schema is of another version.
+/// The database returned a value that this program does not know: the schema has another version.
 struct UnknownValue: Error, CustomStringConvertible {
   let description: String
 }

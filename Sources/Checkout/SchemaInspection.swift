@@ -1,10 +1,10 @@
 import Postgres
 
-/// Looks for what others have put where the checkout's functions look for what they use.
+/// Looks for objects of other roles in the schema `flashsale`.
 ///
-/// Functions run with their owner's rights. PostgreSQL prefers a function whose parameters fit exactly, in whatever schema of
-/// the search path it is: who may create in one of these schemas can have the owner run anything. So the checkout has a schema
-/// of its own in which only its owner may create, and nothing else is in it.
+/// The checkout's functions run with their owner's rights. PostgreSQL prefers a function whose parameter types match
+/// exactly, in any schema of the search path. So a role that may create functions in one of these schemas could run
+/// code as the owner. Therefore only the owner may create objects in `flashsale`, and unknown functions are refused.
 enum SchemaInspection {
   private static let tables = [
     "admin_idempotency_keys", "holds", "idempotency_keys", "minimum_retention", "ordered_stock", "orders",
@@ -13,20 +13,20 @@ enum SchemaInspection {
 
   /// - Throws: `MigrationError.schemaIsNotOurs` for the first thing found, `PostgresError`.
   static func verify(on connection: isolated Connection) throws {
-    if let finding = try connection.run(FindStrangers()).first {
+    if let finding = try connection.run(FindForeignObject()).first {
       throw MigrationError.schemaIsNotOurs(finding: finding)
     }
-    // The record of what was applied can be read now that it is known to be a table of ours.
+    // `schema_files` may be read now: the statement above has checked that it is a table of the owner.
     let known = SQLFile.functions.map(\.key.name) + (try SchemaStatus.recordedFunctions(on: connection))
     if let finding = try connection.run(FindUnknownFunction(known: known)).first {
       throw MigrationError.schemaIsNotOurs(finding: finding)
     }
   }
 
-  private struct FindStrangers: PreparedStatement {
-    static let name = "find_strangers"
-    /// To be run with a search path that others cannot create in. Owners are compared with the role itself: a superuser who
-    /// migrates would own what it made.
+  private struct FindForeignObject: PreparedStatement {
+    static let name = "find_foreign_object"
+    /// Run it with a search path in which no other role may create objects. Owners are compared with the role itself,
+    /// because a superuser has the rights of every role.
     static let sql = """
       with me as (select r.oid from pg_roles r where r.rolname = current_user),
       here as (select n.oid, n.nspowner, n.nspacl from pg_namespace n where n.nspname = 'flashsale'),
@@ -76,7 +76,7 @@ enum SchemaInspection {
     static func decode(_ row: inout Row) throws -> String { try row.decode() }
   }
 
-  /// A second function of a name is one with other parameters, which a call could mean.
+  /// A second function with the same name has other parameters. A call could choose it.
   private struct FindUnknownFunction: PreparedStatement {
     static let name = "find_unknown_function"
     static let sql = """

@@ -1,26 +1,27 @@
 import Crypto
 import Postgres
 
-/// How a database's schema compares with the SQL that this program carries.
+/// The differences between a database's schema and the SQL files of this program.
 package struct SchemaStatus: Sendable {
   /// Migrations of this program that the database lacks, in order.
   package let pendingMigrations: [String]
-  /// Functions that the database lacks or has in another version.
+  /// Functions that the database lacks, or has with another text.
   package let outdatedFunctions: [String]
-  /// Migrations in the database that this program does not know: it is older than the database.
+  /// Migrations of the database that this program does not know. The program is older than the database then.
   package let unknownMigrations: [String]
-  /// Migrations whose text is no longer what was applied.
+  /// Migrations whose text differs from the applied one.
   package let editedMigrations: [String]
 
   package var isCurrent: Bool {
     pendingMigrations.isEmpty && outdatedFunctions.isEmpty && unknownMigrations.isEmpty && editedMigrations.isEmpty
   }
 
+  /// - Throws: `PostgresError`, `UnknownValue`.
   static func read(on connection: isolated Connection) throws -> SchemaStatus {
     SchemaStatus(recorded: Dictionary(uniqueKeysWithValues: try recordedFiles(on: connection)))
   }
 
-  /// Functions that were applied once, those that have been retired since among them.
+  /// All functions that were ever applied, also those without a file today.
   static func recordedFunctions(on connection: isolated Connection) throws -> [String] {
     try recordedFiles(on: connection).compactMap { file, _ in file.kind == .function ? file.name : nil }
   }
@@ -30,7 +31,7 @@ package struct SchemaStatus: Sendable {
     return try connection.run(ReadSchemaTable())
   }
 
-  /// - Parameter recorded: checksums of what the database has, by the kind and name of the file.
+  /// - Parameter recorded: the checksums of the applied files.
   private init(recorded: [SQLFile.Key: String]) {
     let known = Set(SQLFile.migrations.map(\.key))
     pendingMigrations = SQLFile.migrations.filter { recorded[$0.key] == nil }.map(\.key.name)
@@ -56,7 +57,7 @@ package struct SchemaStatus: Sendable {
   }
 }
 
-/// A file of the `sql` folder, as it travels in this program.
+/// A file of the `sql` folder, embedded in this program.
 struct SQLFile: Sendable {
   enum Kind: String, Sendable {
     case migration, function

@@ -1,41 +1,43 @@
 import Postgres
 import Secrets
 
-/// A role of the database for servers: it can call the functions that are the use cases, and see which files of SQL have
-/// been applied. It owns nothing, and can neither read a table of the checkout nor change one.
+/// A database role for servers. It may call the use cases' functions and read `schema_files`. It has no other right on
+/// the tables, and owns nothing.
 ///
-/// The functions run with the rights of their owner (`security definer`), each with a fixed search path, so that nobody
-/// can put a table or operator of his own in the way.
+/// The functions run with the rights of their owner (`security definer`). A fixed search path prevents a caller from
+/// substituting a table or an operator.
 package struct ServerRole: Sendable {
   private let name: String
   private let password: Secret?
 
   /// - Parameters:
-  ///   - name: made, and able to log in, when there is no such role.
-  ///   - password: nil leaves the role's as it is.
+  ///   - name: a role that does not exist is created with the right to log in.
+  ///   - password: nil leaves the role's password unchanged.
   package init(name: String, password: Secret? = nil) {
     self.name = name
     self.password = password
   }
 
-  /// To be called inside a transaction of the migrator.
+  /// Creates the role if it does not exist, sets its password and grants it access. Call it inside a transaction of the
+  /// migrator.
   ///
-  /// - Throws: `PostgresError`, such as when the connection's role may not create roles.
+  /// - Throws: `PostgresError`, for example when the connection's role may not create roles.
   func grantAccess(on connection: isolated Connection) throws {
-    // PostgreSQL writes statements to its log, when they fail and whenever `log_statement` says so. The verifier is what it
-    // would have stored anyway, and nobody can log in with it.
+    // PostgreSQL logs statements that fail, and others by `log_statement`. So the statement has the verifier that
+    // PostgreSQL stores instead of the password. No client can log in with a verifier.
     let verifier = try password.map { try connection.passwordVerifier($0.revealed(), role: name) }
     let (identifier, statements) = try connection.run(Preparation(name: name, verifier: verifier))[0]
     for statement in statements { try connection.executeScript(statement, name: Preparation.name) }
     try Self.grantAccess(to: Set(try Self.all(on: connection) + [identifier]).sorted(), on: connection)
   }
 
-  /// The roles, as SQL identifiers, that may call functions of the checkout beside the owner.
+  /// The roles other than the owner that may call functions of the checkout, as SQL identifiers.
   static func all(on connection: isolated Connection) throws -> [String] {
     try connection.run(ReadRoles())
   }
 
-  /// Lets `roles` in and call the use cases; nobody else, and nobody at all what use cases are made of.
+  /// Grants access to the database and the use cases' functions to `roles` only. No role but the owner may call other
+  /// functions.
   ///
   /// - Parameter roles: SQL identifiers.
   static func grantAccess(to roles: [String], on connection: isolated Connection) throws {
@@ -45,7 +47,8 @@ package struct ServerRole: Sendable {
 
   private static let functionNames = SQLFile.functions.map(\.key.name)
 
-  /// Yields the role as an SQL identifier, and the statements that make it, if need be, and set its password.
+  /// Returns the role as an SQL identifier, with statements that create it and set its password. A role that exists is
+  /// not created.
   private struct Preparation: PreparedStatement {
     static let name = "prepare_server_role"
     static let sql = """
@@ -85,8 +88,9 @@ package struct ServerRole: Sendable {
     static func decode(_ row: inout Row) throws -> String { try row.decode() }
   }
 
-  /// Yields statements that let `roles` into the database and its schema, and nobody else into the database: a stranger could
-  /// take the locks that servers wait for. Nothing of the database where the connection's role does not own it.
+  /// Returns statements that grant `roles` access to the database and the schema. They also revoke the public's access
+  /// to the database, because any session could take the locks that servers wait for. If the connection's role does not
+  /// own the database, they change no rights on the database.
   private struct Grants: PreparedStatement {
     static let name = "grant_access"
     static let sql = """
@@ -109,7 +113,7 @@ package struct ServerRole: Sendable {
     static func decode(_ row: inout Row) throws -> String { try row.decode() }
   }
 
-  /// Yields statements that leave the functions to `roles`.
+  /// Returns statements that revoke the functions from the public, and grant the use cases' functions to `roles`.
   private struct Restrictions: PreparedStatement {
     static let name = "restrict_functions"
     static let sql = """

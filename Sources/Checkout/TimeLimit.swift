@@ -1,8 +1,8 @@
-/// Waits for a value, but no longer than a limit.
+/// Waits for a value, at most for `limit`.
 ///
-/// A batch cannot be cancelled, so the caller leaves and the batch ends by itself.
+/// After the limit `read` goes on, because a batch cannot be cancelled. Its value is discarded.
 ///
-/// - Returns: nil when the limit is over first.
+/// - Returns: nil after the limit.
 func withTimeLimit<Value: Sendable>(
   _ limit: Duration, _ read: @escaping @Sendable () async -> Value
 ) async -> Value? {

@@ -1,7 +1,7 @@
 import Postgres
 import ServiceLifecycle
 
-/// The batched use cases of a server, wired to one database.
+/// The batchers of a server's use cases, on one database.
 final class UseCases: Sendable {
   let readProducts: Batcher<ReadProducts>
   let reserveHolds: Batcher<ReserveHold>
@@ -20,7 +20,7 @@ final class UseCases: Sendable {
     ]
   }
 
-  /// - Parameter onStockChange: called with a product after the commit of what changed its stock.
+  /// - Parameter onStockChange: called with a product after the commit of a batch that changed its stock.
   init(
     database: Pool, configuration: Checkout.Configuration, jobs: JobRunner,
     onStockChange: @escaping @Sendable (Int32) -> Void
@@ -32,7 +32,7 @@ final class UseCases: Sendable {
     func reading<UseCase>(_ name: String, _ useCase: UseCase) -> Batcher<UseCase> {
       Batcher(useCase, on: database, admission: admission, observer: observer(name))
     }
-    /// Batches that change one product run one after the other in this server: together they would wait for its lock.
+    /// Batches that change one product run one after the other. Side by side they would wait for the lock on its row.
     let turns = Turns<Int32>()
     func writing<UseCase>(_ name: String, _ useCase: UseCase) -> Batcher<UseCase> where UseCase.Lane == Int32 {
       Batcher(
@@ -46,7 +46,7 @@ final class UseCases: Sendable {
     placeOrders = writing("place_orders", PlaceOrder(jobs: jobs, timeToLive: configuration.orderTimeToLive))
     readOrders = reading("read_orders", ReadOrder())
     applyPaymentEvents = writing("apply_payment_events", ApplyPaymentEvent())
-    // Without admission: monitoring of an overloaded server must get through.
+    // Monitoring does not count for admission, so it also works when the server is overloaded.
     readGauges = Batcher(ReadGauges(), on: database)
     checkReadiness = Batcher(CheckReadiness(), on: database)
   }

@@ -1,7 +1,7 @@
 import Foundation
 
 // Usage: EmbedSQL OUTPUT FILE...
-// Writes a Swift file with the names and texts of the SQL files, grouped by the folder that each is in.
+// Writes a Swift file with the names and texts of the SQL files, grouped by folder.
 var arguments = CommandLine.arguments.dropFirst()
 guard let output = arguments.popFirst() else {
   FileHandle.standardError.write(Data("usage: EmbedSQL OUTPUT FILE...\n".utf8))

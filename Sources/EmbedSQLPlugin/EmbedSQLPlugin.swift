@@ -1,7 +1,7 @@
 import Foundation
 import PackagePlugin
 
-/// Runs `EmbedSQL` over the package's `sql` folder whenever a file in it changes.
+/// Runs `EmbedSQL` on the package's `sql` folder when a file in it has changed.
 @main
 struct EmbedSQLPlugin: BuildToolPlugin {
   func createBuildCommands(context: PluginContext, target: any Target) throws -> [Command] {

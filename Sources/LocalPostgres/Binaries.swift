@@ -1,22 +1,23 @@
 import Glibc
 import Subprocess
 
-/// An installed PostgreSQL: the directory of `postgres`, `initdb` and `psql`.
+/// The directory with the programs `postgres`, `initdb` and `psql` of an installed PostgreSQL.
 struct Binaries: Equatable, Sendable {
-  /// Where Debian's packages, and those of apt.postgresql.org, keep one directory a major version.
+  /// The packages of Debian and apt.postgresql.org install each major version into a subdirectory of this one.
   static let packages = "/usr/lib/postgresql"
 
   let path: String
 
-  /// The directory that is given, if one is; else the version that made the data if there is some, since no other can read
-  /// it; else the newest installed; else what is on `PATH`.
+  /// Chooses the programs: `given`, if set; else the newest version below `packages`; else the first on `searchPath`.
+  ///
+  /// Existing data restricts `packages` to the major version that created it, because no other version can read it.
   ///
   /// - Parameters:
-  ///   - data: the data directory, which need not exist.
-  ///   - given: the directory of the programs, for a version that is installed elsewhere.
-  ///   - packages: a directory of `<major version>/bin`.
-  ///   - searchPath: as `PATH`.
-  /// - Throws: ``LocalPostgresError`` when PostgreSQL, or the version needed, is not installed.
+  ///   - data: the data directory. It need not exist.
+  ///   - given: the directory of the programs.
+  ///   - packages: a directory with subdirectories `<major version>/bin`.
+  ///   - searchPath: directories, separated by colons.
+  /// - Throws: ``LocalPostgresError`` when PostgreSQL, or the required version, is not installed.
   static func find(
     forData data: String,
     given: String? = getenv("POSTGRES_BIN_DIR").map { String(cString: $0) },
@@ -38,11 +39,11 @@ struct Binaries: Equatable, Sendable {
       throw LocalPostgresError("PostgreSQL is not installed: apt-get install postgresql")
     }
     throw LocalPostgresError(
-      "\(data) is of PostgreSQL \(needed), which is not installed: apt-get install postgresql-\(needed)")
+      "\(data) was created by PostgreSQL \(needed), which is not installed: apt-get install postgresql-\(needed)")
   }
 
-  /// What the children run with: these programs first on the path, their messages in English (they are searched for
-  /// words), and none of the caller's `PG…` variables.
+  /// The environment of the programs. ``path`` is first on `PATH`. Messages are English, because ``ServerLog`` searches
+  /// them. The caller's `PG…` variables are left out.
   var environment: Environment {
     var variables: [Environment.Key: String] = ["PATH": path, "LC_ALL": "C"]
     if let inherited = getenv("PATH") { variables["PATH"] = path + ":" + String(cString: inherited) }
@@ -50,12 +51,12 @@ struct Binaries: Equatable, Sendable {
     return .custom(variables)
   }
 
-  /// Runs a script of psql.
+  /// Runs a psql script.
   ///
-  /// - Throws: ``LocalPostgresError`` with the first line of what psql complains of.
+  /// - Throws: ``LocalPostgresError`` with the first line of psql's standard error.
   func psql(_ url: String, _ script: String) async throws {
     var options = PlatformOptions()
-    options.createSession = true  // so that Ctrl-C does not reach it
+    options.createSession = true  // Ctrl-C does not reach another session.
     let result = try await run(
       .name("psql"), arguments: ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", "-"],
       environment: environment, platformOptions: options, input: .string(script), output: .discarded,

@@ -1,11 +1,11 @@
-/// What a running server says about itself in `postmaster.pid` (PostgreSQL, "Database File Layout").
+/// The content of `postmaster.pid`, which a running server maintains (PostgreSQL, "Database File Layout").
 struct PostmasterFile: Equatable, Sendable {
   let process: Int32
   let socketDirectory: String
-  /// `starting`, `stopping`, `ready` or `standby`; empty until the server has written it.
+  /// `starting`, `stopping`, `ready` or `standby`. Empty until the server has written it.
   let status: String
 
-  /// Nil when there is no such file, or it is not complete yet.
+  /// Nil when the file does not exist or is incomplete.
   init?(inData data: String) {
     guard let text = text(ofFile: Self.path(inData: data)) else { return nil }
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -15,8 +15,8 @@ struct PostmasterFile: Equatable, Sendable {
     status = lines.count > 7 ? String(lines[7].prefix { $0 != " " }) : ""
   }
 
-  /// Whether the process of that number is still the one that wrote this: each server has a socket directory of its
-  /// own, and says so on its command line.
+  /// Whether the process with this number is the one that wrote the file. Each server has its own socket directory, and
+  /// names it on its command line.
   var isRunning: Bool {
     commandLine(of: process).contains("unix_socket_directories=\(socketDirectory)")
   }

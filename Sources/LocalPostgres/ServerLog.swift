@@ -1,16 +1,16 @@
 import Glibc
 
-/// The file that initdb and the server write to.
+/// The log file of initdb and the server.
 struct ServerLog: Sendable {
-  /// Beyond this a log is set aside as `postgres.log.1` at the next start, and the one before it is dropped.
+  /// A larger log becomes `postgres.log.1` at the next start. An earlier `postgres.log.1` is replaced.
   private static let bytesMax = 8 << 20
 
-  /// Kept open, so that it can still be read when an ephemeral directory is gone.
+  /// Open until the end, so it can be read after an ephemeral directory is removed.
   private let file: Descriptor
-  /// Where the messages of this start begin.
+  /// The offset in bytes at which the messages of this start begin.
   private let start: Int
 
-  /// - Throws: ``LocalPostgresError`` when it cannot be opened.
+  /// - Throws: ``LocalPostgresError`` when the file cannot be opened.
   init(path: String) throws {
     var status = stat()
     if stat(path, &status) == 0, status.st_size > Self.bytesMax { rename(path, path + ".1") }
@@ -20,11 +20,10 @@ struct ServerLog: Sendable {
     start = Int(lseek(number, 0, SEEK_END))
   }
 
-  /// The line that best says what went wrong since this start: the last error, else the last line; nil when there
-  /// is none.
+  /// The last error since this start, else the last line. Nil when the log has no line since this start.
   func complaint() -> String? {
     guard let number = file.raw else { return nil }
-    // An error that ends a server is among the last things that it writes.
+    // The last 64 KiB are enough: a server writes the error that ends it shortly before its end.
     let end = Int(lseek(number, 0, SEEK_END))
     let lines = text(of: number, from: max(start, end - 65_536)).split(separator: "\n")
     let line = lines.last { line in ["FATAL:", "PANIC:", "error:"].contains { line.contains($0) } } ?? lines.last

@@ -2,19 +2,17 @@ import Glibc
 import Logging
 import Subprocess
 
-/// Thrown to whoever needs a server that has ended.
-struct ServerEnded: Error {}
-
-/// The child that runs the server, stops it, and cleans up: a shell that lives until both are done.
+/// The child process that runs the server, stops it, and removes its files: a shell with ``supervisorScript``.
 ///
-/// It is told to stop by the end of a pipe whose only writer we are. So the kernel gives that order when we cannot:
-/// after a crash or SIGKILL the server is stopped exactly as after a normal end.
+/// The supervisor stops the server at the end of the stop pipe. This process is the pipe's only writer. So the kernel
+/// ends the pipe when this process crashes or is killed, and the server stops as after a normal end.
 ///
-/// It tells us that the server has ended by the end of another pipe, which only the server's processes hold.
-/// It has a session of its own: Ctrl-C reaches a terminal's whole foreground group, and the database is the last
-/// that may stop.
+/// The supervisor's output pipe ends when the server has ended, because only the server's processes keep it open.
+///
+/// The supervisor has its own session. Ctrl-C signals the terminal's whole foreground group, and the database must stop
+/// after its clients.
 struct Supervisor: Sendable {
-  /// How the supervisor ended. It exits as the server does: with 0 after an orderly stop.
+  /// The end of the supervisor. Its exit status is the server's: 0 after an orderly stop.
   enum End: Equatable, Sendable, CustomStringConvertible {
     case exited(Int32)
     case killed(Int32)
@@ -22,7 +20,7 @@ struct Supervisor: Sendable {
 
     var description: String {
       switch self {
-      case .exited(let status) where status > 128: "signal \(status - 128)"  // as a shell tells it
+      case .exited(let status) where status > 128: "signal \(status - 128)"  // The shell adds 128 to the signal.
       case .exited(let status): "status \(status)"
       case .killed(let signal): "its supervisor got signal \(signal)"
       case .notStarted(let reason): reason
@@ -30,51 +28,51 @@ struct Supervisor: Sendable {
     }
   }
 
-  /// Open while the server is wanted and, as far as we know, runs.
-  private let orders: Descriptor
+  /// The write end of the stop pipe. Closing it stops the server. It is also closed when the server has ended.
+  private let stopPipe: Descriptor
   private let end: Task<End, Never>
 
-  /// Starts the supervisor, which at once takes charge of the socket's directory, and of an ephemeral server's.
+  /// Starts the supervisor. It removes the socket directory at its end, and an ephemeral server's directory.
   ///
-  /// - Throws: ``LocalPostgresError`` when there are no descriptors left.
+  /// - Throws: ``LocalPostgresError`` when the stop pipe cannot be created.
   init(_ plan: ServerPlan, lock: DirectoryLock, logger: Logger) throws {
-    // A pair of sockets serves as the pipe: Glibc's pipe2 is not visible to Swift, and a descriptor that is not
-    // close-on-exec from its first moment may slip into another child, which would then keep the server alive.
+    // The stop pipe is a pair of sockets, because Swift does not see Glibc's pipe2. The descriptors must be
+    // close-on-exec from the start. Otherwise another child could inherit the write end and keep the server alive.
     var ends: [Int32] = [-1, -1]
     guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
       throw LocalPostgresError(cannot: "create a pair of sockets")
     }
-    let (ordersRead, orders) = (ends[0], Descriptor(ends[1]))
-    self.orders = orders
-    // Not a child task: a cancelled parent must not take the server from under those who still finish.
+    let (readEnd, stopPipe) = (ends[0], Descriptor(ends[1]))
+    self.stopPipe = stopPipe
+    // An unstructured task: when the parent task is cancelled, the server must run until its clients have finished.
     end = Task {
-      let end = await Self.run(plan, orders: orders, ordersRead: ordersRead, lock: lock)
-      orders.close()
+      let end = await Self.run(plan, stopPipe: stopPipe, readEnd: readEnd, lock: lock)
+      stopPipe.close()
       if case .exited = end { return end }
-      await Self.standIn(plan, logger: logger)
+      await Self.cleanUp(plan, logger: logger)
       return end
     }
   }
 
   private static func run(
-    _ plan: ServerPlan, orders: Descriptor, ordersRead: Int32, lock: DirectoryLock
+    _ plan: ServerPlan, stopPipe: Descriptor, readEnd: Int32, lock: DirectoryLock
   ) async -> End {
-    guard let lock = lock.descriptor else { preconditionFailure("a released lock protects nothing") }
+    guard let lock = lock.descriptor else { preconditionFailure("the lock is released") }
     var options = PlatformOptions()
     options.createSession = true
     do {
-      // The script travels in the environment, so that `ps` shows one line.
+      // The script is an environment variable, so `ps` shows a short command line.
       let result = try await Subprocess.run(
         .name("sh"), arguments: Arguments(["-c", "eval \"$SUPERVISOR\"", "flashsale-postgres"] + plan.arguments),
         environment: plan.binaries.environment.updating(["SUPERVISOR": supervisorScript]), workingDirectory: "/",
         platformOptions: options,
-        input: .fileDescriptor(.init(rawValue: ordersRead), closeAfterSpawningProcess: true),
+        input: .fileDescriptor(.init(rawValue: readEnd), closeAfterSpawningProcess: true),
         output: .sequence,
         error: .fileDescriptor(.init(rawValue: lock), closeAfterSpawningProcess: false)
       ) { execution in
-        // Nothing is ever written. It ends with the last of the server's processes, and fails with the supervisor.
+        // The output is always empty. It ends with the last process of the server. An error counts as the end.
         do { for try await _ in execution.standardOutput {} } catch {}
-        orders.close()
+        stopPipe.close()
       }
       switch result.terminationStatus {
       case .exited(let status): return .exited(status)
@@ -85,25 +83,25 @@ struct Supervisor: Sendable {
     }
   }
 
-  /// Does what a supervisor that was killed, or could not be started, left undone.
-  private static func standIn(_ plan: ServerPlan, logger: Logger) async {
+  /// Stops the server and removes its files after the supervisor was killed or failed to start.
+  private static func cleanUp(_ plan: ServerPlan, logger: Logger) async {
     do {
-      try await Leftovers.stop(in: plan.directory.data, logger: logger)
-      let remains = [plan.socketDirectory] + (plan.isEphemeral ? [plan.directory.path] : [])
-      _ = try await Subprocess.run(.name("rm"), arguments: Arguments(["-rf", "--"] + remains), output: .discarded)
+      try await AbandonedServer.stop(in: plan.directory.data, logger: logger)
+      let directories = [plan.socketDirectory] + (plan.isEphemeral ? [plan.directory.path] : [])
+      _ = try await Subprocess.run(.name("rm"), arguments: Arguments(["-rf", "--"] + directories), output: .discarded)
     } catch {
       logger.error("could not clean up after PostgreSQL", metadata: ["error": "\(error)"])
     }
   }
 
-  /// Returns when the server accepts connections.
+  /// Waits until the server accepts connections.
   ///
-  /// - Throws: ``ServerEnded``; ``LocalPostgresError`` after `timeout`; `CancellationError`.
+  /// - Throws: ``ServerEnded`` when it ends first; ``LocalPostgresError`` after `timeout`; `CancellationError`.
   func waitUntilReady(_ plan: ServerPlan, within timeout: Duration) async throws {
     let deadline = ContinuousClock.now + timeout
     while ContinuousClock.now < deadline {
-      guard orders.raw != nil else { throw ServerEnded() }
-      // The socket's directory tells our server's file from one that a killed predecessor left.
+      guard stopPipe.raw != nil else { throw ServerEnded() }
+      // A killed server leaves a file, too. Its socket directory differs.
       if let file = PostmasterFile(inData: plan.directory.data), file.socketDirectory == plan.socketDirectory,
         file.status == "ready"
       {
@@ -114,9 +112,9 @@ struct Supervisor: Sendable {
     throw LocalPostgresError("PostgreSQL was not ready within \(timeout): see \(plan.directory.log)")
   }
 
-  /// Runs `body`, and cancels it when the server ends. Either way the supervisor has ended afterwards.
+  /// Runs `body`, and cancels it when the server ends. Afterwards the supervisor has ended.
   ///
-  /// - Throws: ``ServerEnded`` when the server ended first; what `body` throws.
+  /// - Throws: ``ServerEnded`` when the server ends before `body`; otherwise the error of `body`.
   func whileServing<Success: Sendable>(_ body: @escaping @Sendable () async throws -> Success) async throws -> Success {
     try await withThrowingTaskGroup(of: Success?.self) { group in
       group.addTask { try await body() }
@@ -124,23 +122,26 @@ struct Supervisor: Sendable {
         _ = await end.value
         return nil
       }
-      guard let first = await group.nextResult() else { preconditionFailure("two tasks have just been added") }
+      guard let first = await group.nextResult() else { preconditionFailure("the group has two tasks") }
       if case .success(nil) = first {
         group.cancelAll()
         _ = await group.nextResult()
         throw ServerEnded()
       }
       await stop()
-      guard let success = try first.get() else { preconditionFailure("nil has been told apart above") }
+      guard let success = try first.get() else { preconditionFailure("nil was handled above") }
       return success
     }
   }
 
-  /// Stops the server and waits until the supervisor has cleaned up: usually tenths of a second, 45 s at worst.
-  /// Cancelling the task does not cut it short.
+  /// Stops the server and waits for the end of the supervisor: usually tenths of a second, 45 s at most.
+  /// Cancellation does not shorten the wait.
   @discardableResult
   func stop() async -> End {
-    orders.close()
+    stopPipe.close()
     return await end.value
   }
 }
+
+/// The server ended while it was in use.
+struct ServerEnded: Error {}

@@ -1,12 +1,16 @@
-/// What the supervisor does, in the one language that is there wherever PostgreSQL is.
+/// The shell script of the supervisor. A shell exists wherever PostgreSQL is installed.
 ///
-/// Arguments: the server's directory; the socket's directory; the user and group to run as, or nothing; whether the
-/// server's directory is to be removed afterwards; the server's options.
+/// Arguments:
+/// 1. the server's directory;
+/// 2. the socket directory;
+/// 3. the user and group of the server, `uid:gid`, or empty;
+/// 4. not empty if the server's directory is removed at the end;
+/// 5. and following: the server's options.
 ///
-/// Descriptors: 0 ends when the server is to stop; 1 ends, for whoever reads it, with the server; 2 is the directory's
-/// lock, held until we are done.
-///
-/// Standard error cannot carry the lock and messages, so the first thing is to point it to the log.
+/// Descriptors:
+/// - 0: the stop pipe. At its end, the script stops the server.
+/// - 1: a pipe that the server's processes keep open until they end.
+/// - 2: the directory's lock, held until the script ends. The script moves it to 4, and directs 2 to the log.
 let supervisorScript = #"""
   unset SUPERVISOR
   directory=$1 sockets=$2 owner=$3 remove=$4
@@ -23,12 +27,12 @@ let supervisorScript = #"""
 
   as_owner=${owner:+setpriv --reuid=${owner%:*} --regid=${owner#*:} --clear-groups --}
 
-  # The data directory is handed over as an open descriptor, which the server finds below /proc/self/fd. So it works
-  # below directories that only root may enter, such as /root, without giving the server any right to do so.
-  # The lock on the descriptor is kept by each process that has inherited it: it tells whether one is left.
+  # The server inherits the data directory as an open descriptor, and reaches it by /proc/self/fd. So the directory may
+  # be below one that only root can enter, such as /root.
+  # Each process of the server keeps the lock on this descriptor. The lock is free when all of them have ended.
 
   if ! [ -d "$data" ]; then
-    # A cluster gets its name only when it is complete and on disk; what an interrupted initdb left is dropped.
+    # The cluster is renamed to its final name after initdb has completed. Files of an interrupted initdb are removed.
     rm -rf -- "$data.new" &&
       mkdir -- "$data.new" &&
       if [ "$owner" ]; then chown -- "$owner" "$data.new"; fi &&
@@ -44,11 +48,11 @@ let supervisorScript = #"""
   server=$!
   exec >/dev/null 5<&-
 
-  # Only the end of the pipe stops us. (Set after the server was started, which would inherit it.)
+  # Only the end of the stop pipe stops this script. The trap follows the start of the server, which would inherit it.
   trap '' HUP INT TERM
   read -r _ <&3
 
-  # A number may be another's once its process has ended, but then it is not one of our child.
+  # Another process may reuse the number of an ended process. Its parent is not this script.
   signal() {
     read -r _ _ _ parent _ 2>/dev/null <"/proc/$server/stat" && [ "$parent" = "$$" ] && kill -s "$1" "$server"
   }
@@ -56,7 +60,7 @@ let supervisorScript = #"""
   (
     exec 3<&- 4>&-
     trap 'exit' USR1
-    # Repeated, because a server that has only just been started ignores it.
+    # Repeated, because a server that has just started may ignore the signal.
     for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
       sleep 1
       signal INT
@@ -69,7 +73,7 @@ let supervisorScript = #"""
   wait "$server"
   status=$?
 
-  # Ends the impatient one above, and the sleep that it may be in. We lead a session, so the group is ours alone.
+  # Ends the subshell above and its sleep. This script leads a session, so the process group contains no other process.
   trap '' USR1
   kill -s USR1 0
   wait 2>/dev/null

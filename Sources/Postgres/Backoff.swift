@@ -1,12 +1,15 @@
-/// The pause before the next attempt to reach a server that is away: doubled each time up to a bound, then a random part
-/// of it, so that many servers that lost one database do not return in step.
+/// The pauses between attempts to connect to a server that cannot be reached.
+///
+/// A pause is twice as long as the one before, up to a maximum. A random factor spreads the attempts of many clients
+/// that lost the same server.
 struct Backoff {
   static let base: Duration = .milliseconds(50)
-  /// Bounds how long service stays away after the database is back.
+  /// Limits the delay after the server is back.
   static let maximum: Duration = .seconds(1)
 
   private var attempts = 0
 
+  /// - Returns: 25 ms to 1 s.
   mutating func next() -> Duration {
     let doubled = Self.base * (1 << min(attempts, 10))
     attempts += 1

@@ -2,9 +2,11 @@ import CLibPQ
 import Time
 
 extension Connection {
-  /// Connects, which includes TLS and authentication. To be called once, before anything else.
+  /// Connects, negotiates TLS and authenticates (PostgreSQL documentation, chapter 34.1). Call it once, before any
+  /// other method.
   ///
-  /// - Throws: `PostgresError.cannotConnect`, also when no host has answered in time; then nothing is left open.
+  /// - Throws: `PostgresError.cannotConnect` when no host accepted the connection in time. The connection is closed
+  ///   then.
   func open() throws {
     do {
       try connect()
@@ -28,15 +30,15 @@ extension Connection {
     throw PostgresError.cannotConnect(problems.joined(separator: "; "))
   }
 
-  /// libpq goes on to the next host by itself when one refuses, but not, with its asynchronous calls, when one is silent.
-  /// So it is given one at a time.
+  /// Connects to one host. With several hosts, libpq's asynchronous calls try the next host after a refusal. They do
+  /// not try it when a host is silent. So libpq gets one host at a time.
   private func connect(to host: ConnectionConfiguration.Host?) throws {
     let timeout = configuration.hostTimeout
     let deadline = Moment.now + timeout
     guard let handle = startConnecting(to: host) else { throw PostgresError.cannotConnect("out of memory") }
     self.handle = handle
     PQsetNoticeProcessor(handle, { _, _ in }, nil)
-    // libpq asks to behave at first as if PQconnectPoll had returned "writing", and may change the socket in every poll.
+    // The first wait is for "writing" (PostgreSQL documentation, chapter 34.1). Each poll may open another socket.
     var status = PQstatus(handle) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING
     while status != PGRES_POLLING_OK {
       guard status != PGRES_POLLING_FAILED else { throw PostgresError.cannotConnect(errorMessage(handle)) }
@@ -60,7 +62,8 @@ extension Connection {
     try answering(by: deadline) { try $0.setLaterParameters() }
   }
 
-  /// Without named statements there may be a pooler, and the next statement may run in another session.
+  /// Sets the parameters that some versions lack. Without named statements it sets none. A pooler may be in between,
+  /// and the next statement may run in another session.
   private func setLaterParameters() throws {
     guard names.areUsed, let handle else { return }
     let version = PQserverVersion(handle)
@@ -75,8 +78,8 @@ extension Connection {
     }
   }
 
-  /// `dbname` is expanded as a connection string: it overrides what stands before it in the list, and what stands behind
-  /// it overrides the same key in it.
+  /// libpq expands `dbname` as a connection string. The string overrides the settings before it. The settings after it
+  /// override the string.
   private func startConnecting(to host: ConnectionConfiguration.Host?) -> OpaquePointer? {
     var settings = ConnectionConfiguration.networkDefaults
     settings += [
@@ -91,9 +94,9 @@ extension Connection {
     }
   }
 
-  /// Closes the connection. Needed once for every connection; harmless when repeated.
+  /// Closes the connection. Call it at least once for each connection.
   func close() {
-    breakDown()
+    markUnusable()
     cancelHandle = nil
     if let handle {
       self.handle = nil

@@ -5,26 +5,26 @@ import Time
 
 /// One connection to PostgreSQL, driven by libpq's asynchronous calls (PostgreSQL documentation, chapter 34.4).
 ///
-/// Its executor has a thread of its own, which may wait for the server. So a statement is straight-line code, from the
-/// first byte sent to the last result.
+/// Its executor has its own thread, which may wait for the server. So a statement is straight-line code, from the first
+/// byte sent to the last result.
 ///
-/// It runs one statement at a time; a pool lends it by closure so that nobody else is in between. Whatever fails on it
-/// beyond a plain SQL error makes it unusable for good: it is closed and replaced, never mended.
+/// It runs one statement at a time. A pool lends it by closure to one caller. Any failure other than an SQL error makes
+/// the connection unusable. The pool then closes it and opens another one.
 package actor Connection {
-  /// Told of each statement, well or not, and how long it took.
+  /// Receives the name and the duration of each statement, whether it succeeded or not.
   package typealias StatementObserver = @Sendable (_ name: String, _ nanoseconds: Int64) -> Void
-  /// Told of each statement that the server refused.
+  /// Receives the error of each statement that the server refused.
   package typealias RefusalObserver = @Sendable (PostgresError.ServerError) -> Void
 
-  /// What a pool may do with the connection now. Written on the connection's executor, read from anywhere.
+  /// Whether a pool may lend the connection. The connection's executor writes it, and any thread reads it.
   enum Condition: Int, AtomicRepresentable {
-    /// Idle and outside any transaction.
+    /// The connection is idle and outside any transaction.
     case reusable
     /// A statement is under way or a transaction is open.
     case busy
-    /// Nothing more may be sent on it.
+    /// Nothing may be sent any more.
     case broken
-    /// The same, since the server cannot be reached on it any more, or is not the one that is needed.
+    /// As `broken`. The connection to the server broke, or the server has become a standby.
     case lost
   }
 
@@ -37,7 +37,7 @@ package actor Connection {
   private let onRefusal: RefusalObserver?
   let condition = Atomic(Condition.busy)
 
-  /// What `PQsocket` says, for those who are not on the executor.
+  /// The value of `PQsocket`, for readers outside the executor.
   let socket = Atomic<Int32>(-1)
 
   /// Nil before `open` and after `close`.
@@ -51,8 +51,10 @@ package actor Connection {
   private var notificationSource: (any DispatchSourceRead)?
 
   /// - Parameters:
-  ///   - names: shared by the connections of a pool.
-  ///   - notifications: receives what channels that are listened to announce, and ends with the connection.
+  ///   - names: the connections of a pool share it. Nil for a connection without a pool.
+  ///   - onStatement: nil measures nothing.
+  ///   - notifications: receives the notifications of the channels that the session listens to. The connection finishes
+  ///     it.
   init(
     _ configuration: ConnectionConfiguration, names: StatementNames? = nil, onStatement: StatementObserver? = nil,
     onRefusal: RefusalObserver? = nil, notifications: AsyncStream<Notification>.Continuation? = nil
@@ -64,15 +66,17 @@ package actor Connection {
     self.notificationSink = notifications
   }
 
-  /// Whether a statement may be sent. Nobody watches an idle connection, and the server has nothing to say on it but that
-  /// it hangs up; so one with something to read is not used again.
+  /// Whether a statement may be sent. On an idle connection the server sends only that it closes the connection. So a
+  /// connection with something to read is not reusable.
   nonisolated var isReusable: Bool {
     condition.load(ordering: .acquiring) == .reusable && !isReadableNow(socket.load(ordering: .relaxed))
   }
   nonisolated var isBroken: Bool { [.broken, .lost].contains(condition.load(ordering: .acquiring)) }
   nonisolated var isLost: Bool { condition.load(ordering: .acquiring) == .lost }
 
-  /// A connection that has been opened; see `open`.
+  /// Returns an open connection.
+  ///
+  /// - Throws: `PostgresError.cannotConnect`.
   static func connect(
     _ configuration: ConnectionConfiguration, notifications: AsyncStream<Notification>.Continuation? = nil
   ) async throws -> Connection {
@@ -81,15 +85,15 @@ package actor Connection {
     return connection
   }
 
-  /// Has `body` run on the executor as soon as it is free. For those who have no task to wait in.
+  /// Runs `body` on the executor as soon as it is free, and returns at once. For callers without a task.
   nonisolated func perform(_ body: @escaping @Sendable (isolated Connection) -> Void) {
     executor.queue.async { self.assumeIsolated(body) }
   }
 
   // MARK: Statements
 
-  /// Runs `body`, whose statements are given up when the server has not answered them by `deadline`: somebody waits who
-  /// needs to hear something by then, be it that nothing is known.
+  /// Runs `body`. A statement that has no answer at `deadline` throws `PostgresError.connectionLost`, so the client
+  /// gets a response in time.
   package func answering<Result>(
     by deadline: Moment, _ body: (isolated Connection) throws -> Result
   ) rethrows -> Result {
@@ -98,12 +102,12 @@ package actor Connection {
     return try body(self)
   }
 
-  /// Whether the time of `answering` is over, so that another statement would only be given up.
+  /// Whether the deadline of `answering` has passed.
   package var isOutOfTime: Bool { answerDeadline.map { $0 <= .now } ?? false }
 
-  /// Runs `statement` as `run` does, and may be told to stop.
+  /// Runs `statement` as `run` does. Cancelling the task stops a cancellable statement.
   ///
-  /// - Throws: `PostgresError`, or `CancellationError` for a cancellable statement whose task was cancelled.
+  /// - Throws: `PostgresError`. `CancellationError` when the statement is cancellable and its task was cancelled.
   package func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     guard Statement.isCancellable, let cancelHandle else { return try run(statement) }
     try Task.checkCancellation()
@@ -113,14 +117,14 @@ package actor Connection {
       cancelHandle.requestInBackground()
     }
     if Task.isCancelled {
-      // The request may still be on its way and would hit whatever runs on this connection next.
-      breakDown()
+      // The cancel request may still be on its way. It would cancel the next statement of this connection.
+      markUnusable()
       throw CancellationError()
     }
     return try outcome.get()
   }
 
-  /// Runs `statement`, preparing it first if this connection has not yet met it, and returns its rows.
+  /// Runs `statement` and returns its rows. Prepares the statement first if this connection has not prepared it.
   ///
   /// Outside an explicit transaction the statement is committed when this returns.
   ///
@@ -147,9 +151,9 @@ package actor Connection {
     return rows
   }
 
-  /// Sends a statement by its name, or without one where names cannot be used.
+  /// Sends a statement by its name, or as text when names are off.
   ///
-  /// - Returns: the last result.
+  /// - Returns: the last result; nil when there is none.
   private func send<Statement: PreparedStatement>(
     _ type: Statement.Type, _ parameters: Parameters
   ) throws -> QueryResult? {
@@ -158,72 +162,74 @@ package actor Connection {
       let isInTransaction = handle.map { PQtransactionStatus($0) != PQTRANS_IDLE } ?? false
       do {
         if !preparedNames.contains(name) {
-          try exchange(name) { PQsendPrepare($0, name, Statement.sql, 0, nil) }
+          try roundTrip(name) { PQsendPrepare($0, name, Statement.sql, 0, nil) }
           preparedNames.insert(name)
         }
-        return try exchange(name) { handle in
+        return try roundTrip(name) { handle in
           parameters.withLibPQArrays {
             PQsendQueryPrepared(handle, name, $0, $1, $2, $3, Format.binary)
           }
         }.last
       } catch PostgresError.server(let error) where error.isAboutStatementName {
-        names.giveUp()
-        // The server found no statement to run, or could not prepare it: nothing was done. But an open transaction is lost.
+        names.turnOff()
+        // The statement had no effect: it was not found, or could not be prepared. But the error ended an open
+        // transaction.
         if isInTransaction { throw PostgresError.server(error) }
       }
     }
-    return try exchange(name) { handle in
+    return try roundTrip(name) { handle in
       parameters.withLibPQArrays {
         PQsendQueryParams(handle, Statement.sql, $0, nil, $1, $2, $3, Format.binary)
       }
     }.last
   }
 
-  /// Runs a text of one or more statements without parameters, as one transaction unless it says otherwise.
+  /// Runs one or more statements without parameters. They are one transaction unless the text has `begin` or `commit`.
   ///
-  /// - Parameter name: what errors call it, for a text with something secret in it; by default how it begins.
+  /// - Parameter name: the name of the script in errors. Nil stands for the first 60 characters of `sql`. A script with
+  ///   a secret needs a name.
   /// - Throws: `PostgresError`.
   package func executeScript(_ sql: String, name: String? = nil) throws {
     let name = name ?? sql.prefix(60).split(whereSeparator: \.isWhitespace).joined(separator: " ")
-    try exchange(name) { PQsendQuery($0, sql) }
+    try roundTrip(name) { PQsendQuery($0, sql) }
   }
 
-  /// Prepares each statement anew: for tests of names that are taken.
+  /// For tests: forgets which statements are prepared, so that preparing them again fails.
   func forgetNames() { preparedNames = [] }
 
-  // MARK: One exchange with the server
+  // MARK: One round trip
 
-  /// Sends with `send` and waits for everything the server answers.
+  /// Calls `send`, then waits for all results.
   ///
-  /// libpq hands out nil only after the server's ReadyForQuery, and the server commits before that message. So a result
-  /// alone is no proof of a commit; the nil behind it is, and any error among the results undoes them all.
+  /// The server commits before it sends ReadyForQuery, and libpq returns nil only after that message. So only the nil
+  /// after the last result proves the commit. An error among the results undoes all of them.
   @discardableResult
-  private func exchange(_ name: String, _ send: (OpaquePointer) -> Int32) throws -> [QueryResult] {
+  private func roundTrip(_ name: String, _ send: (OpaquePointer) -> Int32) throws -> [QueryResult] {
     guard let handle, !isBroken else { throw lost("the connection is closed", during: name) }
     condition.store(.busy, ordering: .releasing)
     let limit = Moment.now + configuration.statementTimeout + configuration.responseGrace
     let deadline = answerDeadline.map { min($0, limit) } ?? limit
     guard send(handle) == 1 else { throw lost(errorMessage(handle), during: name) }
     let results = try collectResults(of: name, handle, until: deadline)
-    // What was read here makes the socket readable no longer, so dispatch may never tell of it.
+    // Notifications that were read together with the results do not wake the dispatch source. Deliver them here.
     deliverNotifications(handle)
     condition.store(PQtransactionStatus(handle) == PQTRANS_IDLE ? .reusable : .busy, ordering: .releasing)
     for result in results {
       switch PQresultStatus(result.pointer) {
       case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY: continue
       case PGRES_FATAL_ERROR:
-        // One without the server's fields was made by libpq itself: the connection broke.
+        // An error without the server's fields comes from libpq: the connection broke.
         guard let error = result.serverError(statement: name) else { throw lost(result.errorMessage, during: name) }
         if PQstatus(handle) == CONNECTION_BAD { throw lost(error.message, during: name) }
-        // Its plan is outdated (a migration changed what it returns): only a new connection prepares it anew.
-        if error.sqlState == "0A000", preparedNames.contains(name) { breakDown() }
-        // A primary that has become a standby: who connects anew may be led to the new primary.
-        if error.sqlState == "25006" { breakDown(.lost) }
+        // A migration changed the statement's result type, so its plan is outdated. A new connection prepares it again.
+        if error.sqlState == "0A000", preparedNames.contains(name) { markUnusable() }
+        // The primary has become a standby. A new connection may reach the new primary.
+        if error.sqlState == "25006" { markUnusable(.lost) }
         onRefusal?(error)
         throw PostgresError.server(error)
       default:
-        // COPY or single-row mode, which nothing here asks for and this connection could not leave.
-        breakDown()
+        // COPY or single-row mode. No statement of this program uses them, and the connection could not leave COPY.
+        markUnusable()
         throw PostgresError.unexpectedRow(statement: name, message: "unsupported result status")
       }
     }
@@ -231,13 +237,12 @@ package actor Connection {
     return results
   }
 
-  /// Hands libpq's buffer to the socket and takes every result, up to the nil behind the last.
+  /// Sends libpq's buffer and returns all results, up to the nil after the last one (PostgreSQL documentation, chapter
+  /// 34.4).
   ///
-  /// While not all of the buffer fits, it goes on taking in what the server sends, or both sides could wait for ever for
-  /// the other to read.
+  /// It reads while it still has bytes to send. Otherwise both sides could wait for the other to read.
   ///
-  /// - Parameter deadline: a network that drops packets in silence never makes the socket readable. Whoever waits gets an
-  ///   answer nonetheless.
+  /// - Parameter deadline: a network that drops packets never makes the socket readable. The caller gets an error then.
   private func collectResults(
     of name: String, _ handle: OpaquePointer, until deadline: Moment
   ) throws -> [QueryResult] {
@@ -247,14 +252,14 @@ package actor Connection {
       while PQstatus(handle) == CONNECTION_BAD || PQisBusy(handle) == 0 {
         guard let pointer = PQgetResult(handle) else { return results }
         results.append(QueryResult(pointer))
-        // libpq would hand it out for ever. Nothing here speaks COPY.
+        // In COPY mode libpq returns this result again and again.
         if [PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH].contains(PQresultStatus(pointer)) { return results }
       }
       guard unsent >= 0 else { throw lost(errorMessage(handle), during: name) }
       let ready = waitUntilReady(
         PQsocket(handle), for: unsent == 0 ? .readable : [.readable, .writable], deadline: deadline)
       if ready.isEmpty { throw lost("no answer in time", during: name) }
-      // That the server has hung up will be among the results.
+      // If the server closed the connection, PQgetResult returns that as an error.
       if ready.contains(.readable), PQconsumeInput(handle) == 0, PQstatus(handle) != CONNECTION_BAD {
         throw lost(errorMessage(handle), during: name)
       }
@@ -262,16 +267,16 @@ package actor Connection {
   }
 
   private func lost(_ message: String, during statement: String) -> PostgresError {
-    breakDown(.lost)
-    // What the server has not received by now it never shall: others will ask it soon what became of the statement.
-    if let handle { discardUnsent(PQsocket(handle)) }
+    markUnusable(.lost)
+    // The system must not send the statement later. The caller asks the server soon whether the statement took effect.
+    if let handle { discardUnsentOnClose(PQsocket(handle)) }
     return .connectionLost(statement: statement, message: message)
   }
 
-  /// Gives up on the connection: nothing more is sent, the watching of its socket ends, waiters learn of it.
-  func breakDown(_ condition: Condition = .broken) {
+  /// Marks the connection as unusable. Nothing is sent any more, and the stream of notifications ends.
+  func markUnusable(_ condition: Condition = .broken) {
     self.condition.store(condition, ordering: .releasing)
-    // Of a socket at its end, dispatch would tell over and over.
+    // Dispatch would report a closed socket again and again.
     notificationSource?.cancel()
     notificationSource = nil
     notificationSink?.finish()
@@ -279,9 +284,9 @@ package actor Connection {
 
   // MARK: Notifications
 
-  /// Has the server's notifications taken in while no statement is under way.
+  /// Reads the server's notifications while no statement is under way (PostgreSQL documentation, chapter 34.9).
   ///
-  /// - Parameter descriptor: a duplicate, closed when the watching ends.
+  /// - Parameter descriptor: a duplicate of the socket's descriptor. It is closed with the source.
   func watchForNotifications(_ descriptor: Int32) {
     let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: executor.queue)
     source.setEventHandler { [weak self] in self?.assumeIsolated { $0.socketIsReadable() } }
@@ -293,11 +298,11 @@ package actor Connection {
   private func socketIsReadable() {
     guard let handle, !isBroken else { return }
     var isOpen = true
-    // All that is there, and not only what fits into libpq's buffer: of a hang-up that comes together with the server's
-    // last words, dispatch tells once and never again.
+    // Read everything, not only as much as fits into libpq's buffer. Dispatch reports a close once, perhaps together
+    // with the last bytes.
     repeat { isOpen = PQconsumeInput(handle) == 1 } while isOpen && isReadableNow(PQsocket(handle))
     deliverNotifications(handle)
-    if !isOpen { breakDown() }
+    if !isOpen { markUnusable() }
   }
 
   private func deliverNotifications(_ handle: OpaquePointer) {
@@ -308,9 +313,12 @@ package actor Connection {
     }
   }
 
-  /// What PostgreSQL stores of a role's password (SCRAM-SHA-256, RFC 5803), made here so that the password is not sent.
+  // MARK: Passwords
+
+  /// Returns the verifier that PostgreSQL stores for a role's password (SCRAM-SHA-256, RFC 5803). libpq computes it, so
+  /// the password is not sent.
   ///
-  /// - Throws: `PostgresError` when libpq cannot make it.
+  /// - Throws: `PostgresError` when the connection is closed, or libpq cannot compute the verifier.
   package func passwordVerifier(_ password: String, role: String) throws -> String {
     guard let handle else { throw lost("the connection is closed", during: "password_verifier") }
     guard let verifier = PQencryptPasswordConn(handle, password, role, "scram-sha-256") else {

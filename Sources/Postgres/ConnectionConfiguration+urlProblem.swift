@@ -1,10 +1,10 @@
 import CLibPQ
 
 extension ConnectionConfiguration {
-  /// What is wrong with `url`, in one line that repeats nothing of it; nil when it can be used.
+  /// Why `url` cannot be used, in one line that quotes nothing of it. Nil when it can be used.
   ///
-  /// A password with an `@` or `/` that is not percent-encoded ends up in another part of the URL. libpq would try it as
-  /// a host, port or database, and name it in its error. So such URLs are refused.
+  /// A password may have an `@` or `/` that is not percent-encoded. libpq then takes its rest for a host, port or
+  /// database, and its error would show that part of the password. So such URLs are refused.
   package var urlProblem: String? {
     var message: UnsafeMutablePointer<CChar>?
     let options = PQconninfoParse(url.revealed(), &message)
@@ -26,13 +26,13 @@ extension ConnectionConfiguration {
     return nil
   }
 
-  /// libpq quotes the part of a URL that it does not understand, which may be a part of the password.
+  /// Replaces the part of the URL that libpq quotes. It may be a part of the password.
   private static func withoutQuotation(_ message: String) -> String {
     guard let start = message.firstIndex(of: "\""), let end = message.lastIndex(of: "\"") else { return message }
     return message[..<start] + "***" + message[message.index(after: end)...]
   }
 
-  /// What a URI has between its authority and its query; nil when `url` is no URI.
+  /// The path of a URI (RFC 3986, section 3.3). Nil when `url` is no URI.
   private static func path(of url: String) -> Substring? {
     for scheme in ["postgresql://", "postgres://"] where url.hasPrefix(scheme) {
       return url.dropFirst(scheme.count).drop { $0 != "/" }.prefix { $0 != "?" }

@@ -1,41 +1,43 @@
 import CLibPQ
 import Secrets
 
-/// How to reach a database and how long it may take over anything.
+/// The address of a database, and the time limits and parameters of its sessions.
 package struct ConnectionConfiguration: Sendable {
-  /// A libpq connection URI or keyword string; several hosts are allowed (PostgreSQL documentation, "Connection Strings").
+  /// A libpq connection URI or keyword string; several hosts are allowed (PostgreSQL documentation, "Connection
+  /// Strings").
   package var url: Secret
 
-  /// The server ends a statement that runs longer, so that no request and no lock waits without end.
+  /// The server ends a statement that runs longer, so no request and no lock waits without end.
   package var statementTimeout: Duration = .seconds(5)
 
-  /// The server ends a wait for a lock that lasts longer. Well below the time for which callers wait for an answer: that
-  /// a statement was ended, and so did nothing, is a better one than that nothing is known.
+  /// The server ends a wait for a lock that lasts longer. It is shorter than the callers' wait for an answer. So a
+  /// caller learns that the statement had no effect, instead of an unknown outcome.
   package var lockTimeout: Duration = .milliseconds(1500)
 
-  /// The server ends a transaction that is left open and silent: a client that stopped must not hold a hot row.
+  /// The server ends a transaction that is idle for longer. A client that stopped must not keep a row locked.
   package var idleInTransactionTimeout: Duration = .seconds(10)
 
-  /// The longest wait for one host to let us in, unless `url` has `connect_timeout`, which libpq itself minds only in its
-  /// blocking calls, and those are not used here.
+  /// The longest time to connect to one host. A `connect_timeout` in `url` takes precedence. libpq itself uses that
+  /// setting only in its blocking calls.
   package var connectTimeout: Duration = .seconds(3)
 
-  /// How much longer than `statementTimeout` to wait for the server's word before the connection is given up: a network
-  /// that silently drops packets never reports anything.
+  /// How much longer than `statementTimeout` to wait for the server's answer. Then the connection counts as lost, since
+  /// a network that drops packets never reports an error.
   package var responseGrace: Duration = .seconds(1)
 
-  /// Whether statements are prepared by name, once a connection. Off for poolers that hand each transaction to another
-  /// server connection and cannot carry names.
+  /// Whether statements are prepared by name, once for each connection. Turn it off for a pooler that gives each
+  /// transaction another server connection and does not support prepared statements.
   package var usesNamedStatements = true
 
-  /// Run-time parameters of every session, by name. They outrank the settings of the role, of the database and of
-  /// `options` in `url`: the result of a statement must not depend on these. The time limits above yield to `options`.
+  /// Run-time parameters of every session, by name. They override the settings of the role, of the database and of
+  /// `options` in `url`. The result of a statement must not depend on such settings. The time limits above do not
+  /// override `options`.
   package var parameters = Self.fixedParameters
 
-  /// The parameters that can change what a statement means, each at PostgreSQL's default, and `jit`, which delays the
-  /// first run of a statement. All exist in PostgreSQL 12 and may be set by every role.
+  /// The parameters that can change the result of a statement, with PostgreSQL's defaults. `jit` is off because it
+  /// delays the first run of a statement. All of them exist in PostgreSQL 12, and every role may set them.
   package static let fixedParameters = [
-    // What was locked is read in the next statement, which has to see what was committed during the wait.
+    // A statement waits for a lock, and the next one reads the row. It must see what was committed during the wait.
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
@@ -51,14 +53,15 @@ package struct ConnectionConfiguration: Sendable {
     "jit": "off",
   ]
 
-  /// The same for parameters that older versions lack. They are set by a statement, once the version is known.
+  /// Parameters that some versions lack, with the first version that has them. A statement sets them once the version
+  /// is known.
   static let laterParameters: [(name: String, value: String, since: Int32)] = [
     ("plan_cache_mode", "auto", 12_00_00),
     ("idle_session_timeout", "0", 14_00_00),
     ("transaction_timeout", "0", 17_00_00),
   ]
 
-  /// The value of the startup option `options`. Of two values of one parameter the later one counts.
+  /// The value of the startup option `options`. If a parameter comes twice, the later value counts.
   var sessionOptions: String {
     func milliseconds(_ duration: Duration) -> String { String(Int(duration / .milliseconds(1))) }
     func option(_ name: String, _ value: String) -> String {
@@ -81,28 +84,28 @@ package struct ConnectionConfiguration: Sendable {
     self.url = url
   }
 
-  /// For a URL without anything secret in it.
+  /// For a URL without a password.
   package init(url: String) {
     self.init(url: Secret(url))
   }
 
-  /// A host of several in `url`.
+  /// One of several hosts in `url`.
   struct Host {
     let name: String
-    /// What takes the place of the lists in `url`.
+    /// The settings that replace the lists in `url`.
     let settings: [(keyword: String, value: String)]
   }
 
   private static let defaultPort = "5432"
 
-  /// The hosts that `url` lists, in their order. One that is nil stands for what the URL says when it lists none.
+  /// The hosts that `url` lists, in their order. A single nil when `url` does not list several hosts.
   var hosts: [Host?] {
     let lists = ["host", "hostaddr", "port"].compactMap { keyword in
       value(of: keyword).map { (keyword, $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)) }
     }
     let count = lists.map(\.1.count).max() ?? 1
-    // One port may stand for that of all hosts; of lists that do not fit together libpq complains. It takes an empty value
-    // for none, and would go by the list again: a default has to be put in its place, which only ports have.
+    // One port may serve all hosts. libpq reports lists of different lengths. libpq ignores an empty value and would
+    // use the whole list instead. So an empty value needs a default, and only ports have one.
     let isUsable = lists.allSatisfy { keyword, values in
       [1, count].contains(values.count) && (keyword == "port" || !values.contains(""))
     }
@@ -116,14 +119,14 @@ package struct ConnectionConfiguration: Sendable {
     }
   }
 
-  /// The longest wait for a host; `connect_timeout` in `url` has the last word.
+  /// The longest time to connect to one host: `connect_timeout` in `url`, else `connectTimeout`.
   var hostTimeout: Duration {
     guard let seconds = value(of: "connect_timeout").flatMap(Int.init), seconds > 0 else { return connectTimeout }
     return .seconds(seconds)
   }
 
-  /// How soon a host that has vanished is noticed, unless `url` says otherwise: by what it does not acknowledge, and on
-  /// an idle connection by probes that get no reply.
+  /// How soon a dead host is noticed, unless `url` has other values. A busy connection notices unacknowledged data, an
+  /// idle one unanswered keepalive probes.
   static let networkDefaults = [
     ("tcp_user_timeout", "3000"),  // milliseconds
     ("keepalives_idle", "2"),  // seconds
@@ -131,7 +134,7 @@ package struct ConnectionConfiguration: Sendable {
     ("keepalives_count", "2"),
   ]
 
-  /// The value of a keyword in `url`, nil when it has none.
+  /// The value of a keyword in `url`. Nil when `url` does not have it.
   func value(of keyword: String) -> String? {
     guard let options = PQconninfoParse(url.revealed(), nil) else { return nil }
     defer { PQconninfoFree(options) }
@@ -145,7 +148,7 @@ package struct ConnectionConfiguration: Sendable {
 }
 
 extension ConnectionConfiguration: CustomStringConvertible, CustomReflectable {
-  /// Without the URL, which may contain a password.
+  /// Leaves out the URL, which may contain a password.
   package var description: String { "ConnectionConfiguration(url: ***)" }
   package var customMirror: Mirror { Mirror(self, children: ["url": "***"]) }
 }

@@ -1,28 +1,29 @@
 import Time
 
-/// What other sessions announce on some channels, as a sequence without end: it reconnects by itself.
+/// The notifications of some channels, as a sequence without end. It reconnects by itself.
 ///
-/// A connection on which nothing comes may be one on which nothing comes any more, and the system does not always tell:
-/// somebody in between may keep this half of it open. So the server is asked for a sign of life now and then.
+/// A silent connection may be dead without an error: a proxy may keep its near half open. So a heartbeat asks the
+/// server for an answer at intervals.
 ///
-/// PostgreSQL keeps no notification for a listener that is away. So each time listening begins the sequence says
-/// `.listening`, and whoever relies on notifications looks at the state of things then.
+/// PostgreSQL keeps no notifications for a listener that is not connected. So the sequence has a `.listening` whenever
+/// listening begins. The consumer then reads the current state.
 package struct NotificationListener: AsyncSequence, Sendable {
   package enum Element: Sendable {
-    /// Listening began, for the first time or again after an interruption.
+    /// Listening began, for the first time or after a reconnect.
     case listening
     case notification(Notification)
   }
 
-  /// Between two signs of life, and the longest wait for one.
+  /// The pause between two heartbeats.
   static let heartbeatInterval: Duration = .seconds(5)
+  /// The longest wait for the answer to a heartbeat.
   static let heartbeatTimeout: Duration = .seconds(2)
 
   private let configuration: ConnectionConfiguration
   private let channels: [String]
   private let heartbeatInterval: Duration
 
-  /// - Parameter channels: names as in `NOTIFY`, lower case.
+  /// - Parameter channels: the names of channels, in lower case.
   package init(_ configuration: ConnectionConfiguration, channels: [String]) {
     self.init(configuration, channels: channels, heartbeatInterval: Self.heartbeatInterval)
   }
@@ -37,7 +38,7 @@ package struct NotificationListener: AsyncSequence, Sendable {
     Iterator(configuration: configuration, channels: channels, heartbeatInterval: heartbeatInterval)
   }
 
-  /// Ends when its task is cancelled, and only then.
+  /// Ends only when its task is cancelled.
   package struct Iterator: AsyncIteratorProtocol {
     fileprivate let configuration: ConnectionConfiguration
     fileprivate let channels: [String]
@@ -80,11 +81,11 @@ package struct NotificationListener: AsyncSequence, Sendable {
         await connection.close()
         throw error
       }
-      // Ends with the connection: the first sign that fails to come breaks it, which ends the notifications.
+      // The first heartbeat without an answer breaks the connection, which ends the stream of notifications.
       let heartbeat = Task { [heartbeatInterval] in
         while true {
           try await Task.sleep(for: heartbeatInterval)
-          try await connection.showLife(by: .now + NotificationListener.heartbeatTimeout)
+          try await connection.sendHeartbeat(by: .now + NotificationListener.heartbeatTimeout)
         }
       }
       session = Session(connection: connection, notifications: stream.makeAsyncIterator(), heartbeat: heartbeat)
@@ -95,8 +96,8 @@ package struct NotificationListener: AsyncSequence, Sendable {
 }
 
 extension Connection {
-  /// - Throws: `PostgresError` when the server does not answer by `deadline`; then the connection is broken.
-  fileprivate func showLife(by deadline: Moment) throws {
+  /// - Throws: `PostgresError` when the server does not answer by `deadline`. The connection is broken then.
+  fileprivate func sendHeartbeat(by deadline: Moment) throws {
     try answering(by: deadline) { try $0.executeScript("") }
   }
 }

@@ -1,7 +1,7 @@
 /// The values of a statement's parameters in PostgreSQL's binary format.
 package struct Parameters {
   private var bytes: [UInt8] = []
-  /// Where each value lies in `bytes`; nil is SQL null.
+  /// The range of each value in `bytes`; nil is SQL null.
   private var ranges: [Range<Int>?] = []
 
   init() {}
@@ -14,14 +14,14 @@ package struct Parameters {
     ranges.append(start..<bytes.count)
   }
 
-  /// Lends the four parallel arrays that libpq asks for: count, values, lengths and formats.
+  /// Lends the count, values, lengths and formats for `PQsendQueryParams` (PostgreSQL documentation, chapter 34.4).
   func withLibPQArrays<Result>(
     _ body: (Int32, UnsafePointer<UnsafePointer<CChar>?>, UnsafePointer<Int32>, UnsafePointer<Int32>) -> Result
   ) -> Result {
     bytes.withUnsafeBytes { bytes in
       let values = ranges.map { range -> UnsafePointer<CChar>? in
         guard let range else { return nil }
-        // An empty value is not null, so it needs some address, even when no byte was written at all.
+        // An empty value is not null, so it needs an address, even when `bytes` is empty.
         guard let base = bytes.baseAddress else { return Self.emptyValue }
         return (base + range.lowerBound).assumingMemoryBound(to: CChar.self)
       }

@@ -5,16 +5,18 @@ import Time
 
 /// A bounded set of connections to one database, lent by closure.
 ///
-/// Callers wait in the order in which they came. A connection that broke is closed and replaced when next needed. While
-/// the database is away, one attempt to connect is made each back-off period, so that a crowd of requests does not become
-/// a crowd of attempts: who comes during one waits for its end, who comes between two fails at once. When the database
-/// only lets no more of us in, they share the connections of those who are in.
+/// Callers wait in the order of their arrival. The pool closes a broken connection, and opens another one when it is
+/// needed.
+///
+/// If connecting fails, the waiter queues for an existing connection. If there is none, all waiters fail. The pool then
+/// makes one attempt to connect in each back-off period. So many requests do not cause many attempts. A caller during an
+/// attempt waits for its end. A caller between two attempts fails at once.
 package final class Pool: Sendable {
-  /// Enough for reads, for what changes a product, and for one of its batches that is stuck, beside jobs and administration.
+  /// Connections by default. They serve reads, batches that change products, one stuck batch, jobs and administration.
   package static let defaultSize = 8
 
-  /// Each statement under way occupies a thread of dispatch, which has 255; when all are taken, not even its timers go on.
-  /// Requests to cancel take one each, too.
+  /// The largest size of a pool. A statement under way uses one of dispatch's 255 threads, and so does a cancel
+  /// request. Without a free thread, dispatch's timers stop, too.
   package static let maximumSize = 100
 
   private let configuration: ConnectionConfiguration
@@ -27,20 +29,20 @@ package final class Pool: Sendable {
   private let failures = DispatchQueue(label: "postgres.pool.failures")
 
   private struct State {
-    /// The last one in is the first one out: its server process is the one with warm caches.
+    /// The pool lends the last returned connection first, because its backend has warm caches.
     var idle: [Connection] = []
-    /// Connections that exist or are being made; never above the pool's size.
+    /// Connections that are open or being opened; at most the pool's size.
     var count = 0
     var waiters: Deque<Waiter> = []
     private var lastWaiterID = 0
     var isOpen: Bool
     var isClosed = false
-    /// The last connection is gone, and another could not be made.
-    var isWithoutConnection = false
+    /// The last connection is gone, and connecting failed.
+    var isUnavailable = false
     var backoff = Backoff()
-    /// Set while the database is away: until `until`, and while one attempt is under way, others fail with `error` without
-    /// being made.
-    var away: (until: Moment, error: any Error, isBeingTried: Bool)?
+    /// The last failure to connect; nil after a success. The next attempt may start at `until`, unless one is under
+    /// way.
+    var failure: (until: Moment, error: any Error, isConnecting: Bool)?
 
     init(isOpen: Bool) {
       self.isOpen = isOpen
@@ -51,37 +53,38 @@ package final class Pool: Sendable {
       return lastWaiterID
     }
 
-    /// What a call fails with that would need a new connection now; nil when one may be made.
-    var reasonNotToTry: (any Error)? {
-      guard let away, away.isBeingTried || .now < away.until else { return nil }
-      return away.error
+    /// The error of a call that needs a new connection now. Nil when an attempt to connect may start.
+    var backoffError: (any Error)? {
+      guard let failure, failure.isConnecting || .now < failure.until else { return nil }
+      return failure.error
     }
   }
 
-  /// Somebody who asked for a connection, to be called once, on any thread.
+  /// A caller that asked for a connection.
   private struct Waiter {
-    /// In the order of arrival.
+    /// Increases in the order of arrival.
     let id: Int
+    /// Called once, on any thread.
     let completion: @Sendable (Result<Connection, any Error>) -> Void
   }
 
-  /// What a caller may do next.
-  private enum Turn {
+  /// The next step for a waiter.
+  private enum Step {
     case use(Connection)
-    /// A place in the pool is the caller's: make a connection for it, after closing the broken one that had it.
+    /// Open a connection for the waiter, after closing the broken one. `count` already includes it.
     case connect(replacing: Connection?)
   }
 
-  /// Told once, with the reason, when the last connection is gone and another could not be made; and once, with nil, when
-  /// one was made again.
+  /// Called once with the error when the last connection is gone and connecting failed. Called once with nil when
+  /// connecting succeeds again.
   package typealias AvailabilityObserver = @Sendable (_ problem: (any Error)?) -> Void
 
   /// - Parameters:
-  ///   - size: connections at most, 1 to `maximumSize`.
-  ///   - isOpen: false lets all calls fail until `open`.
-  ///   - onStatement: told of what runs on any of them.
-  ///   - onRefusal: told of what the server refuses on any of them.
-  ///   - onNamesLost: told once, when statements cannot be prepared by name, and are sent without from then on.
+  ///   - size: the largest number of connections, 1 to `maximumSize`.
+  ///   - isOpen: when false, all calls fail until `open`.
+  ///   - onStatement: receives the statements of all connections.
+  ///   - onRefusal: receives the refusals on all connections.
+  ///   - onNamesLost: called once, when the pool turns prepared statements off: see `StatementNames`.
   package init(
     _ configuration: ConnectionConfiguration, size: Int = defaultSize, isOpen: Bool = true,
     onStatement: Connection.StatementObserver? = nil, onRefusal: Connection.RefusalObserver? = nil,
@@ -99,25 +102,25 @@ package final class Pool: Sendable {
 
   package var isOpen: Bool { state.withLock { $0.isOpen } }
 
-  /// Lets calls through from now on.
+  /// Accepts calls from now on.
   package func open() {
     state.withLock { $0.isOpen = true }
   }
 
   /// Runs `statement` on a connection of the pool.
   ///
-  /// - Throws: `PostgresError`, or `CancellationError`.
+  /// - Throws: `PostgresError`, `CancellationError`.
   package func execute<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     try await withConnection { try await $0.execute(statement) }
   }
 
-  /// How the connections are used at this moment.
+  /// The use of the connections at one moment.
   package struct Usage: Sendable {
-    /// Connections at most.
+    /// The largest number of connections.
     package let size: Int
-    /// On loan, or being made for somebody.
+    /// Connections that are lent or being opened.
     package let inUse: Int
-    /// Callers in line for one.
+    /// Callers that wait for a connection.
     package let waiting: Int
   }
 
@@ -125,7 +128,7 @@ package final class Pool: Sendable {
     state.withLock { Usage(size: size, inUse: $0.count - $0.idle.count, waiting: $0.waiters.count) }
   }
 
-  /// Lends a connection for the length of `body`. One that comes back broken or inside a transaction is discarded.
+  /// Lends a connection while `body` runs. Closes a connection that comes back broken or inside a transaction.
   ///
   /// - Throws: `PostgresError.cannotConnect`, `PostgresError.poolUnavailable`, `CancellationError`, and what `body`
   ///   throws.
@@ -135,21 +138,21 @@ package final class Pool: Sendable {
     let connection = try await acquire()
     do {
       let result = try await body(connection)
-      for orphan in release(connection) { await orphan.close() }
+      for discarded in release(connection) { await discarded.close() }
       return result
     } catch {
-      for orphan in release(connection) { await orphan.close() }
+      for discarded in release(connection) { await discarded.close() }
       throw error
     }
   }
 
-  /// Lends a connection as `withConnection` does, to somebody who has no task to wait in.
+  /// Lends a connection as `withConnection` does, to a caller without a task.
   ///
   /// - Parameters:
-  ///   - body: runs on the connection's executor, and returns what is to be done once the connection is back: who asks for
-  ///     one then is likely to get the same, on the same thread.
-  ///   - failure: called instead, after this has returned, when there is no connection to be had. Whoever asks again from
-  ///     there does so on a fresh stack.
+  ///   - body: runs on the connection's executor. The closure that it returns runs after the connection is back in the
+  ///     pool. A call of `lend` in that closure is likely to get the same connection, on the same thread.
+  ///   - failure: called instead when the pool cannot lend a connection. It runs on a queue, not on the caller's stack,
+  ///     so it may call `lend` again. Gets the errors of `withConnection`.
   package func lend(
     to body: @escaping @Sendable (isolated Connection) -> @Sendable () -> Void,
     failure: @escaping @Sendable (any Error) -> Void
@@ -160,14 +163,14 @@ package final class Pool: Sendable {
       case .success(let connection):
         connection.perform { [self] connection in
           let next = body(connection)
-          for orphan in release(connection) { orphan.perform { $0.close() } }
+          for discarded in release(connection) { discarded.perform { $0.close() } }
           next()
         }
       }
     }
   }
 
-  /// Refuses new calls and closes the connections; those on loan are closed as they come back.
+  /// Refuses new calls and closes the idle connections. Lent connections are closed when they come back.
   package func close() async {
     let (idle, waiters) = state.withLock { state in
       state.isClosed = true
@@ -197,15 +200,18 @@ package final class Pool: Sendable {
     }
   }
 
-  /// Gets the caller a connection, in line when every one is on loan.
+  /// Gives the caller a connection. The caller waits when all connections are lent.
   ///
-  /// - Parameter waiterID: nil for somebody who asks on behalf of others: that the task in which it happens to run is
-  ///   cancelled means nothing then.
+  /// - Parameter waiterID: nil for a caller that acts for others. Cancelling its task has no effect then.
   private func acquire(waiterID: Int?, _ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
-    // Filing the waiter and looking for a free connection happen under one lock, or a connection that comes back
-    // between the two would be missed. Cancellation is looked at here too: whoever removes a cancelled waiter may have
-    // been here already, when there was none yet.
-    let (first, outcome) = state.withLock { state -> (Waiter, Result<Turn, any Error>?) in
+    // One critical section looks for an idle connection and adds the waiter. Two would allow this:
+    //
+    //     caller: finds no idle connection
+    //     other:  returns its connection, finds no waiter, makes the connection idle
+    //     caller: adds the waiter, which waits although a connection is idle
+    //
+    // It also checks for cancellation, because `onCancel` may have run before there was a waiter to remove.
+    let (first, outcome) = state.withLock { state -> (Waiter, Result<Step, any Error>?) in
       let waiter = Waiter(id: waiterID ?? state.newWaiterID(), completion: completion)
       if state.isClosed { return (waiter, .failure(Self.closed)) }
       if !state.isOpen { return (waiter, .failure(Self.notOpen)) }
@@ -213,19 +219,19 @@ package final class Pool: Sendable {
       if let connection = state.idle.popLast() {
         return (waiter, .success(connection.isReusable ? .use(connection) : .connect(replacing: connection)))
       }
-      if state.count == 0, let reason = state.reasonNotToTry { return (waiter, .failure(reason)) }
+      if state.count == 0, let reason = state.backoffError { return (waiter, .failure(reason)) }
       state.waiters.append(waiter)
-      guard state.count < size, state.reasonNotToTry == nil, let first = state.waiters.popFirst() else {
+      guard state.count < size, state.backoffError == nil, let first = state.waiters.popFirst() else {
         return (waiter, nil)
       }
       state.count += 1
       return (first, .success(.connect(replacing: nil)))
     }
-    if let outcome { go(on: first, with: outcome) }
+    if let outcome { serve(first, with: outcome) }
   }
 
-  private func go(on waiter: Waiter, with turn: Result<Turn, any Error>) {
-    switch turn {
+  private func serve(_ waiter: Waiter, with step: Result<Step, any Error>) {
+    switch step {
     case .failure(let error): waiter.completion(.failure(error))
     case .success(.use(let connection)): waiter.completion(.success(connection))
     case .success(.connect(nil)): connect(for: waiter)
@@ -237,42 +243,42 @@ package final class Pool: Sendable {
     }
   }
 
-  /// Makes a connection for a place that is already counted, or gives the place up.
+  /// Opens a connection that `count` already includes.
   private func connect(for waiter: Waiter) {
     let known = state.withLock { state in
-      let known = state.reasonNotToTry
-      if known == nil { state.away?.isBeingTried = true }
+      let known = state.backoffError
+      if known == nil { state.failure?.isConnecting = true }
       return known
     }
-    if let known { return giveUpPlace(of: waiter, known) }
+    if let known { return connectingFailed(for: waiter, known) }
     Connection(configuration, names: names, onStatement: onStatement, onRefusal: onRefusal).perform {
       [self] connection in
       do {
         try connection.open()
       } catch {
-        state.withLock { $0.away = (.now + $0.backoff.next(), error, false) }
-        return giveUpPlace(of: waiter, error)
+        state.withLock { $0.failure = (.now + $0.backoff.next(), error, false) }
+        return connectingFailed(for: waiter, error)
       }
       let isBack = state.withLock { state in
-        state.away = nil
+        state.failure = nil
         state.backoff.reset()
-        defer { state.isWithoutConnection = false }
-        return state.isWithoutConnection
+        defer { state.isUnavailable = false }
+        return state.isUnavailable
       }
       if isBack { onAvailability?(nil) }
       waiter.completion(.success(connection))
     }
   }
 
-  /// Who cannot have a connection made shares those that there are. With the last of them everybody's hope is gone: nobody
-  /// waits for a connection that nobody makes.
-  private func giveUpPlace(of waiter: Waiter, _ error: any Error) {
-    let (turn, failed, isNews) = state.withLock { state -> (Turn?, [Waiter], Bool) in
+  /// The waiter queues for an existing connection. If there is none, all waiters fail, since no connection will come
+  /// back.
+  private func connectingFailed(for waiter: Waiter, _ error: any Error) {
+    let (step, failed, isChange) = state.withLock { state -> (Step?, [Waiter], Bool) in
       state.count -= 1
       if state.isClosed { return (nil, [waiter], false) }
       if state.count == 0 {
-        defer { (state.waiters, state.isWithoutConnection) = ([], true) }
-        return (nil, [waiter] + state.waiters, !state.isWithoutConnection)
+        defer { (state.waiters, state.isUnavailable) = ([], true) }
+        return (nil, [waiter] + state.waiters, !state.isUnavailable)
       }
       if let connection = state.idle.popLast() {
         return (connection.isReusable ? .use(connection) : .connect(replacing: connection), [], false)
@@ -281,33 +287,33 @@ package final class Pool: Sendable {
       state.waiters.insert(waiter, at: place)
       return (nil, [], false)
     }
-    if isNews { onAvailability?(error) }
-    if let turn { go(on: waiter, with: .success(turn)) }
+    if isChange { onAvailability?(error) }
+    if let step { serve(waiter, with: .success(step)) }
     for waiter in failed { waiter.completion(.failure(error)) }
   }
 
   // MARK: Releasing
 
-  /// - Returns: the connections that are nobody's any more, for the caller to close.
+  /// - Returns: connections that left the pool. The caller closes them.
   private func release(_ connection: Connection) -> [Connection] {
     let isReusable = connection.isReusable
-    let (next, orphans) = state.withLock { state -> (Waiter?, [Connection]) in
-      var orphans: [Connection] = []
+    let (next, discarded) = state.withLock { state -> (Waiter?, [Connection]) in
+      var discarded: [Connection] = []
       if connection.isLost {
-        // What took this one has most likely taken the others too, and to find out of each costs somebody a wait.
-        orphans = state.idle
-        state.count -= orphans.count
+        // The idle connections are most likely lost, too. Each of them would cost a caller a wait.
+        discarded = state.idle
+        state.count -= discarded.count
         state.idle = []
       }
-      if let next = state.waiters.popFirst() { return (next, orphans) }
+      if let next = state.waiters.popFirst() { return (next, discarded) }
       if isReusable, !state.isClosed {
         state.idle.append(connection)
-        return (nil, orphans)
+        return (nil, discarded)
       }
       state.count -= 1
-      return (nil, orphans + [connection])
+      return (nil, discarded + [connection])
     }
-    if let next { go(on: next, with: .success(isReusable ? .use(connection) : .connect(replacing: connection))) }
-    return orphans
+    if let next { serve(next, with: .success(isReusable ? .use(connection) : .connect(replacing: connection))) }
+    return discarded
   }
 }

@@ -1,6 +1,7 @@
-/// One-dimensional arrays in the binary format of `array_send` and `array_recv` (PostgreSQL source, arrayfuncs.c):
-/// dimensions, a null flag, the element type, then length and lower bound of the dimension, then each element behind
-/// its length, -1 for null.
+/// One-dimensional arrays in the binary format of `array_send` and `array_recv` (PostgreSQL source, arrayfuncs.c).
+///
+/// The number of dimensions, a null flag and the element type come first. The length and the lower bound of the
+/// dimension follow. Each element comes after its length, which is -1 for null.
 extension Array: PostgresEncodable where Element: PostgresEncodable {
   package static var postgresType: UInt32 {
     guard let type = TypeID.arrayOf[Element.postgresType] else {
@@ -33,7 +34,7 @@ extension Array: PostgresEncodable where Element: PostgresEncodable {
   }
 }
 
-/// Arrays without nulls; one with a null in it does not decode.
+/// Arrays without nulls. An array with a null does not decode.
 extension Array: PostgresDecodable where Element: PostgresDecodable {
   package static var readableTypes: [UInt32] { Element.readableTypes.compactMap { TypeID.arrayOf[$0] } }
 

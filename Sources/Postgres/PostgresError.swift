@@ -1,18 +1,18 @@
-/// What can go wrong between this process and PostgreSQL. Business outcomes are never errors.
+/// A failure of PostgreSQL or of the connection to it. The outcome of a use case is never an error.
 package enum PostgresError: Error, Sendable {
-  /// No connection could be made, so nothing was sent.
+  /// Connecting failed, so nothing was sent.
   case cannotConnect(String)
 
-  /// The connection broke while `statement` was under way: it may have taken effect or not.
+  /// The connection broke while `statement` was under way. The statement may have taken effect.
   case connectionLost(statement: String, message: String)
 
-  /// The server refused `statement`, which therefore had no effect.
+  /// The server refused `statement`, so the statement had no effect.
   case server(ServerError)
 
-  /// A row did not have the shape that `statement` declares: a programmer's error or a schema that does not fit.
+  /// A result does not fit the Swift code of `statement`: a programmer's error, or a schema of another version.
   case unexpectedRow(statement: String, message: String)
 
-  /// The pool was closed. Nothing was sent.
+  /// The pool is closed or not open yet. Nothing was sent.
   case poolUnavailable(String)
 
   /// An error as the server reports it (PostgreSQL documentation, "Error and Notice Message Fields").
@@ -22,16 +22,16 @@ package enum PostgresError: Error, Sendable {
     package let message: String
     package let detail: String?
     package let hint: String?
-    /// The name of the prepared statement, or the start of the script's text, on one line.
+    /// The name of the prepared statement or script, or the start of the script's text, on one line.
     package let statement: String
   }
 
-  /// True when nobody knows whether the statement took effect.
+  /// Whether the statement may have taken effect although its result is unknown.
   package var isConnectionLost: Bool {
     if case .connectionLost = self { true } else { false }
   }
 
-  /// True when the server could not be reached or hung up: the time to answer "try later".
+  /// Whether the database cannot be used at the moment. A client may try again later.
   package var isDatabaseAway: Bool {
     switch self {
     case .cannotConnect, .connectionLost, .poolUnavailable: true
@@ -42,27 +42,30 @@ package enum PostgresError: Error, Sendable {
 }
 
 extension PostgresError.ServerError {
-  /// Two transactions were in each other's way and this one was rolled back (40001, 40P01): run it again, whole.
+  /// Whether the transaction was rolled back because of a conflict (40001, 40P01). It can be run again.
   package var isConcurrencyFailure: Bool {
     sqlState == "40001" || isDeadlock
   }
 
-  /// It was the one that had to go, of several that waited for each other.
+  /// Whether PostgreSQL ended the transaction to resolve a deadlock.
   package var isDeadlock: Bool { sqlState == "40P01" }
 
-  /// A prepared statement is not there, or its name is taken (26000, 42P05): a pooler has changed the server connection.
+  /// Whether a prepared statement does not exist, or its name is taken (26000, 42P05). A pooler that changes the server
+  /// connection causes both.
   var isAboutStatementName: Bool { ["26000", "42P05"].contains(sqlState) }
 
-  /// The server refused a value (classes 22, 23 and 54: data, constraints, limits): the same statement without it may do.
+  /// Whether the server refused a value (classes 22, 23 and 54: data, constraints, limits). The statement may succeed
+  /// without that value.
   package var isAboutData: Bool { ["22", "23", "54"].contains { sqlState.hasPrefix($0) } }
 
-  /// It waited for a lock for too long.
+  /// Whether the statement reached `lock_timeout`.
   package var isLockTimeout: Bool { sqlState == "55P03" }
 
-  /// The server is starting, stopping, full, or took longer than its time limits allow; another attempt may succeed.
+  /// Whether the server is starting, stopping or out of a resource, or a time limit was reached. Another attempt may
+  /// succeed.
   var isUnavailability: Bool {
-    // 57P01-57P03: shutting down, crashed, starting up. 53xxx: out of a resource. 57014 and 55P03: a time limit.
-    // 25006: a standby that cannot write. 08xxx: the connection.
+    // 57Pxx: shutting down, crashed or starting. 53xxx: out of a resource. 57014 and 55P03: a time limit. 25006: a
+    // standby. 08xxx: the connection.
     sqlState.hasPrefix("57P") || sqlState.hasPrefix("53") || sqlState.hasPrefix("08")
       || ["57014", "55P03", "25006"].contains(sqlState)
   }

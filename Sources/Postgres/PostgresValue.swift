@@ -1,19 +1,19 @@
 import FoundationEssentials
 
-/// A type that can be a parameter.
+/// A type whose values can be parameters of a statement.
 package protocol PostgresEncodable: Sendable {
-  /// The object id of the PostgreSQL type (`pg_type.oid`), written in front of the elements of an array.
+  /// The object id of the PostgreSQL type (`pg_type.oid`). An array has it before its elements.
   static var postgresType: UInt32 { get }
   var isNull: Bool { get }
   /// Appends the value in PostgreSQL's binary format.
   func encode(into bytes: inout [UInt8])
 }
 
-/// A type that can be read from a column.
+/// A type whose values can be read from a column.
 package protocol PostgresDecodable: Sendable {
-  /// The types (`pg_type.oid`) whose binary format this reads.
+  /// The object ids (`pg_type.oid`) of the PostgreSQL types that `decode` reads.
   static var readableTypes: [UInt32] { get }
-  /// Reads the whole of `bytes`, or returns nil when they are no such value.
+  /// Decodes a value in binary format. Nil when `bytes` are not exactly such a value.
   static func decode(_ bytes: UnsafeRawBufferPointer) -> Self?
 }
 
@@ -21,7 +21,7 @@ extension PostgresEncodable {
   package var isNull: Bool { false }
 }
 
-/// Object ids from PostgreSQL's `pg_type.dat`; they are part of its wire protocol and do not change.
+/// Object ids from PostgreSQL's `pg_type.dat`. They do not change between versions.
 enum TypeID {
   static let bool: UInt32 = 16
   static let int8: UInt32 = 20

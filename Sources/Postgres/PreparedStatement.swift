@@ -1,4 +1,4 @@
-/// A statement with its parameters, and how to read its rows.
+/// A statement with its SQL, its parameters and the decoding of its rows.
 ///
 /// ```swift
 /// struct FindProduct: PreparedStatement {
@@ -12,22 +12,24 @@
 /// }
 /// ```
 ///
-/// Parameters and results travel in binary, so each `$n` carries an explicit cast that fits the Swift type.
+/// Parameters and results are in binary format, so each `$n` needs a cast to the type of its Swift value.
 package protocol PreparedStatement: Sendable {
   associatedtype Result: Sendable
 
-  /// Unique among the statements of a program; also names the statement in errors.
+  /// The name of the prepared statement, unique in the program. Errors and metrics show it.
   static var name: String { get }
   static var sql: String { get }
 
-  /// Whether cancelling the task asks the server to stop. Only for statements that write nothing: a cancel that
-  /// arrives while a commit waits for a standby would leave it committed here and reported as a failure.
+  /// Whether cancelling the task cancels the statement on the server. Only for statements that write nothing. A commit
+  /// may wait for a standby when the cancel request arrives. It is then visible, but reported as failed.
   static var isCancellable: Bool { get }
 
   /// Appends one value for `$1`, one for `$2` and so on.
   func bind(to parameters: inout Parameters)
 
-  /// Reads one row, its columns from left to right.
+  /// Reads one row, column by column from left to right.
+  ///
+  /// - Throws: `PostgresError.unexpectedRow`, or an error of the statement's own.
   static func decode(_ row: inout Row) throws -> Result
 }
 

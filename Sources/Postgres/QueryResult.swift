@@ -1,6 +1,6 @@
 import CLibPQ
 
-/// Owns one `PGresult` and frees it. It stays on the executor of the connection that it came from.
+/// Owns one `PGresult` and frees it. Use it only on the executor of its connection.
 final class QueryResult {
   let pointer: OpaquePointer
 
@@ -16,7 +16,7 @@ final class QueryResult {
     String(cString: PQresultErrorMessage(pointer)).trimmingLines()
   }
 
-  /// The error's fields, or nil when the message is libpq's own and not the server's.
+  /// The server's error. Nil when libpq made the message itself.
   func serverError(statement: String) -> PostgresError.ServerError? {
     guard let sqlState = field("C") else { return nil }
     return PostgresError.ServerError(
@@ -31,7 +31,7 @@ final class QueryResult {
 }
 
 extension String {
-  /// libpq's messages end in a line feed and may run over several lines; ours are one line.
+  /// Joins the lines of a message of libpq into one.
   func trimmingLines() -> String {
     split(whereSeparator: \.isNewline).map { $0.drop(while: \.isWhitespace) }.joined(separator: " ")
   }

@@ -1,10 +1,10 @@
 import Dispatch
 
-/// Runs an actor's jobs on a dispatch queue of its own.
+/// Runs an actor's jobs on a serial dispatch queue.
 ///
-/// A job may wait on it, for a host name as for the server's answer: a serial queue gets a thread of its own and never
-/// occupies one of Swift's cooperative threads, of which there are only as many as cores. (A thread started for each
-/// connection wakes no faster.) Dispatch sources can call back on the same queue, so they need no lock.
+/// A job may block, on a name look-up or on the server's answer. A serial queue has its own thread, so it does not
+/// block one of Swift's cooperative threads. There are only as many of those as cores. A thread for each connection was
+/// measured to wake no faster. Dispatch sources can use the same queue, so they need no lock.
 final class QueueExecutor: SerialExecutor {
   let queue: DispatchQueue
 
@@ -17,7 +17,7 @@ final class QueueExecutor: SerialExecutor {
     queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
   }
 
-  /// Dispatch sources call back on the queue but outside any task; this is how `assumeIsolated` recognises the place.
+  /// `assumeIsolated` calls this. Handlers of dispatch sources run on the queue, but in no task.
   func checkIsolated() {
     dispatchPrecondition(condition: .onQueue(queue))
   }

@@ -1,6 +1,6 @@
 import CLibPQ
 
-/// One row of a result, read column by column from the left. Valid only inside `PreparedStatement.decode`.
+/// One row of a result. Its columns are read from left to right. It is valid only inside `PreparedStatement.decode`.
 package struct Row: ~Copyable {
   private let result: OpaquePointer
   private let row: Int32

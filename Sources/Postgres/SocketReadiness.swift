@@ -1,11 +1,13 @@
 import Glibc
 import Time
 
-/// A number of its own for an open socket, for a dispatch source to watch, and to be closed in its cancel handler.
+/// Duplicates a socket's descriptor for a dispatch source. The source's cancel handler closes the duplicate.
 ///
-/// libpq closes its socket by itself the moment it finds that the server hung up. Were a source still registered under
-/// that number, the next socket of the process would get it, and of neither would anything be heard again: dispatch
-/// takes a number it knows for the descriptor that it knows.
+/// Without the duplicate, two sockets could share a number in dispatch:
+///
+///     libpq:    closes its socket when the server hangs up; the source is still registered under its number
+///     process:  opens another socket, which gets the same number
+///     dispatch: takes the number for the closed socket, and reports nothing for either socket
 ///
 /// - Returns: nil when the process has no descriptor left.
 func duplicateForWatching(_ descriptor: Int32) -> Int32? {
@@ -13,36 +15,36 @@ func duplicateForWatching(_ descriptor: Int32) -> Int32? {
   return duplicate >= 0 ? duplicate : nil
 }
 
-/// `close`, which inside a type with a method of that name cannot be called.
+/// Calls `close` of the C library, for a type that has a method of the same name.
 func closeDescriptor(_ descriptor: Int32) {
   close(descriptor)
 }
 
-/// Has the system forget, when the socket is closed, what the other side has not acknowledged, instead of sending it
-/// over and over behind our back.
-func discardUnsent(_ descriptor: Int32) {
+/// Makes `close` discard the bytes that the peer has not acknowledged. Otherwise the system would go on sending them.
+func discardUnsentOnClose(_ descriptor: Int32) {
   var setting = linger(l_onoff: 1, l_linger: 0)
   setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &setting, socklen_t(MemoryLayout<linger>.size))
 }
 
-/// What a socket is ready for.
+/// The operations that would not block on a socket.
 struct SocketReadiness: OptionSet {
   let rawValue: Int16
 
-  /// There are bytes, or the end, or an error, of which reading tells.
+  /// Reading returns bytes, the end of the stream or an error.
   static let readable = SocketReadiness(rawValue: Int16(POLLIN))
   static let writable = SocketReadiness(rawValue: Int16(POLLOUT))
 }
 
-/// Whether reading from a descriptor would give something at once: bytes, or its end.
+/// Whether reading from a descriptor would return at once.
 func isReadableNow(_ descriptor: Int32) -> Bool {
   var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
   return poll(&request, 1, 0) == 1
 }
 
-/// Blocks the thread until a descriptor is ready for any of `wanted`, or the deadline has passed.
+/// Blocks the thread until a descriptor is ready for any of `wanted`, or the deadline has passed (poll(2)).
 ///
-/// - Returns: what it is ready for: nothing when the deadline passed first, `readable` for an error, wanted or not.
+/// - Returns: the operations that are ready; none after the deadline. An error counts as `readable`, also when `wanted`
+///   does not contain it.
 func waitUntilReady(
   _ descriptor: Int32, for wanted: SocketReadiness, deadline: Moment
 ) -> SocketReadiness {

@@ -2,8 +2,9 @@ import Synchronization
 
 /// Whether the connections of a pool prepare statements by name.
 ///
-/// A pooler that hands each transaction to another server connection loses names, or finds them taken: each statement would
-/// fail from then on. So the first such error turns names off, for all connections of the pool and for good.
+/// A pooler may give each transaction another server connection. A prepared statement then does not exist, or its name
+/// is taken, and every statement would fail. The first such error turns names off for all connections of the pool. They
+/// stay off.
 final class StatementNames: Sendable {
   private let isOn: Atomic<Bool>
   private let onLoss: (@Sendable () -> Void)?
@@ -16,7 +17,7 @@ final class StatementNames: Sendable {
 
   var areUsed: Bool { isOn.load(ordering: .relaxed) }
 
-  func giveUp() {
+  func turnOff() {
     if isOn.exchange(false, ordering: .relaxed) { onLoss?() }
   }
 }

@@ -1,7 +1,7 @@
 import Time
 
 extension Timestamp: PostgresEncodable, PostgresDecodable {
-  /// PostgreSQL counts from 2000-01-01T00:00:00Z.
+  /// 2000-01-01T00:00:00Z in microseconds since 1970. PostgreSQL counts from it.
   private static let postgresEpoch: Int64 = 946_684_800_000_000
 
   package static var postgresType: UInt32 { TypeID.timestamptz }
@@ -13,7 +13,7 @@ extension Timestamp: PostgresEncodable, PostgresDecodable {
 
   package static func decode(_ bytes: UnsafeRawBufferPointer) -> Timestamp? {
     guard let microseconds = Int64(bigEndianBytes: bytes) else { return nil }
-    // `infinity` and `-infinity` are the two ends of the range, which the sum would overflow.
+    // `infinity` and `-infinity` are the largest and the smallest value. They are no timestamps.
     let (sum, overflow) = microseconds.addingReportingOverflow(postgresEpoch)
     return overflow || microseconds == .min ? nil : Timestamp(microsecondsSince1970: sum)
   }

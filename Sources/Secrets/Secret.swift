@@ -1,7 +1,7 @@
 /// A password, token or key, or a URL that may contain one.
 ///
-/// However it is printed, alone or inside something else, it is `***`. It is not `Codable`, and not `Equatable` either,
-/// since an ordinary comparison tells by its duration where two texts differ.
+/// It is printed as `***`, also inside another value. It is not `Codable`, so that encoding does not reveal it. It is
+/// not `Equatable`, because the duration of a usual comparison reveals where two texts differ.
 package struct Secret: Sendable, Redacted {
   private let text: String
 
@@ -9,6 +9,6 @@ package struct Secret: Sendable, Redacted {
     self.text = text
   }
 
-  /// The secret itself, to be handed on and never to be printed.
+  /// The text of the secret. It must not be printed or logged.
   package func revealed() -> String { text }
 }

@@ -1,9 +1,9 @@
-/// What this program is.
+/// The versions of this program and of its compiler.
 package enum BuildInfo {
-  /// The version that CHANGELOG.md describes.
+  /// The program's version, as in CHANGELOG.md.
   package static let version = "0.1.0"
 
-  /// Of the compiler that built it.
+  /// The version of the Swift compiler that built the program.
   package static let swift: String = {
     #if compiler(>=6.4)
       "6.4"

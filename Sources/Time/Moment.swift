@@ -1,11 +1,12 @@
 import Dispatch
 
-/// A point in time on the monotonic clock of this machine. It orders what happens in one process; `Timestamp` is for people.
+/// A point in time on this machine's monotonic clock. It orders events in one process. For a time of day, use
+/// `Timestamp`.
 ///
-/// The layout of `ContinuousClock.Instant` is not known to the compiler: a type with one in it is copied field by field, by
-/// look-ups at run time.
+/// It replaces `ContinuousClock.Instant`, whose layout the compiler does not know. So copying a type that contains one
+/// is slow.
 package struct Moment: Hashable, Comparable, Sendable {
-  /// Since a start that is the same for the whole process.
+  /// Nanoseconds since a start that is the same for the whole process.
   package let nanoseconds: Int64
 
   private init(nanoseconds: Int64) {

@@ -1,8 +1,8 @@
-/// A moment as PostgreSQL keeps it in `timestamptz`: whole microseconds.
+/// A point in time as in PostgreSQL's `timestamptz`: whole microseconds.
 ///
-/// `Date` counts in floating-point seconds and would round; comparing a deadline with what the database holds must not.
+/// `Date` has floating-point seconds, so rounding could make a deadline differ from the database's value.
 package struct Timestamp: Hashable, Comparable, Sendable {
-  /// Since 1970-01-01T00:00:00Z, leap seconds not counted; negative before it.
+  /// Microseconds since 1970-01-01T00:00:00Z, without leap seconds. Negative before that time.
   package let microsecondsSince1970: Int64
 
   package init(microsecondsSince1970: Int64) {

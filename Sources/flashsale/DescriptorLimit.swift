@@ -1,9 +1,10 @@
 import Glibc
 
-/// Lets the process have this many files and connections open, or as many as the system allows. Shells commonly start
-/// programs with a limit of 1024, which they may raise by themselves.
+/// Raises the limit of open descriptors to `count`, or to the hard limit if that is lower.
 ///
-/// - Returns: how many it may have then.
+/// Shells commonly start programs with a soft limit of 1024. A program may raise it itself.
+///
+/// - Returns: the new limit.
 func raiseDescriptorLimit(to count: Int) -> Int {
   var limit = rlimit()
   guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return count }

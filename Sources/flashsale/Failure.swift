@@ -3,7 +3,7 @@ import LocalPostgres
 import NIOCore
 import Postgres
 
-/// An error as an operator reads it: one line that says what is wrong and what to do.
+/// An error for an operator: one line with the cause and what to do.
 struct Failure: Error, CustomStringConvertible {
   let description: String
 
@@ -11,12 +11,12 @@ struct Failure: Error, CustomStringConvertible {
     self.description = description
   }
 
-  /// Words the errors that libraries leave unexplained; passes on those that explain themselves.
+  /// Returns a `Failure` for an error whose own description does not say what to do. Returns other errors unchanged.
   static func describing(_ error: any Error) -> any Error {
     switch error {
     // An undefined schema, function or table.
     case PostgresError.server(let error) where ["3F000", "42883", "42P01"].contains(error.sqlState):
-      Failure("the database has no schema, or one of another version; run `flashsale migrate`")
+      Failure("the database's schema is missing or has another version; run `flashsale migrate`")
     case PostgresError.server(let error) where error.isLockTimeout:
       Failure("\(PostgresError.server(error)); pg_locks and pg_blocking_pids() show the session that has the lock")
     case let error as PostgresError where error.isDatabaseAway:

@@ -2,7 +2,7 @@ import ArgumentParser
 @preconcurrency import Glibc
 import Telemetry
 
-/// The command line. Exit codes: 0 done, 1 refused or failed with one line on standard error, 64 wrong usage.
+/// The command line. Exit codes: 0 success; 1 refused or failed, with one line on standard error; 64 wrong usage.
 @main
 struct FlashSale: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,9 +15,9 @@ struct FlashSale: AsyncParsableCommand {
     ])
 
   static func main() async {
-    // A peer that hangs up must be an error of that one write, not the end of the process. Before any connection.
+    // A write to a closed connection must fail with EPIPE. SIGPIPE would end the process.
     signal(SIGPIPE, SIG_IGN)
-    // What is printed is read by people and scripts while the server goes on.
+    // Scripts read the output while the server runs, also from a pipe, which would be fully buffered.
     setlinebuf(stdout)
     do {
       var command = try parseAsRoot()
@@ -28,7 +28,7 @@ struct FlashSale: AsyncParsableCommand {
       }
     } catch {
       let error = Failure.describing(error)
-      // Help and usage are the parser's own; its errors repeat what was typed.
+      // The parser prints help and usage errors itself. Other errors may contain input, so they are escaped.
       guard exitCode(for: error) == .failure else { exit(withError: error) }
       fputs("Error: \(message(for: error).escapedForTerminal)\n", stderr)
       Glibc.exit(EXIT_FAILURE)

@@ -6,12 +6,12 @@ import Postgres
 import Telemetry
 import Tracing
 
-/// How a server is observed, by its settings: nothing that is off costs anything.
+/// The metrics and the tracer of a server. Each is nil when its setting is off, and then costs nothing.
 struct Observation {
   /// Nil when METRICS is off.
   let metrics: MetricsRegistry?
   let checkout: CheckoutMetrics?
-  /// Both nil without a collector.
+  /// The tracer and the exporter are nil without a collector.
   let tracer: (any Tracer)?
   let exporter: SpanExporter?
 

@@ -2,9 +2,9 @@ import Logging
 import Postgres
 import ServiceLifecycle
 
-/// Waits for the database and makes sure of its schema, while the server listens already.
+/// Waits until the database can be reached and its schema is up to date.
 struct Preparation: Service, CustomStringConvertible {
-  private static let pause: Duration = .milliseconds(500)
+  private static let retryInterval: Duration = .milliseconds(500)
 
   let logger: Logger
   let prepare: @Sendable () async throws -> Void
@@ -12,23 +12,23 @@ struct Preparation: Service, CustomStringConvertible {
 
   var description: String { "Preparation" }
 
-  /// - Throws: what `prepare` throws, unless the database is only away, or the server was told to end meanwhile.
+  /// - Throws: the error of `prepare`, unless the database is away or the server is shutting down.
   func run() async throws {
     try await cancelWhenGracefulShutdown {
       do {
-        try await prepareOnceTheDatabaseIsThere()
+        try await prepareWhenReachable()
       } catch {
         if !Task.isCancelled { throw error }
         return
       }
       await onPrepared()
     }
-    // A service that ends while the group shuts down another one counts as failed.
+    // The service group counts a service that returns before the shutdown as failed.
     try? await gracefulShutdown()
   }
 
-  /// A server and its database may be started in any order. Says what it waits for each time the reason changes.
-  private func prepareOnceTheDatabaseIsThere() async throws {
+  /// The server and its database may start in any order. The log has one line for each new reason to wait.
+  private func prepareWhenReachable() async throws {
     var reason = ""
     while true {
       do {
@@ -36,7 +36,7 @@ struct Preparation: Service, CustomStringConvertible {
       } catch let error as PostgresError where error.isDatabaseAway {
         if reason != "\(error)" { logger.warning("waiting for the database", metadata: ["error": "\(error)"]) }
         reason = "\(error)"
-        try await Task.sleep(for: Self.pause)
+        try await Task.sleep(for: Self.retryInterval)
       }
     }
   }

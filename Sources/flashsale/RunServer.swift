@@ -6,16 +6,16 @@ import Postgres
 import ServiceLifecycle
 import UnixSignals
 
-/// Serves until SIGTERM, SIGINT or SIGHUP: the one place where the parts of a server are wired together.
+/// Wires the parts of a server together, and serves until SIGTERM, SIGINT or SIGHUP.
 ///
-/// It listens when `prepare` has returned, so that a balancer never finds a server that is not ready. When that takes long,
-/// it listens before: `GET /health/live` then tells that the process is alive, and calls that need the database are 503.
+/// The server listens after `prepare` has returned, so a load balancer finds it ready. If that takes more than 2 s, the
+/// server listens earlier. Then `GET /health/live` returns 200, and requests that need the database get 503.
 ///
 /// - Parameters:
-///   - allowsUnsignedWebhooks: whether payment events may come unsigned when there is no secret.
-///   - isForLoopbackNames: whether requests have to name this machine as their host.
-///   - prepare: makes sure of the database's schema. It is run again while the database cannot be reached.
-///   - onServing: called with the server's address once calls are answered.
+///   - allowsUnsignedWebhooks: accept unsigned payment events if there is no secret.
+///   - isForLoopbackNames: refuse requests whose host is not a loopback name.
+///   - prepare: verifies or updates the schema. It is repeated while the database cannot be reached.
+///   - onServing: called with the server's URL when the server is ready.
 func runServer(
   _ settings: Settings, allowsUnsignedWebhooks: Bool, isForLoopbackNames: Bool = false, logger: Logger,
   prepare: @escaping @Sendable () async throws -> Void, onServing: @escaping @Sendable (_ url: String) -> Void
@@ -25,11 +25,11 @@ func runServer(
   configuration.isForLoopbackNames = isForLoopbackNames
   configuration.metrics = observation.metrics
   configuration.tracer = observation.tracer
-  let descriptors = raiseDescriptorLimit(to: configuration.maximumStreams + otherDescriptors)
-  configuration.maximumConnections = max(1, descriptors - ownDescriptors)
+  let descriptors = raiseDescriptorLimit(to: configuration.maximumStreams + requestDescriptors)
+  configuration.maximumConnections = max(1, descriptors - reservedDescriptors)
   if configuration.webhookVerifier == nil, !isLoopback(configuration.host) {
     logger.warning(
-      "payment events are taken unsigned, from anybody who reaches this address: set WEBHOOK_SECRETS",
+      "payment events are accepted unsigned, and other machines can reach this address: set WEBHOOK_SECRETS",
       metadata: ["host": "\(configuration.host)"])
   }
   var checkoutConfiguration = try settings.checkout()
@@ -41,13 +41,13 @@ func runServer(
     onNamesLost: {
       logger.warning(
         """
-        prepared statements are lost on the way to the database, so none are used from now on; behind a pooler set \
+        prepared statements are lost on the way to the database, so they are no longer used; behind a pooler set \
         DB_NAMED_STATEMENTS=false
         """)
     }
   ) { problem in
     if let problem {
-      logger.warning("the database is away; calls are answered 503 until it is back", metadata: ["error": "\(problem)"])
+      logger.warning("the database is away; requests get 503 until it is back", metadata: ["error": "\(problem)"])
     } else {
       logger.notice("the database is back")
     }
@@ -66,12 +66,12 @@ func runServer(
     prepared.finish()
     for await url in addresses { return onServing(url) }
   }
-  // Shut down from the last to the first: the server answers what it accepted, for which it needs the checkout; what
-  // both did is sent last.
+  // Services shut down from the last to the first. The server responds to accepted requests, and needs the checkout for
+  // that. The exporter sends the spans of both at the end.
   let services: [any Service] =
-    (observation.exporter.map { [$0] } ?? []) + [checkout, LateService(service: server, start: preparing)]
+    (observation.exporter.map { [$0] } ?? []) + [checkout, DelayedService(service: server, start: preparing)]
   var group = ServiceGroupConfiguration(
-    // The preparation is first, so that the server stops listening before a long migration has ended.
+    // The preparation shuts down last. So the server stops listening without waiting for a long migration.
     services: ([preparation] + services).map { .init(service: $0) },
     gracefulShutdownSignals: shutdownSignals(), logger: logger)
   group.maximumGracefulShutdownDuration = configuration.shutdownDelay + (try settings.shutdownTimeout())
@@ -79,9 +79,9 @@ func runServer(
   logger.notice("stopped")
 }
 
-/// Runs a service once a stream has ended, or at the latest after a time.
-private struct LateService: Service, CustomStringConvertible {
-  private static let patience: Duration = .seconds(2)
+/// Runs the server after a stream has ended, or after a maximum delay.
+private struct DelayedService: Service, CustomStringConvertible {
+  private static let maximumDelay: Duration = .seconds(2)
 
   let service: APIServer
   let start: AsyncStream<Never>
@@ -92,19 +92,20 @@ private struct LateService: Service, CustomStringConvertible {
     await cancelWhenGracefulShutdown {
       await withTaskGroup { group in
         group.addTask { for await _ in start {} }
-        group.addTask { try? await Task.sleep(for: Self.patience) }
+        group.addTask { try? await Task.sleep(for: Self.maximumDelay) }
         await group.next()
         group.cancelAll()
       }
     }
-    // The preparation has failed.
+    // Cancelled: the preparation has failed.
     if Task.isCancelled { return }
     try await service.run()
   }
 }
 
-/// SIGHUP ends a server like the other two, since a terminal sends it when it is closed. Whoever starts a server with
-/// `nohup` has it ignored, and it stays so.
+/// The signals that shut down the server.
+///
+/// SIGHUP is one of them, because a closing terminal sends it. It stays ignored if `nohup` started the server.
 private func shutdownSignals() -> [UnixSignal] {
   var hangup = sigaction()
   sigaction(SIGHUP, nil, &hangup)
@@ -113,14 +114,13 @@ private func shutdownSignals() -> [UnixSignal] {
   return [.sigterm, .sigint] + (isIgnored ? [] : [.sighup])
 }
 
-/// Whether only this machine reaches the address.
+/// Whether only this machine can reach the address.
 private func isLoopback(_ host: String) -> Bool {
   host == "localhost" || host == "::1" || host.wholeMatch(of: /127(\.\d{1,3}){3}/) != nil
 }
 
-/// Open files and connections beside those of streams: buyers, most of all.
-private let otherDescriptors = 16_384
+/// Descriptors for connections without a stream, mostly buyers' connections.
+private let requestDescriptors = 16_384
 
-/// Kept from clients: for connections to the database, of which lost ones are replaced, and to collectors, and for event
-/// loops.
-private let ownDescriptors = Pool.maximumSize + 100
+/// Descriptors that client connections cannot use: connections to the database and to collectors, and event loops.
+private let reservedDescriptors = Pool.maximumSize + 100

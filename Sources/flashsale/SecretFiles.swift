@@ -2,24 +2,24 @@
 import Secrets
 import Synchronization
 
-/// Secrets that are given as files, as orchestrators and systemd hand them over.
+/// Reads secrets from files. Orchestrators and systemd provide secrets as files.
 ///
-/// Each file is read once: it may be a pipe, which has nothing for a second reader.
+/// Each file is read once, because it may be a pipe.
 final class SecretFiles: Sendable {
-  /// No secret is longer, and no file of another kind shorter: a wrong path is told, not loaded.
+  /// Longer than any secret. A larger file is refused, because its path is probably wrong.
   private static let maximumBytes = 65_536
 
-  private let known = Mutex<[String: String]>([:])
+  private let texts = Mutex<[String: String]>([:])
 
-  /// The text of the file, without the white space around it.
+  /// The text of the file, without white space at either end.
   ///
   /// - Parameter name: the setting that names the file.
-  /// - Throws: `Failure` that names the setting.
+  /// - Throws: a `Failure` that names the setting.
   func text(at path: String, from name: String) throws -> String {
-    try known.withLock { known in
-      if let text = known[path] { return text }
+    try texts.withLock { texts in
+      if let text = texts[path] { return text }
       let text = try Self.read(path, name)
-      known[path] = text
+      texts[path] = text
       return text
     }
   }
@@ -43,7 +43,7 @@ final class SecretFiles: Sendable {
 }
 
 extension StringProtocol {
-  /// Without the white space and line breaks at either end.
+  /// The text without white space and line breaks at either end.
   func trimmingWhiteSpace() -> String {
     let isSpace: (Unicode.Scalar) -> Bool = { $0.properties.isWhitespace }
     var scalars = Substring(self).unicodeScalars

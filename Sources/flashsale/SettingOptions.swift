@@ -1,98 +1,113 @@
 import ArgumentParser
 
-/// `--database-url`.
+/// The options of commands that use the database.
 struct DatabaseOptions: ParsableArguments {
-  @Option(name: .customLong("database-url"), help: "PostgreSQL connection URI. Environment: DATABASE_URL.")
+  @Option(name: .customLong("database-url"), help: "libpq connection URI of the database. Environment: DATABASE_URL.")
   var databaseURL: String?
-  @Option(name: .customLong("database-url-file"), help: "A file with that URI. Environment: DATABASE_URL_FILE.")
+  @Option(
+    name: .customLong("database-url-file"),
+    help: "Path of a file with the connection URI. Environment: DATABASE_URL_FILE.")
   var databaseURLFile: String?
 
   var flags: [String: String?] { ["DATABASE_URL": databaseURL, "DATABASE_URL_FILE": databaseURLFile] }
   var settings: Settings { Settings(flags: flags) }
 }
 
-/// The settings of a server as flags. The environment has the same names in capitals, with `_` for `-`.
+/// The options of `serve`. Each has a setting in the environment: `--hold-ttl-seconds` is `HOLD_TTL_SECONDS`.
 struct ServerOptions: ParsableArguments {
   @OptionGroup var database: DatabaseOptions
 
-  @Option(name: .customLong("listen-database-url"), help: "Where to LISTEN, if that is not where to query.")
+  @Option(
+    name: .customLong("listen-database-url"),
+    help: "Connection URI for LISTEN, past a pooler that does not support it (default: the database's).")
   var listenDatabaseURL: String?
-  @Option(name: .customLong("listen-database-url-file"), help: "A file with that URI.")
+  @Option(name: .customLong("listen-database-url-file"), help: "Path of a file with the URI for LISTEN.")
   var listenDatabaseURLFile: String?
-  @Option(name: .customLong("db-connections"), help: "Database connections for statements at most.")
+  @Option(name: .customLong("db-connections"), help: "Most connections for statements, 1 to 100 (default: 8).")
   var databaseConnections: String?
-  @Option(name: .customLong("db-named-statements"), help: "false behind a pooler that cannot carry them.")
+  @Option(
+    name: .customLong("db-named-statements"),
+    help: "false if a pooler does not support named prepared statements (default: true).")
   var databaseNamedStatements: String?
-  @Option(help: "Address to listen on.")
+  @Option(help: "Name or address to listen on (default: 127.0.0.1).")
   var host: String?
-  @Option(help: "Port to listen on.")
+  @Option(help: "Port to listen on, 0 to 65535; 0 means any free port (default: 8080).")
   var port: String?
-  @Option(name: .customLong("hold-ttl-seconds"), help: "How long a hold keeps its units.")
+  @Option(
+    name: .customLong("hold-ttl-seconds"),
+    help: "Seconds that a hold keeps its units, above 0, at most 2592000 (default: 120).")
   var holdTTLSeconds: String?
-  @Option(name: .customLong("order-ttl-seconds"), help: "How long an order waits for its payment.")
+  @Option(
+    name: .customLong("order-ttl-seconds"),
+    help: "Seconds that an order waits for its payment, above 0, at most 2592000 (default: 900).")
   var orderTTLSeconds: String?
-  @Option(name: .customLong("idempotency-key-ttl-seconds"), help: "How long an idempotency key is remembered.")
+  @Option(
+    name: .customLong("idempotency-key-ttl-seconds"),
+    help: "Seconds that an idempotency key is remembered, 3600 to 315360000; less counts as 3600 (default: 259200).")
   var idempotencyKeyTTLSeconds: String?
-  @Option(help: "How long lapsed and released holds are kept.")
+  @Option(help: "Seconds that lapsed and released holds are kept, above 0, at most 315360000 (default: 604800).")
   var holdRetentionSeconds: String?
   @Option(
     name: .customLong("parked-event-ttl-seconds"),
-    help: "How long a payment event waits for an order that does not come.")
+    help: "Seconds that a parked event waits for its order, 3600 to 315360000; less counts as 3600 (default: 2592000).")
   var parkedEventTTLSeconds: String?
-  @Option(help: "Secrets of the payment provider: whsec_..., comma-separated.")
+  @Option(help: "Secrets of the payment provider, whsec_<base64>, separated by commas.")
   var webhookSecrets: String?
-  @Option(help: "A file with them.")
+  @Option(help: "Path of a file with the secrets.")
   var webhookSecretsFile: String?
-  @Option(help: "Bearer token of the admin calls, at least 16 characters; they are closed without one.")
+  @Option(help: "Bearer token of admin requests, at least 16 characters; without it they get 401.")
   var adminToken: String?
-  @Option(help: "A file with it.")
+  @Option(help: "Path of a file with the admin token.")
   var adminTokenFile: String?
-  @Option(help: "Bearer token of /metrics, at least 16 characters; it is open without one.")
+  @Option(help: "Bearer token of GET /metrics, at least 16 characters; without it no token is required.")
   var metricsToken: String?
-  @Option(help: "A file with it.")
+  @Option(help: "Path of a file with the metrics token.")
   var metricsTokenFile: String?
-  @Option(help: "Proxies whose X-Forwarded-For tells a client's address: addresses or networks, comma-separated.")
+  @Option(help: "Addresses or networks of proxies whose X-Forwarded-For is trusted, separated by commas.")
   var trustedProxies: String?
-  @Option(help: "Largest request body.")
+  @Option(help: "Most bytes of a request body, 1024 to 16777216 (default: 16384).")
   var maxBodyBytes: String?
-  @Option(help: "Requests that may wait for the database at once.")
+  @Option(help: "Most requests that wait for the database, 1 to 1000000 (default: 4096).")
   var maxInFlight: String?
-  @Option(name: .customLong("queue-timeout-ms"), help: "How long a request may wait for its turn.")
+  @Option(
+    name: .customLong("queue-timeout-ms"),
+    help: "Milliseconds that a request may wait for its batch, 1 to 3600000 (default: 1000).")
   var queueTimeoutMilliseconds: String?
-  @Option(help: "How long a request may take to arrive.")
+  @Option(help: "Seconds that a request may take to arrive, above 0, at most 86400 (default: 10).")
   var requestTimeoutSeconds: String?
-  @Option(help: "A connection without a request for this long is closed.")
+  @Option(help: "Seconds after which an idle connection is closed, above 0, at most 86400 (default: 60).")
   var idleTimeoutSeconds: String?
-  @Option(help: "Streams of stock at the same time; one address has a tenth of them at most.")
+  @Option(help: "Most streams at the same time, 1 to 1000000; one address has at most a tenth (default: 10000).")
   var maxStreams: String?
-  @Option(help: "How long to serve on, as not ready, when told to end.")
+  @Option(help: "Seconds to serve on after a stop signal, with /health/ready at 503, 0 to 3600 (default: 0).")
   var shutdownDelaySeconds: String?
-  @Option(help: "How long shutting down may take after that.")
+  @Option(help: "Seconds that the shutdown may take after that delay, above 0, at most 3600 (default: 10).")
   var shutdownTimeoutSeconds: String?
-  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  @Option(help: "Lowest level to log: trace, debug, info, notice, warning, error or critical (default: info).")
   var logLevel: String?
-  @Option(help: "text, or json for one object a line.")
+  @Option(help: "text, or json for one object a line (default: text).")
   var logFormat: String?
-  @Option(help: "true logs one line for each request at its end.")
+  @Option(help: "true logs one line at the end of each request (default: false).")
   var accessLog: String?
-  @Option(help: "Log one request of so many.")
+  @Option(help: "Log one of this many requests, 1 to 1000000 (default: 1).")
   var accessLogSampling: String?
-  @Option(help: "false leaves out /metrics and what it shows.")
+  @Option(help: "false removes GET /metrics and its measurements (default: true).")
   var metrics: String?
   @Option(
     name: .customLong("otel-exporter-otlp-endpoint"),
-    help: "OpenTelemetry collector to send spans to, such as http://localhost:4318.")
+    help: "URL of the OpenTelemetry collector for traces, such as http://localhost:4318.")
   var otelExporterOTLPEndpoint: String?
-  @Option(name: .customLong("otel-exporter-otlp-endpoint-file"), help: "A file with that URL.")
+  @Option(name: .customLong("otel-exporter-otlp-endpoint-file"), help: "Path of a file with the collector's URL.")
   var otelExporterOTLPEndpointFile: String?
   @Option(
-    name: .customLong("otel-exporter-otlp-headers"), help: "Headers for the collector: name=value, comma-separated.")
+    name: .customLong("otel-exporter-otlp-headers"),
+    help: "Headers for the collector, name=value with percent-encoded values, separated by commas.")
   var otelExporterOTLPHeaders: String?
-  @Option(name: .customLong("otel-exporter-otlp-headers-file"), help: "A file with them.")
+  @Option(name: .customLong("otel-exporter-otlp-headers-file"), help: "Path of a file with the headers.")
   var otelExporterOTLPHeadersFile: String?
-  @Option(help: "What traces call this service.")
+  @Option(help: "Name of the service in traces (default: flashsale).")
   var otelServiceName: String?
-  @Option(help: "Part of the traces that begin here which is recorded, 0 to 1.")
+  @Option(help: "Share of the traces that start at this server to record, 0 to 1 (default: 0.01).")
   var traceSampleRatio: String?
 
   var settings: Settings {

@@ -7,14 +7,14 @@ import Postgres
 import Secrets
 import Telemetry
 
-/// The settings of this program: flags first, then the environment, under the same names.
+/// The settings of the program. A command-line option takes precedence over the environment variable of the same name.
 ///
-/// Each is read and checked when it is asked for. A bad value throws a `Failure` that names it.
+/// A setting is read and checked at its use. If it is invalid, the method throws a `Failure` that names the setting.
 struct Settings {
   private let reader: ConfigReader
   private let files = SecretFiles()
 
-  /// - Parameter flags: values given on the command line, by name, such as `DATABASE_URL`.
+  /// - Parameter flags: values from the command line, by setting, such as `DATABASE_URL`.
   init(flags: [String: String?] = [:]) {
     let given = flags.compactMap { name, value in
       value.map { (AbsoluteConfigKey(Self.key(name)), ConfigValue(.string($0), isSecret: true)) }
@@ -25,20 +25,22 @@ struct Settings {
     ])
   }
 
-  /// `DATABASE_URL` in the environment is `database.url` to the reader.
+  /// The reader's key of a setting: `database.url` for `DATABASE_URL`.
   private static func key(_ name: String) -> ConfigKey {
     ConfigKey(name.lowercased().replacing("_", with: "."))
   }
 
-  /// The value without the white space around it, which editors and shells add. Nil when unset or empty: a compose file
-  /// passes on what is not set as an empty value.
+  /// The value, without white space at either end. Editors and shells add white space.
+  ///
+  /// Nil when the setting is unset or empty, because a compose file passes an unset variable as an empty value.
   func string(_ name: String) -> String? {
     let value = reader.string(forKey: Self.key(name), isSecret: true)?.trimmingWhiteSpace()
     return value == "" ? nil : value
   }
 
-  /// A secret, or a URL, which may contain one. It may be in a file, which the setting of the same name with `_FILE`
-  /// names. Nil when neither is set.
+  /// A secret, or a URL, which may contain a secret. The setting `name_FILE` can name a file with the value.
+  ///
+  /// Nil when neither setting is set.
   func secret(_ name: String) throws -> Secret? {
     let value = string(name)
     guard let path = string(name + "_FILE") else { return value.map { Secret($0) } }
@@ -46,18 +48,18 @@ struct Settings {
     return Secret(try files.text(at: path, from: name + "_FILE"))
   }
 
-  /// A shorter one could be found by trying.
+  /// A shorter token could be guessed.
   static let minimumTokenLength = 16
 
-  /// What clients send as `Authorization: Bearer <token>`.
+  /// The token that clients send as `Authorization: Bearer <token>`.
   private func bearerToken(_ name: String) throws -> Secret? {
     guard let token = try secret(name) else { return nil }
     let text = token.revealed()
-    // Visible ASCII: no other character gets through a header and its readers unchanged.
+    // Other characters than visible ASCII may change on their way through a header.
     guard text.utf8.allSatisfy({ 0x21...0x7e ~= $0 }), text.utf8.count >= Self.minimumTokenLength else {
       throw Failure(
-        "\(name) must have at least \(Self.minimumTokenLength) characters, all of them visible ASCII and no spaces; "
-          + "`openssl rand -hex 16` makes one")
+        "\(name) must have at least \(Self.minimumTokenLength) characters, only visible ASCII without spaces; "
+          + "`openssl rand -hex 16` makes a token")
     }
     return token
   }
@@ -70,7 +72,7 @@ struct Settings {
     return value
   }
 
-  /// Fractions of a second are allowed.
+  /// A duration in seconds. Fractions are allowed.
   private func seconds(
     _ name: String, upTo maximum: Double, default fallback: Duration, mayBeZero: Bool = false
   ) throws -> Duration {
@@ -82,12 +84,12 @@ struct Settings {
     return .seconds(value)
   }
 
-  // MARK: The settings
+  // MARK: Settings
 
   private static let secondsPerDay = 86_400.0
   private static let longestRetention = 3650 * secondsPerDay
 
-  /// Leaves a value as it is that is not given.
+  /// Leaves `value` unchanged when the setting is unset.
   private func set(
     _ value: inout Duration, _ name: String, upTo maximum: Double, mayBeZero: Bool = false
   ) throws {
@@ -101,12 +103,12 @@ struct Settings {
   func database() throws -> ConnectionConfiguration {
     guard let url = try secret("DATABASE_URL") else {
       throw Failure(
-        "DATABASE_URL is not set; give a URI such as postgresql://user:password@host/database, or run `flashsale demo`")
+        "DATABASE_URL is not set; set a URI such as postgresql://user:password@host/database, or run `flashsale demo`")
     }
     return try connection(to: url, from: "DATABASE_URL")
   }
 
-  /// Where to LISTEN, which a pooler in transaction mode cannot carry.
+  /// The database for LISTEN. A pooler in transaction mode does not support LISTEN.
   func listener() throws -> ConnectionConfiguration {
     let name = "LISTEN_DATABASE_URL"
     guard let url = try secret(name) else { return try database() }
@@ -116,7 +118,7 @@ struct Settings {
   private func connection(to url: Secret, from name: String) throws -> ConnectionConfiguration {
     var configuration = ConnectionConfiguration.checkout(url: url)
     if let problem = configuration.urlProblem {
-      throw Failure("\(name) cannot be understood: \(problem); it looks like postgresql://user:password@host/database")
+      throw Failure("\(name) is not a valid URI: \(problem); an example is postgresql://user:password@host/database")
     }
     configuration.usesNamedStatements = try boolean("DB_NAMED_STATEMENTS", default: true)
     return configuration
@@ -149,18 +151,18 @@ struct Settings {
     return configuration
   }
 
-  /// The role that servers use, for `migrate` to let it in. Nil when there is none to set up.
+  /// The servers' role, to which `migrate` gives access. Nil when the setting is unset.
   func serverRole() throws -> ServerRole? {
     try string("SERVER_ROLE").map { ServerRole(name: $0, password: try secret("SERVER_ROLE_PASSWORD")) }
   }
 
-  /// - Parameter allowsUnsigned: take unsigned payment events when there are no secrets, instead of refusing to start.
+  /// - Parameter allowsUnsigned: accept unsigned payment events if there is no secret. Otherwise a secret is required.
   func server(allowsUnsigned: Bool) throws -> APIServer.Configuration {
     let secrets = try webhookSecrets()
     if secrets.isEmpty, !allowsUnsigned {
       throw Failure(
-        "WEBHOOK_SECRETS is not set; give the payment provider's secret (whsec_...), or --unsigned-webhooks to take "
-          + "payment events from anybody")
+        "WEBHOOK_SECRETS is not set; set the payment provider's secret (whsec_...), or pass --unsigned-webhooks to "
+          + "accept payment events from anybody")
     }
     var configuration = APIServer.Configuration(
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: try adminToken())
@@ -191,12 +193,12 @@ struct Settings {
 
   func webhookSecrets() throws -> [WebhookSecret] {
     guard let list = try secret("WEBHOOK_SECRETS") else { return [] }
-    // An empty one is refused: an unset variable in a list is no reason to take unsigned events.
+    // An empty entry is refused. It may be an unset variable, and must not turn off signatures.
     return try list.revealed().split(separator: ",", omittingEmptySubsequences: false).map { text in
       guard let secret = WebhookSecret(text.trimmingWhiteSpace()) else {
         throw Failure(
-          "WEBHOOK_SECRETS must be whsec_ followed by a key of at least \(WebhookSecret.minimumKeyBytes) bytes in Base64, "
-            + "several separated by commas")
+          "WEBHOOK_SECRETS must be whsec_ and a key of at least \(WebhookSecret.minimumKeyBytes) bytes in Base64; "
+            + "several secrets are separated by commas")
       }
       return secret
     }
@@ -206,7 +208,7 @@ struct Settings {
     try seconds("SHUTDOWN_TIMEOUT_SECONDS", upTo: 3600, default: .seconds(10))
   }
 
-  /// Reads every setting of a server, so that a bad one is refused before anything is done.
+  /// Reads every setting of a server, so an invalid value is refused before the server changes anything.
   func validate(allowsUnsignedWebhooks: Bool) throws {
     _ = try server(allowsUnsigned: allowsUnsignedWebhooks)
     _ = try checkout()
@@ -223,9 +225,9 @@ struct Settings {
     try boolean("METRICS", default: true)
   }
 
-  /// Where to send spans, and of which part of the traces; nil to send none.
+  /// The collector of spans, and the share of traces to record. Nil when no spans are sent.
   func tracing() throws -> (collector: SpanExporter.Collector, sampleRatio: Double)? {
-    // Recording all of them would cost a tenth of the rate, and a sale has thousands of a kind.
+    // Recording all traces costs about a tenth of the throughput. A sale has thousands of similar traces.
     let ratio = try fraction("TRACE_SAMPLE_RATIO", default: 0.01)
     let headers = try collectorHeaders()
     guard let endpoint = try secret("OTEL_EXPORTER_OTLP_ENDPOINT") else { return nil }
@@ -241,7 +243,7 @@ struct Settings {
     return (collector, ratio)
   }
 
-  /// `name=value`, several separated by commas, the values percent-encoded (OpenTelemetry's "Protocol Exporter").
+  /// `name=value`, separated by commas, with percent-encoded values (OpenTelemetry, "Protocol Exporter").
   private func collectorHeaders() throws -> [(name: String, value: Secret)] {
     let name = "OTEL_EXPORTER_OTLP_HEADERS"
     guard let list = try secret(name) else { return [] }
@@ -252,14 +254,13 @@ struct Settings {
         case let header = parts[0].trimmingWhiteSpace(), header.wholeMatch(of: Self.headerName) != nil
       else {
         throw Failure(
-          "\(name) must be name=value, several separated by commas; the values percent-encoded, and such as a header "
-            + "can carry")
+          "\(name) must be name=value, separated by commas, with percent-encoded values of printable ASCII")
       }
       return (header, Secret(value))
     }
   }
 
-  /// A token (RFC 9110, section 5.6.2).
+  /// A header's name is a token (RFC 9110, section 5.6.2).
   private static var headerName: Regex<Substring> { /[A-Za-z0-9!#$%&'*+.^_`|~-]+/ }
 
   private func fraction(_ name: String, default fallback: Double) throws -> Double {

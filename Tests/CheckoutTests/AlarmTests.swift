@@ -6,7 +6,7 @@ import Time
 @Suite struct AlarmTests {
   @Test func aRingEndsANap() async {
     let alarm = Alarm()
-    let sleeper = Task { await alarm.nap(atMost: .seconds(600)) }
+    let sleeper = Task { await alarm.wait(atMost: .seconds(600)) }
     let ringer = Task {
       while !Task.isCancelled {
         alarm.ring()
@@ -20,17 +20,17 @@ import Time
   @Test func aRingBeforeTheNapIsKept() async {
     let alarm = Alarm()
     alarm.ring()
-    await alarm.nap(atMost: .seconds(600))
+    await alarm.wait(atMost: .seconds(600))
   }
 
   @Test func aNapEndsByItself() async {
     let start = Moment.now
-    await Alarm().nap(atMost: .milliseconds(20))
+    await Alarm().wait(atMost: .milliseconds(20))
     #expect(start.duration(to: .now) >= .milliseconds(20))
   }
 
   @Test func cancellationEndsANap() async {
-    let sleeper = Task { await Alarm().nap(atMost: .seconds(600)) }
+    let sleeper = Task { await Alarm().wait(atMost: .seconds(600)) }
     sleeper.cancel()
     await sleeper.value
   }

@@ -67,7 +67,7 @@ import Time
       case 6 where !waiting.isEmpty:
         let lane = waiting.remove(at: Int.random(in: waiting.indices, using: &random))
         #expect(turns.insert(lane).inserted)
-        queue.beReady(lane)
+        queue.makeReady(lane)
       default:
         if !underWay.isEmpty { finishOne() }
       }
@@ -82,7 +82,7 @@ import Time
   @Test func aLaneToItselfIsServedFromItsHead() {
     var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
     func come(_ caller: String, _ lane: Int) {
-      if queue.append(caller, to: lane) { queue.beReady(lane) }
+      if queue.append(caller, to: lane) { queue.makeReady(lane) }
     }
     come("a", 1)
     come("b", 2)
@@ -93,7 +93,7 @@ import Time
     come("d", 1)
     come("e", 3)
     #expect(queue.finish(together, returned: [1: together[0].callers]) == [1])
-    queue.beReady(1)
+    queue.makeReady(1)
     #expect(queue.take().batch.map(\.callers) == [["e"]])
     #expect(queue.workersToStart() == 1)
     #expect(queue.take().batch.map(\.callers) == [["a", "c", "d"]])
@@ -102,7 +102,7 @@ import Time
   @Test func aLaneThatCouldNotBeCombinedIsAloneForAWhile() {
     var queue = BatchQueue<Int, String>(maximumLanes: 4, maximumSize: 3)
     func come(_ lane: Int) {
-      if queue.append("somebody", to: lane) { queue.beReady(lane) }
+      if queue.append("somebody", to: lane) { queue.makeReady(lane) }
     }
     func takeBatch() -> [BatchQueue<Int, String>.Part] {
       _ = queue.workersToStart()
@@ -114,7 +114,7 @@ import Time
     for _ in 0..<BatchQueue<Int, String>.batchesAlone {
       let batch = takeBatch()
       come(1)
-      for lane in queue.finish(batch, returned: returned) { queue.beReady(lane) }
+      for lane in queue.finish(batch, returned: returned) { queue.makeReady(lane) }
       returned = [:]
       come(2)
     }
@@ -131,12 +131,12 @@ import Time
   @Test func nobodyWaitsForACombinedBatchThatHangs() {
     var queue = BatchQueue<Int, String>(maximumLanes: 2, maximumSize: 3)
     let start = Moment.now
-    for lane in 1...6 where queue.append("somebody", to: lane) { queue.beReady(lane) }
+    for lane in 1...6 where queue.append("somebody", to: lane) { queue.makeReady(lane) }
     #expect(queue.workersToStart(now: start) == 2)
     let hanging = [queue.take(now: start).batch, queue.take(now: start).batch]
     #expect(hanging.map(\.count) == [2, 2])
     #expect(queue.workersToStart(now: start) == 0)
-    #expect(queue.workersToStart(now: start + BatchQueue<Int, String>.patience) == 2)
+    #expect(queue.workersToStart(now: start + BatchQueue<Int, String>.slowAfter) == 2)
     #expect(queue.take(now: start).batch.map(\.lane) == [5, 6])
   }
 
@@ -144,7 +144,7 @@ import Time
   func `one caller at fault is alone after halving and the others are served in order`(count: Int, place: Double) {
     var queue = BatchQueue<Int, Int>(maximumLanes: 4, maximumSize: 512)
     let fault = Int(Double(count - 1) * place)
-    for caller in 0..<count where queue.append(caller, to: 1) { queue.beReady(1) }
+    for caller in 0..<count where queue.append(caller, to: 1) { queue.makeReady(1) }
     var served: [Int] = []
     var batches = 0
     while !queue.isEmpty {
@@ -154,11 +154,11 @@ import Time
       batches += 1
       if callers.contains(fault), callers.count > 1 {
         #expect(queue.finish(batch, returned: [1: callers], inHalves: true) == [1])
-        queue.beReady(1)
+        queue.makeReady(1)
       } else {
         served += callers
         #expect(callers == [fault] || !callers.contains(fault))
-        for lane in queue.finish(batch) { queue.beReady(lane) }
+        for lane in queue.finish(batch) { queue.makeReady(lane) }
       }
     }
     #expect(served == Array(0..<count))
@@ -169,12 +169,12 @@ import Time
 
   @Test func `callers who come meanwhile or leave do not change the portions of others`() {
     var queue = BatchQueue<Int, Int>(maximumLanes: 4, maximumSize: 512)
-    for caller in 0..<8 where queue.append(caller, to: 1) { queue.beReady(1) }
+    for caller in 0..<8 where queue.append(caller, to: 1) { queue.makeReady(1) }
     func take() -> [BatchQueue<Int, Int>.Part] {
       _ = queue.workersToStart()
       return queue.take().batch
     }
-    func goOn(_ lanes: [Int]) { for lane in lanes { queue.beReady(lane) } }
+    func goOn(_ lanes: [Int]) { for lane in lanes { queue.makeReady(lane) } }
     let whole = take()
     let isFirst = queue.append(8, to: 1)
     #expect(!isFirst)

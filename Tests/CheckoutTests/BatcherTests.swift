@@ -339,7 +339,7 @@ import Time
       self.batches.withLock { $0.append(batches.map(\.requests)) }
       gate.pass()
       if batches.contains(where: { $0.requests.contains(9999) }) { _ = try connection.run(Failing()) }
-      return batches.map { $0.lane.isMultiple(of: 2) ? $0.requests.map { $0 * 2 } : $0.nothingDone() }
+      return batches.map { $0.lane.isMultiple(of: 2) ? $0.requests.map { $0 * 2 } : $0.noOutcomes() }
     }
   }
 

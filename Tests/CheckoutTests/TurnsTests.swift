@@ -14,7 +14,7 @@ import Time
   }
 
   @Test func oneTurnAtATimeInTheOrderOfArrival() {
-    let (turns, begun) = (Turns<Int>(patience: .seconds(60)), Begun())
+    let (turns, begun) = (Turns<Int>(overdueAfter: .seconds(60)), Begun())
     for name in ["a", "b", "c"] { turns.take(1, begun.note(name)) }
     turns.take(2, begun.note("other"))
     #expect(begun.all == ["a", "other"])
@@ -30,7 +30,7 @@ import Time
   }
 
   @Test func nobodyWaitsForATurnThatDoesNotEnd() async throws {
-    let (turns, begun) = (Turns<Int>(patience: .milliseconds(50)), Begun())
+    let (turns, begun) = (Turns<Int>(overdueAfter: .milliseconds(50)), Begun())
     turns.take(1, begun.note("stuck"))
     let start = Moment.now
     turns.take(1, begun.note("a"))
@@ -42,13 +42,13 @@ import Time
   @Test func besideATurnThatIsStuckThereIsOneMoreForAWhile() {
     let patience = Duration.seconds(600)
     let memory = Duration.seconds(60)
-    let (turns, begun) = (Turns<Int>(patience: patience, memory: memory), Begun())
+    let (turns, begun) = (Turns<Int>(overdueAfter: patience, extraTurnTime: memory), Begun())
     for name in ["stuck", "a", "b", "c", "d"] { turns.take(1, begun.note(name)) }
-    #expect(turns.losePatience(now: .now))
+    #expect(turns.beginOverdueTurns(now: .now))
     #expect(begun.all == ["stuck"])
 
     let later = Moment.now + patience
-    #expect(turns.losePatience(now: later))
+    #expect(turns.beginOverdueTurns(now: later))
     #expect(begun.all == ["stuck", "a"])
     turns.end(1, now: later)
     #expect(begun.all == ["stuck", "a", "b"])
@@ -58,7 +58,7 @@ import Time
     #expect(begun.all == ["stuck", "a", "b"])
     turns.end(1, now: muchLater)
     #expect(begun.all == ["stuck", "a", "b", "c"])
-    #expect(turns.losePatience(now: muchLater))
+    #expect(turns.beginOverdueTurns(now: muchLater))
     turns.end(1, now: muchLater)
     turns.end(1, now: muchLater)
     #expect(begun.all == ["stuck", "a", "b", "c", "d"])

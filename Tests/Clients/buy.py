@@ -1,4 +1,6 @@
-"""Buys with the client that openapi-python-client made of the document: every answer has its type, every refusal too.
+"""Buys with the client that openapi-python-client generated from the document.
+
+Every response must have its type.
 
     buy.py URL ADMIN_TOKEN
 """
@@ -22,9 +24,9 @@ admin = AuthenticatedClient(base_url=url, token=token, raise_on_unexpected_statu
 NO_HOLD = "hold_" + "0" * 32
 
 
-def expect(kind, answer):
-    assert isinstance(answer, kind), f"not a {kind.__name__}: {answer}"
-    return answer
+def expect(kind, response):
+    assert isinstance(response, kind), f"not a {kind.__name__}: {response}"
+    return response
 
 
 def hold(product, quantity, key=None):
@@ -68,7 +70,7 @@ starts_at = datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)
 cap.starts_at = starts_at
 assert expect(SaleNotStartedProblem, hold(create_product.sync(client=admin, body=cap), 1)).starts_at == starts_at
 
-# Money that comes before its order, and the operator's view.
+# A payment event before its order, and the admin requests.
 early = expect(Hold, hold(product, 1))
 payment.order_id = early.hold_id.replace("hold_", "order_")
 payment.idempotency_key = f"pay-{payment.order_id}"
@@ -79,4 +81,4 @@ events = expect(PaymentEventPage, list_payment_events.sync(client=admin, verdict
 assert payment.idempotency_key in [event.idempotency_key for event in events.payment_events]
 assert expect(Order, place_order.sync(client=client, body=OrderRequest(hold_id=early.hold_id))).status == OrderStatus.PAID
 assert expect(Audit, check_invariants.sync(client=admin)).ok
-print("The Python client bought, and every refusal had its type.")
+print("The Python client bought a product. Every refusal had its type.")

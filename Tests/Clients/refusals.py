@@ -1,4 +1,4 @@
-"""Is refused with the Python client that openapi-generator made: each error carries its data, members included.
+"""Checks the errors of the Python client that openapi-generator generated. Each error must have the problem's members.
 
     refusals.py URL
 """
@@ -19,7 +19,7 @@ def refusal(call, *arguments):
 
 
 def hold(quantity):
-    # Without the client's own checks.
+    # model_construct skips the client's own checks.
     return api.place_hold(HoldRequest.model_construct(product_id=1, quantity=quantity))
 
 
@@ -30,4 +30,4 @@ assert short.actual_instance.available_stock == 100 and short.actual_instance.ne
 wrong = refusal(hold, 0)
 assert isinstance(wrong, UnprocessableRequest) and isinstance(wrong.actual_instance, ValidationProblem)
 assert [member.pointer for member in wrong.actual_instance.errors] == ["/quantity"]
-print("The Python client of openapi-generator was refused, and every error had its data.")
+print("The Python client of openapi-generator got its refusals. Every error had the problem's members.")

@@ -74,7 +74,7 @@ extension FlashSaleTests {
             }
           }
           // Many lock timeouts give one log line.
-          let lines = servers[0].output.split(separator: "\n").filter { $0.contains("a lock was waited for too long") }
+          let lines = servers[0].output.split(separator: "\n").filter { $0.contains("waited too long for a lock") }
           #expect(lines.count == 1, "\(servers[0].output)")
         }
       }

@@ -58,7 +58,7 @@ extension FlashSaleTests {
 
     @Test func `unsigned payment events on a public address log a warning`() async throws {
       try await TestDatabases.withDatabase { url in
-        let warning = "payment events are taken unsigned"
+        let warning = "payment events are accepted unsigned"
         for (host, isWarned) in [("127.0.0.1", false), ("localhost", false), ("0.0.0.0", true)] {
           let server = ServerProcess(
             database: TestDatabases.serverURL(url), settings: ["HOST": host])

@@ -11,8 +11,10 @@ import java.net.http.HttpResponse;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Asks a server 3,000 times by Java's default HTTP client, which asks for HTTP/2 with each request, and counts the
- * connections that this takes: java ConnectionCount.java URL. Ends with 1 if they are more than two, or an answer is wrong.
+ * Sends 3,000 requests with Java's default HTTP client, and counts its connections. The client asks for HTTP/2 with
+ * each request. The exit code is 1 if the client needs more than two connections, or a response is not 200.
+ *
+ * Usage: java ConnectionCount.java URL
  */
 public final class ConnectionCount {
     private static final int REQUESTS = 3_000;
@@ -25,19 +27,19 @@ public final class ConnectionCount {
             start(() -> relay(relay, server, connections));
             String url = "http://127.0.0.1:" + relay.getLocalPort();
             HttpClient client = HttpClient.newHttpClient();
-            // One call is answered on the fast path, the other by the router.
+            // The fast path responds to the first path, the router to the second.
             String[] paths = {"/api/products/1", "/api/products"};
             for (int number = 0; number < REQUESTS; number++) {
                 HttpRequest request = HttpRequest.newBuilder(URI.create(url + paths[number % 2])).build();
                 HttpResponse<String> response = client.send(request, HttpResponse.BodyHandlers.ofString());
-                if (response.statusCode() != 200) throw new IOException("answer " + number + " is " + response);
+                if (response.statusCode() != 200) throw new IOException("response " + number + " is " + response);
             }
         }
-        System.out.println(REQUESTS + " requests took " + connections + " connections");
+        System.out.println(REQUESTS + " requests used " + connections + " connections");
         System.exit(connections.get() <= MOST_CONNECTIONS ? 0 : 1);
     }
 
-    /** Passes on every connection to the server. */
+    /** Relays each connection to the server. */
     private static void relay(ServerSocket relay, URI server, AtomicInteger connections) throws IOException {
         while (!relay.isClosed()) {
             Socket client = relay.accept();
@@ -65,7 +67,7 @@ public final class ConnectionCount {
             try {
                 work.run();
             } catch (IOException error) {
-                // The other side has closed the connection; the client's call tells.
+                // The other side has closed the connection. The client reports errors itself.
             }
         });
         thread.setDaemon(true);

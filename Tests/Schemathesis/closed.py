@@ -1,5 +1,7 @@
-"""Closes the schemas of answers while they are checked: a member that the document does not name is a finding here, while
-the document lets clients expect more members later."""
+"""Closes the schemas of responses for the check, so a member without a schema is a finding.
+
+The document itself leaves them open, because later versions may add members.
+"""
 import schemathesis
 
 

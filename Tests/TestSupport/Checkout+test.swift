@@ -2,31 +2,39 @@ import Checkout
 import Testing
 
 extension Checkout {
-  /// A new product with this much stock.
+  /// Creates a product with this stock.
   package func newProduct(stock: Int32, price: Int32 = 100) async throws -> Product {
     try await newProduct(CreateProduct(name: "Cap", price: price, currency: "USD", stock: stock))
   }
 
-  /// A product that must be created.
+  /// Creates a product.
+  ///
+  /// - Throws: ``Unexpected`` for any other outcome.
   package func newProduct(_ product: CreateProduct) async throws -> Product {
     let outcome = try await createProduct(product)
     guard case .created(let product, _) = outcome else { throw Unexpected("\(outcome) instead of a product") }
     return product
   }
 
-  /// A hold that must be granted.
+  /// Places a hold.
+  ///
+  /// - Throws: ``Unexpected`` for any other outcome.
   package func hold(_ quantity: Int32, of product: Product, idempotencyKey: String? = nil) async throws -> Hold {
     let outcome = try await reserveHold(productID: product.id, quantity: quantity, idempotencyKey: idempotencyKey)
     guard case .held(let hold, _) = outcome else { throw Unexpected("\(outcome) instead of a hold") }
     return hold
   }
 
-  /// An order that must be placed, from a new hold.
+  /// Places a hold and its order.
+  ///
+  /// - Throws: ``Unexpected`` for any other outcome.
   package func order(_ quantity: Int32, of product: Product) async throws -> Order {
     try await order(hold(quantity, of: product))
   }
 
-  /// An order that must be placed.
+  /// Places the order of a hold.
+  ///
+  /// - Throws: ``Unexpected`` for any other outcome.
   package func order(_ hold: Hold) async throws -> Order {
     let outcome = try await placeOrder(holdID: hold.id)
     guard case .placed(let order, _) = outcome else { throw Unexpected("\(outcome) instead of an order") }
@@ -54,7 +62,7 @@ extension Checkout {
 }
 
 extension ReservationID {
-  /// The number as the database shows it.
+  /// The id's digits. PostgreSQL reads them as a uuid.
   package var uuidText: String { String(holdText.dropFirst("hold_".count)) }
 }
 
@@ -64,19 +72,19 @@ extension ReserveHold.Outcome {
   }
 }
 
-/// The last parameters of `run_due_jobs`: nothing is removed that a test has just made.
+/// The retention parameters of `run_due_jobs`. They are so long that no test's rows are removed.
 private let retention = "259200000000, 604800000000, 2592000000000"
 
-/// One call of a worker, in SQL.
+/// The call of `run_due_jobs`, as SQL.
 ///
 /// - Parameters:
-///   - isPatient: retries jobs that failed before and removes what is old, instead of expiring what is due.
-///   - limit: rows that it expires or removes at most, for each product.
+///   - isPatient: retry failed jobs and remove old rows, instead of running due jobs.
+///   - limit: the most rows to expire or remove for each product.
 package func dueJobs(isPatient: Bool = false, limit: Int = 10) -> String {
   "run_due_jobs(\(isPatient), \(limit), \(retention))"
 }
 
-/// What a test did not expect.
+/// An unexpected result in a test.
 package struct Unexpected: Error, CustomStringConvertible {
   package let description: String
 

@@ -3,14 +3,13 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Stands between a program and its PostgreSQL: it loses what one says to the other, or delivers it late, and hangs up on
-/// the program.
+/// A proxy between a program and PostgreSQL. It can lose or delay messages, and close the program's connections.
 package final class DatabaseProxy: Sendable {
-  /// What is held back.
+  /// The messages that the proxy does not pass on.
   package enum Loss: Sendable {
-    /// A request and all that follow on its connection.
+    /// A request, and all later requests on its connection.
     case request
-    /// The answer to a request, and all that follow on its connection.
+    /// The answer to a request, and all later answers on its connection.
     case answer
   }
 
@@ -19,7 +18,7 @@ package final class DatabaseProxy: Sendable {
   private struct Link {
     let program: any Channel
     let server: any Channel
-    /// What is held back on it, if anything.
+    /// Nil while the link passes on all messages.
     var loss: Loss?
     var heldRequests: [ByteBuffer] = []
   }
@@ -27,15 +26,15 @@ package final class DatabaseProxy: Sendable {
   private struct State {
     var links: [Int: Link] = [:]
     var linkCount = 0
-    /// What will be lost, the next time a request contains a text.
-    var trap: (loss: Loss, text: String)?
+    /// The loss that begins with the next request that contains the text.
+    var plannedLoss: (loss: Loss, text: String)?
     var isFrozen = false
-    /// The server's ends of links whose program was hung up on, with what they have not heard.
+    /// The server's side of links whose program's side was closed, with the requests that were not passed on.
     var orphans: [(server: any Channel, requests: [ByteBuffer])] = []
     var answeredOrphans = 0
   }
 
-  /// The same database, through the proxy.
+  /// The connection URI of the database through the proxy.
   package let url: String
   private let serverPath: String
   private let state = Mutex(State())
@@ -45,7 +44,7 @@ package final class DatabaseProxy: Sendable {
     self.serverPath = serverPath
   }
 
-  /// Lends a proxy in front of the database that `url` leads to by the directory of a Unix socket.
+  /// Lends a proxy in front of the database at `url`, which must name the directory of a Unix socket.
   package static func with<Result: Sendable>(
     _ url: String, _ body: @Sendable (DatabaseProxy) async throws -> Result
   ) async throws -> Result {
@@ -73,20 +72,20 @@ package final class DatabaseProxy: Sendable {
     }
   }
 
-  /// Loses something once, on the connection on which a request contains `text`.
+  /// Starts a loss on the next connection on which a request contains `text`.
   package func lose(_ loss: Loss, of text: String) {
-    state.withLock { $0.trap = (loss, text) }
+    state.withLock { $0.plannedLoss = (loss, text) }
   }
 
-  /// Whether such a request has come.
+  /// Whether a connection has a loss.
   package var isLosing: Bool { state.withLock { $0.links.values.contains { $0.loss != nil } } }
 
-  /// Loses all answers to whatever is asked until it thaws, on connections that stay open.
+  /// Loses all answers until `thaw()`. The connections stay open.
   package func freeze() {
     state.withLock { $0.isFrozen = true }
   }
 
-  /// Hangs up on the program wherever something was lost, and passes what comes then.
+  /// Closes the program's side of all current links. New links pass on all messages.
   package func thaw() {
     state.withLock { state in
       state.isFrozen = false
@@ -95,7 +94,7 @@ package final class DatabaseProxy: Sendable {
     hangUp()
   }
 
-  /// Hangs up on the program where something was lost. The server hears nothing of it.
+  /// Closes the program's side of links with a loss. The server's side stays open.
   package func hangUp() {
     let programs = state.withLock { state in
       let lost = state.links.filter { $0.value.loss != nil }
@@ -108,8 +107,7 @@ package final class DatabaseProxy: Sendable {
     for program in programs { program.close(promise: nil) }
   }
 
-  /// Delivers the requests that were held back when the program was hung up on, and returns when the server has answered
-  /// them.
+  /// Delivers the requests that were lost on closed links, and waits until the server has answered.
   package func deliverLate() async throws {
     let orphans = state.withLock { state in
       state.answeredOrphans = 0
@@ -141,17 +139,17 @@ package final class DatabaseProxy: Sendable {
   }
 
   private func received(_ bytes: ByteBuffer, from side: Side, on id: Int) {
-    // A write may fail at once, and its channel end, of which we hear before the write returns: so not under the lock.
+    // The write must not run under the lock. If it fails at once, `closed(on:)` runs before it returns, and locks, too.
     let recipient = state.withLock { state -> (any Channel)? in
       guard let link = state.links[id] else {
         if side == .server { state.answeredOrphans += 1 }
         return nil
       }
-      if side == .program, let trap = state.trap,
-        String(decoding: bytes.readableBytesView, as: UTF8.self).contains(trap.text)
+      if side == .program, let planned = state.plannedLoss,
+        String(decoding: bytes.readableBytesView, as: UTF8.self).contains(planned.text)
       {
-        state.trap = nil
-        state.links[id]!.loss = trap.loss
+        state.plannedLoss = nil
+        state.links[id]!.loss = planned.loss
       }
       switch (side, state.links[id]!.loss) {
       case (.program, .request):

@@ -4,11 +4,11 @@ import NIOCore
 import Synchronization
 import Time
 
-/// Reads a stream of a product's stock and remembers everything that came.
+/// Reads a product's stream and records its events.
 package final class EventReader: Sendable {
   /// One event of the stream.
   package struct Event: Sendable {
-    /// The product's JSON, as it came.
+    /// The product's JSON, as received.
     package let data: String
     package let availableStock: Int
     package let arrival: Moment
@@ -27,7 +27,7 @@ package final class EventReader: Sendable {
     var end: End?
   }
 
-  /// Never shut down: it belongs to the process.
+  /// Shared by all readers, and never shut down.
   private static let http: HTTPClient = {
     var configuration = HTTPClient.Configuration()
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 400
@@ -38,7 +38,7 @@ package final class EventReader: Sendable {
 
   package let status: UInt
   package let headers: [String: String]
-  /// Of an answer that is no stream.
+  /// The body of a response that is no stream.
   package let body: String
   private let state = Mutex(State())
   private let reading = Mutex<Task<Void, Never>?>(nil)
@@ -49,7 +49,7 @@ package final class EventReader: Sendable {
     self.body = body
   }
 
-  /// Asks for the stream, and returns with the head of the answer.
+  /// Requests the stream, and returns after the head of the response.
   package static func open(_ url: String, headers: [String: String] = [:]) async throws -> EventReader {
     let (heads, headsSink) = AsyncThrowingStream.makeStream(of: EventReader.self)
     let task = Task {
@@ -74,7 +74,7 @@ package final class EventReader: Sendable {
       reader.reading.withLock { $0 = task }
       return reader
     }
-    throw Unexpected("no answer from \(url)")
+    throw Unexpected("no response from \(url)")
   }
 
   package var events: [Event] { state.withLock { $0.events } }
@@ -82,7 +82,7 @@ package final class EventReader: Sendable {
   package var end: End? { state.withLock { $0.end } }
   package var availableStock: Int? { events.last?.availableStock }
 
-  /// Hangs up.
+  /// Closes the connection.
   package func close() {
     reading.withLock { $0?.cancel() }
   }

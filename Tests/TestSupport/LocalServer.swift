@@ -1,9 +1,9 @@
 import Hummingbird
 import Logging
 
-/// Lends an HTTP server on a port of its own.
+/// Runs an HTTP server on a free port while `body` runs.
 ///
-/// - Parameter body: gets the base address, without a path.
+/// - Parameter body: receives the base URL, without a path.
 func withLocalServer(
   _ router: Router<BasicRequestContext>, _ body: @escaping @Sendable (_ url: String) async throws -> Void
 ) async throws {

@@ -1,7 +1,7 @@
 import Logging
 import Synchronization
 
-/// Keeps what is logged.
+/// Records log lines.
 package final class LogRecorder: Sendable {
   package struct Line: Sendable {
     package let message: String

@@ -6,13 +6,15 @@ extension Pool {
     try await withConnection { try await $0.executeScript(sql) }
   }
 
-  /// The first column of the first row, a bigint.
+  /// Runs a query with one bigint value.
+  ///
+  /// - Throws: ``Unexpected`` when the value is null.
   package func integer(_ sql: String) async throws -> Int64 {
     guard let value = try await optionalInteger(sql) else { throw Unexpected("\(sql) is null") }
     return value
   }
 
-  /// The same, nil when it is null.
+  /// Runs a query with one bigint value. Nil when the value is null.
   package func optionalInteger(_ sql: String) async throws -> Int64? {
     try await withConnection { connection in
       try await connection.executeScript(

@@ -1,4 +1,4 @@
-/// A text in Prometheus' exposition format, read strictly: whatever a scraper could stumble over is an error.
+/// Parses Prometheus' text exposition format strictly. Every deviation from the format is an error.
 package struct PrometheusSamples: Sendable {
   package struct Sample: Sendable {
     package let name: String
@@ -11,9 +11,9 @@ package struct PrometheusSamples: Sendable {
   package private(set) var helps: [String: String] = [:]
   package private(set) var samples: [Sample] = []
 
-  /// - Throws: `Unexpected` with the line that does not fit.
+  /// - Throws: ``Unexpected`` with the line that is not valid.
   package init(parsing text: String) throws {
-    guard text.hasSuffix("\n") else { throw Unexpected("the last line has no end") }
+    guard text.hasSuffix("\n") else { throw Unexpected("the last line has no line break") }
     var current: String?
     for line in text.dropLast().split(separator: "\n", omittingEmptySubsequences: false) {
       var rest = line
@@ -33,19 +33,19 @@ package struct PrometheusSamples: Sendable {
       rest.removeFirst(name.count)
       let labels = try Self.takeLabels(&rest)
       guard rest.first == " ", let value = Self.number(String(rest.dropFirst())) else { throw Unexpected("\(line)") }
-      guard let current, let type = types[current] else { throw Unexpected("before any type: \(line)") }
+      guard let current, let type = types[current] else { throw Unexpected("a sample before its type: \(line)") }
       let names = type == "histogram" ? ["_bucket", "_sum", "_count"].map { current + $0 } : [current]
-      guard names.contains(name) else { throw Unexpected("not of \(current): \(line)") }
+      guard names.contains(name) else { throw Unexpected("a sample of another metric than \(current): \(line)") }
       guard type != "counter" || value >= 0 else { throw Unexpected("a counter below 0: \(line)") }
       guard !samples.contains(where: { $0.name == name && $0.labels == labels }) else {
-        throw Unexpected("twice: \(line)")
+        throw Unexpected("a second sample with the same labels: \(line)")
       }
       samples.append(Sample(name: name, labels: labels, value: value))
     }
     for (name, type) in types where type == "histogram" { try checkHistogram(name) }
   }
 
-  /// The value of the only sample with these labels, besides others that it may have.
+  /// The value of the only sample with these labels. The sample may have other labels. Nil for none or several samples.
   package subscript(name: String, labels: [String: String]) -> Double? {
     let found = samples.filter { sample in
       sample.name == name && labels.allSatisfy { sample.labels[$0.key] == $0.value }
@@ -55,14 +55,14 @@ package struct PrometheusSamples: Sendable {
 
   package subscript(name: String) -> Double? { self[name, [:]] }
 
-  /// Of all samples of this name.
+  /// The sum of all samples with this name and these labels.
   package func sum(_ name: String, _ labels: [String: String] = [:]) -> Double {
     samples.reduce(0) { sum, sample in
       sample.name == name && labels.allSatisfy { sample.labels[$0.key] == $0.value } ? sum + sample.value : sum
     }
   }
 
-  /// Buckets rise, the last one is infinity, and it is the count.
+  /// Bounds and values of buckets must not fall. The last bound must be infinity, with the value of `_count`.
   private func checkHistogram(_ name: String) throws {
     let buckets = Dictionary(grouping: samples.filter { $0.name == name + "_bucket" }) { sample in
       sample.labels.filter { $0.key != "le" }

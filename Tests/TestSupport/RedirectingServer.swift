@@ -1,9 +1,9 @@
 import Hummingbird
 import Synchronization
 
-/// A server that redirects every POST to an address of its own, and counts the requests that follow.
+/// A server that redirects every POST to another of its paths, and counts the redirected requests.
 package final class RedirectingServer: Sendable {
-  /// The base address, without a path.
+  /// The base URL, without a path.
   package let url: String
   private let followers: Followers
 
@@ -16,7 +16,7 @@ package final class RedirectingServer: Sendable {
     self.followers = followers
   }
 
-  /// How many have followed a redirect.
+  /// The number of requests that followed a redirect.
   package var followerCount: Int { followers.count.load(ordering: .relaxed) }
 
   package static func withServer(

@@ -1,5 +1,6 @@
-/// SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014): the same numbers for the
-/// same seed, everywhere.
+/// SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
+///
+/// A seed determines the numbers on every platform.
 package struct SeededGenerator: RandomNumberGenerator {
   private var state: UInt64
 

@@ -2,8 +2,7 @@ import Postgres
 import Time
 
 extension Pool {
-  /// Runs `blocking` in a transaction that stays open while `body` runs, and commits it when `body` calls its argument,
-  /// or at the end.
+  /// Runs `blocking` in a transaction that stays open while `body` runs. The argument of `body` commits it earlier.
   package func holding<Result: Sendable>(
     _ blocking: String,
     _ body: @escaping @Sendable (_ commit: @escaping @Sendable () async throws -> Void) async throws -> Result
@@ -16,9 +15,9 @@ extension Pool {
     }
   }
 
-  /// Waits until this many sessions of the database wait for a lock: the moment at which a race is set up.
+  /// Waits until this many sessions of the database wait for a lock. A race is then set up.
   ///
-  /// - Throws: when that does not happen, so that a test whose guard is gone fails instead of hanging.
+  /// - Throws: ``Unexpected`` after 20 s. So a test of a missing lock fails instead of hanging.
   package func untilBlocked(_ count: Int64) async throws {
     try await until("\(count) sessions wait for a lock") {
       try await integer(
@@ -27,7 +26,7 @@ extension Pool {
     }
   }
 
-  /// Waits until the database's clock is past a moment.
+  /// Waits until the database's clock is later than `moment`.
   package func untilPast(_ moment: Timestamp) async throws {
     let moment = "timestamptz 'epoch' + \(moment.microsecondsSince1970) * interval '1 microsecond'"
     try await until("the clock is past \(moment)") {
@@ -36,12 +35,12 @@ extension Pool {
   }
 }
 
-/// Waits until something is so, looking again and again.
+/// Polls until `condition` is true.
 ///
-/// - Throws: when it is not so within 20 seconds.
-package func until(_ what: String, _ isSo: () async throws -> Bool) async throws {
+/// - Throws: ``Unexpected`` with `what` after 20 s.
+package func until(_ what: String, _ condition: () async throws -> Bool) async throws {
   let deadline = Moment.now + .seconds(20)
-  while try await !isSo() {
+  while try await !condition() {
     guard Moment.now < deadline else { throw Unexpected("not within 20 s: \(what)") }
     await Task.yield()
   }

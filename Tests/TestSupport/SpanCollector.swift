@@ -2,7 +2,7 @@ import Foundation
 import Hummingbird
 import Synchronization
 
-/// An OpenTelemetry collector that keeps what it receives.
+/// An OpenTelemetry collector that records the spans that it receives.
 package final class SpanCollector: Sendable {
   package struct Span: Decodable, Sendable {
     package let traceId: String
@@ -74,7 +74,7 @@ package final class SpanCollector: Sendable {
   private let received = Mutex<[Span]>([])
   private let serviceNames = Mutex<Set<String>>([])
   private let lastHeaders = Mutex<[String: String]>([:])
-  /// The base address, without a path.
+  /// The base URL, without a path.
   package let url: String
 
   private init(url: String) {
@@ -83,7 +83,7 @@ package final class SpanCollector: Sendable {
 
   package var spans: [Span] { received.withLock { $0 } }
   package var services: Set<String> { serviceNames.withLock { $0 } }
-  /// Those of the last request, by names in lower case.
+  /// The headers of the last request, by lower-case names.
   package var headers: [String: String] { lastHeaders.withLock { $0 } }
 
   /// Waits for a span.
@@ -108,9 +108,9 @@ package final class SpanCollector: Sendable {
     }
   }
 
-  /// Lends a collector that listens on a port of its own.
+  /// Runs a collector on a free port while `body` runs.
   ///
-  /// - Parameter delay: how long it takes over each request.
+  /// - Parameter delay: the time before each response.
   package static func withCollector(
     delay: Duration = .zero, _ body: @escaping @Sendable (SpanCollector) async throws -> Void
   ) async throws {

@@ -5,10 +5,10 @@ import Logging
 import Postgres
 import Synchronization
 
-/// Databases for tests: each test has one of its own, so that tests run in parallel.
+/// Creates a database for each test, so tests can run in parallel.
 ///
-/// They are clones of a migrated template on a private PostgreSQL that the first test starts and that ends with the
-/// test process.
+/// The databases are clones of a migrated template. The first test starts their private PostgreSQL. It stops when the
+/// test process ends.
 package enum TestDatabases {
   /// Lends the connection URI of a new database that has the schema and no rows.
   package static func withDatabase<Result: Sendable>(
@@ -24,13 +24,13 @@ package enum TestDatabases {
     try await withDatabase(template: "template1", body)
   }
 
-  /// What servers connect as: a role that can call functions and no more.
+  /// The role of servers. It can only call functions.
   package static let serverRole = ServerRole(name: serverRoleName)
   package static let serverRoleName = "flashsale_server"
 
-  /// The same database for a server.
+  /// The connection URI of a database for the servers' role.
   ///
-  /// - Parameter url: as its owner.
+  /// - Parameter url: the URI for the database's owner.
   package static func serverURL(_ url: String) -> String {
     url.replacing("//flashsale@", with: "//\(serverRoleName)@")
   }
@@ -70,7 +70,7 @@ package enum TestDatabases {
     }
   }
 
-  /// Started once for the process. The server stops when the process ends, however it ends.
+  /// Started once for the process. The server stops when the process ends, even by a signal.
   private static let shared = Task {
     try await withCheckedThrowingContinuation { (started: CheckedContinuation<Server, any Error>) in
       Task {
@@ -84,7 +84,7 @@ package enum TestDatabases {
   }
 
   private static func start(_ onStarted: @Sendable (Server) -> Void) async throws {
-    // Nothing here survives the process, so nothing has to reach the disk. Tests of durability use a server of their own.
+    // The data end with the process, so they need no flush to disk. Tests of durability use another server.
     let settings = ["fsync": "off", "max_connections": "500", "autovacuum_naptime": "5s"]
     try await LocalPostgres.withServer(
       directory: temporaryDirectory(), ephemeral: true, settings: settings, logger: Logger(label: "tests")
@@ -93,7 +93,7 @@ package enum TestDatabases {
       configuration.statementTimeout = .seconds(60)
       let administration = Pool(configuration, size: 1)
       try await administration.withConnection { try await $0.executeScript("create database checkout_template") }
-      // Tests name tables as functions do.
+      // Tests name tables without the schema, as functions do.
       try await administration.withConnection {
         try await $0.executeScript("alter role flashsale set search_path = flashsale, public")
       }
@@ -102,19 +102,19 @@ package enum TestDatabases {
       try await allowShortRetention(on: postgres.databaseURL("checkout_template"))
       try await applyMutant(to: postgres.databaseURL("checkout_template"))
       onStarted(Server(postgres: postgres, administration: administration))
-      // Until the process ends.
+      // The server runs until the process ends.
       while true { try await Task.sleep(for: .seconds(3600)) }
     }
   }
 
-  /// Tests see within a second what retention does. Servers cannot do this: it takes the owner of the tables.
+  /// Removes the minimum retention, so tests of retention need no hour. Only the owner of the tables can do this.
   private static func allowShortRetention(on url: String) async throws {
     let pool = Pool(ConnectionConfiguration(url: url), size: 1)
     try await pool.run("update minimum_retention set idempotency_key = '0', parked_event = '0'")
     await pool.close()
   }
 
-  /// `FLASHSALE_MUTANT` names a file of SQL that takes a guard out of a function: the tests must notice. See
+  /// Runs the SQL file in `FLASHSALE_MUTANT`, which removes a guard from a function. The tests must fail then. See
   /// Tests/Mutants.
   private static func applyMutant(to url: String) async throws {
     guard let path = ProcessInfo.processInfo.environment["FLASHSALE_MUTANT"] else { return }

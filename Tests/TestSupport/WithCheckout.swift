@@ -2,12 +2,12 @@ import Checkout
 import Logging
 import Postgres
 
-/// Lends a checkout that runs as the servers' role, and a pool on the same database, as the owner, for looking behind it.
+/// Lends a checkout with the servers' role, and a pool with the owner's role on the same database.
 ///
 /// - Parameters:
 ///   - url: a database with the schema.
-///   - onStatement: hears the name of each statement that the checkout runs.
-///   - proxy: stands between the checkout and the database. Each statement is one message then, without a name.
+///   - onStatement: called with the name of each statement that the checkout runs.
+///   - proxy: a proxy between the checkout and the database. Each statement is then one message without a name.
 package func withCheckout<Result: Sendable>(
   on url: String, holdTimeToLive: Duration = .seconds(120), orderTimeToLive: Duration = .seconds(900),
   retention: Retention = Retention(), onStatement: (@Sendable (String) -> Void)? = nil,
@@ -20,7 +20,7 @@ package func withCheckout<Result: Sendable>(
   configuration.retention = retention
   configuration.holdTimeToLive = holdTimeToLive
   configuration.orderTimeToLive = orderTimeToLive
-  // Tests make callers wait on purpose; those of the time-out set one.
+  // Tests block batches on purpose, so the timeout is long.
   configuration.queueTimeout = .seconds(60)
   var logger = Logger(label: "checkout")
   logger.logLevel = .error

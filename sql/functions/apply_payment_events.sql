@@ -43,9 +43,9 @@ begin
     --     buyer:   counts the customer's units, makes a hold, commits
     --     payment: takes the units of the order again; the customer has more than the limit
     --
-    -- So both lock the customer before they count. Advisory locks come before all row locks, so the customers are looked up
-    -- here. A success is late when its order is cancelled or expired, or when the batch has a failure of that order. Later
-    -- changes are noticed under the locks: see decide_payment_events.
+    -- So both lock the customer before they count. Advisory locks come before all row locks, so the customers are
+    -- looked up here. A success is late when its order is cancelled or expired, or the batch has a failure of that
+    -- order. Later changes are noticed under the locks: see decide_payment_events.
     if exists (select from products p where p.id = p_product_id and p.max_per_customer is not null) then
         select array_agg(distinct h.customer_id) into v_late
         from (
@@ -107,7 +107,8 @@ begin
     if 'recorded' = any (v_outcomes) then
         v_decided := decide_payment_events(
             p_product_id, v_new, p_statuses, p_amounts, p_currencies, v_customers, v_customer_of, v_as_of);
-        -- Parked events are applied in the order of their arrival, so no two events of a batch arrive at the same moment.
+        -- Parked events are applied in the order of their arrival. So no two events of a batch may arrive at the same
+        -- moment.
         v_now := clock_timestamp();
         insert into payment_events (
             idempotency_key, product_id, order_id, status, amount, currency, verdict, order_status, received_at)

@@ -4,8 +4,8 @@
 -- Each hold is waited for p_patience_ms at most. With p_patience_ms null the session's lock_timeout applies, and reaching
 -- it is an error. The caller counts holds that had not lapsed at p_at as active.
 --
--- The locks are undone. Callers lock lapsed holds later, from the oldest on. A lock in the middle of that order could close
--- a circle with another transaction.
+-- The locks are undone. Callers lock lapsed holds later, from the oldest on. A lock in the middle of that order could
+-- cause a deadlock.
 create or replace function await_orders_of_customers(
     p_product_id integer, p_customers text[], p_at timestamptz, p_patience_ms integer)
 returns void

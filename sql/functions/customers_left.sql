@@ -2,9 +2,9 @@
 -- and live orders. In units_left a number is negative when the customer has more since the limit was lowered. It is null
 -- without a limit.
 --
--- A customer's lapsed hold may be on its way into an order that was placed in time and is not committed yet. Another
--- session has it locked then. The units of such holds are in unsure, null when there are none. They are not subtracted from
--- units_left. With p_is_awaited the caller has called await_orders_of_customers, and unsure is null.
+-- An order may be under way from a customer's lapsed hold: it was placed in time and is not committed yet. Another
+-- session has the hold locked then. The units of such holds are in unsure, null when there are none. They are not
+-- subtracted from units_left. With p_is_awaited the caller has called await_orders_of_customers, and unsure is null.
 --
 -- The locks are undone: see await_orders_of_customers. They tell enough. A session that has not locked a hold by now finds
 -- later that its time is over.
@@ -38,7 +38,7 @@ begin
             when sqlstate 'FS001' then null;
         end;
     end if;
-    -- A later statement sees what sessions committed whose locks are gone.
+    -- A later statement sees the commits of sessions that released their locks meanwhile.
     select array_agg(p_limit - own.taken order by c.n),
            case when sum(own.lapsed) > 0 and not p_is_awaited then array_agg(own.lapsed order by c.n) end
     into units_left, unsure

@@ -36,7 +36,7 @@ declare
     v_limit      integer;  -- max_per_customer
     v_customer   integer;
     v_left       integer[];  -- units that each customer may still take
-    -- Units that orders of each customer gave back in this call, less what they took again.
+    -- Units that each customer's orders returned in this call, minus the units that they took again.
     v_returned   integer[] := array_fill(0, array[coalesce(cardinality(p_customers), 0)]);
     v_given_back bigint := 0;
     v_paid       tid[];
@@ -46,11 +46,11 @@ begin
     --
     --     placing: looks for parked events of the order, finds none
     --     this:    looks for the order, finds none, parks the event, commits
-    --     placing: commits; nobody will ever apply the event
+    --     placing: commits; the event is never applied
     --
-    -- Both lock the hold's row first, so one of them sees what the other did. Orders that are missing are looked for again
-    -- with their holds locked. Missing means not locked. A second look for all orders could find one that was placed since
-    -- and is not locked.
+    -- Both lock the hold's row first, so the second one sees the rows of the first. Orders that are missing are looked
+    -- for again with their holds locked. Missing means not locked. A second look for all orders could find one that was
+    -- placed since and is not locked.
     for attempt in 1 .. 2 loop
         -- The lock returns the order as it is after a wait.
         for v_order in
@@ -129,7 +129,7 @@ begin
                 perform from ordered_stock s where s.product_id = p_product_id for update;
                 select s.available, s.lapsed into v_available, v_lapsed
                 from lock_and_reclaim_stock(p_product_id, v_reclaimed, v_units) s;
-                -- The row is locked, so nobody sets or changes the limit from here on.
+                -- The row is locked, so the limit cannot change from here on.
                 select p.max_per_customer into v_limit from products p where p.id = p_product_id;
                 select c.units_left into v_left
                 from customers_left(p_product_id, p_customers, v_limit, p_as_of, true) c;

@@ -5,13 +5,13 @@
 -- Only the change from active yields units, so each hold yields them once. A worker and a buyer may come here at the same
 -- time. The second one reads the status again under the lock, and passes over holds that are no longer active.
 --
--- Holds that another session has locked are passed over as long as the others have p_least units together. A locked hold
--- must not delay a buyer who needs none of it. Otherwise they are waited for, each for p_patience_ms at most, and then the
--- holds that are free are expired. With p_patience_ms null the session's lock_timeout applies. With p_least null nothing is
--- waited for.
+-- Holds that another session has locked are passed over as long as the others have p_least units together. A locked
+-- hold must not delay a buyer that does not need its units. Otherwise they are waited for, each for p_patience_ms at
+-- most, and then the holds that are free are expired. With p_patience_ms null the session's lock_timeout applies. With
+-- p_least null nothing is waited for.
 --
--- Nobody waits for an older hold with a newer one locked. That could close a circle with a session that locks them in
--- order:
+-- A session never waits for an older hold while it has a newer one locked. That could deadlock with a session that
+-- locks them in order:
 --
 --     A: locks the newer hold, while B has the older one
 --     B: wants the newer one, too, and waits for A

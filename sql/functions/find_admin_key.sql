@@ -2,8 +2,8 @@
 -- product of the recorded call; or 'key_reused' for another request. A null key is always new. Call it before any row is
 -- locked.
 --
--- A second server with the same key waits here until the first has committed. A later statement reads the key, and finds
--- it. So a repeat after a lost answer has no effect of its own, even while the first call is under way.
+-- A second server with the same key waits here until the first has committed. A later statement reads the key, and
+-- finds it. So a repeat after a lost answer has no further effect, even while the first call is under way.
 create or replace function find_admin_key(
     p_scope integer, p_key text, p_request jsonb, out outcome text, out product_id integer)
 language plpgsql

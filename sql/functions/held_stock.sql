@@ -1,5 +1,5 @@
--- Units of a product in holds that had not lapsed at p_at, and when the first units come back if nobody acts. That is the
--- earliest end of such a hold or of an unpaid order's time, null when there is neither.
+-- Units of a product in holds that had not lapsed at p_at, and when the first units come back by themselves. That is
+-- the earliest end of such a hold or of an unpaid order's time, null when there is neither.
 --
 -- It is stable: it reads the snapshot of the calling statement, which reads the clock, too.
 create or replace function held_stock(p_product_id integer, p_at timestamptz)

@@ -4,7 +4,8 @@
 --
 -- It always uses the index holds_active_by_expiry. Two plans look cheaper when most holds of a sale are active:
 --
--- - A bitmap scan never marks index entries of expired holds as dead, so each read visits them again until the next vacuum.
+-- - A bitmap scan never marks index entries of expired holds as dead. So each read visits them again until the next
+--   vacuum.
 -- - Parallel workers take longer to start than the sum takes: 12 ms instead of 0.04 ms with 465,000 active holds.
 create or replace function lapsed_units(p_product_id integer, p_at timestamptz)
 returns bigint

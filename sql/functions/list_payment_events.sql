@@ -1,6 +1,6 @@
--- A page of payment events, newest first. p_verdict and p_order_id narrow the list unless they are null; p_product_id is
--- the order's. The page begins after the event with the time p_before and the key p_before_key, or with the newest when
--- they are null.
+-- A page of payment events, newest first. p_verdict and p_order_id narrow the list unless they are null; p_product_id
+-- is the order's. The page begins after the event with the time p_before and the key p_before_key. The first page has
+-- null for both.
 create or replace function list_payment_events(
     p_verdict text, p_product_id integer, p_order_id uuid, p_before timestamptz, p_before_key text, p_limit integer)
 returns table (

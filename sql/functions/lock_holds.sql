@@ -1,4 +1,4 @@
--- Locks the holds with these ids and returns them as they are under the lock, in the order of the locks. Lock order:
+-- Locks the holds with these ids. Returns them as they are under the lock, in the order of the locks. Lock order:
 -- docs/architecture.md.
 --
 -- places has each hold's place in p_ids, and tids where its row is: the ctid of the newest version. An id that comes

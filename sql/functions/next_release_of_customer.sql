@@ -1,4 +1,4 @@
--- When the first unit that a customer has at p_at comes back if nobody acts. That is the earliest end of an active hold or
+-- When the first unit that a customer has at p_at comes back by itself. That is the earliest end of an active hold or
 -- of an unpaid order's time, null when there is neither.
 create or replace function next_release_of_customer(p_product_id integer, p_customer text, p_at timestamptz)
 returns table (released_at timestamptz)

@@ -1,13 +1,13 @@
 -- Turns holds of one product into orders. An order has its hold's number, so the primary key of orders keeps a hold from
 -- becoming two. Lock order: docs/architecture.md.
 --
--- p_keys has the idempotency keys of the requests, null for those without one. It is null when no request has a key. A key
--- is known by the hold's customer, too. Keys and holds may come several times.
+-- p_keys has the idempotency keys of the requests, null for requests without a key. It is null when no request has a
+-- key. A key is known by the hold's customer, too. Keys and holds may come several times.
 --
--- p_batch_number tells this batch from all others, null when the caller will not ask again. An order keeps the number of
--- its request: the batch's number plus the request's place. So a second call with the same arguments, after a lost answer,
--- returns what the first call returned or would have returned. Refusals are final. If the first call is still under way, it
--- has the holds locked, or will find them ordered.
+-- p_batch_number tells this batch from all others, null when the caller will not ask again. An order keeps the number
+-- of its request: the batch's number plus the request's place. So a second call with the same arguments, after a lost
+-- answer, returns the result of the first call. Refusals are final. If the first call is still under way, it has the
+-- holds locked, or will find them ordered.
 --
 -- Returns a row for each request, in their order. The outcome is placed, replayed, key_reused, hold_not_found,
 -- already_ordered, hold_expired, hold_released or later. Later means that nothing was done because a request before it has
@@ -134,8 +134,9 @@ begin
         update ordered_stock s set units = s.units + v_units where s.product_id = p_product_id
         returning clock_timestamp() into v_counted_at;
         if v_counted_at > least(v_now + clock_tolerance(p_ttl_us), v_due) then
-            -- The wait for this row or a lock before it was long. The orders begin now, at the price of now. An operator
-            -- who changed the price then finds no later order at the old price. Nobody else has seen the orders yet.
+            -- The wait for this row or a lock before it was long. The orders begin now, at the price of now. An
+            -- operator who changed the price then finds no later order at the old price. No other session has seen the
+            -- orders yet.
             v_now := v_counted_at;
             v_due := time_after(v_now, p_ttl_us);
             for i in 1 .. cardinality(v_placed) loop

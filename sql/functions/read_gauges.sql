@@ -1,5 +1,5 @@
--- What a monitor asks of the data: the stock, the jobs that are due, and the money that waits for an operator. Each row is
--- one value of a metric. A null column is no label of it.
+-- The gauges of the stock, of due jobs, and of money that waits for an operator. Each row is one value of a metric. A
+-- null column is no label of it.
 create or replace function read_gauges()
 returns table (metric text, product_id integer, verdict text, currency text, value double precision)
 language sql stable
@@ -58,7 +58,7 @@ as $$
     left join waiting w on w.verdict = v.verdict
     group by v.verdict
     union all
-    -- Only currencies that a product is sold in: what a sender writes must not become a label.
+    -- Only currencies that a product is sold in. A sender's text must not become a label.
     select 'flashsale_money_waiting_amount', null, w.verdict, w.currency, sum(w.amount)
     from waiting w
     where w.amount is not null and w.currency in (select p.currency from products p)

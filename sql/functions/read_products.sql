@@ -1,4 +1,4 @@
--- The products with these ids, or all products when p_ids is null, with the stock that can be held at this moment.
+-- The products with these ids, or all products when p_ids is null. Their stock is what can be held at this moment.
 create or replace function read_products(p_ids integer[])
 returns table (
     id integer, name text, price integer, currency text, total_stock integer, available_stock integer, status text,
@@ -9,8 +9,8 @@ as $$
 begin
     return query
     -- The clock is read in the statement whose snapshot it belongs to. A clock read before could be older than the
-    -- snapshot, by the wait for a lock on a table. Holds that lapsed during the wait would count as held, while the
-    -- snapshot shows what was sold of the rest by then. That stock was true at no moment.
+    -- snapshot, by the wait for a lock on a table. Holds that lapsed during the wait would then count as held. But the
+    -- snapshot already shows later sales. The result would be a stock that was true at no moment.
     with clock as materialized (select clock_timestamp() as now)
     select p.id, p.name::text, p.price::integer, p.currency::text, p.total_stock, (p.available_stock + l.units)::integer,
            case

@@ -84,7 +84,7 @@ begin
     --
     --     removal: deletes the event, not yet committed
     --     repeat:  finds the event and is answered "parked"
-    --     removal: commits; nobody will ever apply the event
+    --     removal: commits; the event is never applied
     --
     -- So both take the lock on the event's key, the repeat before it reads. Here the lock is only tried: a worker waits for
     -- no provider. A later statement reads whether the event is still old, and sees a repeat that was answered meanwhile.

@@ -104,7 +104,7 @@ begin
     if p_keys is null and v_refusal is null and max_quantity_per_hold is null and max_per_customer is null then
         select sum(q), min(q) into v_wanted, v_smallest from unnest(p_quantities) q;
     else
-        -- Step 4: decide what keys decide.
+        -- Step 4: decide requests whose key was used before.
         outcomes := array_fill(null::text, array[v_count]);
         if p_keys is not null then
             hold_ids := p_hold_ids;
@@ -128,7 +128,7 @@ begin
             end if;
         end if;
 
-        -- Step 5: decide what the product's rules decide.
+        -- Step 5: refuse requests that break the product's rules.
         for i in 1 .. v_count loop
             continue when outcomes[i] is not null;
             outcomes[i] := case
@@ -146,7 +146,7 @@ begin
             return;
         end if;
 
-        -- Step 6: count what each customer may still take.
+        -- Step 6: count the units that each customer may still take.
         if max_per_customer is not null then
             if cardinality(p_customers) > (select count(distinct customer) from unnest(p_customers) customer) then
                 perform refuse_arguments();
@@ -171,14 +171,14 @@ begin
     -- step 10 keeps them from selling a unit twice. PostgreSQL evaluates it on the newest version of the row, under its lock.
     v_available := v_product.available_stock;
     if v_available < v_wanted then
-        -- Most buyers of a sale are refused. A refusal takes no lock and writes nothing, once not even the smallest request
-        -- would fit with all lapsed holds counted.
+        -- Most buyers of a sale are refused. If not even the smallest request would fit with all lapsed holds counted,
+        -- the call takes no lock and writes nothing.
         select s.as_of, s.unlapsed, s.available, s.held, s.next_release_at
         into v_as_of, v_free, v_available, held_stock, next_release_at
         from stock_now(p_product_id) s;
         if v_smallest <= v_available then
-            -- Reclaim as many units of lapsed holds as are wanted, then lock the stock. Locked holds are waited for only when
-            -- nobody gets anything without them.
+            -- Reclaim as many units of lapsed holds as are wanted, then lock the stock. expire_holds waits for locked
+            -- holds only when no request can be granted without them.
             select e.units into v_reclaimed
             from expire_holds(p_product_id, v_wanted, v_smallest - v_free, c_patience_ms) e;
             held_until := time_after(clock_timestamp(), p_ttl_us);
@@ -189,7 +189,8 @@ begin
         end if;
     end if;
 
-    -- Step 8: grant in order of arrival what fits. A request that is too large does not delay a smaller one behind it.
+    -- Step 8: grant the requests that fit, in the order of their arrival. A request that is too large does not delay a
+    -- smaller one behind it.
     v_all_held := outcomes is null and v_available >= v_wanted;
     if v_all_held then
         outcomes := array_fill('held'::text, array[v_count]);
@@ -252,8 +253,8 @@ begin
         elsif v_taken_at >= ends_at then
             raise exception 'the sale of product % ended', p_product_id using errcode = 'serialization_failure';
         elsif v_taken_at > least(v_now + clock_tolerance(p_ttl_us), held_until) then
-            -- The wait was long, so the holds begin now. Nobody else has seen them yet. Another attempt would not be faster,
-            -- since the row is locked. The job runs too early for them, which does no harm.
+            -- The wait was long, so the holds begin now. No other session has seen them yet. Another attempt would not
+            -- be faster, since the row is locked. The job runs too early for them, which does no harm.
             held_until := time_after(v_taken_at, p_ttl_us);
             for i in 1 .. v_count loop
                 if outcomes[i] = 'held' then
@@ -267,7 +268,7 @@ begin
         return;
     end if;
 
-    -- Step 11: tell buyers who were refused for want of stock what is left.
+    -- Step 11: add the remaining stock for requests that were refused for lack of stock.
     if 'insufficient_stock' = any (outcomes) then
         available_stock := v_available;
         if v_reclaimed is not null then
@@ -287,8 +288,8 @@ begin
         end loop;
     end if;
 
-    -- Step 12: tell buyers at the customer's limit when their first unit comes back. A request above the limit itself is never
-    -- granted, whatever comes back.
+    -- Step 12: add when the first unit comes back, for requests at their customer's limit. A request above the limit
+    -- itself is never granted, whatever comes back.
     if 'customer_limit_reached' = any (outcomes) then
         with clock as materialized (select clock_timestamp() as now)
         select array_agg(coalesce(extract(epoch from own.released_at) * 1000000, 0)::bigint order by asked.n),

@@ -1,6 +1,6 @@
--- Reserves units of several products in one transaction, where products have enough stock, no limits and no locks. It never
--- waits for what another session has locked. So no product delays the others, and the order of its locks cannot close a
--- circle.
+-- Reserves units of several products in one transaction, where products have enough stock, no limits and no locks. It
+-- never waits for a row or an advisory lock. So no product delays the others, and the order of its locks cannot cause a
+-- deadlock.
 --
 -- A product is served whole or not at all. A product that is not served is left to reserve_holds, which serves it or says
 -- why not. The reasons are: it is locked; it has too little stock; it is not on sale now; a request may be above a limit;
@@ -60,7 +60,7 @@ begin
                 offset 0) k);
     end if;
 
-    -- The rows stay locked until the commit, so what is read of them here is still true when the stock is taken.
+    -- The rows stay locked until the commit. So their values are still true when the stock is taken.
     select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid), min(p.ends_at)
     into served, v_units, v_rows, v_ends_at
     from (

@@ -4,9 +4,9 @@
 -- A prompt worker runs expiry. A patient worker (p_is_patient) runs expiry that failed before, and then removal. So neither
 -- delays a prompt worker.
 --
--- Each job is a subtransaction. A job that fails is put off, and a patient worker tries it again. Only the first job of a
--- call waits for locks: the transaction has no lock then that others want. Later jobs hardly wait, since two workers that
--- wait with locks of other products could close a circle:
+-- Each job is a subtransaction. A job that fails is put off, and a patient worker tries it again. Only the first job of
+-- a call waits for locks: the transaction has no lock then that others want. Later jobs hardly wait, since two workers
+-- that wait with locks of other products could deadlock:
 --
 --     worker: expires product 1, keeps its row locked, waits for product 2
 --     other:  has locked product 2, waits for product 1
@@ -36,8 +36,8 @@ declare
     -- The pause after the first failure. It doubles with each failure.
     c_first_retry constant interval := interval '10 milliseconds';
     c_last_retry  constant interval := interval '500 milliseconds';
-    -- A product that is sold all the time is locked for milliseconds at a time, so this wait finds it free. A product that
-    -- fails more often is locked for long. It is tried briefly, so that others do not wait for it.
+    -- A sale locks its product for milliseconds at a time, so this wait finds the product free. A product that fails
+    -- more often is locked for long. It is tried briefly, so that others do not wait for it.
     c_patience    constant text := '50ms';
     c_most_waits  constant integer := 3;
     v_started constant timestamptz := clock_timestamp();
@@ -53,8 +53,8 @@ begin
         perform refuse_arguments();
     end if;
 
-    -- All jobs are claimed in one look, since each look passes over the jobs that were done a moment ago. Jobs that this
-    -- call does not reach are free again in milliseconds.
+    -- One query claims all jobs, since each query has to skip the jobs that ran a moment ago. Jobs that this call does
+    -- not reach are free again in milliseconds.
     v_jobs := array(
         select j
         from scheduled_jobs j

@@ -6,10 +6,10 @@
 --     buyer:  inserts a hold, not yet committed
 --     buyer:  sees the job and leaves it as it is
 --     worker: sees no active hold and deletes the job
---     buyer:  commits; nobody will ever expire the hold
+--     buyer:  commits; no worker will ever expire the hold
 --
--- Buyers share the lock until their commit. The worker takes it alone before it looks for what remains. So it sees the
--- holds of every buyer who relied on the job. A buyer who comes later sees what the worker did to the job.
+-- Buyers share the lock until their commit. The worker takes it exclusively before it looks for holds that remain. So
+-- it sees the holds of every buyer who relied on the job. A buyer who comes later sees the worker's change of the job.
 create or replace function schedule_job(p_kind text, p_product_id integer, p_run_at timestamptz)
 returns boolean
 language plpgsql

@@ -1,5 +1,5 @@
--- Sets the status of holds whose rows the caller has locked. p_tids are the ctids that the locking select returned. Nobody
--- can change or move a row while it is locked.
+-- Sets the status of holds whose rows the caller has locked. p_tids are the ctids that the locking select returned. No
+-- other session can change or move a locked row.
 --
 -- One statement with one plan serves any number of rows. The scans that find rows by a value are switched off. So a table
 -- that was small or empty when the plan was made does not mislead the planner.

@@ -1,5 +1,5 @@
--- Sets the status of orders whose rows the caller has locked, and when they were paid, null if they are not. p_tids and the
--- plan are as in set_status_of_holds.
+-- Sets the status of orders whose rows the caller has locked, and their payment time, null if they are not paid. p_tids
+-- and the plan are as in set_status_of_holds.
 create or replace function set_status_of_orders(p_product_id integer, p_tids tid[], p_status text, p_paid_at timestamptz)
 returns integer
 language plpgsql

@@ -51,7 +51,7 @@ struct AdminPaymentRoutes {
     else { throw Problem.notFound("payment event") }
     guard settled.settledAt != nil else {
       throw Problem(
-        .refundNotDue, "The event's verdict is \(settled.verdict.rawValue), so there is nothing to give back for it.")
+        .refundNotDue, "The event's verdict is \(settled.verdict.rawValue), so no refund is due for it.")
     }
     return .json { $0.add(settled) }
   }

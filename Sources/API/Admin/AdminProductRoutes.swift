@@ -42,7 +42,7 @@ struct AdminProductRoutes {
     case .done(let isReplay): return try await showChanged(id, isReplay: isReplay)
     case .keyReused: throw Problem.keyReused
     case .insufficientStock(let left): throw Problem.insufficientStock(left)
-    case .totalStockTooLarge: throw Problem.validation("/delta", "would make a total stock above \(Int32.max)")
+    case .totalStockTooLarge: throw Problem.validation("/delta", "would raise total_stock above \(Int32.max)")
     case nil: throw Problem.notFound("product")
     }
   }
@@ -84,7 +84,7 @@ struct CreateBody: RequestBody {
   }
 }
 
-/// A merge patch (RFC 7396) of what can be changed.
+/// A merge patch (RFC 7396) of a product.
 struct UpdateBody: RequestBody {
   private let name: String?
   private let price: Int32?
@@ -102,7 +102,7 @@ struct UpdateBody: RequestBody {
   }
 
   init(from members: inout MemberReader<Member>) throws {
-    // What every product has cannot be taken away: null is a wrong value here.
+    // Every product has a name and a price, so null is invalid.
     name = members.contains(.name) ? members.string(.name, maximumLength: CreateProduct.maximumNameLength) : nil
     price = members.contains(.price) ? members.positiveInteger(.price) : nil
     startsAt = members.change(.startsAt) { $0.timestamp($1) }

@@ -1,6 +1,6 @@
 import Checkout
 
-/// `GET /api/admin/invariants`, and all other calls of operators.
+/// `GET /api/admin/invariants`, and all other admin routes.
 struct AdminRoutes {
   let checkout: Checkout
 
@@ -15,7 +15,7 @@ struct AdminRoutes {
 }
 
 extension Audit {
-  /// The answer of `GET /api/admin/invariants`.
+  /// The body of the response to `GET /api/admin/invariants`.
   package var json: String {
     var object = JSONObject()
     object.add(self)

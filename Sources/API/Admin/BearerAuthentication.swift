@@ -2,9 +2,9 @@ import Crypto
 import FoundationEssentials
 import Secrets
 
-/// Requires a bearer token (RFC 6750) of the requests of a route.
+/// Requires a bearer token (RFC 6750) in the requests of a route.
 struct BearerAuthentication: Redacted {
-  /// What the token opens.
+  /// The routes that a token gives access to.
   enum Realm: String, CaseIterable {
     case admin, metrics
   }
@@ -13,13 +13,14 @@ struct BearerAuthentication: Redacted {
   private let expected: SHA256.Digest?
   private let wrongTokens: WrongTokens
 
-  /// - Parameter token: with nil or an empty one every request is refused.
+  /// - Parameter token: with nil or an empty token, every request is refused.
   init(_ realm: Realm, token: Secret?, wrongTokens: WrongTokens) {
     self.realm = realm
     self.wrongTokens = wrongTokens
     expected = token.map { $0.revealed() }.flatMap { $0.isEmpty ? nil : SHA256.hash(data: Data($0.utf8)) }
   }
 
+  /// The route, with this check before its handler.
   func guarding(_ route: Route) -> Route {
     Route(
       route.method, route.path.text,
@@ -44,7 +45,7 @@ struct BearerAuthentication: Redacted {
     guard let expected, let given = request.headers.value(ofLowercased: "authorization").flatMap(Self.token) else {
       return .refused
     }
-    // Digests are compared in constant time and have one length, so neither the token nor its length leaks.
+    // Digests have one length and are compared in constant time, so the time reveals neither the token nor its length.
     return SHA256.hash(data: given) == expected ? .allowed : .wrongToken
   }
 
@@ -54,7 +55,7 @@ struct BearerAuthentication: Redacted {
       headers: [("WWW-Authenticate", "Bearer")])
   }
 
-  /// What stands behind the scheme, which is written in whatever case (RFC 9110, section 11.1).
+  /// The token of an `Authorization` field. The name of the scheme is case-insensitive (RFC 9110, section 11.1).
   private static func token(_ authorization: String) -> Data? {
     let scheme: StaticString = "bearer "
     let bytes = authorization.utf8

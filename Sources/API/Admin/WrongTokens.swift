@@ -1,15 +1,15 @@
 import Logging
 import Telemetry
 
-/// Counts requests with a wrong token, logs them at most once in ten seconds, and delays their answers.
+/// Counts requests with a wrong token, logs one at most every ten seconds, and delays their responses.
 struct WrongTokens: Sendable {
-  /// So a client on one connection tries at most two a second.
+  /// The delay of a response. One connection can try at most two tokens a second.
   static let delay: Duration = .milliseconds(500)
 
   private let counter: CounterByLabel?
   private let log: SparseLog
 
-  /// - Parameter metrics: nil counts nothing.
+  /// - Parameter metrics: with nil, requests are not counted.
   init(metrics: MetricsRegistry?, log: SparseLog) {
     counter = metrics.map {
       CounterByLabel(
@@ -18,11 +18,11 @@ struct WrongTokens: Sendable {
     self.log = log
   }
 
-  /// Returns when the answer may be sent.
+  /// Returns after `delay`. Then the caller sends the response.
   func record(_ realm: BearerAuthentication.Realm) async {
     counter?.increment(realm.rawValue)
     log.warning("a request with a wrong token was refused", reason: "wrong_\(realm.rawValue)_token")
-    // Ends early only when the connection or the server does.
+    // Nothing cancels the caller's task, so the sleep does not end early.
     try? await Task.sleep(for: Self.delay)
   }
 }

@@ -3,9 +3,13 @@ import Logging
 import NIOHTTP1
 
 extension Problem {
-  /// What an error is to a client: the one place where errors become HTTP. Logs those that somebody should look into.
+  /// The problem that a client gets for an error. Logs internal errors and unknown outcomes.
   ///
-  /// - Parameter logger: knows the request's id.
+  /// All errors become HTTP responses here.
+  ///
+  /// - Parameters:
+  ///   - head: the head of the request. Nil if the request was refused before its head was complete.
+  ///   - logger: has the request's id in its metadata.
   init(_ error: any Error, of head: HTTPRequestHead?, logger: Logger) {
     self =
       switch error {
@@ -16,12 +20,14 @@ extension Problem {
         Problem(.databaseUnavailable, "Nothing was done. Try again.", retryAfterSeconds: 1)
       case CheckoutError.conflict:
         Problem(
-          .databaseUnavailable, "Nothing was done: others were in the way each time. Try again.", retryAfterSeconds: 1)
+          .databaseUnavailable, "Nothing was done: every attempt conflicted with other transactions. Try again.",
+          retryAfterSeconds: 1)
       case CheckoutError.outcomeUnknown:
-        Problem(.outcomeUnknown, "The database did not tell in time what became of it.", retryAfterSeconds: 1)
+        Problem(.outcomeUnknown, "The database did not report the outcome in time.", retryAfterSeconds: 1)
       case CheckoutError.refused:
-        Problem(.internalError, "Nothing was done: the database refused it. The log of the server says more.")
-      default: Problem(.internalError, "The request may or may not have taken effect. The log of the server says more.")
+        Problem(.internalError, "Nothing was done: the database refused a statement. The server's log has the details.")
+      default:
+        Problem(.internalError, "The request may or may not have taken effect. The server's log has the details.")
       }
     switch kind {
     case .internalError: logger.error("request failed", metadata: ["error": "\(error)", "path": "\(head?.uri ?? "")"])

@@ -1,15 +1,15 @@
 import NIOHTTP1
 
-/// Requests that are refused for what they are in HTTP, before any route sees them.
+/// Problems of requests that are refused before they reach a route.
 extension Problem {
-  static let expectationFailed = Problem(.expectationFailed, "The only expectation that is met is 100-continue.")
+  static let expectationFailed = Problem(.expectationFailed, "The server supports no expectation except 100-continue.")
   static let misdirectedRequest = Problem(
-    .misdirectedRequest, "This server answers for localhost, 127.0.0.1 and [::1]; Host names another.")
+    .misdirectedRequest, "This server accepts only localhost, 127.0.0.1 and [::1] as Host.")
   static let requestTimeout = Problem(
-    .requestTimeout, "The request did not arrive whole in time. Nothing was done.")
+    .requestTimeout, "The request did not arrive completely in time. Nothing was done.")
 
   static func malformedHTTP(_ reason: String) -> Problem {
-    Problem(.malformedRequest, "This is not a request that HTTP/1.1 knows: \(reason).")
+    Problem(.malformedRequest, "The request is not valid HTTP/1.1: \(reason).")
   }
 
   init(_ error: HTTPParserError) {
@@ -19,13 +19,13 @@ extension Problem {
         Problem(
           .headersTooLarge,
           """
-          The address and headers have at most \(RequestDecoder.maximumHeaderBytes) bytes together, and there are at most \
+          The address and headers may have at most \(RequestDecoder.maximumHeaderBytes) bytes together, in at most \
           \(RequestDecoder.maximumHeaderCount) header fields.
           """)
-      // The decoder's name for everything about the length of the body.
-      case .unknown: .malformedHTTP("its headers do not tell the length of its body")
-      // The preface of HTTP/2, which the parser would hand over to another.
-      case .paused: .malformedHTTP("it is of another version")
+      // The decoder reports all errors in the length of the body as `unknown`.
+      case .unknown: .malformedHTTP("its headers do not give the length of its body")
+      // The parser pauses at the connection preface of HTTP/2.
+      case .paused: .malformedHTTP("it has another version")
       default: .malformedHTTP("\(error)")
       }
   }

@@ -2,29 +2,29 @@ import Checkout
 import NIOHTTP1
 import Time
 
-/// A refusal or a fault as clients see it: `application/problem+json` (RFC 9457).
+/// A refusal or a fault, which the client gets as `application/problem+json` (RFC 9457).
 struct Problem: Error {
   let kind: Kind
   let detail: String
-  /// At least 1: it would be too early at once.
+  /// The value of `Retry-After`; at least 1. With nil, the response has no such header.
   let retryAfterSeconds: Int?
-  /// What the resource can be asked instead.
+  /// The value of `Allow`. With nil, the response has no such header.
   let allowedMethods: [HTTPMethod]?
   /// Further header fields.
   let headers: Response.Headers
-  /// A word for the access log that says more than the kind.
+  /// A word that the access log adds to the kind.
   let reason: String?
-  /// Adds what this type of problem has beside the members that all have.
+  /// Adds the members that only this kind has.
   private let addMembers: @Sendable (inout JSONObject) -> Void
 
-  /// A member of the request that does not fit.
+  /// A member, header or parameter that is missing or invalid.
   struct InvalidMember: Sendable {
-    /// Where it is (RFC 6901).
+    /// A JSON pointer (RFC 6901), or `/` and the name of a header or parameter.
     let pointer: String
     let detail: String
   }
 
-  /// The types of problems; the raw value is the last part of the type's address, `/problems/<slug>`.
+  /// The types of problems. The raw value is the last segment of the type's address, `/problems/<slug>`.
   enum Kind: String, CaseIterable {
     case customerLimitReached = "customer-limit-reached"
     case databaseUnavailable = "database-unavailable"
@@ -76,8 +76,8 @@ struct Problem: Error {
 
     var title: String {
       switch self {
-      case .customerLimitReached: "The customer has as many as one may have"
-      case .databaseUnavailable: "The database is away, or too busy"
+      case .customerLimitReached: "The customer has reached the limit"
+      case .databaseUnavailable: "The database is unavailable"
       case .expectationFailed: "The expectation cannot be met"
       case .headersTooLarge: "The headers are too large"
       case .holdAlreadyOrdered: "The hold has become an order"
@@ -85,23 +85,23 @@ struct Problem: Error {
       case .holdReleased: "The hold was released"
       case .idempotencyKeyReused: "The idempotency key belongs to another request"
       case .insufficientStock: "Not enough stock"
-      case .internalError: "Something went wrong here"
-      case .invalidSignature: "The signature does not fit"
-      case .malformedRequest: "The request cannot be understood"
-      case .methodNotAllowed: "The method does not fit the address"
+      case .internalError: "Internal error"
+      case .invalidSignature: "The signature is invalid"
+      case .malformedRequest: "The request is malformed"
+      case .methodNotAllowed: "The method is not allowed"
       case .misdirectedRequest: "The request is for another host"
       case .notFound: "Not found"
-      case .outcomeUnknown: "It is not known whether this took effect"
-      case .overloaded: "The server has more to do than it may"
+      case .outcomeUnknown: "The outcome of the request is unknown"
+      case .overloaded: "The server is overloaded"
       case .payloadTooLarge: "The body is too large"
-      case .refundNotDue: "There is no money to give back"
-      case .saleEnded: "The sale is over"
+      case .refundNotDue: "No refund is due"
+      case .saleEnded: "The sale has ended"
       case .saleNotStarted: "The sale has not started"
       case .requestTimeout: "The request took too long to arrive"
       case .shuttingDown: "The server is shutting down"
       case .unauthorized: "Not authorized"
-      case .unsupportedMediaType: "The body is of the wrong type"
-      case .validation: "Some members are missing or wrong"
+      case .unsupportedMediaType: "The type of the body is not supported"
+      case .validation: "The request is invalid"
       }
     }
   }
@@ -122,23 +122,24 @@ struct Problem: Error {
 }
 
 extension Problem {
-  static let holdReleased = Problem(.holdReleased, "Its units went back on sale when it was released.")
-  static let holdExpired = Problem(.holdExpired, "Its time ran out and its units went back on sale.")
+  static let holdReleased = Problem(.holdReleased, "The hold was released. Its units were returned to the stock.")
+  static let holdExpired = Problem(.holdExpired, "The hold's expires_at has passed. Other buyers can hold its units.")
   static let keyReused = Problem(
-    .idempotencyKeyReused, "Another request came under this key before. A key stands for one request.")
+    .idempotencyKeyReused, "An earlier request with other content has used this key. A key belongs to one request.")
   static let overloaded = Problem(
-    .overloaded, "Nothing was done. More requests are waiting for the database than it can answer in time.",
+    .overloaded, "Nothing was done. Too many requests are waiting for the database.",
     retryAfterSeconds: 1)
   static let shuttingDown = Problem(
-    .shuttingDown, "Nothing was done. Another server will take the request.", retryAfterSeconds: 1)
+    .shuttingDown, "Nothing was done. Repeat the request; another server will handle it.", retryAfterSeconds: 1)
 
   static func malformedRequest(_ reason: String) -> Problem {
-    Problem(.malformedRequest, "The body is to be one JSON object in UTF-8: \(reason).")
+    Problem(.malformedRequest, "The body must be one JSON object in UTF-8: \(reason).")
   }
 
   static func methodNotAllowed(_ method: HTTPMethod, allowed: [HTTPMethod]) -> Problem {
     Problem(
-      .methodNotAllowed, "\(method.rawValue) is not for this address; Allow says what is.", allowedMethods: allowed)
+      .methodNotAllowed, "This address does not allow \(method.rawValue). The header Allow lists its methods.",
+      allowedMethods: allowed)
   }
 
   static func notFound(_ what: String) -> Problem {
@@ -146,14 +147,14 @@ extension Problem {
   }
 
   static func holdAlreadyOrdered(_ id: ReservationID) -> Problem {
-    Problem(.holdAlreadyOrdered, "A hold becomes one order; order_id says which.") { json in
+    Problem(.holdAlreadyOrdered, "A hold becomes at most one order. order_id is that order.") { json in
       json.add("order_id", id.orderText)
     }
   }
 
   static func insufficientStock(_ left: StockLeft) -> Problem {
     Problem(
-      .insufficientStock, "Fewer units are available than were asked for.",
+      .insufficientStock, "The request needs more units than are available.",
       retryAfterSeconds: left.nextReleaseIn?.secondsRoundedUp
     ) { json in
       json.add("available_stock", left.available)
@@ -171,12 +172,13 @@ extension Problem {
   }
 
   static func saleEnded(endsAt: Timestamp) -> Problem {
-    Problem(.saleEnded, "The sale is over since ends_at.") { json in json.add("ends_at", endsAt.rfc3339) }
+    Problem(.saleEnded, "The sale ended at ends_at.") { json in json.add("ends_at", endsAt.rfc3339) }
   }
 
   static func customerLimitReached(_ limit: CustomerLimit) -> Problem {
     Problem(
-      .customerLimitReached, "With this hold the customer would have more units in holds and orders than one may have.",
+      .customerLimitReached,
+      "With this hold, the customer would have more than max_per_customer units in holds and orders.",
       retryAfterSeconds: limit.nextReleaseIn?.secondsRoundedUp
     ) { json in
       json.add("max_per_customer", limit.maximum)
@@ -185,7 +187,7 @@ extension Problem {
   }
 
   static func validation(_ members: [InvalidMember]) -> Problem {
-    Problem(.validation, "The errors say which and why.") { json in
+    Problem(.validation, "The member errors lists what is missing or invalid.") { json in
       json.add("errors", members) { member, json in
         json.add("pointer", member.pointer)
         json.add("detail", member.detail)
@@ -198,12 +200,12 @@ extension Problem {
   }
 
   static func payloadTooLarge(maximumBytes: Int) -> Problem {
-    Problem(.payloadTooLarge, "A body has at most \(maximumBytes) bytes.")
+    Problem(.payloadTooLarge, "A body may have at most \(maximumBytes) bytes.")
   }
 }
 
 extension Duration {
-  /// For `Retry-After`: a second earlier the units would still be held.
+  /// The value of `Retry-After`. Rounded up, because a request that comes too early would be refused again.
   fileprivate var secondsRoundedUp: Int { Int((self / .seconds(1)).rounded(.up)) }
 }
 

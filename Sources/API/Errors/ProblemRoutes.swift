@@ -1,6 +1,6 @@
 import NIOCore
 
-/// Explains each type of problem to a person who follows its address.
+/// `GET /problems/{slug}`: explains a type of problem to a person.
 struct ProblemRoutes {
   var routes: [Route] {
     [
@@ -16,79 +16,88 @@ struct ProblemRoutes {
 }
 
 extension Problem.Kind {
-  /// What it means and what to do, for a person.
+  /// What the problem means and what the client can do.
   fileprivate var explanation: String {
     switch self {
     case .customerLimitReached:
-      "A customer may have max_per_customer units in active holds and live orders of this product. Nothing was held. "
-        + "Units that are given back count again: Retry-After says when the first will be, where that is known."
+      "A customer may have at most max_per_customer units of this product in active holds and live orders. "
+        + "Nothing was held. Units that are returned to the stock no longer count. If a time is known, Retry-After "
+        + "says when the first are returned."
     case .databaseUnavailable:
-      "The server cannot reach its database, or what the request needs is locked there for too long. Nothing was done. "
-        + "Repeat the request after the time in Retry-After."
+      "The server cannot reach its database, or another transaction locks the rows for too long. Nothing was "
+        + "done. Repeat the request after the time in Retry-After."
     case .expectationFailed:
-      "The request's Expect header asks for something else than 100-continue. Nothing was done. Leave the header out."
+      "The Expect header of the request has a value other than 100-continue. Nothing was done. Leave the header "
+        + "out."
     case .headersTooLarge:
-      "The address and headers of a request have at most 16 KiB together, and there are at most 256 header fields. Nothing "
-        + "was done, and the connection was closed. Send fewer or shorter headers."
+      "The address and headers of a request may have at most 16 KiB together, in at most 256 header fields. "
+        + "Nothing was done, and the connection was closed. Send fewer or shorter headers."
     case .holdAlreadyOrdered:
-      "The hold has become an order; a hold becomes at most one. The member order_id names it: read or pay that one."
+      "The hold has become an order. A hold becomes at most one order. The member order_id is that order: read it "
+        + "or pay it."
     case .holdExpired:
-      "A hold keeps its units until expires_at, which has passed. They are back on sale. Place a new hold."
-    case .holdReleased: "The buyer gave the hold back, and its units are back on sale. Place a new hold."
+      "A hold keeps its units until expires_at. That time has passed, and other buyers can hold the units. Place "
+        + "a new hold."
+    case .holdReleased: "The buyer released the hold, and its units were returned to the stock. Place a new hold."
     case .idempotencyKeyReused:
-      "Another request came under this key before, and a key stands for one request. Nothing was done. "
-        + "Use a new key for another request, or repeat the first one as it was."
+      "An earlier request with other content has used this key. A key belongs to one request. Nothing was done. "
+        + "Use a new key for a new request, or repeat the earlier request unchanged."
     case .insufficientStock:
-      "Fewer units are available than were asked for. Nothing was held. Ask for fewer, or try again later: "
-        + "units in holds and unpaid orders of others come back when they are given back or their time runs out."
+      "The request needs more units than are available. Nothing was done. Ask for fewer units, or try again "
+        + "later. Units of released or expired holds, and of cancelled or expired orders, are returned to the stock."
     case .internalError:
-      "A fault in this server; the request may or may not have taken effect. "
-        + "The server's log has the details under the X-Request-Id of the response: tell the operator."
+      "The server has a fault. The request may or may not have taken effect. The server's log has the details "
+        + "under the X-Request-Id of the response. Report that id to the operator."
     case .invalidSignature:
-      "The payment event does not prove where it comes from; the member detail says what is wrong. Nothing was done. Sign it "
-        + "by the Standard Webhooks scheme, over the raw bytes of the body, with a timestamp that is at most five minutes off."
+      "The payment event has no valid signature. The member detail says what is wrong. Nothing was done. Sign the "
+        + "raw bytes of the body by the Standard Webhooks scheme. The timestamp may be at most five minutes off."
     case .malformedRequest:
-      "The request is not HTTP as it should be, or its body is not one JSON object in UTF-8. Nothing was done. "
-        + "The member detail says what is wrong: correct the program that sent it."
+      "The request is not valid HTTP, or its body is not one JSON object in UTF-8. Nothing was done. The member "
+        + "detail says what is wrong. Correct the client."
     case .methodNotAllowed:
-      "There is something under this address, but it does not take this method. Nothing was done. "
-        + "The header Allow lists the methods that it takes."
+      "The address exists, but it does not allow this method. Nothing was done. The header Allow lists the "
+        + "methods of the address."
     case .misdirectedRequest:
-      "The Host header names another machine than this one, and `flashsale demo` answers for localhost, 127.0.0.1 and [::1] "
-        + "alone. Nothing was done. Use one of these names, or `flashsale serve`."
+      "The Host header does not name this machine. `flashsale demo` accepts only localhost, 127.0.0.1 and [::1]. "
+        + "Nothing was done. Use one of these names, or `flashsale serve`."
     case .notFound:
-      "There is nothing under this address, or the id is none of ours. Check the address, or the id against the answer "
-        + "that told it."
+      "The address does not exist, or no resource has this id. Check the address. Compare the id with the "
+        + "response that contained it."
     case .outcomeUnknown:
-      "The database's answer was lost on the way and could not be had in time, so the request may or may not have taken "
-        + "effect. Repeat it under the same Idempotency-Key, or idempotency_key: it has one effect. If a call that creates "
-        + "or restocks a product had no such key, read the product first: it may have been done."
+      "The database's answer was lost, and the server could not find out the outcome in time. The request may or "
+        + "may not have taken effect. Repeat it with the same Idempotency-Key, or the same idempotency_key: it then "
+        + "has one effect. If a request that creates or restocks a product had no key, read the product before you "
+        + "repeat the request."
     case .overloaded:
-      "More requests are waiting than the database can answer in time. Nothing was done. "
-        + "Repeat the request after the time in Retry-After."
+      "Too many requests are waiting for the database, or too many streams are open. Nothing was done. Repeat the "
+        + "request after the time in Retry-After."
     case .payloadTooLarge:
-      "The body is larger than this server takes. Nothing was done, and the connection was closed. Send a smaller one."
+      "The body is larger than the server accepts. Nothing was done, and the connection was closed. Send a "
+        + "smaller body."
     case .refundNotDue:
-      "Only a success whose money has to be given back can be settled: its verdict is refund_due, amount_mismatch or parked. "
-        + "Nothing was changed. Check the idempotency key."
+      "Only a success with the verdict refund_due, amount_mismatch or parked can be settled. Nothing was done. "
+        + "Check the idempotency key."
     case .requestTimeout:
-      "The request did not arrive whole within the time that the server allows. Nothing was done, and the connection was "
-        + "closed. Repeat the request, and send all of it at once."
+      "The request did not arrive completely within the server's time limit. Nothing was done, and the connection "
+        + "was closed. Repeat the request, and send it without pauses."
     case .saleEnded:
-      "Units could be held until ends_at. Nothing was held. Holds and orders that were made in time go on as usual."
+      "Units can be held until ends_at. That time has passed. Nothing was held. Existing holds can still be "
+        + "ordered, and existing orders can still be paid."
     case .saleNotStarted:
-      "Units can be held from starts_at on, by the server's clock. Nothing was held. Retry-After says how long that is."
+      "Units can be held from starts_at on, by the database's clock. Nothing was held. Retry-After is the time "
+        + "until then."
     case .shuttingDown:
-      "The server is being stopped. Nothing was done. Repeat the request; another server will take it."
+      "The server is shutting down. Nothing was done. Repeat the request; another server will handle it."
     case .unauthorized:
-      "Admin calls need the server's admin token, and its metrics may need a token of their own. Nothing was done. Send it as "
-        + "Authorization: Bearer <token>."
+      "Admin requests need the server's admin token, and GET /metrics may need a token of its own. Nothing was "
+        + "done. Send the token as Authorization: Bearer <token>."
     case .unsupportedMediaType:
-      "The body is labelled as something else than JSON, or as encoded, or a page of another site sends it as a form or text. "
+      "The body is not labelled as JSON, or it has a Content-Encoding. Or a page of another site sent a form or text. "
         + "Nothing was done. Send JSON, with Content-Type: application/json and without Content-Encoding."
     case .validation:
-      "Members of the body are missing or wrong, or a header or parameter is. Nothing was done. The member errors lists "
-        + "them, each with a JSON pointer (or / and the name of the header or parameter) and what is expected there."
+      "Members of the body, headers or parameters are missing or invalid. Nothing was done. The member errors "
+        + "lists all of them. Each has a JSON pointer (or / and the name of a header or parameter) and the expected "
+        + "value."
     }
   }
 }

@@ -1,9 +1,9 @@
 import Glibc
 
-/// The texts of a protocol are bytes. `String` compares what people see: a letter and a combining mark are one character,
-/// and texts that Unicode takes for the same are equal.
+/// Protocols compare bytes. `String` compares characters by Unicode's canonical equivalence, so texts of different
+/// bytes may be equal.
 extension StringProtocol {
-  /// Whether the bytes are the same.
+  /// Whether the texts have the same bytes.
   func isVerbatim(_ other: some StringProtocol) -> Bool {
     let isSame = utf8.withContiguousStorageIfAvailable { bytes in
       other.utf8.withContiguousStorageIfAvailable { others in
@@ -16,9 +16,9 @@ extension StringProtocol {
 }
 
 extension Collection<UInt8> {
-  /// Whether these are the bytes of a word in ASCII, in upper or lower case.
+  /// Whether these are the bytes of an ASCII word, without regard to case.
   ///
-  /// - Parameter word: in lower case.
+  /// - Parameter word: an ASCII word in lower case.
   func isWord(_ word: StaticString) -> Bool {
     isWord(UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
   }
@@ -32,7 +32,7 @@ extension Collection<UInt8> {
 }
 
 extension BidirectionalCollection<UInt8> {
-  /// Without the white space around a field's value, which is no part of it (RFC 9110, section 5.5).
+  /// The bytes without spaces and tabs at either end. These are not part of a field's value (RFC 9110, section 5.5).
   var trimmed: SubSequence {
     var rest = self[...]
     while let first = rest.first, first.isSpaceOrTab { rest = rest.dropFirst() }
@@ -46,7 +46,7 @@ extension UInt8 {
 
   var isDigit: Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= self }
 
-  /// The value of a hexadecimal digit.
+  /// The value of a hexadecimal digit, 0 to 15. Nil for any other byte.
   var hexadecimalValue: UInt8? {
     switch self {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
@@ -58,7 +58,7 @@ extension UInt8 {
 
   var lowercasedASCII: UInt8 { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= self ? self | 0x20 : self }
 
-  /// Whether it stands for itself in every part of a URI (RFC 3986, section 2.3).
+  /// Whether it is an unreserved character of a URI (RFC 3986, section 2.3).
   var isUnreserved: Bool {
     switch self {
     case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),

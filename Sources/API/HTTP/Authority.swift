@@ -1,8 +1,9 @@
-/// The value of a `Host` field: a host and perhaps a port (RFC 9112, section 3.2; RFC 3986, sections 3.2.2 and 3.2.3).
+/// The value of a `Host` field: a host and an optional port (RFC 9112, section 3.2; RFC 3986, sections 3.2.2 and
+/// 3.2.3).
 struct Authority {
   private let host: Substring.UTF8View
 
-  /// Nil when it is none. An empty value is one: the address then has no authority.
+  /// Nil if the value is not valid. An empty value is valid: the request's URI then has no authority.
   init?(_ value: Substring.UTF8View) {
     let isLiteral = value.first == UInt8(ascii: "[")
     let end =
@@ -17,7 +18,7 @@ struct Authority {
     }
   }
 
-  /// Whether only this machine can be meant: `localhost`, an IPv4 address that begins with 127, or `[::1]`.
+  /// Whether the host is `localhost`, an IPv4 address that begins with 127, or `[::1]`.
   var isLoopback: Bool {
     if host.isWord("localhost") { return true }
     return host.first == UInt8(ascii: "[") ? literal?.isLoopback == true : IPAddress(text(host))?.isLoopback == true
@@ -25,14 +26,14 @@ struct Authority {
 
   private var isIPv6Literal: Bool { literal != nil && host.contains(UInt8(ascii: ":")) }
 
-  /// The address in brackets.
+  /// The address in brackets. Nil if the text in brackets is no address.
   private var literal: IPAddress? {
     host.last == UInt8(ascii: "]") ? IPAddress(text(host.dropFirst().dropLast())) : nil
   }
 
   private func text(_ bytes: Substring.UTF8View) -> String { String(decoding: bytes, as: UTF8.self) }
 
-  /// A registered name, which an IPv4 address is as well.
+  /// Whether the host has the syntax of a registered name. IPv4 addresses have it, too.
   private var isName: Bool {
     var hexadecimalDigits = 0
     for byte in host {
@@ -57,7 +58,7 @@ struct Authority {
     }
   }
 
-  /// Nothing, or a colon and a number of 16 bits, which may be missing.
+  /// Whether the bytes are empty, a colon, or a colon and a number of at most 16 bits.
   private static func isPort(_ bytes: Substring.UTF8View) -> Bool {
     guard let first = bytes.first else { return true }
     guard first == UInt8(ascii: ":") else { return false }

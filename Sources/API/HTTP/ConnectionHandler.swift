@@ -2,9 +2,9 @@ import NIOCore
 import NIOHTTP1
 import Time
 
-/// Reads the requests of one connection, has each responded to by its route, and writes the responses.
+/// Reads the requests of one connection, passes each to its route, and writes the responses.
 ///
-/// What happens when is decided by `ConnectionState`; this performs it on a channel.
+/// `ConnectionState` decides on the actions, and this handler performs them on a channel.
 final class ConnectionHandler: ChannelDuplexHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundIn = Never
@@ -12,20 +12,21 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
   struct Configuration {
     var maximumBodyBytes: Int
-    /// From the first byte of a request to its last.
+    /// The longest time between the first and the last byte of a request.
     var requestTimeout: TimeAmount
-    /// For a connection without a request, and for a client that takes nothing of a response.
+    /// The longest time without a request, or with a response that the client does not read.
     var idleTimeout: TimeAmount
+    /// See `ConnectionState.init`.
     var isForLoopbackNames = false
   }
 
-  /// Between the end of the output and the end of the connection.
+  /// The time between the end of the output and the end of the connection.
   private static let lingerTime = TimeAmount.seconds(1)
 
-  /// At shutdown, a connection without a request stays open for this long: the next one may be on its way.
+  /// At shutdown, an idle connection stays open for this long, because a request may be on its way.
   private static let quiescentTime = TimeAmount.milliseconds(200)
 
-  /// At shutdown, the longest wait for the rest of a request, or for a client that takes nothing.
+  /// At shutdown, the longest wait for the rest of a request, or for a client that does not read.
   private static let finalTime = TimeAmount.seconds(3)
 
   private let configuration: Configuration
@@ -33,17 +34,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
   private let draining: Draining
   private let decoder: RequestDecoder
   private var state: ConnectionState
-  /// The body that is being written.
+  /// The body that is being written, if it is a stream.
   private var stream: BodyStream?
   private var streamedBytes = 0
-  private var isReadHeldBack = false
-  /// When the connection was made, or the last response written.
+  private var isReadDeferred = false
+  /// The time when the last response was written. Before the first one, the time when the connection began.
   private var lastResponse = NIODeadline.uptimeNanoseconds(0)
   private var arrivalTimer: Scheduled<Void>?
   private var idleTimer: Scheduled<Void>?
   private var stallTimer: Scheduled<Void>?
 
-  /// - Parameter decoder: of the requests of this connection.
+  /// - Parameter decoder: the decoder of this connection.
   init(configuration: Configuration, exchanges: Exchanges, draining: Draining, decoder: RequestDecoder) {
     self.configuration = configuration
     self.exchanges = exchanges
@@ -53,7 +54,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
       maximumBodyBytes: configuration.maximumBodyBytes, isForLoopbackNames: configuration.isForLoopbackNames)
   }
 
-  // MARK: Life
+  // MARK: Beginning and end
 
   func handlerAdded(context: ChannelHandlerContext) {
     if context.channel.isActive { begin(context) }
@@ -79,7 +80,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
       perform(state.closeOutput(), context)
       schedule(context, in: Self.lingerTime) { _, context in context.close(promise: nil) }
     case ChannelEvent.inputClosed:
-      // Nothing arrives any more. What is under way has its time.
+      // Nothing more arrives. An exchange under way continues.
       arrivalTimer?.cancel()
       stream?.onInputClosed()
       perform(state.closeInput(), context)
@@ -105,7 +106,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     case .resumeDecoder: decoder.resume()
     case .close: context.close(promise: nil)
     case .linger:
-      // The output is closed when the client has taken what is written.
+      // NIO closes the output after it has passed all pending writes to the kernel.
       context.close(mode: .output, promise: nil)
       schedule(context, in: state.isQuiescing ? Self.finalTime : configuration.idleTimeout) { _, context in
         context.close(promise: nil)
@@ -154,14 +155,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     respondToNext(context)
   }
 
-  /// What a client has sent ahead, and what it has not taken, is bounded by what one read brings.
+  /// Reads only while no request waits and the client reads its responses. So one read bounds the memory of a
+  /// connection.
   func read(context: ChannelHandlerContext) {
-    if state.wantsInput, context.channel.isWritable { context.read() } else { isReadHeldBack = true }
+    if state.wantsInput, context.channel.isWritable { context.read() } else { isReadDeferred = true }
   }
 
-  private func readIfHeldBack(_ context: ChannelHandlerContext) {
-    guard isReadHeldBack, state.wantsInput, context.channel.isWritable else { return }
-    isReadHeldBack = false
+  private func readIfDeferred(_ context: ChannelHandlerContext) {
+    guard isReadDeferred, state.wantsInput, context.channel.isWritable else { return }
+    isReadDeferred = false
     context.read()
   }
 
@@ -180,13 +182,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
   private func respondToNext(_ context: ChannelHandlerContext) {
     guard context.channel.isActive, context.channel.isWritable, let arrival = state.next() else {
-      return readIfHeldBack(context)
+      return readIfDeferred(context)
     }
     let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
     exchanges.respond(to: arrival, on: context.channel) { exchange, response in
       bound.value.handler.write(response, exchange, bound.value.context)
     }
-    readIfHeldBack(context)
+    readIfDeferred(context)
   }
 
   private func write(_ response: Response, _ exchange: Exchange, _ context: ChannelHandlerContext) {
@@ -233,7 +235,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
           handler.endStream(response, exchange, context)
         }
       } catch {
-        // The client sees by the missing last chunk that the body is not complete.
+        // The last chunk is missing, so the client sees that the body is incomplete.
         loop.execute {
           let (handler, context) = bound.value
           context.close(promise: nil)
@@ -251,11 +253,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
   // MARK: Timers
 
-  /// One timer for as long as requests come often enough: it looks at the time of the last response when it fires.
+  /// Responses do not reschedule the timer. When it fires, it compares the time of the last response.
   private func scheduleIdleTimer(_ context: ChannelHandlerContext, in delay: TimeAmount) {
     idleTimer = schedule(context, in: delay) { handler, context in
       handler.idleTimer = nil
-      // Otherwise the next response schedules it again.
+      // If an exchange is under way, the end of its response schedules the timer again.
       guard handler.state.isIdle else { return }
       let rest = handler.lastResponse + handler.configuration.idleTimeout - context.eventLoop.now
       if rest <= .zero { context.close(promise: nil) } else { handler.scheduleIdleTimer(context, in: rest) }

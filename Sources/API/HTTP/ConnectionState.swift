@@ -3,26 +3,27 @@ import NIOCore
 import NIOHTTP1
 import Time
 
-/// The state of one HTTP/1.1 connection (RFC 9112): which request arrives, which one is responded to, and how it ends.
+/// The state of one HTTP/1.1 connection (RFC 9112): the request that arrives, the exchange under way, and the end.
 ///
-/// A pure value: `ConnectionHandler` reports events, and performs the action that each method returns.
+/// It is a value without effects. `ConnectionHandler` reports events to it, and performs the action that each method
+/// returns.
 /// ```
 /// input:      idle ──first byte──▶ arriving ──last byte──▶ idle
 ///                                     └──refusal──▶ ended ◀──last response of the connection
 /// exchanges:  waiting, in order of arrival ──next──▶ under way ──responded──▶
 /// ```
-/// One exchange is under way at a time, so responses have the order of the requests (RFC 9112, section 9.3.2).
+/// One exchange at a time is under way, so responses have the order of the requests (RFC 9112, section 9.3.2).
 struct ConnectionState {
-  /// A request that has arrived, or was refused on the way.
+  /// A request that has arrived completely, or that was refused before that.
   struct Arrival {
-    /// Nil when the request was refused before its head was complete.
+    /// Nil if the request was refused before its head was complete.
     var head: HTTPRequestHead?
     var body = ByteBuffer()
     var bodyLabel = BodyLabel.json
-    /// When the head was complete.
+    /// The time when the head was complete.
     var start: Moment
     var refusal: Problem?
-    /// Whether the connection ends with the response.
+    /// Whether the response is the last one of the connection.
     fileprivate var isLast = false
   }
 
@@ -30,37 +31,39 @@ struct ConnectionState {
     case none
     /// Send 100 (Continue).
     case sendContinue
-    /// Let the decoder continue behind a request for another protocol.
+    /// Let the decoder continue after a request for another protocol.
     case resumeDecoder
-    /// Close the output once everything is written, and the connection a moment later.
+    /// Close the output when everything is written, and the connection soon after that.
     case linger
     case close
   }
 
-  /// How a response is delimited, and what it says about the connection.
+  /// How a response is delimited, and its `Connection` field.
   struct Framing {
     var isHTTP10 = false
     var isChunked = false
-    /// The value of `Connection`; nil for no such field.
+    /// The value of `Connection`. With nil, the response has no such field.
     var connection: String?
   }
 
   private enum Input {
     case idle
     case arriving(Arriving)
+    /// No further request is read.
+    ///
     /// - Parameters:
-    ///   - received: bytes of the connection until then.
-    ///   - dropped: bytes that came afterwards and did not reach the decoder.
+    ///   - received: the bytes that the decoder had received at that time.
+    ///   - dropped: the bytes that arrived later and did not reach the decoder.
     case ended(received: Int, dropped: Int)
   }
 
   private struct Arriving {
-    /// Without a head until that is complete.
+    /// It has no head until the head is complete.
     var arrival: Arrival
     var isChunked = false
-    /// Where the body began, in bytes of the connection, rounded up to the end of a read.
+    /// The bytes that the connection had received at the end of the read that completed the head.
     var bodyBegin = 0
-    /// Whether the decoder stops behind the request and has to continue.
+    /// Whether the decoder stops after the request and must be made to continue.
     var isUpgradeIgnored = false
   }
 
@@ -74,28 +77,30 @@ struct ConnectionState {
   private var input = Input.idle
   private var waiting: Deque<Arrival> = []
   private var exchange: Exchange?
-  /// Clients name the same host in all requests of a connection, so it is parsed once.
+  /// The last valid `Host`. The requests of a connection usually have the same `Host`, so it is parsed once.
   private var validHost = ""
-  /// Whether the read under way completed any part of a request.
+  /// Whether the current read completed a part of a request.
   private var hasReadPart = false
-  /// The decoder ignores what follows the current request.
+  /// Whether the decoder ignores all input after the current request.
   private var hasDecoderStopped = false
   private var isInputClosed = false
   private var isOutputClosed = false
   /// Whether the server shuts down.
   private(set) var isQuiescing = false
 
-  /// What a chunked body may take beside its content: chunk sizes, chunk extensions and trailers.
+  /// The most bytes of a chunked body without its content: chunk sizes, chunk extensions and trailers.
   private static let maximumChunkOverhead = 4096
 
-  /// Closing a connection with unread bytes resets it, and the reset may overtake the response. So input is read and dropped
-  /// for a moment, up to this size.
+  /// The most bytes that are read and dropped before the connection is closed.
+  ///
+  /// Closing a connection with unread bytes resets it, and the client may then lose the response.
   private static let lingerBytes = 1 << 20
 
   /// - Parameters:
-  ///   - maximumBodyBytes: larger bodies are refused.
-  ///   - isForLoopbackNames: refuse requests whose `Host` is not this machine. The page of another site can give its own name
-  ///     the address of this machine; the browser then takes this server for that site (DNS rebinding).
+  ///   - maximumBodyBytes: the largest body, in bytes. Larger ones are refused.
+  ///   - isForLoopbackNames: whether to refuse requests whose `Host` does not name this machine. It prevents DNS
+  ///     rebinding: another site resolves its own name to this machine, and its page then reads responses of this
+  ///     server.
   init(maximumBodyBytes: Int, isForLoopbackNames: Bool) {
     self.maximumBodyBytes = maximumBodyBytes
     self.isForLoopbackNames = isForLoopbackNames
@@ -105,13 +110,15 @@ struct ConnectionState {
 
   var isArriving: Bool { if case .arriving = input { true } else { false } }
 
-  /// Neither a request arrives nor a response is due.
+  /// Whether no request arrives and no response is due.
   var isIdle: Bool { if case .idle = input { exchange == nil && waiting.isEmpty } else { false } }
 
-  /// Whether to read more. A client that sends without waiting for responses has at most one read's worth of requests here.
+  /// Whether to read more. A client may pipeline requests; the server keeps at most those of one read.
   var wantsInput: Bool { waiting.isEmpty && (!hasDecoderStopped || isArriving) }
 
-  /// - Parameter receivedBytes: of the connection so far.
+  /// The head of a request has arrived.
+  ///
+  /// - Parameter receivedBytes: the bytes that the connection has received. The same applies to the other methods.
   mutating func receive(_ head: HTTPRequestHead, receivedBytes: Int, now: Moment) -> Action {
     hasReadPart = true
     switch input {
@@ -134,18 +141,19 @@ struct ConnectionState {
     arriving.isChunked = fields.isChunked
     arriving.bodyBegin = receivedBytes
     input = .arriving(arriving)
-    // Behind other requests it would have to wait for their responses; the client continues without it after a moment.
+    // 100 (Continue) must not precede responses to earlier requests. Without it, the client soon sends the body anyway.
     let canContinue = fields.hasExpectation && head.version != .http1_0 && exchange == nil && waiting.isEmpty
     return canContinue ? .sendContinue : .none
   }
 
+  /// A part of a request's body has arrived.
   mutating func receive(_ bytes: ByteBuffer, receivedBytes: Int, now: Moment) -> Action {
     hasReadPart = true
     switch input {
     case .arriving(var arriving):
-      input = .idle  // Leaves the body with one owner, so that appending does not copy it.
+      input = .idle  // `arriving` now owns the body alone, so appending does not copy it.
       let size = arriving.arrival.body.readableBytes + bytes.readableBytes
-      // Most bodies come in one piece, which is kept as it is.
+      // Most bodies arrive in one part, which needs no copy.
       if arriving.arrival.body.readableBytes == 0 {
         arriving.arrival.body = bytes
       } else if size <= maximumBodyBytes {
@@ -161,7 +169,7 @@ struct ConnectionState {
     }
   }
 
-  /// The end of a request.
+  /// A request has arrived completely.
   mutating func receiveEnd() -> Action {
     hasReadPart = true
     guard case .arriving(let arriving) = input, arriving.arrival.head != nil else { return .none }
@@ -170,9 +178,11 @@ struct ConnectionState {
     return arriving.isUpgradeIgnored ? .resumeDecoder : .none
   }
 
-  /// The end of a read. Until the request has ended, the read brought bytes of this request alone, which all count.
+  /// A read has ended.
+  ///
+  /// While a request arrives, all bytes after its head belong to it. So they count towards its size.
   mutating func completeRead(receivedBytes: Int, now: Moment) -> Action {
-    // The decoder passes nothing on while a head is incomplete.
+    // The decoder passes on nothing until a head is complete. So a read without parts brought the beginning of a head.
     if !hasReadPart, case .idle = input { input = .arriving(Arriving(arrival: Arrival(start: now))) }
     hasReadPart = false
     switch input {
@@ -186,9 +196,10 @@ struct ConnectionState {
     }
   }
 
-  /// Input behind the last request.
+  /// Input has arrived after the last request of the connection.
   ///
-  /// - Parameter count: bytes that did not reach the decoder.
+  /// - Parameter count: the bytes that did not reach the decoder.
+  /// - Returns: `close` if the limit is exceeded and no response is due.
   mutating func drop(_ count: Int, receivedBytes: Int) -> Action {
     guard case .ended(let received, var dropped) = input else { return .none }
     dropped += count
@@ -197,7 +208,7 @@ struct ConnectionState {
     return isTooMuch && exchange == nil && waiting.isEmpty ? .close : .none
   }
 
-  /// Refuses the request that arrives. The next request is not read, because its beginning is unknown.
+  /// Refuses the request that arrives. No further request is read, because the end of this one is unknown.
   mutating func refuse(_ problem: Problem, receivedBytes: Int, now: Moment) {
     var arrival = Arrival(start: now)
     switch input {
@@ -212,37 +223,37 @@ struct ConnectionState {
     waiting.append(arrival)
   }
 
-  /// The bytes that arrived are no HTTP.
+  /// The received bytes are not valid HTTP.
   mutating func fail(_ error: HTTPParserError, receivedBytes: Int, now: Moment) {
-    // Behind the last request of the connection, which has been answered or will be.
+    // These bytes follow the last request of the connection.
     if case .closedConnection = error { return }
     refuse(Problem(error), receivedBytes: receivedBytes, now: now)
   }
 
-  /// The client has closed its side. What was requested is still responded to.
+  /// The client has closed its side. Requests that arrived completely still get responses.
   mutating func closeInput() -> Action {
     isInputClosed = true
     guard exchange == nil, waiting.isEmpty else { return .none }
     return isOutputClosed ? .close : .linger
   }
 
-  /// The client has taken everything, and the output is closed.
+  /// The output is closed: the kernel has accepted everything that was written.
   mutating func closeOutput() -> Action {
     isOutputClosed = true
     return isInputClosed ? .close : .none
   }
 
   private func problem(with head: HTTPRequestHead, _ fields: FramingFields) -> Problem? {
-    // RFC 9112, section 3.2. A second Host may be a smuggler's.
+    // RFC 9112, section 3.2. A proxy might use the other one of two Host fields.
     if fields.hostCount > 1 || fields.hostCount == 0 && head.version == .http1_1 || fields.hasInvalidHost {
-      return .malformedHTTP("it does not have one Host header, with a host and at most a port")
+      return .malformedHTTP("it must have one Host header, with a host and an optional port")
     }
     if isForLoopbackNames, fields.hostCount > 0, Authority(validHost[...].utf8.trimmed)?.isLoopback != true {
       return .misdirectedRequest
     }
-    // RFC 9112, section 6.1. Proxies may see the end of such a body elsewhere; HTTP/1.0 has no transfer encodings.
+    // RFC 9112, section 6.1. A proxy might find another end of such a body. HTTP/1.0 has no transfer encodings.
     if !fields.hasKnownTransferEncoding || fields.isChunked && head.version == .http1_0 {
-      return .malformedHTTP("its Transfer-Encoding is not chunked alone, or not of HTTP/1.1")
+      return .malformedHTTP("its Transfer-Encoding must be chunked alone, and only HTTP/1.1 has it")
     }
     if let length = fields.contentLength, length > maximumBodyBytes {
       return .payloadTooLarge(maximumBytes: maximumBodyBytes)
@@ -258,21 +269,21 @@ struct ConnectionState {
 
   // MARK: Exchanges
 
-  /// The next request to respond to. Nil while another one is under way, or when there is none.
+  /// Begins the exchange of the next request. Nil if an exchange is under way, or if no request waits.
   mutating func next() -> Arrival? {
     guard exchange == nil, let arrival = waiting.popFirst() else { return nil }
     exchange = Exchange(isHTTP10: arrival.head?.version == .http1_0, isLast: arrival.isLast)
     return arrival
   }
 
-  /// How the response under way is framed.
+  /// Begins the response of the exchange under way.
   ///
   /// - Parameters:
   ///   - hasLength: whether the length of the body is known.
-  ///   - isDraining: whether connections are to end.
+  ///   - isDraining: whether the server drains. The response is then the last one, unless another request has arrived.
   mutating func beginResponse(hasLength: Bool, isDraining: Bool) -> Framing {
     guard var exchange else { preconditionFailure("no exchange is under way") }
-    // HTTP/1.0 has no chunks: the end of the connection is the end of the body (RFC 9112, section 6.3).
+    // HTTP/1.0 has no chunks, so the body ends with the connection (RFC 9112, section 6.3).
     if exchange.isHTTP10, !hasLength { exchange.isLast = true }
     if isDraining, waiting.isEmpty, case .idle = input { exchange.isLast = true }
     self.exchange = exchange
@@ -281,9 +292,9 @@ struct ConnectionState {
       connection: exchange.isLast ? "close" : exchange.isHTTP10 ? "keep-alive" : nil)
   }
 
-  /// The response under way is written.
+  /// The response of the exchange under way is written.
   ///
-  /// - Returns: what to do unless there is a next request.
+  /// - Returns: `none` if another request waits.
   mutating func completeResponse(receivedBytes: Int) -> Action {
     guard let exchange else { preconditionFailure("no exchange is under way") }
     self.exchange = nil
@@ -298,15 +309,18 @@ struct ConnectionState {
 
   // MARK: Shutdown
 
+  /// The server shuts down.
   mutating func quiesce() { isQuiescing = true }
 
-  /// - Returns: `linger` when the server ends and nothing is under way.
+  /// Ends the connection if the server shuts down and the connection is idle.
+  ///
+  /// - Returns: `linger` in that case, else `none`.
   mutating func endIfQuiescent(receivedBytes: Int) -> Action {
     guard isQuiescing, isIdle else { return .none }
     input = .ended(received: receivedBytes, dropped: 0)
     return .linger
   }
 
-  /// Drops what waits: the connection is gone.
+  /// Drops the requests that wait, because the connection is lost.
   mutating func abandon() { waiting = [] }
 }

@@ -1,8 +1,9 @@
 import Glibc
 import Synchronization
 
-/// The value of `Date` (RFC 9110, section 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`. Hummingbird's cache of it is not
-/// public, and Foundation has no format for it.
+/// The value of `Date` (RFC 9110, section 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+///
+/// Hummingbird's cache of this value is not public, and Foundation has no such format.
 enum DateHeader {
   private static let last = Mutex((second: time_t(-1), text: ""))
 
@@ -14,6 +15,7 @@ enum DateHeader {
     }
   }
 
+  /// - Parameter second: Unix seconds.
   static func format(_ second: time_t) -> String {
     var second = second
     var parts = tm()

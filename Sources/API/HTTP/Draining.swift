@@ -1,7 +1,8 @@
 import Synchronization
 
-/// Whether the server has been told to end: it still answers, and sends everybody away with the answer. And what is to
-/// end before it does.
+/// Whether the server drains, and the listener that it closes after that.
+///
+/// A draining server responds to requests, and closes each connection after a response.
 final class Draining: Sendable {
   private let state = Atomic(false)
   private let listening = Mutex<Listener?>(nil)
@@ -10,7 +11,7 @@ final class Draining: Sendable {
 
   func begin() { state.store(true, ordering: .relaxed) }
 
-  /// Where new connections come from; nil while it does not listen yet.
+  /// Nil until the server listens.
   var listener: Listener? {
     get { listening.withLock { $0 } }
     set { listening.withLock { $0 = newValue } }

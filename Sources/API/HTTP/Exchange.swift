@@ -4,10 +4,10 @@ import NIOHTTP1
 import Time
 import Tracing
 
-/// Has requests responded to by their routes, and observes them.
+/// Passes each request to its route, and records metrics, spans and log lines.
 final class Exchanges: Sendable {
   let routes: RouteTable
-  /// Nil records nothing.
+  /// If nil, no metrics are recorded. The same applies to `spans` and `accessLog`.
   let metrics: RequestMetrics?
   let spans: RequestSpans?
   let accessLog: AccessLog?
@@ -24,9 +24,11 @@ final class Exchanges: Sendable {
     self.logger = logger
   }
 
+  /// Called on the event loop of the channel.
+  ///
   /// - Parameters:
   ///   - channel: the connection.
-  ///   - write: gets the response, once, on the event loop of the channel.
+  ///   - write: called once with the response, on the event loop of the channel.
   func respond(
     to arrival: ConnectionState.Arrival, on channel: any Channel,
     write: @escaping @Sendable (Exchange, Response) -> Void
@@ -54,10 +56,9 @@ final class Exchanges: Sendable {
   }
 }
 
-/// What happens around one request, whatever responds to it: its id, time, span, metrics and access log. Errors become
-/// problems here.
+/// One request and its response, with their id, clock, span, metrics and log lines. It turns errors into problems.
 final class Exchange: Sendable {
-  /// Names the request in logs, and in `X-Request-Id` of the response.
+  /// The request's id, for log lines and the response's `X-Request-Id`.
   let id: String
   private let head: HTTPRequestHead?
   private let route: Route?
@@ -79,7 +80,7 @@ final class Exchange: Sendable {
     span = exchanges.spans?.start(head?.method) { headers.value(ofLowercased: $0) }
   }
 
-  /// Makes the response, or the problem that an error is to the client, and records it.
+  /// Makes the response and records it. If `makeResponse` throws, the response is a problem.
   fileprivate func finish(_ makeResponse: () throws -> Response) -> Response {
     let response: Response
     do {
@@ -99,15 +100,15 @@ final class Exchange: Sendable {
     return Problem(error, of: head, logger: logger).response
   }
 
-  /// The response is written, or the connection is lost.
+  /// Writes the access log. Called when the response has been written, or when the connection is lost.
   ///
-  /// - Parameter bytes: of the body.
+  /// - Parameter bytes: the length of the body that was written.
   func end(_ response: Response, bytes: Int) {
     exchanges.accessLog?.record(
       head, route: route?.path.text, response, bytes: bytes, id: id, duration: .now - start, channel: channel)
   }
 
-  /// Runs in the span of the request.
+  /// Runs `body` in the context of the request's span.
   fileprivate func inContext<Result>(_ body: () throws -> Result) rethrows -> Result {
     guard let span else { return try body() }
     return try InstrumentationContext.$current.withValue(span.context, operation: body)

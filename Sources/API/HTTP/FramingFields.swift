@@ -1,15 +1,16 @@
 import NIOHTTP1
 
-/// The header fields that decide where a request ends and whether its body is read, found in one pass.
+/// The header fields that determine where a request ends and whether its body is read. One pass finds them all.
 struct FramingFields {
-  /// What a request that asks for another protocol does to NIO's decoder. The decoder stops behind a request with an
-  /// `Upgrade` field when a `Connection` field names `upgrade`.
+  /// Whether NIO's decoder stops after the request.
+  ///
+  /// It stops after a request with an `Upgrade` field and a `Connection` field that names `upgrade`.
   enum Upgrade {
-    /// The request does not ask, or not so that the decoder stops.
+    /// The decoder continues after the request.
     case none
-    /// The decoder stops behind the request.
+    /// The decoder stops after the request.
     case stopsDecoder
-    /// The fields are written so that only the decoder knows.
+    /// The decoder may stop: it may read the `Connection` field in another way than this type.
     case unclear
   }
 
@@ -22,8 +23,8 @@ struct FramingFields {
   private(set) var upgrade = Upgrade.none
   private(set) var bodyLabel = BodyLabel.json
 
-  /// - Parameter validHost: a valid value of `Host`, such as that of the connection's request before, or an empty one.
-  ///   Becomes that of this request when it is valid.
+  /// - Parameter validHost: a valid value of `Host`, such as that of the connection's previous request, or an empty
+  ///   text. Becomes the value of this request if that is valid.
   init(_ headers: HTTPHeaders, validHost: inout String) {
     var label = BodyLabel.Reader()
     var host: String?
@@ -54,8 +55,8 @@ struct FramingFields {
     if asksForUpgrade { upgrade = Self.upgrade(headers) }
   }
 
-  /// Whether the length of the body is told in the one way that is known beside `Content-Length`: `chunked`, once
-  /// (RFC 9112, section 6.1).
+  /// Whether the request has no `Transfer-Encoding`, or one with the only supported value, `chunked` (RFC 9112, section
+  /// 6.1).
   var hasKnownTransferEncoding: Bool { transferEncodingCount == 0 || transferEncodingCount == 1 && isChunked }
 
   private static func upgrade(_ headers: HTTPHeaders) -> Upgrade {
@@ -70,8 +71,10 @@ struct FramingFields {
     return upgrade
   }
 
-  /// Whether a `Connection` field names `upgrade`. Nil when the word is in it and the field is more than names between commas
-  /// and single spaces, in which every reader finds the same.
+  /// Whether a `Connection` field names `upgrade`. Nil if that is unclear.
+  ///
+  /// It is clear if the value does not contain the word. It is also clear if the value is a plain list: names with a
+  /// comma and at most one space between them. All parsers agree on such a list.
   private static func namesUpgrade(_ value: String) -> Bool? {
     let word: StaticString = "upgrade"
     let value = value[...].utf8.trimmed

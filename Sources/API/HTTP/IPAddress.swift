@@ -1,6 +1,6 @@
 import Glibc
 
-/// An address of IPv6, or of IPv4 in the form that IPv6 has for it (RFC 4291, section 2.5.5.2).
+/// An IPv6 address, or an IPv4 address as an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2).
 struct IPAddress: Hashable, Sendable {
   let high: UInt64
   let low: UInt64
@@ -10,7 +10,7 @@ struct IPAddress: Hashable, Sendable {
     self.low = low
   }
 
-  /// - Parameter text: without brackets, zone and port. Nil when it is no address.
+  /// - Parameter text: an address without brackets, zone and port. Nil if it is none.
   init?(_ text: some StringProtocol) {
     let text = String(text)
     var v4 = in_addr()
@@ -53,17 +53,17 @@ struct IPAddress: Hashable, Sendable {
 
   var isLoopback: Bool { isV4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
 
-  /// What one client has: an address of IPv4, or a network of 64 bits of IPv6, which is given to each customer.
+  /// The IPv4 address, or the first 64 bits of the IPv6 address. Providers assign at least a /64 network to a customer.
   var client: IPAddress { isV4 ? self : IPAddress(high: high, low: 0) }
 }
 
 /// Addresses that begin with the same bits, such as `10.0.0.0/8`, `fd00::/8` or `192.0.2.1` (RFC 4632, section 3.1).
 struct IPRange: Sendable {
   private let base: IPAddress
-  /// Of the 128.
+  /// The number of equal bits, 0 to 128.
   private let bits: Int
 
-  /// Nil when it is none.
+  /// - Parameter text: an address, or an address and a prefix length. Nil if it is neither.
   init?(_ text: some StringProtocol) {
     let parts = text.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 1, omittingEmptySubsequences: false)
     guard let base = IPAddress(String(decoding: parts[0], as: UTF8.self)) else { return nil }

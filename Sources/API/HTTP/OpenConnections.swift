@@ -19,7 +19,7 @@ struct ConnectionSetup: ServerChildChannel {
   let draining: Draining
   let connections: OpenConnections
 
-  /// What one read takes at most: a request of the common size.
+  /// The most bytes of one read. A usual request fits.
   private static let readBytes = 16 * 1024
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
@@ -38,7 +38,7 @@ struct ConnectionSetup: ServerChildChannel {
     }
   }
 
-  /// The handlers do everything on the event loop; a connection needs no task.
+  /// Does nothing: the handlers run on the event loop, so a connection needs no task.
   func handle(value: Value, logger: Logger) async {}
 }
 
@@ -62,14 +62,15 @@ final class OpenConnections: Service {
     }
   }
 
-  /// Returns after graceful shutdown when no connection is left, or when it is cancelled. The server must have stopped
-  /// accepting by then.
+  /// Returns when all connections are closed after graceful shutdown, or when its task is cancelled.
+  ///
+  /// The server must have stopped accepting connections before the graceful shutdown of this service.
   func run() async {
     try? await gracefulShutdown()
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let isOver = state.withLock { state in
-          // `onCancel` may have run before the continuation is stored.
+          // `onCancel` may have run already, and then it does not find the continuation.
           if state.count == 0 || Task.isCancelled { return true }
           state.waiter = continuation
           return false

@@ -2,21 +2,21 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// A request that has arrived completely.
+/// A request whose head and body have arrived completely.
 struct Request: Sendable {
   let head: HTTPRequestHead
-  /// The path segment in the place of the route's parameter; empty when the route has none.
+  /// The path segment in the place of the route's parameter. Empty if the route has no parameter.
   let parameter: Substring
   let body: ByteBuffer
   let bodyLabel: BodyLabel
-  /// The connection. Its remote address is the client or the nearest proxy.
+  /// The connection. Its remote address is that of the client, or of the nearest proxy.
   let channel: any Channel
 
   var method: HTTPMethod { head.method }
   var headers: HTTPHeaders { head.headers }
 
-  /// The parameter with percent-encoded unreserved characters decoded; both spellings are the same (RFC 3986, section
-  /// 6.2.2.2). Valid ids have no other characters.
+  /// The parameter with percent-encoded unreserved characters decoded. Both spellings are equivalent (RFC 3986, section
+  /// 6.2.2.2). Valid ids consist of unreserved characters.
   var id: Substring {
     let percent = UInt8(ascii: "%")
     guard parameter.utf8.contains(percent) else { return parameter }
@@ -34,16 +34,17 @@ struct Request: Sendable {
     return Substring(decoding: bytes, as: UTF8.self)
   }
 
-  /// The value of a query parameter, percent-decoded. Of several the first; nil when there is none.
+  /// The percent-decoded value of a query parameter. Nil if there is none. If it occurs more than once, the first
+  /// value.
   func query(_ name: String) -> String? {
     guard let query = head.uri.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
     let items = URLComponents(string: String(head.uri[query...]))?.queryItems
     return items?.first { $0.name.isVerbatim(name) }?.value
   }
 
-  /// The value of `Idempotency-Key`: 1 to 255 visible ASCII characters. Nil when there is no such header.
+  /// The value of `Idempotency-Key`: 1 to 255 visible ASCII characters. Nil if there is no such header.
   ///
-  /// - Throws: `Problem.validation`.
+  /// - Throws: `Problem.validation` for any other value.
   var idempotencyKey: String? {
     get throws {
       guard let key = headers.value(ofLowercased: "idempotency-key") else { return nil }

@@ -1,26 +1,26 @@
 import NIOCore
 import NIOHTTP1
 
-/// Decodes requests with NIO's decoder, and adds two things that it lacks.
+/// Decodes requests with NIO's decoder, and adds two features.
 ///
-/// It counts the bytes that arrive. The parts of a request do not show chunk sizes, chunk extensions and trailers, so a body
-/// of a few bytes could take gigabytes.
+/// It counts the received bytes. NIO's decoder does not report chunk sizes and chunk extensions. Without the count, a
+/// client could send gigabytes with a body of a few bytes.
 ///
-/// It goes on behind a request for another protocol (`Upgrade: h2c`). NIO's decoder stops there for good. This server speaks
-/// no other protocol and ignores the question (RFC 9110, section 7.8); a new decoder takes the first byte behind the request.
+/// It continues after a request for another protocol (`Upgrade: h2c`). NIO's decoder stops after such a request. This
+/// server has no other protocol and ignores `Upgrade` (RFC 9110, section 7.8), so a new decoder reads the next request.
 final class RequestDecoder: ByteToMessageDecoder {
   typealias InboundOut = HTTPServerRequestPart
 
-  /// The address and the header fields of a request, in bytes.
+  /// The largest size of a request's target and header fields, in bytes.
   static let maximumHeaderBytes = 16 * 1024
   static let maximumHeaderCount = 256
 
-  /// Of the connection so far.
+  /// The bytes that this connection has received.
   private(set) var receivedBytes = 0
 
   private var decoder: HTTPRequestDecoder
-  /// What the decoder has seen and not taken: the beginning of a field.
-  private var keptBytes = 0
+  /// The bytes that the decoder has seen and not consumed, because a field is incomplete.
+  private var unconsumedBytes = 0
   private var hasStopped = false
 
   init() {
@@ -35,13 +35,15 @@ final class RequestDecoder: ByteToMessageDecoder {
     return HTTPRequestDecoder(limitConfiguration: limits)
   }
 
-  /// To be called at the end of a request behind which the decoder stops, see `FramingFields.Upgrade`. For any other request
-  /// a new decoder would begin in the middle of the next one.
+  /// Continues after a request at whose end the decoder stops, see `FramingFields.Upgrade`.
+  ///
+  /// Call it at the end of such a request only. After any other request, the new decoder could begin inside the next
+  /// one.
   func resume() { hasStopped = true }
 
   func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws -> DecodingState {
-    receivedBytes += buffer.readableBytes - keptBytes
-    defer { keptBytes = buffer.readableBytes }
+    receivedBytes += buffer.readableBytes - unconsumedBytes
+    defer { unconsumedBytes = buffer.readableBytes }
     let state = try decoder.decode(context: context, buffer: &buffer)
     guard hasStopped else { return state }
     hasStopped = false

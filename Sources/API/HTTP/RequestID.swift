@@ -1,22 +1,23 @@
 import Checkout
 
-/// The number under which a request is found in the logs: the client's own if it sent one that is fit to be logged and
-/// returned, else 32 random hexadecimal digits.
+/// The id of a request, in log lines and in `X-Request-Id`.
+///
+/// It is the client's own id if that is valid, else 32 random hexadecimal digits.
 enum RequestID {
-  /// Long enough for a UUID or a trace id with a prefix.
+  /// The longest id of a client, in bytes. A UUID or a trace id with a prefix fits.
   private static let maximumLength = 128
 
-  /// - Parameter given: the client's `X-Request-Id`.
+  /// - Parameter given: the request's `X-Request-Id`. Nil if there is none.
   static func ofRequest(with given: String?) -> String {
-    if let given, isSane(given) { given } else { random() }
+    if let given, isValid(given) { given } else { random() }
   }
 
-  /// Whether it may stand in a log, and in a header that nobody checks any more.
-  private static func isSane(_ id: String) -> Bool {
+  /// Whether a client's id can be written to logs and to a header without further checks.
+  private static func isValid(_ id: String) -> Bool {
     1...maximumLength ~= id.utf8.count && id.utf8.allSatisfy { 0x21...0x7E ~= $0 }
   }
 
-  /// From the kernel's generator: an id must not tell the ids before and after it, or how many requests lie between.
+  /// A random id from the kernel's generator. Ids must not reveal other ids, or the number of requests.
   static func random() -> String {
     let words = words.nextTwo()
     return String(unsafeUninitializedCapacity: 32) { buffer in

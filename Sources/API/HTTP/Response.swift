@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// The response to a request.
+/// The response to a request, before it is encoded.
 struct Response: Sendable {
   typealias Headers = [(name: String, value: String)]
 
@@ -11,10 +11,10 @@ struct Response: Sendable {
   }
 
   let status: HTTPResponseStatus
-  /// Without the fields that every response has, see `ResponseHead`.
+  /// The header fields, except those that `ResponseHead` adds to every response.
   var headers: Headers
   var body: Body
-  /// What was wrong, for the access log.
+  /// The problem that this response reports, for the access log.
   var problem: (kind: Problem.Kind, reason: String?)?
 
   /// - Parameter contentType: the media type of the body.
@@ -24,14 +24,16 @@ struct Response: Sendable {
     self.body = .bytes(body)
   }
 
-  /// A body whose length is not known when it begins.
+  /// A response whose length is not known when it begins.
   init(contentType: String, headers: Headers = [], stream: BodyStream) {
     status = .ok
     self.headers = [("Content-Type", contentType)] + headers
     body = .stream(stream)
   }
 
-  /// - Parameter write: adds the members of the body.
+  /// A response whose body is a JSON object.
+  ///
+  /// - Parameter write: adds the members of the object.
   static func json(
     status: HTTPResponseStatus = .ok, headers: Headers = [], _ write: (inout JSONObject) -> Void
   ) -> Response {
@@ -48,27 +50,29 @@ struct Response: Sendable {
   }
 }
 
-/// A body that is written piece by piece.
+/// A body that is written in pieces.
 struct BodyStream: Sendable {
   /// Sends one piece. Returns when the kernel has taken it.
   ///
   /// - Throws: when the connection is closed.
   typealias Write = @Sendable (ByteBuffer) async throws -> Void
 
-  /// Writes the body; its end is the end of the body. An error closes the connection.
+  /// Writes the body. The body ends when it returns. If it throws, the connection is closed.
   let run: @Sendable (_ write: Write) async throws -> Void
-  /// Called when the client closes its side or the connection is lost. `run` should then end soon.
+  /// Called when the client closes its side or the connection is lost. It makes `run` return soon.
   let onInputClosed: @Sendable () -> Void
 }
 
 extension Response.Headers {
-  /// The headers of a response to a request that created something.
+  /// The headers of a response to a request that creates a resource.
   ///
-  /// - Parameter isReplay: an earlier request under the same idempotency key created it.
+  /// - Parameters:
+  ///   - location: the path of the resource.
+  ///   - isReplay: whether an earlier request with the same idempotency key created the resource.
   static func created(_ location: String, isReplay: Bool = false) -> Self {
     [("Location", location)] + replayed(isReplay)
   }
 
-  /// The header of a response that repeats an earlier one.
+  /// `Idempotent-Replayed` if an earlier request had the effect, else no header.
   static func replayed(_ isReplay: Bool) -> Self { isReplay ? [("Idempotent-Replayed", "true")] : [] }
 }

@@ -7,17 +7,17 @@ struct ResponseHead {
   let requestID: String
   let framing: ConnectionState.Framing
 
-  /// No response may be stored: stock and orders change by the millisecond. A cache once showed a paid order as unpaid.
+  /// No cache may store a response, because stock and orders change within milliseconds.
   private static let noStore = (name: "Cache-Control", value: "no-store")
 
   static let continueBytes = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
 
-  /// The head with the body behind it, in one buffer.
+  /// The head, followed by the body, in one buffer.
   ///
-  /// Not for a status that has no body (1xx, 204, 304). Header values are not checked: those that come from clients have no
-  /// control characters, see `RequestID`.
+  /// It does not support a status without a body (1xx, 204, 304). It does not validate header values. The only value
+  /// that comes from a client is the request's id, which `RequestID` validates.
   func encoded(with body: ByteBuffer? = nil) -> ByteBuffer {
-    // An array, because each short write to a ByteBuffer costs several checks.
+    // An array, because a ByteBuffer makes several checks for each short write.
     var bytes: [UInt8] = []
     bytes.reserveCapacity(512)
     func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
@@ -50,7 +50,7 @@ struct ResponseHead {
 enum Chunk {
   static let last = ByteBuffer(string: "0\r\n\r\n")
 
-  /// - Parameter bytes: not empty, since an empty chunk is the last one.
+  /// - Parameter bytes: not empty, because an empty chunk ends the body.
   static func encoded(_ bytes: ByteBuffer) -> ByteBuffer {
     var chunk = ByteBuffer(string: String(bytes.readableBytes, radix: 16) + "\r\n")
     chunk.writeImmutableBuffer(bytes)

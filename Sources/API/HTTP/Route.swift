@@ -1,19 +1,21 @@
 import NIOHTTP1
 
-/// One call of the API: its method, its path, and the handler that responds to it.
+/// A method, a path, and the handler that responds to it.
 struct Route: Sendable {
-  /// Gives the response. To be called once, on any thread. `makeResponse` runs later on the connection's event loop, so that
-  /// the thread that has the results of a batch can begin the next batch at once.
+  /// Accepts the response. The handler calls it once, on any thread.
+  ///
+  /// `makeResponse` runs later, on the connection's event loop. So the thread that delivers the results of a batch can
+  /// begin the next batch at once.
   typealias Respond = @Sendable (_ makeResponse: @escaping @Sendable () throws -> Response) -> Void
 
-  /// - Throws: instead of calling `respond`.
+  /// - Throws: an error, instead of calling `respond`.
   typealias Handler = @Sendable (Request, _ respond: @escaping Respond) throws -> Void
 
   let method: HTTPMethod
   let path: PathTemplate
   let handle: Handler
 
-  /// A call that many buyers make at once: the callback spares each request a task and a switch of threads.
+  /// A route that many buyers use at once. A callback saves a task and a thread switch for each request.
   init(_ method: HTTPMethod, _ path: String, callback: @escaping Handler) {
     self.method = method
     self.path = PathTemplate(path)
@@ -34,13 +36,13 @@ struct Route: Sendable {
   }
 }
 
-/// The path of a route, such as `/api/products/{id}/events`: with one parameter or none.
+/// The path of a route, such as `/api/products/{id}/events`. It has at most one parameter.
 ///
-/// A path has one spelling. Proxies guard addresses by their spelling, so `/api//holds` and `/metrics/` match nothing.
+/// A path has one spelling: `/api//holds` and `/metrics/` match nothing. So a proxy can block a path by its spelling.
 struct PathTemplate: Sendable {
   let text: String
   private let prefix: String
-  /// What follows the parameter; nil when there is no parameter.
+  /// The text after the parameter. Nil if there is no parameter.
   private let suffix: String?
 
   init(_ text: String) {
@@ -50,7 +52,8 @@ struct PathTemplate: Sendable {
     suffix = parts.count == 3 ? String(parts[2]) : nil
   }
 
-  /// - Returns: the segment in the place of the parameter, empty for a template without one. Nil when the path does not match.
+  /// - Returns: the segment in the place of the parameter, or an empty text if the template has no parameter. Nil if
+  ///   the path does not match.
   func match(_ path: Substring) -> Substring? {
     let path = path.utf8
     guard path.starts(with: prefix.utf8) else { return nil }
@@ -66,17 +69,17 @@ struct PathTemplate: Sendable {
 struct RouteTable: Sendable {
   enum Match {
     case route(Route, parameter: Substring)
-    /// The path exists for other methods.
+    /// The path has routes, but for other methods.
     case otherMethods([HTTPMethod])
     case none
   }
 
-  /// The first ones are found fastest.
+  /// `match` searches from first to last.
   let routes: [Route]
 
   func match(_ head: HTTPRequestHead) -> Match {
     let path = Self.path(head.uri)
-    // A resource that can be read also has a head (RFC 9110, section 9.3.2).
+    // A route for GET also responds to HEAD (RFC 9110, section 9.3.2).
     let method = head.method == .HEAD ? .GET : head.method
     for route in routes where route.method == method {
       if let parameter = route.path.match(path) { return .route(route, parameter: parameter) }
@@ -86,7 +89,7 @@ struct RouteTable: Sendable {
     return allowed.isEmpty ? .none : .otherMethods(allowed.sorted { $0.rawValue < $1.rawValue })
   }
 
-  /// The path of a request target in origin form or absolute form (RFC 9112, section 3.2).
+  /// The path of a request target in origin form or absolute form (RFC 9112, section 3.2). Empty for any other form.
   private static func path(_ target: String) -> Substring {
     let slash = UInt8(ascii: "/")
     var path = target.utf8[...]

@@ -1,12 +1,13 @@
 import NIOCore
 
-/// The least time to live with which packets are taken (ip(7), IP_MINTTL; ipv6(7) calls it the hop count).
+/// The minimum time to live of received packets (linux/in.h, IP_MINTTL; linux/in6.h, IPV6_MINHOPCOUNT).
 enum TimeToLive {
-  /// - Returns: when it is set. Fails if the socket is closed.
+  /// - Parameter minimum: 0 removes the limit.
+  /// - Returns: a future that succeeds when the minimum is set. It fails if the socket is closed.
   @discardableResult
-  static func demand(_ minimum: UInt8, of channel: any Channel) -> EventLoopFuture<Void> {
+  static func require(_ minimum: UInt8, of channel: any Channel) -> EventLoopFuture<Void> {
     guard let options = channel as? any SocketOptionProvider else { return channel.eventLoop.makeSucceededVoidFuture() }
-    // An IPv6 socket may get packets of IPv4, too.
+    // An IPv6 socket may receive IPv4 packets, too.
     let v4 = options.unsafeSetSocketOption(level: .ip, name: .init(rawValue: ipMinimum), value: CInt(minimum))
     guard channel.localAddress?.protocol == .inet6 else { return v4 }
     let v6 = options.unsafeSetSocketOption(level: .ipv6, name: .init(rawValue: ipv6Minimum), value: CInt(minimum))
@@ -19,16 +20,16 @@ enum TimeToLive {
   private static let ipv6Minimum: CInt = 73
 }
 
-/// Takes the limit off each connection that is accepted.
+/// Removes the limit from each accepted connection.
 ///
-/// A connection inherits the limit when it is half made while the listening socket gets it. Its handshake ends all the same,
-/// as the kernel minds the limit only afterwards: then it drops the request. Once the limit is off, it takes the
-/// repetition, which the client sends 200 ms later.
-final class TimeToLiveLifter: ChannelInboundHandler, Sendable {
+/// A connection inherits the limit if its handshake is under way when the listening socket gets the limit. The kernel
+/// applies the limit only after the handshake, so it drops the first packet of the request. When the limit is removed,
+/// the kernel accepts the retransmission, which the client sends 200 ms later.
+final class TimeToLiveRemover: ChannelInboundHandler, Sendable {
   typealias InboundIn = any Channel
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    TimeToLive.demand(0, of: unwrapInboundIn(data))
+    TimeToLive.require(0, of: unwrapInboundIn(data))
     context.fireChannelRead(data)
   }
 }

@@ -1,11 +1,11 @@
-/// The proxies whose `X-Forwarded-For` is believed. Anybody else could name another address in each request.
+/// The proxies whose `X-Forwarded-For` the server trusts. Any other client could send a new address with each request.
 package struct TrustedProxies: Sendable {
   private let ranges: [IPRange]
 
-  /// No proxy: a client's address is that of its connection.
+  /// No proxies: the address of a client is that of its connection.
   package init() { ranges = [] }
 
-  /// - Parameter list: addresses and networks such as `10.0.0.0/8`, separated by commas. Nil when one is neither.
+  /// - Parameter list: addresses and networks such as `10.0.0.0/8`, separated by commas. Nil if an entry is neither.
   package init?(_ list: String) {
     var ranges: [IPRange] = []
     for text in list.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
@@ -17,12 +17,13 @@ package struct TrustedProxies: Sendable {
 
   /// The address of the client.
   ///
-  /// Each proxy adds the address that it was called from at the end, so the list is read backwards: an entry counts while
-  /// the one behind it is a trusted proxy's. What stands further to the front is the client's own words.
+  /// Each proxy appends the address of its own client, so the list is read from its end. An entry is trusted if a
+  /// trusted proxy appended it. The client may have invented all earlier entries.
   ///
   /// - Parameters:
-  ///   - connection: where the connection comes from. Nil when that is no IP address.
+  ///   - connection: the remote address of the connection. Nil if it is no IP address.
   ///   - forwarded: the values of `X-Forwarded-For`, in the order of the header fields.
+  /// - Returns: nil if `connection` is nil.
   func client(connection: IPAddress?, forwarded: [String]) -> IPAddress? {
     guard var client = connection else { return nil }
     for entry in forwarded.reversed().lazy.flatMap(Self.entriesFromTheEnd) {
@@ -38,7 +39,7 @@ package struct TrustedProxies: Sendable {
 
   private func isTrusted(_ address: IPAddress) -> Bool { ranges.contains { $0.contains(address) } }
 
-  /// Some proxies add the port, and put IPv6 in brackets.
+  /// The address of an entry. Some proxies append the port, and put IPv6 addresses in brackets.
   private static func address(_ entry: Substring.UTF8View) -> IPAddress? {
     let entry = entry.trimmed
     if let address = IPAddress(String(decoding: entry, as: UTF8.self)) { return address }

@@ -1,6 +1,6 @@
 import Checkout
 
-/// `GET /health/live` and `GET /health/ready`, for whoever restarts servers and spreads requests among them.
+/// `GET /health/live` and `GET /health/ready`, for process supervisors and load balancers.
 struct HealthRoutes {
   let checkout: Checkout
   let draining: Draining

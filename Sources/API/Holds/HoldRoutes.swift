@@ -6,14 +6,13 @@ struct HoldRoutes {
 
   var routes: [Route] {
     [
-      Route(.POST, "/api/holds", callback: reserve),
+      Route(.POST, "/api/holds", callback: place),
       Route(.GET, "/api/holds/{id}", show),
       Route(.DELETE, "/api/holds/{id}", release),
     ]
   }
 
-  /// The first call of a buyer.
-  @Sendable private func reserve(_ request: Request, respond: @escaping Route.Respond) throws {
+  @Sendable private func place(_ request: Request, respond: @escaping Route.Respond) throws {
     let key = try request.idempotencyKey
     let body = try request.decode(ReserveBody.self)
     checkout.reserveHold(
@@ -58,7 +57,7 @@ struct HoldRoutes {
 }
 
 extension Request {
-  /// The hold's id in the path, nil when it cannot be one of ours.
+  /// The hold's id in the path. Nil if it is not a valid id.
   fileprivate var holdID: ReservationID? {
     ReservationID(holdText: String(id))
   }
@@ -73,7 +72,7 @@ struct ReserveBody: RequestBody {
     case productID = "product_id"
     case customerID = "customer_id"
     case quantity
-    /// The name that some clients use for `quantity`.
+    /// Another name of `quantity`, which some clients use.
     case qty
   }
 
@@ -92,7 +91,7 @@ extension JSONObject {
     add("quantity", hold.quantity)
     add("status", hold.status.rawValue)
     add("expires_at", hold.expiresAt.rfc3339)
-    // Whole seconds that are certainly left.
+    // Rounded down, so that the hold lasts at least this long.
     add("expires_in_seconds", hold.remaining.components.seconds)
   }
 }

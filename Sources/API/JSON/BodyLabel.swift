@@ -1,13 +1,15 @@
-/// What the headers of a request say of its body, and whether it is read.
+/// What the headers of a request say about its body, and so whether the body is read.
 enum BodyLabel: Sendable {
-  /// It is read as JSON.
+  /// The body is read as JSON.
   case json
-  /// A page of another site sends it, as a type that a browser sends to any site without asking: it could take stock in the
-  /// name of everybody who opens that page. Any other type makes the browser ask first, and this server does not allow it.
+  /// A page of another site sends the body. Browsers send this type to any site without a preflight request.
+  ///
+  /// Such a page could hold stock from the browsers of all its visitors. For any other type the browser sends a
+  /// preflight request (CORS), and this server allows no other site.
   case ofAnotherSite
-  /// It is called something else than JSON.
+  /// The type is not JSON.
   case ofAnotherType
-  /// It is compressed, or encoded in another way.
+  /// The body is compressed, or encoded in another way.
   case encoded
 
   /// - Throws: `Problem.unsupportedMediaType`.
@@ -17,27 +19,27 @@ enum BodyLabel: Sendable {
     case .ofAnotherSite:
       throw Problem(
         .unsupportedMediaType,
-        "A page of another site sends a body of a type that browsers send without asking. Send Content-Type: "
-          + "application/json.")
+        "A page of another site sent a body of a type that browsers send without a preflight request. "
+          + "Send Content-Type: application/json.")
     case .ofAnotherType:
       throw Problem(.unsupportedMediaType, "Send JSON, with Content-Type: application/json.")
     case .encoded:
       throw Problem(
-        .unsupportedMediaType, "Send the body as it is, without Content-Encoding.",
+        .unsupportedMediaType, "Send the body without Content-Encoding.",
         headers: [("Accept-Encoding", "identity")])
     }
   }
 }
 
 extension BodyLabel {
-  /// Finds the label among the fields of a request, given one by one.
+  /// Determines the label from the header fields of a request, which it gets one by one.
   struct Reader {
-    /// In ascending order: of several fields the worst counts.
+    /// In ascending order. If there are several fields, the greatest counts.
     private enum MediaType: Int {
       case json
-      /// One that browsers send without asking (https://fetch.spec.whatwg.org/#cors-safelisted-request-header), or none.
-      /// `curl -d` says that everything is a form, so it is read as JSON.
-      case unasked
+      /// A type that browsers send without a preflight request, or no type. It is read as JSON, because `curl -d`
+      /// labels every body as a form (https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
+      case safelisted
       case another
     }
 
@@ -58,7 +60,8 @@ extension BodyLabel {
 
     mutating func readOrigin(_ value: String) { origins.append(value) }
 
-    /// - Parameter value: of `Sec-Fetch-Site` (https://w3c.github.io/webappsec-fetch-metadata/#sec-fetch-site-header).
+    /// - Parameter value: the value of `Sec-Fetch-Site`
+    ///   (https://w3c.github.io/webappsec-fetch-metadata/#sec-fetch-site-header).
     mutating func readSite(_ value: String) {
       let site = value[...].utf8.trimmed
       if !site.isWord("same-origin"), !site.isWord("none") { isOfAnotherSite = true }
@@ -67,10 +70,10 @@ extension BodyLabel {
     /// - Parameter host: the value of `Host`.
     func label(host: String?) -> BodyLabel {
       if isEncoded { return .encoded }
-      switch mediaType ?? .unasked {
+      switch mediaType ?? .safelisted {
       case .json: return .json
       case .another: return .ofAnotherType
-      case .unasked:
+      case .safelisted:
         let isForeign = isOfAnotherSite || origins.contains { !Self.isOrigin($0, of: host ?? "") }
         return isForeign ? .ofAnotherSite : .json
       }
@@ -85,12 +88,12 @@ extension BodyLabel {
       {
         return .json
       }
-      let isUnasked =
+      let isSafelisted =
         name.isEmpty || name.isWord("application/x-www-form-urlencoded") || name.isWord("text/plain")
-      return isUnasked ? .unasked : .another
+      return isSafelisted ? .safelisted : .another
     }
 
-    /// Whether a page of this origin (RFC 6454, section 7) has come from the host. Not so `null`.
+    /// Whether the host is that of the origin (RFC 6454, section 7). The origin `null` has no host.
     private static func isOrigin(_ origin: String, of host: String) -> Bool {
       let origin = origin[...].utf8.trimmed
       for scheme in ["http://", "https://"] where origin.starts(with: scheme.utf8) {

@@ -1,12 +1,12 @@
 extension Int64 {
-  /// The value of a JSON number (RFC 8259, section 6), exactly. `7.0` and `70e-1` are integers too: a number with a zero
-  /// fraction is one (JSON Schema 2020-12, section 4.2.3), and some clients write all numbers so.
+  /// The exact value of a JSON number (RFC 8259, section 6). Nil if it is no integer between -(2^63 - 1) and 2^63 - 1.
   ///
-  /// Nil when it is no integer, or not between -(2^63 - 1) and 2^63 - 1.
+  /// `7.0` and `70e-1` are integers, too (JSON Schema 2020-12, section 4.2.3). Some clients write all numbers like
+  /// that.
   ///
-  /// - Parameter number: what was found to be a JSON number.
+  /// - Parameter number: a valid JSON number.
   init?(jsonNumber number: Slice<UnsafeRawBufferPointer>) {
-    // The number is digits * 10^(exponent - fractionDigits). Zeros count only once another digit follows.
+    // The number is digits * 10^(zeros - fractionDigits + exponent). Zeros become digits only if another digit follows.
     var digits: Int64 = 0
     var zeros = 0
     var fractionDigits = 0
@@ -40,7 +40,7 @@ extension Int64 {
     self = isNegative ? -value : value
   }
 
-  /// Times a power of ten; nil when that does not fit.
+  /// The product with a power of ten. Nil if it overflows.
   private func shifted(byDigits count: Int) -> Int64? {
     if self == 0 { return 0 }
     var value = self
@@ -52,7 +52,7 @@ extension Int64 {
     return value
   }
 
-  /// Far above what any body can make up for with zeros.
+  /// A bound that prevents overflow. A body that has this many digits is too large.
   private static let maximumExponent = 1_000_000
 
   private static func exponent(_ text: Slice<UnsafeRawBufferPointer>) -> Int {

@@ -1,20 +1,20 @@
 import NIOCore
 import Telemetry
 
-/// One JSON object as text, its members in the order in which they are added.
+/// The text of one JSON object. Its members have the order in which they are added.
 struct JSONObject {
-  private var json = JSONText(capacity: 256)  // a small answer fits without growing
+  private var json = JSONText(capacity: 256)  // a usual response fits
   private var isEmpty = true
 
   init() { json.raw("{") }
 
-  /// The object's text. Nothing can be added any more.
+  /// The complete text of the object.
   consuming func finished() -> ByteBuffer {
     json.raw("}")
     return ByteBuffer(bytes: json.bytes)
   }
 
-  // MARK: Members. Nil is null.
+  // MARK: Members. A nil value becomes null.
 
   mutating func add(_ name: StaticString, _ value: String?) {
     begin(name)

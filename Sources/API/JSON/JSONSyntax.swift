@@ -1,32 +1,32 @@
 import Checkout
 
-/// Finds the members of a text that has to be one JSON object (RFC 8259) in UTF-8 (RFC 3629), without surrogates that
-/// lack their other half, without a member that occurs twice, and not nested too deeply. One pass over the bytes.
+/// Finds the members of a JSON object (RFC 8259) in UTF-8 (RFC 3629), in one pass over the bytes.
 ///
-/// Foundation's decoder looks only at what it is asked for. It takes `{"quantity":1,}`, `{"quantity":1,"x":--1}`, texts in
-/// UTF-16; of two members with one name it takes the first, where others on the way take the last. It also takes ten times
-/// as long.
+/// The text must be one object. It must not have unpaired surrogates, two members with one name, or too many levels.
+///
+/// Foundation's decoder is too lenient. It accepts `{"quantity":1,}`, `{"quantity":1,"x":--1}` and texts in UTF-16. Of
+/// two members with one name it takes the first, while other programs take the last. It also takes ten times as long.
 struct JSONSyntax {
-  /// Containers within each other, the object itself included.
+  /// The most levels of nested objects and arrays. The outer object is the first level.
   static let maximumDepth = 32
 
-  /// What is wrong, and where.
+  /// The first violation of the rules above.
   struct Violation: Error {
     let reason: String
-    /// In bytes from the start.
+    /// The position of the violation, in bytes.
     let offset: Int
   }
 
   struct Member {
-    /// As it is meant; different spellings, such as `qty` and `\u0071ty`, are one.
+    /// The name without escapes: `qty` and `\u0071ty` are the same name.
     let name: String
-    /// Where its value is, without white space around it.
+    /// The position of the value, in bytes, without white space around it.
     let value: Range<Int>
   }
 
   private let bytes: UnsafeRawBufferPointer
   private var position = 0
-  /// The object's own.
+  /// The members of the outer object.
   private var members: [Member] = []
 
   /// - Throws: `Violation`.
@@ -63,7 +63,7 @@ struct JSONSyntax {
     }
   }
 
-  /// Stands on the brace.
+  /// The position must be at the opening brace.
   private mutating func scanObject(depth: Int) throws {
     guard depth <= Self.maximumDepth else { throw violation("it is nested past \(Self.maximumDepth) levels") }
     position += 1
@@ -88,7 +88,7 @@ struct JSONSyntax {
     guard take(UInt8(ascii: "}")) else { throw violation("a comma or closing brace is missing") }
   }
 
-  /// Stands on the bracket.
+  /// The position must be at the opening bracket.
   private mutating func scanArray(depth: Int) throws {
     guard depth <= Self.maximumDepth else { throw violation("it is nested past \(Self.maximumDepth) levels") }
     position += 1
@@ -116,7 +116,7 @@ struct JSONSyntax {
     }
   }
 
-  /// At least one.
+  /// Scans at least one digit.
   private mutating func scanDigits() throws {
     let start = position
     while let byte = next, UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte { position += 1 }
@@ -125,7 +125,7 @@ struct JSONSyntax {
 
   // MARK: Strings
 
-  /// Stands on the opening quote.
+  /// The position must be at the opening quote.
   private mutating func scanString() throws {
     position += 1
     while let byte = next {
@@ -172,7 +172,7 @@ struct JSONSyntax {
     return unit
   }
 
-  /// The well-formed sequences of RFC 3629, section 4: none longer than need be, no surrogates, nothing past U+10FFFF.
+  /// Scans a byte sequence of RFC 3629, section 4: no overlong forms, no surrogates, nothing above U+10FFFF.
   private mutating func scanMultibyteScalar(first: UInt8) throws {
     let (length, second): (Int, ClosedRange<UInt8>) =
       switch first {
@@ -193,20 +193,23 @@ struct JSONSyntax {
 
   // MARK: Names
 
-  /// As many names as are compared with each other; more are hashed, or 16 KiB of them would take a while.
-  private static let comparedNames = 16
+  /// The most names that are compared pairwise. If there are more, they are hashed, because a body has room for
+  /// thousands.
+  private static let maximumComparedNames = 16
 
   private func checkNames() throws {
     var seen: Set<VerbatimText> = []
     let repeated = members.indices.first { index in
-      members.count <= Self.comparedNames
+      members.count <= Self.maximumComparedNames
         ? members[..<index].contains { $0.name.isVerbatim(members[index].name) }
         : !seen.insert(VerbatimText(members[index].name)).inserted
     }
     if let repeated { throw Violation(reason: "a member occurs twice", offset: members[repeated].value.lowerBound) }
   }
 
-  /// - Parameter string: what was found to be a JSON string, quotes included.
+  /// The text of a JSON string, without escapes.
+  ///
+  /// - Parameter string: a valid JSON string, with its quotes.
   static func text(ofString string: Slice<UnsafeRawBufferPointer>) -> String {
     guard string.contains(UInt8(ascii: "\\")) else {
       return String(decoding: string.dropFirst().dropLast(), as: UTF8.self)
@@ -226,7 +229,7 @@ struct JSONSyntax {
       }
       switch escape {
       case UInt8(ascii: "u"):
-        // Kept until what follows, which may be the other half of a pair.
+        // The next escape may be the other half of a surrogate pair, so `flush` decodes both together.
         units.append(rest.prefix(4).reduce(0) { $0 << 4 | UInt16(Character(Unicode.Scalar($1)).hexDigitValue ?? 0) })
         rest = rest.dropFirst(4)
         continue
@@ -244,10 +247,10 @@ struct JSONSyntax {
 
   // MARK: Bytes
 
-  /// The byte at the position, nil at the end.
+  /// The byte at the position. Nil at the end.
   private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-  /// Steps over the byte if it is the next one.
+  /// Skips the next byte if it is this one. Returns whether it was.
   private mutating func take(_ byte: UInt8) -> Bool {
     guard next == byte else { return false }
     position += 1

@@ -2,14 +2,15 @@ import Checkout
 import NIOCore
 import Time
 
-/// Reads the members of a JSON object and remembers everything that is wrong with them, so that a client learns all of
-/// it at once.
+/// Reads the members of a JSON object and collects all errors, so that the client gets them in one response.
+///
+/// A method that reads a member returns nil if the member is invalid, and adds an error.
 struct MemberReader<Name: RawRepresentable<String>> {
   private let object: ByteBuffer
   private let members: [JSONSyntax.Member]
   private var errors: [Problem.InvalidMember] = []
 
-  /// - Throws: `JSONSyntax.Violation` when it is not one object.
+  /// - Throws: `JSONSyntax.Violation` if the text is not one JSON object.
   init(_ object: ByteBuffer, _: Name.Type = Name.self) throws {
     self.object = object
     members = try object.withUnsafeReadableBytes { try JSONSyntax.members(of: $0) }
@@ -26,7 +27,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
-  /// A string of 1 to `maximumLength` Unicode scalars, none of them U+0000, which PostgreSQL cannot keep.
+  /// A string of 1 to `maximumLength` Unicode scalars. PostgreSQL cannot store U+0000, so that is invalid.
   mutating func string(_ name: Name, maximumLength: Int) -> String? {
     guard isPresent(name) else { return invalid(name, "is required") }
     guard let value = text(name) else { return invalid(name, "must be a string") }
@@ -37,7 +38,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
-  /// One of the words of an enumeration.
+  /// A raw value of an enumeration.
   mutating func word<Value: RawRepresentable<String> & CaseIterable>(
     _ name: Name, _ type: Value.Type = Value.self
   ) -> Value? {
@@ -59,7 +60,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
-  /// An ISO 4217 code in capital letters, which may come in small ones, as payment providers write it.
+  /// An ISO 4217 code in either case, because some payment providers send lower case. The result is in upper case.
   mutating func currencyInAnyCase(_ name: Name) -> String? {
     guard let value = text(name), value.utf8.count == 3,
       value.utf8.allSatisfy({ UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 })
@@ -69,8 +70,10 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return String(decoding: value.utf8.map { $0 & ~0x20 }, as: UTF8.self)
   }
 
-  /// The shop's name for a customer: 1 to 255 Unicode scalars. Names that a person cannot tell apart would each have a limit
-  /// of their own, so white space at either end and characters without a shape are refused.
+  /// The shop's id of a customer: 1 to 255 Unicode scalars.
+  ///
+  /// Ids that look the same would each have a limit per customer. So white space at either end and invisible characters
+  /// are invalid.
   mutating func customerID(_ name: Name) -> String? {
     guard let value = string(name, maximumLength: 255) else { return nil }
     if value.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) { return value }
@@ -78,13 +81,13 @@ struct MemberReader<Name: RawRepresentable<String>> {
     guard scalars.first?.properties.isWhitespace == false, scalars.last?.properties.isWhitespace == false else {
       return invalid(name, "must not begin or end with white space")
     }
-    guard !scalars.contains(where: \.isShapeless) else {
+    guard !scalars.contains(where: \.isInvisible) else {
       return invalid(name, "must not contain control or format characters, such as a line feed or U+200B")
     }
     return value
   }
 
-  /// An integer of 32 bits that is not 0.
+  /// An integer between -(2^31 - 1) and 2^31 - 1 that is not 0.
   mutating func difference(_ name: Name) -> Int32? {
     guard isPresent(name) else { return invalid(name, "is required") }
     guard let value = integer(name).flatMap(Int32.init(exactly:)), value != 0, value != .min else {
@@ -93,7 +96,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
-  /// A moment (RFC 3339).
+  /// A time (RFC 3339).
   mutating func timestamp(_ name: Name) -> Timestamp? {
     guard let text = text(name), let value = Timestamp(rfc3339: text) else {
       return invalid(name, "must be a time such as 2026-11-27T09:00:00Z (RFC 3339)")
@@ -101,17 +104,17 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
-  /// What a merge patch (RFC 7396) says of a member: absent leaves it, null takes it away.
+  /// The change that a merge patch (RFC 7396) makes. An absent member changes nothing, and null removes the value.
   mutating func change<Value>(_ name: Name, _ read: (inout Self, Name) -> Value?) -> UpdateProduct.Change<Value> {
     contains(name) ? .set(ifPresent(name, read)) : .unchanged
   }
 
-  /// Adds an error that no single member shows.
+  /// Adds an error that the value alone does not show, such as a contradiction between two members.
   mutating func refuse(_ name: Name, _ detail: String) {
     errors.append(Problem.InvalidMember(pointer: "/" + name.rawValue, detail: detail))
   }
 
-  /// The value that `read` finds, or nil when the member is absent or null.
+  /// The value that `read` returns. Nil, without an error, if the member is absent or null.
   mutating func ifPresent<Value>(_ name: Name, _ read: (inout Self, Name) -> Value?) -> Value? {
     isPresent(name) ? read(&self, name) : nil
   }
@@ -124,23 +127,23 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
-  /// The values, if none was missing or wrong.
+  /// The values, if there are no errors.
   ///
-  /// Mutating, so that it sees what went wrong in its own arguments: for a method that only reads, `self` would be copied
-  /// before a call such as `require(members.string(…))` has read the member.
+  /// Mutating, so that it sees the errors of its own arguments. Otherwise Swift would copy `self` before it evaluates
+  /// the argument in `require(members.string(…))`.
   ///
-  /// - Throws: `Problem.validation` with every error found.
+  /// - Throws: `Problem.validation` with all errors.
   mutating func require<each Value>(_ values: repeat (each Value)?) throws -> (repeat each Value) {
     try requireValid()
-    return (repeat (each values)!)  // a missing value has left an error
+    return (repeat (each values)!)  // a nil value has added an error
   }
 
-  /// - Throws: `Problem.validation` with every error found.
+  /// - Throws: `Problem.validation` with all errors.
   func requireValid() throws {
     guard errors.isEmpty else { throw Problem.validation(errors) }
   }
 
-  // MARK: Values as they stand
+  // MARK: Values without validation
 
   private func find(_ name: Name) -> Range<Int>? {
     members.first { $0.name.isVerbatim(name.rawValue) }?.value
@@ -150,12 +153,12 @@ struct MemberReader<Name: RawRepresentable<String>> {
     read(name) { $0.first != UInt8(ascii: "n") } ?? false
   }
 
-  /// Nil when it is no string.
+  /// The text of a string. Nil if the value is no string.
   private func text(_ name: Name) -> String? {
     read(name) { $0.first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: $0) : nil } ?? nil
   }
 
-  /// Nil when it is no integer of 64 bits.
+  /// Nil if the value is no integer of 64 bits.
   private func integer(_ name: Name) -> Int64? {
     read(name) { value in
       switch value[value.startIndex] {
@@ -165,7 +168,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
     } ?? nil
   }
 
-  /// What `body` makes of the bytes of a value. Nil when there is none.
+  /// The result of `body` for the bytes of a value. Nil if the member is absent.
   private func read<Value>(_ name: Name, _ body: (Slice<UnsafeRawBufferPointer>) -> Value) -> Value? {
     find(name).map { range in object.withUnsafeReadableBytes { body($0[range]) } }
   }
@@ -177,8 +180,8 @@ struct MemberReader<Name: RawRepresentable<String>> {
 }
 
 extension Unicode.Scalar {
-  /// Whether it is a control or format character, or separates lines or paragraphs.
-  fileprivate var isShapeless: Bool {
+  /// Whether it is a control or format character, or a line or paragraph separator.
+  fileprivate var isInvisible: Bool {
     switch properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator: true
     default: false

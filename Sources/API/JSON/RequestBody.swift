@@ -1,9 +1,9 @@
 import NIOCore
 
-/// The content of a request's body: a JSON object with members of these names.
+/// The content of a request's body: a JSON object whose members have the names of `Member`.
 protocol RequestBody {
   associatedtype Member: RawRepresentable<String> & CaseIterable
-  /// - Throws: `Problem.validation`.
+  /// - Throws: `Problem.validation` with all errors of the members.
   init(from members: inout MemberReader<Member>) throws
 }
 

@@ -1,9 +1,9 @@
 import Time
 
 extension Timestamp {
-  /// RFC 3339 in UTC with milliseconds, such as `2026-11-22T09:30:00.250Z`. For years 1 to 9999.
+  /// RFC 3339 in UTC with milliseconds, such as `2026-11-22T09:30:00.250Z`. The year must be 1 to 9999.
   ///
-  /// Foundation's formatter takes several times as long, and every hold shows a time.
+  /// Foundation's formatter takes several times as long, and every hold has a time.
   var rfc3339: String {
     let milliseconds = Self.dividing(microsecondsSince1970, by: 1000).quotient
     let (days, millisecondOfDay) = Self.dividing(milliseconds, by: 86_400_000)
@@ -28,8 +28,10 @@ extension Timestamp {
     }
   }
 
-  /// Reads a date and time with offset (RFC 3339, section 5.6), of a year from 1 to 9999; to the millisecond, which is what
-  /// clients see. Nil when it is none. There is no leap second.
+  /// Reads a date and time with an offset (RFC 3339, section 5.6). Nil if the text is not valid.
+  ///
+  /// The year must be 1 to 9999, also in UTC. Leap seconds are invalid. Digits after the milliseconds are dropped,
+  /// because responses have milliseconds.
   package init?(rfc3339 text: String) {
     let pattern = /(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))/
       .asciiOnlyDigits()
@@ -39,7 +41,7 @@ extension Timestamp {
     let days = Self.daysSince1970(year: year, month: month, day: day)
     let (hour, minute, second) = (number(match.4), number(match.5), number(match.6))
     let offset = (match.9.map(number) ?? 0, match.10.map(number) ?? 0)
-    // A date that does not exist becomes another one.
+    // `civilDate` returns another date if this one does not exist.
     guard year >= 1, Self.civilDate(daysSince1970: days) == (year, month, day), hour < 24, minute < 60, second < 60,
       offset.0 < 24, offset.1 < 60
     else { return nil }
@@ -47,7 +49,7 @@ extension Timestamp {
     let offsetMinutes = (offset.0 * 60 + offset.1) * (match.8 == "-" ? -1 : 1)
     let seconds = days * 86_400 + hour * 3600 + (minute - offsetMinutes) * 60 + second
     self.init(microsecondsSince1970: (seconds * 1000 + milliseconds) * 1000)
-    // In UTC the year may be another.
+    // The year in UTC may differ.
     guard Self.years ~= Self.civilDate(daysSince1970: Self.dividing(seconds, by: 86_400).quotient).year else {
       return nil
     }
@@ -55,7 +57,7 @@ extension Timestamp {
 
   private static let years: ClosedRange<Int64> = 1...9999
 
-  /// The inverse of `civilDate` (`days_from_civil` of the same source).
+  /// The inverse of `civilDate` (`days_from_civil` in the same source).
   private static func daysSince1970(year: Int64, month: Int64, day: Int64) -> Int64 {
     let year = month <= 2 ? year - 1 : year
     let (era, yearOfEra) = dividing(year, by: 400)
@@ -75,7 +77,7 @@ extension Timestamp {
     )
   }
 
-  /// Division that rounds down, so that the remainder is never negative.
+  /// Division that rounds down. The remainder is never negative.
   private static func dividing(_ value: Int64, by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
     let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
     return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)

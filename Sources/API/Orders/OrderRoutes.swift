@@ -11,7 +11,6 @@ struct OrderRoutes {
     ]
   }
 
-  /// The second call of a buyer.
   @Sendable private func place(_ request: Request, respond: @escaping Route.Respond) throws {
     let key = try request.idempotencyKey
     let body = try request.decode(PlaceBody.self)
@@ -44,7 +43,7 @@ struct OrderRoutes {
 }
 
 struct PlaceBody: RequestBody {
-  /// Longer ones cannot be ours; the bound only keeps the error message honest.
+  /// Valid ids are shorter. A longer text is 422, and any other invalid id is 404.
   private static let maximumIDLength = 255
 
   let holdID: String

@@ -4,9 +4,9 @@ import FoundationEssentials
 /// `POST /api/payments/webhook`.
 struct WebhookRoutes {
   let checkout: Checkout
-  /// Nil takes unsigned events.
+  /// With nil, the server accepts unsigned events.
   let verifier: WebhookVerifier?
-  /// Where refused signatures are told.
+  /// Logs refused events.
   let log: SparseLog
 
   var routes: [Route] { [Route(.POST, "/api/payments/webhook", callback: receive)] }
@@ -44,13 +44,13 @@ struct WebhookRoutes {
 
 extension WebhookVerifier {
   fileprivate func refusal(of request: Request) -> Refusal? {
-    /// The value of a header under its name, or under the older one.
+    /// The value of the header `webhook-<name>`, or of its older name `svix-<name>`.
     func value(_ name: String, separator: String = ", ") -> String? {
       request.headers.value(ofLowercased: "webhook-" + name, separator: separator)
         ?? request.headers.value(ofLowercased: "svix-" + name, separator: separator)
     }
     return refusal(
-      // Signatures may come in several fields.
+      // A sender may put each signature into a field of its own.
       id: value("id"), timestamp: value("timestamp"), signatures: value("signature", separator: " "),
       body: Array(request.body.readableBytesView), now: Int64(Date().timeIntervalSince1970))
   }

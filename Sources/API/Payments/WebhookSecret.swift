@@ -2,16 +2,17 @@ import Crypto
 import FoundationEssentials
 import Secrets
 
-/// Signs and checks messages by the Standard Webhooks scheme (standardwebhooks.com, specification 1.0.0): HMAC-SHA256
-/// with a shared secret over `id.timestamp.body`, the raw bytes as they travel.
+/// Signs and verifies messages by Standard Webhooks (https://www.standardwebhooks.com, specification 1.0.0).
+///
+/// A signature is the HMAC-SHA256 of `id.timestamp.body` with a shared secret. `body` is the raw bytes of the request.
 package struct WebhookSecret: Sendable, Redacted {
-  /// Has taken in the key, which need not be done again for each message.
+  /// The state of the HMAC after the key. Each message starts with a copy, so the key is hashed once.
   private let keyed: HMAC<SHA256>
 
-  /// Shorter keys could be found by trying.
+  /// The shortest key, in bytes. An attacker could find a shorter key by brute force.
   package static let minimumKeyBytes = 16
 
-  /// - Parameter text: `whsec_` and the key in Base64. Nil when it is not that, or the key has less than
+  /// - Parameter text: `whsec_` and the key in Base64. Nil if the format is wrong, or if the key is shorter than
   ///   `minimumKeyBytes`.
   package init?(_ text: String) {
     let prefix = "whsec_"
@@ -22,19 +23,21 @@ package struct WebhookSecret: Sendable, Redacted {
     keyed = HMAC<SHA256>(key: SymmetricKey(data: bytes))
   }
 
-  /// The value of `webhook-signature`.
+  /// The value of `webhook-signature`: `v1,` and the HMAC in Base64.
   ///
-  /// - Parameter timestamp: Unix seconds, as in `webhook-timestamp`.
+  /// - Parameters:
+  ///   - id: the value of `webhook-id`.
+  ///   - timestamp: the value of `webhook-timestamp`, in Unix seconds.
   package func signature(id: String, timestamp: Int64, body: some DataProtocol) -> String {
     var hmac = keyed
     Self.update(&hmac, id: id, timestamp: String(timestamp), body: body)
     return "v1," + Data(hmac.finalize()).base64EncodedString()
   }
 
-  /// The length of a code in Base64: that of 32 bytes.
+  /// The length of an HMAC of 32 bytes in Base64.
   static let encodedCodeLength = 44
 
-  /// Compares in a time that does not depend on where two codes differ.
+  /// Whether one of the codes is the HMAC of the message. Each comparison takes constant time.
   func signs(anyOf codes: [Data], id: String, timestamp: String, body: some DataProtocol) -> Bool {
     var hmac = keyed
     Self.update(&hmac, id: id, timestamp: timestamp, body: body)

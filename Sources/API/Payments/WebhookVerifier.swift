@@ -1,42 +1,46 @@
 import FoundationEssentials
 
-/// Decides whether a payment event comes from the provider.
+/// Verifies that a payment event comes from the payment provider.
 package struct WebhookVerifier: Sendable {
-  /// How far the sender's clock may be from ours, either way, in seconds: what an attacker can replay is this old at most.
+  /// The largest difference between an event's timestamp and this server's clock, in seconds.
+  ///
+  /// An attacker can replay a captured event only during this time.
   static let toleranceSeconds: Int64 = 300
 
-  /// As many signatures are looked at. A sender has one for each of its own secrets, two while it rotates them.
+  /// The most signatures that are compared. A sender has one for each of its secrets, so two during a rotation.
   static let maximumSignatures = 16
 
-  /// In bytes of UTF-8. Senders use UUIDs and the like.
+  /// The longest id, in bytes. Senders use UUIDs or ids of similar length.
   static let maximumIDLength = 255
 
-  /// Why an event is not taken for the provider's.
+  /// Why the server refuses an event.
   enum Refusal: Equatable {
-    /// - Parameter name: of the header, which is absent or empty.
+    /// - Parameter name: the name of the header that is absent or empty.
     case headerMissing(name: String)
     case idTooLong
     case timestampInvalid
-    /// - Parameter seconds: how much older the event is than now; negative for one that is younger.
+    /// - Parameter seconds: the age of the event. Negative if its timestamp is in the future.
     case timestampOff(seconds: Int64)
     case noSignatureFits
   }
 
   private let secrets: [WebhookSecret]
 
-  /// - Parameter secrets: any of them may match, so that they can be rotated.
+  /// - Parameter secrets: not empty. A signature with any of them is valid, so that secrets can be rotated.
   package init(secrets: [WebhookSecret]) {
     precondition(!secrets.isEmpty)
     self.secrets = secrets
   }
 
-  /// What is signed is `id.timestamp.body`, in which an id with dots leaves open where it ends. Nobody gains by that: the
-  /// timestamp is digits alone, so that a dot moved to the left or right leaves a body that is not a JSON object.
+  /// Checks the headers and the signature of an event.
+  ///
+  /// The sender signs `id.timestamp.body`, and an id may contain dots. That helps no attacker: the timestamp has only
+  /// digits, so with any other split the body is not a JSON object.
   ///
   /// - Parameters:
   ///   - signatures: the value of `webhook-signature`: entries like `v1,<Base64>`, separated by spaces.
   ///   - now: Unix seconds.
-  /// - Returns: nil when the event is the provider's.
+  /// - Returns: nil if a signature is valid.
   func refusal(
     id: String?, timestamp: String?, signatures: String?, body: some DataProtocol, now: Int64
   ) -> Refusal? {
@@ -45,19 +49,19 @@ package struct WebhookVerifier: Sendable {
     guard let signatures, !signatures.utf8.isEmpty else { return .headerMissing(name: "webhook-signature") }
     guard id.utf8.count <= Self.maximumIDLength else { return .idTooLong }
     guard let sentAt = Self.seconds(timestamp) else { return .timestampInvalid }
-    // Computed without overflow, whatever number the sender made up.
+    // The sender may send any number, so the subtraction may overflow.
     let (age, overflow) = now.subtractingReportingOverflow(sentAt)
     guard !overflow, -Self.toleranceSeconds...Self.toleranceSeconds ~= age else {
       return .timestampOff(seconds: overflow ? .min : age)
     }
     let codes = Self.codes(in: signatures)
-    // Each secret is computed with once, however many signatures there are.
+    // One HMAC is computed for each secret, not for each signature.
     let isSigned =
       !codes.isEmpty && secrets.contains { $0.signs(anyOf: codes, id: id, timestamp: timestamp, body: body) }
     return isSigned ? nil : .noSignatureFits
   }
 
-  /// Nil for other ways of writing a number than its digits, such as +5 and 05.
+  /// Nil unless the text is the shortest decimal form of a number. `+5` and `05` are nil.
   private static func seconds(_ timestamp: String) -> Int64? {
     guard timestamp.utf8.count <= 19, let seconds = Int64(timestamp), seconds >= 0,
       String(seconds).isVerbatim(timestamp)
@@ -65,8 +69,9 @@ package struct WebhookVerifier: Sendable {
     return seconds
   }
 
-  /// The codes of the signatures of a kind that is known and in the one way of writing that Base64 has for them: decoders
-  /// ignore the last two bits of a code this long, so that four texts would stand for the same.
+  /// The codes of all `v1` signatures in canonical Base64.
+  ///
+  /// Decoders ignore the last two bits of a text of this length, so four texts decode to the same code.
   private static func codes(in signatures: String) -> [Data] {
     let kind = "v1,".utf8
     let entries: [Substring.UTF8View] = signatures.utf8.split(
@@ -81,7 +86,7 @@ package struct WebhookVerifier: Sendable {
 }
 
 extension WebhookVerifier.Refusal {
-  /// For the log, where each reason is told now and then.
+  /// The word for this reason in logs.
   var reason: String {
     switch self {
     case .headerMissing: "header_missing"
@@ -92,16 +97,17 @@ extension WebhookVerifier.Refusal {
     }
   }
 
-  /// What the sender can do about it.
+  /// What is wrong, for the sender.
   var detail: String {
     switch self {
     case .headerMissing(let name): "The header \(name) is missing."
     case .idTooLong: "The header webhook-id has more than \(WebhookVerifier.maximumIDLength) bytes."
     case .timestampInvalid: "The header webhook-timestamp is not a time in Unix seconds."
     case .timestampOff(let seconds):
-      "The header webhook-timestamp is \(seconds.magnitude) s \(seconds > 0 ? "behind" : "ahead of") this server's clock; "
-        + "at most \(WebhookVerifier.toleranceSeconds) s are allowed."
-    case .noSignatureFits: "No signature in webhook-signature fits the body, webhook-id and webhook-timestamp."
+      "The header webhook-timestamp is \(seconds.magnitude) s \(seconds > 0 ? "behind" : "ahead of") "
+        + "this server's clock; at most \(WebhookVerifier.toleranceSeconds) s are allowed."
+    case .noSignatureFits:
+      "No signature in webhook-signature matches the body, webhook-id and webhook-timestamp."
     }
   }
 }

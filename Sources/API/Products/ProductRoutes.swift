@@ -11,7 +11,6 @@ struct ProductRoutes {
     ]
   }
 
-  /// What buyers look at until the sale begins, and while it goes on.
   @Sendable private func show(_ request: Request, respond: @escaping Route.Respond) throws {
     guard let id = request.productID else { throw Problem.notFound("product") }
     checkout.product(id) { product in
@@ -29,9 +28,9 @@ struct ProductRoutes {
 }
 
 extension Request {
-  /// The product's id in the path, nil when it cannot be one.
+  /// The product's id in the path. Nil if it is not a valid id.
   var productID: Int32? {
-    // Other spellings of a number, such as +1 and 01, are refused: a resource has one address.
+    // A resource has one address, so other spellings of a number, such as +1 and 01, are invalid.
     guard let number = Int32(id), number > 0, String(number).isVerbatim(id) else { return nil }
     return number
   }

@@ -3,7 +3,7 @@ import NIOCore
 
 /// The events of a stream (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 enum StockEvent {
-  /// The product as it is. JSON has no line breaks here, so it is one line of data.
+  /// The event of a product. `JSONObject` writes no line breaks, so the data is one line.
   static func encode(_ product: Product) -> ByteBuffer {
     var json = JSONObject()
     json.add(product)
@@ -14,8 +14,9 @@ enum StockEvent {
     return event
   }
 
-  /// The first event of a stream, which also tells the reader how long to wait before coming back when the stream
-  /// breaks: a random time, so that the readers of a server that ended do not come all at once.
+  /// The first event of a stream. It also has the time after which the client reconnects if the stream breaks.
+  ///
+  /// The time is random, so that the clients of a stopped server do not reconnect all at once.
   static func encodeFirst(_ product: Product) -> ByteBuffer {
     var first = ByteBuffer(string: "retry: \(Int.random(in: retryMilliseconds))\n")
     first.writeImmutableBuffer(encode(product))

@@ -2,17 +2,18 @@ import NIOCore
 import Synchronization
 import Time
 
-/// What one reader of a stream of events has still to be sent: the newest event, and no older one. A reader who is slow
-/// skips events, and one who does not read at all is dropped.
+/// One stream of events, with the newest event that is not written yet.
+///
+/// An event replaces an older one that waits, so a slow client skips events. A client that does not read is dropped.
 final class StockStream: Sendable {
   struct Limits: Sendable {
-    /// How often a comment tells the reader, and whatever is in between, that the stream is alive.
+    /// The time between two heartbeats. A heartbeat shows the client and its proxies that the stream is alive.
     var heartbeatInterval: Duration = .seconds(15)
-    /// A reader to whom nothing can be written for this long is dropped.
+    /// The longest time of one write. After this time the connection is closed.
     var writeTimeout: Duration = .seconds(10)
   }
 
-  /// How many streams are writing something, shared by all of a server.
+  /// The number of streams that are writing. All streams of a server share it.
   final class Writes: Sendable {
     private let number = Atomic(0)
 
@@ -23,18 +24,18 @@ final class StockStream: Sendable {
   }
 
   private struct State {
-    /// What is to be written next.
+    /// The event that is written next.
     var event: ByteBuffer?
     var isHeartbeatDue = false
     var nextHeartbeat: Moment
-    /// Since when the last thing that `next` gave out is being written.
+    /// The time when the current write began. Nil if nothing is being written.
     var writingSince: Moment?
     var isEnded = false
     var isGivenBack = false
-    /// Waits in `next`.
+    /// The task that waits in `next`.
     var writer: CheckedContinuation<ByteBuffer?, Never>?
 
-    /// What can be given out now. Nil in an optional is the end.
+    /// What `next` can return now: `.some(nil)` at the end of the stream, nil if it must wait.
     mutating func take() -> ByteBuffer?? {
       if let event {
         self.event = nil
@@ -59,14 +60,16 @@ final class StockStream: Sendable {
   /// A comment (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
   private static let heartbeat = ByteBuffer(string: ":\n\n")
 
-  /// The kernel's part of what is written and not read; it doubles this. Little, so that ten thousand readers who do not
-  /// read take little, and so that they are noticed.
+  /// The size of the kernel's send buffer, which the kernel doubles (socket(7), SO_SNDBUF).
+  ///
+  /// It is small, so that ten thousand clients that do not read take little memory. Their writes also stop early, so
+  /// they are noticed.
   private static let sendBufferBytes = 8192
   private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 1, high: 2048)
 
   /// - Parameters:
-  ///   - channel: the reader's connection.
-  ///   - onEnd: called once, when the stream is given back or nobody refers to it any more.
+  ///   - channel: the client's connection.
+  ///   - onEnd: called once, when the stream is given back or deinitialized.
   init(
     productID: Int32, channel: any Channel, limits: Limits, writes: Writes, onEnd: @escaping @Sendable () -> Void
   ) {
@@ -76,22 +79,22 @@ final class StockStream: Sendable {
     self.writes = writes
     self.onEnd = onEnd
     let now = Moment.now
-    // Streams that began together have their heartbeats apart.
+    // A random time, so that streams that began together do not send heartbeats together.
     let first = now + limits.heartbeatInterval * Double.random(in: 0.5...1)
-    // The first event does not come from `next`.
+    // The first event does not come from `next`, so its write begins here.
     state = Mutex(State(nextHeartbeat: first, writingSince: now))
     writes.begin()
-    // Should it fail the connection is gone, which the first write finds out.
+    // An option fails only if the connection is closed. Then the first write fails, too.
     channel.setOption(.socketOption(.so_sndbuf), value: Self.sendBufferBytes).whenFailure { _ in }
     channel.setOption(.writeBufferWaterMark, value: Self.waterMark).whenFailure { _ in }
   }
 
-  /// Does the reader's writes.
+  /// The event loop of the connection.
   var eventLoop: any EventLoop { channel.eventLoop }
 
   deinit { giveBack() }
 
-  /// Nothing is written any more. Others may refer to the stream for a while yet; its place is free.
+  /// Frees the place of the stream: nothing more is written. Other references to the stream may still exist.
   func giveBack() {
     let isFirst = state.withLock { state in
       if state.isGivenBack { return false }
@@ -103,7 +106,9 @@ final class StockStream: Sendable {
     if isFirst { onEnd() }
   }
 
-  /// Waits for what to write next, once the last has been written. Nil at the end. One task at a time.
+  /// Waits for the next event or heartbeat. Nil at the end of the stream.
+  ///
+  /// The caller calls it when the last write has ended. One task at a time may call it.
   func next() async -> ByteBuffer? {
     await withCheckedContinuation { continuation in
       let ready = state.withLock { state in
@@ -120,23 +125,23 @@ final class StockStream: Sendable {
     }
   }
 
-  /// Puts an event in the place of an older one that has not been written.
+  /// Replaces the event that waits to be written.
   func offer(_ event: ByteBuffer) {
     update { $0.event = event }
   }
 
-  /// Ends the stream behind the event that is waiting, if there is one.
+  /// Ends the stream after the event that waits, if there is one.
   func end() {
     update { $0.isEnded = true }
   }
 
-  /// Ends the stream and closes the connection: the reader is gone, or as good as.
+  /// Ends the stream and closes the connection, because the client is gone or does not read.
   func drop() {
     end()
     channel.close(promise: nil)
   }
 
-  /// Sends what is due at this moment, or drops a reader who has been holding up a write for too long.
+  /// Sends a heartbeat if it is due. Drops the stream if its current write takes too long.
   func tick(now: Moment, isShuttingDown: Bool) {
     let timeout = isShuttingDown ? min(limits.writeTimeout, Self.timeoutInShutdown) : limits.writeTimeout
     if isWriting(for: timeout, at: now) { return drop() }
@@ -147,12 +152,12 @@ final class StockStream: Sendable {
     }
   }
 
-  /// Whether the last thing that was to be written has been held up for longer than this.
+  /// Whether the current write has taken longer than this.
   func isWriting(for duration: Duration, at now: Moment = .now) -> Bool {
     state.withLock { state in state.writingSince.map { $0 + duration < now } ?? false }
   }
 
-  /// Shutting down does not wait longer for a reader who does not read.
+  /// The longest time of a write during shutdown.
   private static let timeoutInShutdown: Duration = .seconds(1)
 
   private func begin(_ state: inout State) {

@@ -1,6 +1,6 @@
 import Checkout
 
-/// `GET /api/products/{id}/events`: the product now and whenever it changes, as Server-Sent Events.
+/// `GET /api/products/{id}/events`: the product and its changes, as Server-Sent Events.
 struct StockStreamRoutes {
   let checkout: Checkout
   let streams: StockStreams
@@ -26,7 +26,7 @@ struct StockStreamRoutes {
       onInputClosed: { stream.drop() })
     return Response(
       contentType: "text/event-stream",
-      // Asks nginx to pass each event on as it comes.
+      // Tells nginx not to buffer events.
       headers: [("X-Accel-Buffering", "no")], stream: body)
   }
 }

@@ -4,49 +4,56 @@ import ServiceLifecycle
 import Synchronization
 import Time
 
-/// All streams of a server. For each product that is watched, one task reads it when it may have changed, and gives what
-/// it finds to all who watch.
+/// All streams of a server.
+///
+/// Each product with streams has one task. When the stock may have changed, the task runs a round: it reads the
+/// product, and offers the event to all streams of the product.
 final class StockStreams: Service {
-  /// What a server may spend on events, over all streams, as far as `longestInterval` allows.
+  /// The most events of all streams a second, as far as `longestInterval` allows.
   private static let eventsPerSecond = 4000.0
 
-  /// Events of one product come at least this far apart. Together with the first one, which comes at once, that makes at
-  /// most ten in any second.
+  /// The shortest time between two rounds of a product. A stream thus has at most ten events a second, including the
+  /// first event, which it gets at once.
   private static let shortestInterval: Duration = .milliseconds(120)
 
-  /// However many watch, so that a change is seen within a second: what comes up right after a round has begun waits for
-  /// one interval, and the last reader for half of the next.
+  /// The longest time between two rounds of a product, so that all streams get a change within a second.
+  ///
+  /// A change just after the start of a round waits for one interval. The last stream waits for half of the next one.
   private static let longestInterval: Duration = .milliseconds(500)
 
-  /// A round to many readers is spread over half its interval, in steps of this, so that other requests get between.
+  /// The duration of a step. A round of many streams takes half its interval, in steps, so that other requests get
+  /// time.
   private static let stepInterval: Duration = .milliseconds(5)
-  private static let smallestStep = 20
+  /// The fewest streams of a step.
+  private static let minimumStepCount = 20
 
-  /// A step is over when all but so many streams have passed on what they write, or after so many pauses. Readers who
-  /// have not let anything be written for a while do not count, or a few of them could keep the others waiting.
-  private static let writesLeft = 10
-  private static let pausesAtMost = 20
+  /// A step ends when at most this many streams are still writing, or after `maximumPauses`.
+  ///
+  /// Streams that have been writing for `stuckAfter` do not count, so that slow clients do not delay the others.
+  private static let maximumWritesLeft = 10
+  private static let maximumPauses = 20
   private static let stuckAfter: Duration = .seconds(1)
 
   private struct Newcomer {
     let stream: StockStream
-    /// What the stream began with, read before it joined.
+    /// The product of the stream's first event, which was read before the stream joined.
     let initial: Product
   }
 
-  private struct Audience {
+  /// The streams of one product.
+  private struct ProductStreams {
     let watch: StockWatch
     var members: [ObjectIdentifier: StockStream] = [:]
-    /// Those who joined since the last time the product was read.
+    /// The streams that joined after the last read of the product.
     var newcomers: [ObjectIdentifier: Newcomer] = [:]
   }
 
   private struct State {
-    var audiences: [Int32: Audience] = [:]
+    var products: [Int32: ProductStreams] = [:]
     var isEnding = false
 
     var streams: [StockStream] {
-      audiences.values.flatMap { Array($0.members.values) + $0.newcomers.values.map(\.stream) }
+      products.values.flatMap { Array($0.members.values) + $0.newcomers.values.map(\.stream) }
     }
   }
 
@@ -57,12 +64,12 @@ final class StockStreams: Service {
 
   private let checkout: Checkout
   private let maximumCount: Int
-  /// One address cannot take all places.
+  /// The most streams of one client, so that one client cannot take all places.
   private let maximumCountPerClient: Int
   private let limits: StockStream.Limits
   private let places = Mutex(Places())
   private let writes = StockStream.Writes()
-  /// Of those writing, the stuck ones.
+  /// The number of streams that have been writing for `stuckAfter`.
   private let stuckCount = Atomic(0)
   private let state = Mutex(State())
   private let (rounds, roundsSink) = AsyncStream.makeStream(of: (productID: Int32, watch: StockWatch).self)
@@ -74,10 +81,11 @@ final class StockStreams: Service {
     self.limits = limits
   }
 
-  /// Takes one of the places for streams, which is free again when the stream leaves, or is forgotten before it joined.
+  /// Makes a stream and takes a place for it. The place is free again when the stream leaves, or is deinitialized.
   ///
-  /// - Parameter client: the reader's address; nil when it is not known.
-  /// - Throws: an `overloaded` problem when all are taken, or those of this client, `CheckoutError.shuttingDown`.
+  /// - Parameter client: the client's address. Nil if it is unknown.
+  /// - Throws: an `overloaded` problem if all places, or all places of this client, are taken.
+  ///   `CheckoutError.shuttingDown` after `end()`.
   func open(_ productID: Int32, for client: IPAddress?, on channel: any Channel) throws -> StockStream {
     if state.withLock({ $0.isEnding }) { throw CheckoutError.shuttingDown }
     let client = client?.client
@@ -90,11 +98,11 @@ final class StockStreams: Service {
   private func takePlace(for client: IPAddress?) throws {
     try places.withLock { places in
       guard places.taken < maximumCount else {
-        throw Problem(.overloaded, "This server has as many streams as it may.", retryAfterSeconds: 1)
+        throw Problem(.overloaded, "This server has reached its limit of streams.", retryAfterSeconds: 1)
       }
       if let client {
         guard places.takenByClient[client, default: 0] < maximumCountPerClient else {
-          throw Problem(.overloaded, "Your address has as many streams as one may have.", retryAfterSeconds: 1)
+          throw Problem(.overloaded, "This address has reached its limit of streams.", retryAfterSeconds: 1)
         }
         places.takenByClient[client, default: 0] += 1
       }
@@ -110,43 +118,46 @@ final class StockStreams: Service {
     }
   }
 
-  /// Places taken, streams that are writing, and whether a reader has been holding up a write for this long: for tests.
+  /// The number of places that are taken.
   var openCount: Int { places.withLock { $0.taken } }
+  /// The number of streams that are writing, for tests.
   var writingCount: Int { writes.count }
+  /// Whether any stream has been writing for this long, for tests.
   func isAnyWriting(for duration: Duration) -> Bool {
     state.withLock { $0.streams }.contains { $0.isWriting(for: duration) }
   }
 
-  /// From here on the stream is offered what differs from `initial`.
+  /// Adds a stream to its product's rounds. Its next event is the first product that differs from `initial`.
   func join(_ stream: StockStream, initial: Product) {
     let isEnding = state.withLock { state in
       if state.isEnding { return true }
       let watch: StockWatch
-      if let audience = state.audiences[stream.productID] {
-        watch = audience.watch
-        // What changed since `initial` was read has perhaps been told to the others already.
+      if let known = state.products[stream.productID] {
+        watch = known.watch
+        // The product may have changed after `initial` was read, and the round of that change may be over.
         watch.wake()
       } else {
         watch = checkout.watchStock(of: stream.productID)
-        state.audiences[stream.productID] = Audience(watch: watch)
+        state.products[stream.productID] = ProductStreams(watch: watch)
         roundsSink.yield((stream.productID, watch))
       }
-      state.audiences[stream.productID]!.newcomers[ObjectIdentifier(stream)] = Newcomer(
+      state.products[stream.productID]!.newcomers[ObjectIdentifier(stream)] = Newcomer(
         stream: stream, initial: initial)
       return false
     }
     if isEnding { stream.end() }
   }
 
+  /// Removes a stream from its product's rounds, and frees its place.
   func leave(_ stream: StockStream) {
     stream.giveBack()
     state.withLock { state in
-      _ = state.audiences[stream.productID]?.newcomers.removeValue(forKey: ObjectIdentifier(stream))
-      _ = state.audiences[stream.productID]?.members.removeValue(forKey: ObjectIdentifier(stream))
+      _ = state.products[stream.productID]?.newcomers.removeValue(forKey: ObjectIdentifier(stream))
+      _ = state.products[stream.productID]?.members.removeValue(forKey: ObjectIdentifier(stream))
     }
   }
 
-  /// Ends all streams and lets none begin: shutting down must not wait for readers who would stay for ever.
+  /// Ends all streams and opens no new ones, because shutdown must not wait for streams without an end.
   func end() {
     for stream in state.withLock({ state in
       state.isEnding = true
@@ -159,7 +170,7 @@ final class StockStreams: Service {
       await withDiscardingTaskGroup { group in
         group.addTask { await self.tick() }
         for await (productID, watch) in self.rounds {
-          group.addTask { await self.tell(productID, watch) }
+          group.addTask { await self.publish(productID, watch) }
         }
         group.cancelAll()
       }
@@ -167,83 +178,87 @@ final class StockStreams: Service {
     end()
   }
 
-  // MARK: Telling
+  // MARK: Rounds
 
-  /// Rounds for one product, until nobody watches it.
-  private func tell(_ productID: Int32, _ watch: StockWatch) async {
+  /// Runs the rounds of one product until it has no streams.
+  private func publish(_ productID: Int32, _ watch: StockWatch) async {
     var last: Product?
     while !Task.isCancelled {
       let end = Moment.now + interval
-      guard await tellOnce(productID, &last) else { return }
+      guard await publishOnce(productID, &last) else { return }
       try? await Task.sleep(for: end - .now)
       await watch.change()
     }
   }
 
-  /// Reads the product and tells it to all to whom it is news.
+  /// Runs one round: reads the product, and offers it to the streams whose last product differs.
   ///
-  /// - Parameter last: what the members were told; nil when that is not known.
-  /// - Returns: false when nobody watches.
-  private func tellOnce(_ productID: Int32, _ last: inout Product?) async -> Bool {
+  /// - Parameter last: the last product that the members were offered. Nil if it is unknown.
+  /// - Returns: false if the product has no streams.
+  private func publishOnce(_ productID: Int32, _ last: inout Product?) async -> Bool {
     guard let newcomers = admitNewcomers(to: productID) else { return false }
     do {
       if let product = try await checkout.product(productID) {
-        let readers = readers(of: product, newcomers: newcomers, isChanged: !product.isVerbatim(last))
+        let recipients = recipients(of: product, newcomers: newcomers, isChanged: !product.isVerbatim(last))
         last = product
-        if !readers.isEmpty { await offer(StockEvent.encode(product), to: readers, over: interval / 2) }
+        if !recipients.isEmpty { await offer(StockEvent.encode(product), to: recipients, over: interval / 2) }
       }
     } catch {
-      // The database is away. What the newcomers had missed is told to everybody when it is back.
+      // The database is away. Newcomers may have missed a change, so the next read is offered to all streams.
       last = nil
     }
     return true
   }
 
+  /// The time between the starts of two rounds of a product.
   private var interval: Duration {
     let wanted = Duration.seconds(Double(openCount) / Self.eventsPerSecond)
     return min(max(wanted, Self.shortestInterval), Self.longestInterval)
   }
 
-  /// Those who joined since the last call, members from now on. Nil when there is nobody, which ends the audience.
+  /// Makes the newcomers members and returns them. Nil if the product has no streams; this removes the product.
   private func admitNewcomers(to productID: Int32) -> [Newcomer]? {
     state.withLock { state in
-      guard let newcomers = state.audiences[productID]?.newcomers else { return nil }
-      state.audiences[productID]!.newcomers = [:]
-      for (id, newcomer) in newcomers { state.audiences[productID]!.members[id] = newcomer.stream }
-      if state.audiences[productID]!.members.isEmpty {
-        state.audiences[productID] = nil
+      guard let newcomers = state.products[productID]?.newcomers else { return nil }
+      state.products[productID]!.newcomers = [:]
+      for (id, newcomer) in newcomers { state.products[productID]!.members[id] = newcomer.stream }
+      if state.products[productID]!.members.isEmpty {
+        state.products[productID] = nil
         return nil
       }
       return Array(newcomers.values)
     }
   }
 
-  /// To whom a product that was just read is news. Those who joined while it was read wait for the next round.
-  private func readers(of product: Product, newcomers: [Newcomer], isChanged: Bool) -> [StockStream] {
+  /// The streams whose last product differs. Streams that joined during the read of the product wait for the next
+  /// round.
+  private func recipients(of product: Product, newcomers: [Newcomer], isChanged: Bool) -> [StockStream] {
     guard isChanged else { return newcomers.filter { !product.isVerbatim($0.initial) }.map(\.stream) }
-    var members = state.withLock { $0.audiences[product.id]?.members ?? [:] }
+    var members = state.withLock { $0.products[product.id]?.members ?? [:] }
     for newcomer in newcomers where product.isVerbatim(newcomer.initial) {
       members[ObjectIdentifier(newcomer.stream)] = nil
     }
     return Array(members.values)
   }
 
-  private func offer(_ event: ByteBuffer, to readers: [StockStream], over duration: Duration) async {
+  /// Offers the event to the streams in steps.
+  private func offer(_ event: ByteBuffer, to recipients: [StockStream], over duration: Duration) async {
     let steps = max(1, Int(duration / Self.stepInterval))
-    let step = max(Self.smallestStep, (readers.count + steps - 1) / steps)
-    for start in stride(from: 0, to: readers.count, by: step) {
-      let some = readers[start..<min(start + step, readers.count)]
-      for reader in some { reader.offer(event) }
-      if some.endIndex < readers.endIndex { await pause(after: some) }
+    let count = max(Self.minimumStepCount, (recipients.count + steps - 1) / steps)
+    for start in stride(from: 0, to: recipients.count, by: count) {
+      let step = recipients[start..<min(start + count, recipients.count)]
+      for stream in step { stream.offer(event) }
+      if step.endIndex < recipients.endIndex { await pause(after: step) }
     }
   }
 
-  /// Lets others have a turn. An event loop looks for requests only when it has nothing left to write, so a round that
-  /// kept it busy all the time would keep out those who buy.
+  /// Waits for the end of a step, and until each event loop of the step has run other work.
+  ///
+  /// An event loop reads requests only when it has nothing left to write. So a round without pauses would delay buyers.
   private func pause(after step: ArraySlice<StockStream>) async {
-    for _ in 0..<Self.pausesAtMost {
+    for _ in 0..<Self.maximumPauses {
       try? await Task.sleep(for: Self.stepInterval)
-      if writes.count - stuckCount.load(ordering: .relaxed) <= Self.writesLeft { break }
+      if writes.count - stuckCount.load(ordering: .relaxed) <= Self.maximumWritesLeft { break }
     }
     let loops = Dictionary(step.map { (ObjectIdentifier($0.eventLoop), $0.eventLoop) }) { first, _ in first }
     for loop in loops.values { try? await loop.submit {}.get() }
@@ -251,8 +266,9 @@ final class StockStreams: Service {
 
   // MARK: Time
 
-  /// Sends heartbeats and drops readers who do not read. Looks at all streams in about the time of a pass, some at a
-  /// time.
+  /// Makes streams send heartbeats, and drops streams whose clients do not read.
+  ///
+  /// A pass over all streams takes at most about a second, in about `stepsOfPass` steps.
   private func tick() async {
     let pass = min(.seconds(1), limits.heartbeatInterval / 4, limits.writeTimeout / 4)
     while !Task.isCancelled {
@@ -275,7 +291,8 @@ final class StockStreams: Service {
 }
 
 extension Product {
-  /// Whether it looks the same to a client. Equality takes names for the same that differ in bytes.
+  /// Whether the products are equal and their names have the same bytes. `==` of strings ignores differences of Unicode
+  /// form.
   fileprivate func isVerbatim(_ other: Product?) -> Bool {
     other.map { self == $0 && name.isVerbatim($0.name) } ?? false
   }

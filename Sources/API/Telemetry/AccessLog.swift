@@ -3,7 +3,7 @@ import NIOCore
 import NIOHTTP1
 import Synchronization
 
-/// Logs one line for each request at its end.
+/// Logs a line at the end of one request in `sampling`.
 final class AccessLog: Sendable {
   private let logger: Logger
   private let proxies: TrustedProxies
@@ -11,8 +11,8 @@ final class AccessLog: Sendable {
   private let count = Atomic(0)
 
   /// - Parameters:
-  ///   - proxies: those whose `X-Forwarded-For` tells the address of a client.
-  ///   - sampling: log one request of so many; at least 1.
+  ///   - proxies: the proxies whose `X-Forwarded-For` gives the client's address.
+  ///   - sampling: the log has one of this many requests; at least 1.
   init(logger: Logger, proxies: TrustedProxies, sampling: Int) {
     self.logger = logger
     self.proxies = proxies
@@ -20,9 +20,11 @@ final class AccessLog: Sendable {
   }
 
   /// - Parameters:
-  ///   - head: nil for a request that was refused before its head was complete.
-  ///   - route: the template of its path; nil when no route took the request.
-  ///   - bytes: of the body of the response.
+  ///   - head: nil if the request was refused before its head was complete.
+  ///   - route: the template of the route's path. Nil if no route matches.
+  ///   - bytes: the length of the response's body.
+  ///   - id: the id of the request.
+  ///   - duration: the time since the head of the request was complete.
   func record(
     _ head: HTTPRequestHead?, route: String?, _ response: Response, bytes: Int, id: String, duration: Duration,
     channel: any Channel

@@ -2,7 +2,7 @@ import Checkout
 import NIOCore
 import Telemetry
 
-/// `GET /metrics`, for Prometheus: what this server has recorded, and how things stand.
+/// `GET /metrics`, for Prometheus: the metrics of this server, and the gauges of the checkout.
 struct MetricsRoutes {
   let checkout: Checkout
   let metrics: MetricsRegistry

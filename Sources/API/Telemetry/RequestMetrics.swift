@@ -3,9 +3,9 @@ import NIOHTTP1
 import Telemetry
 import Time
 
-/// Counts requests and takes their time.
+/// Counts responses, and measures the time from request to response.
 struct RequestMetrics: Sendable {
-  /// What tells one series of metrics from another. Nothing in it is the client's to choose freely.
+  /// The labels of a series. Clients cannot invent values, so the number of series is bounded.
   private struct Key: Hashable {
     let method: String
     let route: String
@@ -17,7 +17,7 @@ struct RequestMetrics: Sendable {
     let duration: CoreMetrics.Timer
   }
 
-  /// More than there are routes, times the statuses that each has.
+  /// More than the number of all combinations of method, route and status that occur.
   private static let capacity = 512
 
   private let handles: HandleTable<Key, Handles>
@@ -32,16 +32,16 @@ struct RequestMetrics: Sendable {
   }
 
   /// - Parameters:
-  ///   - method: nil when the request was refused before its head was complete.
-  ///   - route: the template of its path; nil when no route took the request.
-  ///   - start: when the head of the request was complete.
+  ///   - method: nil if the request was refused before its head was complete.
+  ///   - route: the template of the route's path. Nil if no route matches.
+  ///   - start: the time when the head of the request was complete.
   func record(_ method: HTTPMethod?, _ route: String?, _ status: HTTPResponseStatus, since start: Moment) {
     let handles = handles[Key(method: Self.name(of: method), route: route ?? "none", status: Int(status.code))]
     handles.requests.increment()
     handles.duration.recordNanoseconds(Moment.now.nanoseconds - start.nanoseconds)
   }
 
-  /// The name of a method in metrics and logs. A client may send any word.
+  /// The name of a method in metrics and logs. A client may send any word, so unknown methods are `other`.
   static func name(of method: HTTPMethod?) -> String {
     switch method {
     case .GET: "GET"

@@ -1,15 +1,15 @@
 import NIOHTTP1
 import Tracing
 
-/// Records a span for each request, in the trace that the caller tells of (OpenTelemetry's conventions for HTTP servers,
-/// https://opentelemetry.io/docs/specs/semconv/http/http-spans/).
+/// Records a span for each request, in the trace of the caller's `traceparent`. The attributes follow OpenTelemetry's
+/// conventions for HTTP servers (https://opentelemetry.io/docs/specs/semconv/http/http-spans/).
 struct RequestSpans: Sendable {
   let tracer: any Tracer
 
   /// - Parameters:
-  ///   - method: nil when the request was refused before its head was complete.
-  ///   - header: the value of a header of the request, by its name in lower case.
-  /// - Returns: nil when the trace begins here and is not recorded, as most traces of a crowd are not.
+  ///   - method: nil if the request was refused before its head was complete.
+  ///   - header: returns the value of a request header by its name in lower case.
+  /// - Returns: nil if the trace begins here and is not recorded. This saves the cost of a span.
   func start(_ method: HTTPMethod?, header: @escaping @Sendable (String) -> String?) -> (any Tracing.Span)? {
     var parent = InstrumentationContext.topLevel
     tracer.extract(header, into: &parent, using: HeaderExtractor())
@@ -17,7 +17,7 @@ struct RequestSpans: Sendable {
     return span.isRecording || header("traceparent") != nil ? span : nil
   }
 
-  /// - Parameter route: the template of its path; nil when no route took the request.
+  /// - Parameter route: the template of the route's path. Nil if no route matches.
   static func end(_ span: any Tracing.Span, _ method: HTTPMethod?, _ route: String?, _ status: HTTPResponseStatus) {
     defer { span.end() }
     guard span.isRecording else { return }
@@ -30,7 +30,7 @@ struct RequestSpans: Sendable {
       span.operationName = method + " " + route
     }
     span.attributes = SpanAttributes(attributes)
-    // Refusals are the fault of the client, and no error of the server.
+    // A refusal (4xx) is no error of the server.
     if status.code >= 500 { span.setStatus(SpanStatus(code: .error)) }
   }
 

@@ -2,14 +2,14 @@ import Logging
 import Synchronization
 import Time
 
-/// Logs what clients can cause as often as they like: at most once in ten seconds for each reason.
+/// Logs at most one warning in ten seconds for each reason. It is for events that clients can cause at any rate.
 final class SparseLog: Sendable {
   static let interval: Duration = .seconds(10)
 
   private struct Reason {
     var nextTime: Moment
-    /// Since the last time it was logged.
-    var passedOver = 0
+    /// The number of warnings since the last one that was logged.
+    var suppressed = 0
   }
 
   private let logger: Logger
@@ -21,19 +21,19 @@ final class SparseLog: Sendable {
 
   /// - Parameters:
   ///   - reason: a word of the program, never input.
-  ///   - metadata: what this case adds to it.
+  ///   - metadata: details of this event.
   func warning(
     _ message: Logger.Message, reason: String, metadata: Logger.Metadata = [:], now: Moment = .now
   ) {
-    let passedOver = reasons.withLock { reasons -> Int? in
+    let suppressed = reasons.withLock { reasons -> Int? in
       if let known = reasons[reason], now < known.nextTime {
-        reasons[reason]!.passedOver += 1
+        reasons[reason]!.suppressed += 1
         return nil
       }
-      return reasons.updateValue(Reason(nextTime: now + Self.interval), forKey: reason)?.passedOver ?? 0
+      return reasons.updateValue(Reason(nextTime: now + Self.interval), forKey: reason)?.suppressed ?? 0
     }
-    guard let passedOver else { return }
-    let all: Logger.Metadata = ["reason": "\(reason)", "not_logged_since_last": "\(passedOver)"]
+    guard let suppressed else { return }
+    let all: Logger.Metadata = ["reason": "\(reason)", "not_logged_since_last": "\(suppressed)"]
     logger.warning(message, metadata: all.merging(metadata) { $1 })
   }
 }

@@ -1,9 +1,9 @@
 import Synchronization
 
-/// Bounds how many callers wait for the database at once, in queues and in batches under way.
+/// Limits the number of requests that wait for the database, in lanes and in batches under way.
 ///
-/// Refusing at once is kinder than accepting what cannot be answered in time: a crowd that is told to come back takes no
-/// memory and leaves the database to those who were accepted.
+/// A request that would get no outcome in time is refused at once. A refused request takes no memory and no database
+/// time.
 final class Admission: Sendable {
   private let limit: Int
   private let count = Atomic(0)
@@ -12,9 +12,9 @@ final class Admission: Sendable {
     self.limit = limit
   }
 
-  /// Whether the caller may wait; then it has to `leave`.
+  /// Whether the request may wait. An admitted request must `leave`.
   func admit() -> Bool {
-    // Counted first: of two who meet at the last place, one gives it back.
+    // Count first, then compare. If two requests compared before they counted, both could take the last place.
     guard count.wrappingAdd(1, ordering: .relaxed).newValue <= limit else {
       leave()
       return false
@@ -22,6 +22,7 @@ final class Admission: Sendable {
     return true
   }
 
+  /// Call it once for each admitted request.
   func leave() {
     count.wrappingSubtract(1, ordering: .relaxed)
   }

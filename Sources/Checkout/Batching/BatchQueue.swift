@@ -1,49 +1,53 @@
 import DequeModule
 import Time
 
-/// Who waits for a batch, and which batches may start: the state of a `Batcher`, without its threads.
+/// The callers that wait for a batch, and the lanes whose next batch may start: the state of a `Batcher`, without
+/// threads.
 ///
-/// A lane is idle (not present) until somebody comes. Then it waits for its turn, is ready, and under way. Whoever works off
-/// the queue asks for a connection, and once there takes up what is ready then:
+/// An idle lane is not stored. A worker asks the pool for a connection. Once it has the connection, it takes the lanes
+/// that are ready then:
 ///
-///     idle ──append──▶ waits ──beReady──▶ ready ──take──▶ under way ──finish──▶ waits, when somebody came meanwhile,
-///                                                                               or else idle
+///     idle ──append──▶ waits ──makeReady──▶ ready ──take──▶ under way ──finish──▶ waits, if the lane has callers
+///                                                                                 idle, if it has none
 ///
-/// A batch that the server refused for what one request holds is tried again in portions: its callers come back to the head
-/// of their lane, which serves them in two halves, and halves again what is refused again. So the requests of the others are
-/// carried out, and log2(n) steps lead to the one that is at fault. A portion is a batch of its own.
+/// If PostgreSQL refuses a batch because of one request's data, the batch is tried again in two halves. The callers
+/// return to the head of their lane, and each half is a batch of its own. A half that is refused is split again. So the
+/// other requests get outcomes, and log2(n) steps find the request at fault.
 ///
-/// Where lanes are combined, only a few batches of several are under way at a time, so that what becomes ready gathers for
-/// the next one. One that takes long no longer counts, so that nobody else waits for it.
+/// A combined batch has several lanes. Only `maximumCombined` of them are under way, so lanes that become ready gather
+/// for the next one. A slow combined batch does not count, so that other lanes do not wait for it.
 struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
-  /// The callers of one lane in a batch, in the order in which they came.
+  /// The callers of one lane in a batch, in the order of their arrival.
   struct Part: Sendable {
     let lane: Lane
     let callers: [Caller]
   }
 
-  /// Lanes in one batch, at most.
+  /// The largest number of lanes in one batch.
   let maximumLanes: Int
-  /// Callers in one batch, at most.
+  /// The largest number of callers in one batch.
   let maximumSize: Int
-  /// Batches of several lanes under way at a time, at most; not counting those that take longer than `patience`.
+  /// The largest number of combined batches under way, without slow ones.
   static var maximumCombined: Int { 2 }
-  static var patience: Duration { .milliseconds(100) }
-  /// For how many batches a lane that could not be combined is not tried again: what stood in the way, such as that its
-  /// product is sold out, is likely to last.
+  /// A combined batch is slow after this time.
+  static var slowAfter: Duration { .milliseconds(100) }
+  /// The number of batches that a lane has to itself after it could not be combined. The reason is likely to last, for
+  /// example that the product is sold out.
   static var batchesAlone: Int { 8 }
 
   private struct Waiting {
     var callers: [Caller] = []
-    /// So many of its next batches are not combined with other lanes.
+    /// The number of next batches that are not combined with other lanes.
     var batchesAlone = 0
-    /// The sizes of the next batches, whose callers stand at the head, the next one last; each at least 1.
+    /// The sizes of the next batches, in reverse order. Their callers are at the head of `callers`. Each is at least 1.
     var portions: [Int] = []
 
-    /// - Returns: the callers of the next batch, who are no longer here then.
+    /// Removes the callers of the next batch.
+    ///
+    /// - Returns: these callers.
     mutating func takePortion(atMost maximum: Int) -> [Caller] {
       let count = min(portions.popLast() ?? maximum, callers.count)
-      // Nearly always all of them, who are not copied.
+      // Nearly all batches take all callers. Then the array is not copied.
       if count == callers.count {
         defer { callers = [] }
         return callers
@@ -52,7 +56,7 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
       return Array(callers.prefix(count))
     }
 
-    /// Takes out callers at the head.
+    /// Removes callers at the head.
     mutating func removeFirst(_ count: Int) {
       callers.removeFirst(count)
       var left = count
@@ -65,9 +69,9 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
 
   private var lanes: [Lane: Waiting] = [:]
   private var ready: Deque<Lane> = []
-  /// Workers who wait for a connection.
+  /// The number of workers that wait for a connection.
   private var waitingWorkers = 0
-  /// When the batches of several lanes began that are under way.
+  /// The start times of the combined batches under way, oldest first.
   private var combinedSince: [Moment] = []
 
   init(maximumLanes: Int, maximumSize: Int) {
@@ -75,35 +79,37 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
     self.maximumSize = maximumSize
   }
 
-  /// Whether nobody waits and nothing is under way.
+  /// Whether no caller waits and no batch is under way.
   var isEmpty: Bool { lanes.isEmpty }
 
   func waitingCount(in lane: Lane) -> Int { lanes[lane]?.callers.count ?? 0 }
 
-  /// - Returns: whether the lane was idle, and now waits to be made ready.
+  /// - Returns: whether the lane was idle. Then the batcher must make it ready.
   mutating func append(_ caller: Caller, to lane: Lane) -> Bool {
     let isIdle = lanes[lane] == nil
     lanes[lane, default: Waiting()].callers.append(caller)
     return isIdle
   }
 
-  mutating func beReady(_ lane: Lane) {
+  mutating func makeReady(_ lane: Lane) {
     ready.append(lane)
   }
 
-  /// How many more workers it takes for what is ready. Each of them is expected to `take`.
+  /// How many more workers the ready lanes need. Each of them must `take` once.
   mutating func workersToStart(now: Moment = .now) -> Int {
     var wanted = ready.count
     if maximumLanes > 1 {
-      wanted = min(wanted, Self.maximumCombined - combinedSince.count { now - $0 < Self.patience })
+      wanted = min(wanted, Self.maximumCombined - combinedSince.count { now - $0 < Self.slowAfter })
     }
     guard wanted > waitingWorkers else { return 0 }
     defer { waitingWorkers = wanted }
     return wanted - waitingWorkers
   }
 
-  /// What a worker carries out next, nothing when others were faster. And the lanes whose turn is over without a batch,
-  /// since everybody in them was removed.
+  /// Takes the next batch for a worker.
+  ///
+  /// - Returns: the batch, empty when other workers have taken all lanes. And the lanes that have become idle because
+  ///   all their callers were removed. Their turn is over.
   mutating func take(now: Moment = .now) -> (batch: [Part], idle: [Lane]) {
     waitingWorkers -= 1
     var batch: [Part] = []
@@ -129,11 +135,13 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
     return (batch, idle)
   }
 
+  /// Ends a batch.
+  ///
   /// - Parameters:
-  ///   - returned: callers of the batch, by lane, for whom nothing was done: they are the first in a batch that the lane
-  ///     has to itself.
-  ///   - inHalves: whether those are too many for one batch, since one of them is the reason that nothing was done.
-  /// - Returns: the lanes of the batch that wait to be made ready again.
+  ///   - returned: the callers without an outcome, by lane. They come first in the lane's next batch, which is not
+  ///     combined.
+  ///   - inHalves: whether to split the returned callers into two batches, because one of their requests was refused.
+  /// - Returns: the lanes of the batch that have callers. The batcher must make them ready again.
   mutating func finish(_ batch: [Part], returned: [Lane: [Caller]] = [:], inHalves: Bool = false) -> [Lane] {
     separate(batch)
     return batch.compactMap { part in
@@ -153,15 +161,16 @@ struct BatchQueue<Lane: Hashable & Sendable, Caller: Sendable> {
     }
   }
 
-  /// The parts of the batch are no longer under way together; each is to `finish` by itself.
+  /// Makes each part of a combined batch a batch of its own. Each must `finish` by itself.
   mutating func separate(_ batch: [Part]) {
-    // Which of them it was does not matter: they are only counted, and one that hangs grows old either way.
+    // This removes the oldest start time instead of the batch's own. They are only counted, and a stuck batch stays
+    // slow.
     if batch.count > 1 { combinedSince.removeFirst() }
   }
 
-  /// Takes out the callers who wait at the head of each lane for whom the condition holds.
+  /// Removes the callers at the head of each lane for which the condition holds.
   ///
-  /// - Returns: those, and the callers who are first in their lanes then.
+  /// - Returns: the removed callers, and the first caller that remains in each lane.
   mutating func removeFirst(while condition: (Caller) -> Bool) -> (removed: [Caller], heads: [Caller]) {
     var removed: [Caller] = []
     var heads: [Caller] = []

@@ -1,50 +1,50 @@
 import Postgres
 
-/// A use case that is carried out for many callers in one round trip to the database.
+/// A use case that runs many requests in one round trip to the database.
 protocol BatchedUseCase: Sendable {
   associatedtype Request: Sendable
   associatedtype Outcome: Sendable
 
-  /// Two batches of one lane are never under way at once, and those in other lanes do not wait for them.
+  /// A lane has at most one batch under way. Lanes do not wait for each other.
   associatedtype Lane: Hashable & Sendable
   func lane(of request: Request) -> Lane
 
-  /// What a batch leaves behind in the database, by which its effect can be told from that of any other. Made before the
-  /// batch is sent, so that it is known when the answer is not.
+  /// Numbers that a batch writes with its holds or orders. They show later whether the batch was committed. They are
+  /// made before the batch is sent, so they are known after a lost answer.
   associatedtype Mark: Sendable = Void
   func mark(for requests: [Request], lane: Lane) -> Mark
 
-  /// Carries out all requests of a lane, in the order in which they came.
+  /// Runs the requests of a lane in one transaction, in the order of their arrival.
   ///
-  /// In one transaction: when it fails, every caller is told so.
-  ///
-  /// - Returns: one outcome a request, in the same order; nil for one for which nothing was done, and which is among the
-  ///   first in the next batch. There is an outcome for one of them at least, unless this has waited for what they need.
-  /// - Throws: what every one of these callers is told.
+  /// - Returns: one outcome for each request, in the same order. Nil when nothing was done for the request; it then
+  ///   comes first in the next batch. At least one is not nil, unless this has waited for locks that the requests need.
+  /// - Throws: the error of all requests. `Batcher` translates it.
   func execute(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome?]
 
-  /// Finds out what became of a batch whose answer was lost, which may still be under way in the database, or on the way
-  /// there.
+  /// Finds the outcomes of a batch whose answer was lost. The batch may still be under way, or not have reached the
+  /// database.
   ///
-  /// - Returns: as `execute`; nil for one that has had no effect and cannot have any more.
+  /// - Returns: as `execute`. Nil for a request that had no effect and can no longer have one.
+  /// - Throws: when the outcomes are still unknown.
   func resume(_ requests: [Request], lane: Lane, mark: Mark, on connection: isolated Connection) throws -> [Outcome?]
 
-  /// Whether the use case changes nothing, so that nothing is lost with an answer of the database.
+  /// Whether the use case changes nothing. Then a lost answer means only that there is no result.
   static var isRead: Bool { get }
 
-  /// Whether an outcome means that the stock of the product changed, or its status.
+  /// Whether the outcome changed the stock or the status of the product.
   func changesStock(_ outcome: Outcome) -> Bool
 
-  /// What a caller is told when its batch failed with this error.
+  /// Translates the error of a batch into the error of its callers.
   static func translating(_ error: any Error) -> any Error
 
-  /// How many lanes `executeTogether` may be given; 1 when it is not to be called.
+  /// The largest number of lanes for `executeTogether`. At 1 it is not called.
   static var maximumLanes: Int { get }
 
-  /// Does what `execute` does for several lanes in one round trip, without ever waiting for what another session has
-  /// locked: one lane must not hold up the others.
+  /// Runs the requests of several lanes in one round trip. It must not wait for locks, because one lane must not delay
+  /// the others.
   ///
-  /// - Returns: for each lane its outcomes, as `execute`; all of them nil when the lane needs a batch to itself.
+  /// - Returns: the outcomes of each lane, as `execute`. All are nil when the lane needs a batch to itself.
+  /// - Throws: as `execute`. After an error of the server, each lane gets a batch to itself.
   func executeTogether(_ batches: [LaneBatch<Lane, Request, Mark>], on connection: isolated Connection) throws
     -> [[Outcome?]]
 }
@@ -53,14 +53,14 @@ extension BatchedUseCase where Mark == Void {
   func mark(for requests: [Request], lane: Lane) {}
 }
 
-/// What is to be done for one lane.
+/// The requests of one lane in a batch.
 struct LaneBatch<Lane: Sendable, Request: Sendable, Mark: Sendable>: Sendable {
   let lane: Lane
   let requests: [Request]
   let mark: Mark
 
-  /// The outcomes of a lane for which nothing was done.
-  func nothingDone<Outcome>() -> [Outcome?] { Array(repeating: nil, count: requests.count) }
+  /// Nil for each request: nothing was done.
+  func noOutcomes<Outcome>() -> [Outcome?] { Array(repeating: nil, count: requests.count) }
 }
 
 extension BatchedUseCase {
@@ -75,12 +75,12 @@ extension BatchedUseCase {
   func executeTogether(_ batches: [LaneBatch<Lane, Request, Mark>], on connection: isolated Connection) throws
     -> [[Outcome?]]
   {
-    batches.map { $0.nothingDone() }
+    batches.map { $0.noOutcomes() }
   }
 }
 
-/// A use case that has one effect when it is carried out twice, and an outcome that is still true, so that this is what is
-/// done when an answer was lost.
+/// A use case that may run twice: the second run has no further effect, and its outcome is correct. After a lost answer
+/// it runs again.
 protocol RepeatableUseCase: BatchedUseCase where Mark == Void {
   func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [Outcome]
 }
@@ -89,7 +89,7 @@ extension RepeatableUseCase {
   func execute(
     _ requests: [Request], lane: Lane, mark: Void, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    // Not left to a conversion: an outcome may itself be nil.
+    // `Outcome` may be an optional. `.some` keeps a nil outcome apart from no outcome.
     try execute(requests, lane: lane, on: connection).map { .some($0) }
   }
 

@@ -4,44 +4,46 @@ import ServiceLifecycle
 import Synchronization
 import Time
 
-/// Shares round trips to the database among those who wait for one.
+/// Runs many requests in one round trip to the database.
 ///
-/// What arrives in a lane while its last batch is under way makes up the next batch. There is no timer: an idle lane
-/// sends a batch of one at once, a busy one batches by itself, the more the busier it is. Every batch starts after the
-/// requests in it arrived, so that what it reads is never older than the question.
+/// Requests that arrive in a lane while its batch is under way form the next batch. There is no timer. An idle lane
+/// sends a batch of one request at once. The batches of a busy lane grow by themselves. Every batch starts after
+/// its requests arrived, so its reads are never older than a request.
 ///
-/// Batches are made up and carried out on the thread of the connection that is lent for them: between a request and its
-/// outcome, threads change where they must, from the caller's to the connection's and back.
+/// A batch is formed and runs on the thread of its connection. So a request changes threads only twice: from the
+/// caller's to the connection's and back.
 ///
-/// When the connection breaks under a batch, nobody can tell whether it was committed. Then the database is asked again,
-/// on another connection, for as long as the callers can wait:
+/// If the connection breaks under a batch, the batcher does not know whether it was committed. Then it resolves the
+/// batch on another connection, until the deadline:
 ///
-///     sent ──answer──▶ told
-///       └──lost──▶ asked again ──took effect──▶ told
-///                    │   └──had no effect, and cannot have any──▶ first in the next batch, in what time is left
-///                    └──no time left──▶ told that nothing is known
+///     sent ──answer──▶ outcome
+///       └──lost──▶ resolve ──the batch took effect──▶ outcome
+///                    │  └──it had no effect, and cannot have one──▶ first in the next batch
+///                    └──deadline──▶ outcomeUnknown
 ///
-/// When the server refuses a batch for what one request holds, such as a value that breaks a constraint, nothing of it was
-/// done. It is tried again in halves, until the request at fault is alone and the only one that fails.
+/// If PostgreSQL refuses a batch because of one request's data, the batch had no effect. An example is a value that
+/// breaks a constraint. The batch is tried again in halves until only the request at fault fails.
 final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
-  /// Bounds the time for which a batch holds its locks, and the size of its parameters.
+  /// The largest number of requests in a batch. It limits how long a batch keeps its locks, and the size of its
+  /// parameters.
   static var maximumBatchSize: Int { 512 }
 
-  /// The longest wait for the answer to a batch. Longer than what the database itself allows for a lock.
+  /// The longest wait for the answer to a batch. It is longer than `lockTimeout`, so a wait for a lock ends first.
   static var answerTime: Duration { .milliseconds(2500) }
-  /// From the start of a batch whose answer was lost to when its callers are told so. Together with the wait in the queue,
-  /// a second by default, it stays below the five seconds that buyers and their proxies have.
+  /// The time from the start of a batch to its deadline. Then callers get an error if the outcome is still unknown. The
+  /// wait in the lane comes before it, by default 1 s. The sum is less than 5 s, when clients and proxies often give
+  /// up.
   static var resolutionTime: Duration { .milliseconds(3800) }
-  /// Who has less than this left of that time does not go into another batch.
-  static var leastTime: Duration { .seconds(1) }
-  /// Between two attempts to find out what became of a batch.
+  /// A caller goes into another batch only if at least this much time is left until the deadline.
+  static var minimumTime: Duration { .seconds(1) }
+  /// The pause between two attempts to resolve a batch.
   static var resolutionPause: Duration { .milliseconds(100) }
 
   private struct Caller: Sendable {
     let request: UseCase.Request
     let arrival: BatchObserver.Arrival
     let completion: Completion<UseCase.Outcome>
-    /// When an answer is due, for one who was in a batch already.
+    /// The deadline of the caller's first batch. Nil for a caller that has not been in a batch.
     var deadline: Moment?
   }
 
@@ -59,13 +61,13 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   private let onStockChange: (@Sendable (UseCase.Lane) -> Void)?
   private let state = Mutex(State())
   private let clock = DispatchQueue(label: "checkout.batcher")
-  /// Ends once the batcher is closed and nobody waits.
+  /// Ends when the batcher is closed and empty.
   private let (ending, end) = AsyncStream.makeStream(of: Never.self)
 
   /// - Parameters:
-  ///   - turns: the lanes take turns with those of all batchers that share it; nil for lanes that wait for nobody.
-  ///   - admission: bounds the callers of all batchers that share it.
-  ///   - onStockChange: called for a lane after the commit of a batch that changed its stock, or that may have.
+  ///   - turns: batches of one lane take turns with those of other batchers that share it. Nil for no turns.
+  ///   - admission: limits the requests of all batchers that share it.
+  ///   - onStockChange: called with a lane after the commit of a batch that changed its stock, or may have.
   init(
     _ useCase: UseCase, on database: Pool, turns: Turns<UseCase.Lane>? = nil,
     admission: Admission = Admission(limit: .max), observer: BatchObserver = .none,
@@ -79,17 +81,19 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     self.onStockChange = onStockChange
   }
 
-  /// Waits for the outcome of the batch that takes up the request; see `submit`.
+  /// Returns the outcome of a request. Throws the errors of `submit`.
   func callAsFunction(_ request: UseCase.Request) async throws -> UseCase.Outcome {
     try await awaitCompletion { submit(request, completion: $0) }
   }
 
-  /// Has a request carried out by the next batch.
+  /// Adds a request to the next batch of its lane.
   ///
-  /// - Parameter completion: may be called before this returns. Gets what `execute` throws for the whole batch;
-  ///   `CheckoutError.shuttingDown` after `run` was told to end; `CheckoutError.overloaded` when admission is refused, the
-  ///   wait is ended by `expire`, or there is no time left for another batch; `CheckoutError.outcomeUnknown` when the answer
-  ///   to its batch was lost for good.
+  /// - Parameter completion: may be called before this returns. Its errors:
+  ///   - `CheckoutError.shuttingDown` after graceful shutdown began;
+  ///   - `CheckoutError.overloaded` when admission refused the request, `expire` removed it, or no time is left for
+  ///     another batch;
+  ///   - `CheckoutError.outcomeUnknown` when the answer was lost and the outcome is unknown at the deadline;
+  ///   - the translated error of the batch.
   func submit(_ request: UseCase.Request, completion: @escaping Completion<UseCase.Outcome>) {
     guard admission.admit() else { return completion(.failure(CheckoutError.overloaded)) }
     let lane = useCase.lane(of: request)
@@ -102,21 +106,21 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     if wasIdle { takeTurn(lane) }
   }
 
-  /// Callers in a lane whose batch has not started, and whether new ones are refused: for tests.
+  /// For tests: the number of callers whose batch has not started, and whether new callers are refused.
   func waitingCount(in lane: UseCase.Lane) -> Int { state.withLock { $0.queue.waitingCount(in: lane) } }
   var isClosed: Bool { state.withLock { $0.isClosed } }
 
-  /// Returns after graceful shutdown, when everybody who was accepted has an answer.
+  /// Returns after graceful shutdown, when all accepted requests have an outcome.
   func run() async {
     await withGracefulShutdownHandler {
       for await _ in ending {}
     } onGracefulShutdown: {
       self.close()
     }
-    // Only a cancelled run leaves anybody here.
+    // Callers remain only if the task was cancelled.
     close()
-    let forgotten = state.withLock { $0.queue.removeFirst { _ in true }.removed }
-    for caller in forgotten { caller.completion(.failure(CheckoutError.shuttingDown)) }
+    let remaining = state.withLock { $0.queue.removeFirst { _ in true }.removed }
+    for caller in remaining { caller.completion(.failure(CheckoutError.shuttingDown)) }
   }
 
   func expire(arrivedBefore cutoff: Moment) -> Moment? {
@@ -132,11 +136,11 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     }
   }
 
-  // MARK: Working the lanes
+  // MARK: Batches
 
   private typealias Part = BatchQueue<UseCase.Lane, Caller>.Part
 
-  /// A lane's part in a batch, and what is sent of it.
+  /// The part of a lane in a batch, with the arguments for the use case.
   private struct Work: Sendable {
     let part: Part
     let sent: LaneBatch<UseCase.Lane, UseCase.Request, UseCase.Mark>
@@ -146,7 +150,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   private struct Batch: Sendable {
     let works: [Work]
-    /// When all callers are to have an answer.
+    /// All callers get an outcome or an error by then.
     let deadline: Moment
 
     /// Whether it has several callers.
@@ -154,14 +158,14 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   }
 
   private func takeTurn(_ lane: UseCase.Lane) {
-    guard let turns else { return beReady(lane) }
-    turns.take(lane) { self.beReady(lane) }
+    guard let turns else { return makeReady(lane) }
+    turns.take(lane) { self.makeReady(lane) }
   }
 
-  private func beReady(_ lane: UseCase.Lane) {
+  private func makeReady(_ lane: UseCase.Lane) {
     startWorkers(
       state.withLock { state in
-        state.queue.beReady(lane)
+        state.queue.makeReady(lane)
         return state.queue.workersToStart()
       })
   }
@@ -175,7 +179,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
         } catch  where error is OutcomeLost || (error as? PostgresError)?.isConnectionLost == true {
           return { self.resolve(batch, after: error) }
         } catch PostgresError.server(let error) where error.isAboutData && batch.isShared {
-          return tryInHalves(batch)
+          return splitInHalves(batch)
         } catch {
           return fail(batch, error)
         }
@@ -193,12 +197,12 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     for lane in idle { turns?.end(lane) }
     startWorkers(workers)
     let works = batch.map { part in
-      // No key paths in this class: where a type is generic, each is made anew at run time.
+      // Closures instead of key paths: in a generic type, Swift creates a key path object in each call.
       let requests = part.callers.map { $0.request }
       let mark = useCase.mark(for: requests, lane: part.lane)
       return Work(part: part, sent: LaneBatch(lane: part.lane, requests: requests, mark: mark))
     }
-    // Those who were in a batch before come first in their lane, and all have the same deadline.
+    // Callers of an earlier batch come first in their lane, and all of them have the same deadline.
     let earliest = batch.compactMap { $0.callers.first?.deadline }.min()
     let deadline = Moment.now + Self.resolutionTime
     return Batch(works: works, deadline: earliest.map { min($0, deadline) } ?? deadline)
@@ -213,8 +217,8 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
           do {
             return try useCase.executeTogether(works.map { $0.sent }, on: connection)
           } catch PostgresError.server {
-            // Nothing was done. One by one, only those hear of it who are the cause.
-            return works.map { $0.sent.nothingDone() }
+            // Nothing was done. Each lane now gets a batch to itself, so only the lane at fault fails.
+            return works.map { $0.sent.noOutcomes() }
           }
         }
         let sent = works[0].sent
@@ -223,9 +227,10 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     }
   }
 
-  /// Tells the callers.
+  /// Calls the completions of the callers that have an outcome. Returns the others to their lanes.
   ///
-  /// - Returns: what is to be done once the connection is back in the pool, where the next batch will find it.
+  /// - Returns: a closure to call when the connection is back in the pool. It starts the next batches, which find the
+  ///   connection there.
   private func finish(
     _ batch: Batch, _ outcomes: [[UseCase.Outcome?]], inHalves: Bool = false
   ) -> @Sendable () -> Void {
@@ -239,7 +244,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       for (caller, outcome) in zip(work.part.callers, outcomes) {
         if let outcome {
           caller.completion(.success(outcome))
-        } else if batch.deadline < .now + Self.leastTime {
+        } else if batch.deadline < .now + Self.minimumTime {
           caller.completion(.failure(CheckoutError.overloaded))
         } else {
           var caller = caller
@@ -251,9 +256,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     return end(batch.works, returned: returned, inHalves: inHalves)
   }
 
-  /// The server refused the batch, which so had no effect, for what one of its requests holds. Only that one is to fail.
-  private func tryInHalves(_ batch: Batch) -> @Sendable () -> Void {
-    finish(batch, batch.works.map { $0.sent.nothingDone() }, inHalves: true)
+  /// PostgreSQL refused the batch because of one request's data, so the batch had no effect. Try it again in halves.
+  private func splitInHalves(_ batch: Batch) -> @Sendable () -> Void {
+    finish(batch, batch.works.map { $0.sent.noOutcomes() }, inHalves: true)
   }
 
   private func fail(_ batch: Batch, _ error: any Error) -> @Sendable () -> Void {
@@ -265,9 +270,9 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   }
 
   /// - Parameters:
-  ///   - returned: callers without an answer, who are the first in the next batch of their lane.
+  ///   - returned: see `BatchQueue.finish`.
   ///   - inHalves: see `BatchQueue.finish`.
-  /// - Returns: what lets others begin.
+  /// - Returns: a closure that ends the turns and starts the next batches.
   private func end(
     _ works: [Work], returned: [UseCase.Lane: [Caller]] = [:], inHalves: Bool = false
   ) -> @Sendable () -> Void {
@@ -277,7 +282,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       return (lanes, state.queue.workersToStart())
     }
     return { [self] in
-      // Those who came meanwhile stand behind the lanes of others that share the turns.
+      // The lane's next turn comes after the turns that other batchers already wait for.
       for lane in waiting { takeTurn(lane) }
       for work in works { turns?.end(work.lane) }
       startWorkers(workers)
@@ -290,7 +295,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   // MARK: Lost answers
 
-  /// Each lane on its own, since what became of one says nothing of the others when it has to be asked for.
+  /// Resolves each lane by itself, because one lane's outcomes do not depend on another's.
   private func resolve(_ batch: Batch, after error: any Error) {
     let error = UseCase.translating(error)
     startWorkers(
@@ -300,7 +305,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
       })
     for work in batch.works {
       let answer = Once()
-      // Whatever the attempts are waiting for by then.
+      // The callers get the error at the deadline, even if an attempt is still waiting for the database.
       after(batch.deadline - .now) {
         guard answer.isFirst() else { return }
         for caller in work.part.callers { caller.completion(.failure(error)) }
@@ -315,7 +320,7 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
     let sent = batch.works[0].sent
     @Sendable func again() { after(Self.resolutionPause) { self.resolve(batch, answer) } }
     database.lend { [self] connection in
-      // Nobody waits any more, perhaps since it took long to get a connection.
+      // The wait for the connection may have lasted until the deadline.
       guard .now < batch.deadline else { return end(batch.works) }
       // The batch may have changed the stock before its answer was lost.
       defer { onStockChange?(sent.lane) }
@@ -337,9 +342,10 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   }
 }
 
-/// Lets one of several who would do the same do it.
+/// Decides which of several threads acts first. Only that one calls the completions.
 private final class Once: Sendable {
   private let isDone = Atomic(false)
 
+  /// True for the first call only.
   func isFirst() -> Bool { !isDone.exchange(true, ordering: .relaxed) }
 }

@@ -1,22 +1,25 @@
 import Time
 
-/// A queue whose members can be told that they have waited too long.
+/// A queue that can fail callers that have waited too long.
 protocol WaitingQueue: Sendable {
-  /// Answers those who arrived by then and whose turn has not come with `CheckoutError.overloaded`.
+  /// Fails the callers that arrived at `cutoff` or before and whose batch has not started, with
+  /// `CheckoutError.overloaded`.
   ///
-  /// - Returns: when the longest waiting of the others arrived.
+  /// - Returns: the earliest arrival of the callers that still wait; nil when there is none.
   func expire(arrivedBefore cutoff: Moment) -> Moment?
 }
 
-/// Ends the waits that take too long, in several queues: also while the database does not answer, and so no batch ends.
+/// Fails callers that have waited longer than the timeout, in several queues. It works even if no batch ends because
+/// the database does not answer.
 ///
-/// One task for all of them. It sleeps until the longest waiting is due, or for one time-out when nobody waits; whoever
-/// arrives while it sleeps is due later than that.
+/// One task serves all queues. It sleeps until the oldest caller's timeout, or for one timeout when no caller waits. A
+/// caller that arrives meanwhile times out later than that.
 struct QueueSweeper {
   let queues: [any WaitingQueue]
+  /// The longest wait of a caller for its batch to start.
   let timeout: Duration
 
-  /// Works until it is cancelled.
+  /// Returns when its task is cancelled.
   func run() async {
     while !Task.isCancelled {
       let now = Moment.now

@@ -3,47 +3,52 @@ import Dispatch
 import Synchronization
 import Time
 
-/// Lets those who want something of one product do so one after the other.
+/// Runs the batches that change one product one after the other. A turn is the right of a batch to change a product.
 ///
-/// Batches that reserve, order and pay for the same product could run beside each other. One at a time they are larger,
-/// and the database does far more for many callers at once than for few at a time, side by side.
+/// Batches that reserve, order and pay for the same product could run side by side. One at a time they are larger, and
+/// the database serves a large batch much faster than several small ones.
 ///
-/// A turn that does not end, such as one that waits for a lock, keeps the next one waiting for twice `patience` at most:
-/// then that begins beside it.
+/// A turn may not end, for example because its batch waits for a lock. Then the next turn begins beside it, after at
+/// most twice `overdueAfter`.
 final class Turns<Key: Hashable & Sendable>: Sendable {
-  private struct Line {
-    /// Turns that have begun and not ended. One, unless somebody lost patience.
+  private struct Queue {
+    /// The number of turns that have begun and not ended. It is more than one after a turn was overdue.
     var underWay = 1
     var waiting: Deque<@Sendable () -> Void> = []
     var lastBegin = Moment.now
-    var lastImpatience: Moment?
+    /// When a turn last began beside an overdue one.
+    var lastOverdue: Moment?
   }
 
   private struct State {
-    /// Present from the first turn's begin to the last one's end.
-    var lines: [Key: Line] = [:]
+    /// A key has a queue while a turn of it is under way.
+    var queues: [Key: Queue] = [:]
     var isWatched = false
   }
 
-  private let patience: Duration
-  /// How long there is one turn more at a time after somebody lost patience.
-  private let memory: Duration
+  /// When no turn of a key has begun for this long, the running turn is overdue.
+  private let overdueAfter: Duration
+  /// How long a key keeps an extra turn after one was overdue.
+  private let extraTurnTime: Duration
   private let state = Mutex(State())
   private let queue = DispatchQueue(label: "checkout.turns")
 
-  init(patience: Duration = .milliseconds(50), memory: Duration = .seconds(1)) {
-    self.patience = patience
-    self.memory = memory
+  init(overdueAfter: Duration = .milliseconds(50), extraTurnTime: Duration = .seconds(1)) {
+    self.overdueAfter = overdueAfter
+    self.extraTurnTime = extraTurnTime
   }
 
-  /// - Parameter begin: called when it is the caller's turn, at once or by whoever ends one. To be followed by `end`.
+  /// Waits for a turn, without blocking.
+  ///
+  /// - Parameter begin: called when the turn begins: inside this call, or later on another thread. Each turn must
+  ///   `end`.
   func take(_ key: Key, _ begin: @escaping @Sendable () -> Void) {
     let (isFree, isToBeWatched) = state.withLock { state in
-      guard state.lines[key] != nil else {
-        state.lines[key] = Line()
+      guard state.queues[key] != nil else {
+        state.queues[key] = Queue()
         return (true, false)
       }
-      state.lines[key]!.waiting.append(begin)
+      state.queues[key]!.waiting.append(begin)
       defer { state.isWatched = true }
       return (false, !state.isWatched)
     }
@@ -51,47 +56,47 @@ final class Turns<Key: Hashable & Sendable>: Sendable {
     if isToBeWatched { watch() }
   }
 
-  /// Ends a turn; the next in line begins.
+  /// Ends a turn and begins the next one.
   func end(_ key: Key, now: Moment = .now) {
     let next = state.withLock { state -> (@Sendable () -> Void)? in
       let isOneTooMany =
-        state.lines[key]!.underWay > 1 && state.lines[key]!.lastImpatience.map { now - $0 > memory } == true
-      guard !isOneTooMany, let next = state.lines[key]!.waiting.popFirst() else {
-        state.lines[key]!.underWay -= 1
-        if state.lines[key]!.underWay == 0 { state.lines[key] = nil }
+        state.queues[key]!.underWay > 1 && state.queues[key]!.lastOverdue.map { now - $0 > extraTurnTime } == true
+      guard !isOneTooMany, let next = state.queues[key]!.waiting.popFirst() else {
+        state.queues[key]!.underWay -= 1
+        if state.queues[key]!.underWay == 0 { state.queues[key] = nil }
         return nil
       }
-      state.lines[key]!.lastBegin = now
+      state.queues[key]!.lastBegin = now
       return next
     }
     next?()
   }
 
-  /// Looks after those who wait, for as long as there are any.
+  /// Looks for overdue turns at intervals while any turn waits.
   private func watch() {
-    queue.asyncAfter(deadline: .now() + .nanoseconds(Int(patience / .nanoseconds(1)))) { [weak self] in
+    queue.asyncAfter(deadline: .now() + .nanoseconds(Int(overdueAfter / .nanoseconds(1)))) { [weak self] in
       guard let self else { return }
-      if losePatience() { watch() }
+      if beginOverdueTurns() { watch() }
     }
   }
 
-  /// Begins what has waited too long.
+  /// Begins the next turn of each key whose running turn is overdue.
   ///
-  /// - Returns: whether anybody still waits.
-  func losePatience(now: Moment = .now) -> Bool {
-    let (impatient, isWatched) = state.withLock { state in
-      var impatient: [@Sendable () -> Void] = []
-      for key in state.lines.keys where now - state.lines[key]!.lastBegin >= patience {
-        guard let next = state.lines[key]!.waiting.popFirst() else { continue }
-        state.lines[key]!.underWay += 1
-        state.lines[key]!.lastBegin = now
-        state.lines[key]!.lastImpatience = now
-        impatient.append(next)
+  /// - Returns: whether any turn still waits.
+  func beginOverdueTurns(now: Moment = .now) -> Bool {
+    let (begins, isWatched) = state.withLock { state in
+      var begins: [@Sendable () -> Void] = []
+      for key in state.queues.keys where now - state.queues[key]!.lastBegin >= overdueAfter {
+        guard let next = state.queues[key]!.waiting.popFirst() else { continue }
+        state.queues[key]!.underWay += 1
+        state.queues[key]!.lastBegin = now
+        state.queues[key]!.lastOverdue = now
+        begins.append(next)
       }
-      state.isWatched = state.lines.values.contains { !$0.waiting.isEmpty }
-      return (impatient, state.isWatched)
+      state.isWatched = state.queues.values.contains { !$0.waiting.isEmpty }
+      return (begins, state.isWatched)
     }
-    for begin in impatient { begin() }
+    for begin in begins { begin() }
     return isWatched
   }
 }

@@ -1,5 +1,5 @@
-/// A text of a client's that is compared as the database does it: byte by byte. A `String` equals another that Unicode
-/// takes for the same, such as é as one character and as two.
+/// A client's text, compared byte by byte as PostgreSQL compares it. `String` compares by Unicode equivalence: é as one
+/// scalar equals é as two.
 package struct VerbatimText: Hashable, Sendable {
   package let text: String
 

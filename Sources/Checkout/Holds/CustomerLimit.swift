@@ -1,13 +1,13 @@
 import Postgres
 import Time
 
-/// What a customer who has as many units as one may have can count on.
+/// The limit that refused a customer's request, and when the customer may have units again.
 package struct CustomerLimit: Sendable, Equatable {
-  /// Units in active holds and live orders of one customer, at most.
+  /// The largest number of units in one customer's active holds and live orders.
   package let maximum: Int32
-  /// When the customer's first hold or unpaid order ends if nobody acts. Nil when none does, and when more units were asked
-  /// for than one may ever have.
+  /// When the customer's first hold or unpaid order ends by itself. Nil when the customer has neither, or the request
+  /// alone is above the maximum.
   package let nextReleaseAt: Timestamp?
-  /// How long that is from when this was read.
+  /// The time until `nextReleaseAt`, from when this was read.
   package let nextReleaseIn: Duration?
 }

@@ -1,22 +1,23 @@
 import Postgres
 import Time
 
-/// A reservation of units of one product for a limited time.
+/// Units of one product that are kept for a buyer until `expiresAt`.
 package struct Hold: Sendable, Equatable {
   package enum Status: String, Sendable {
     case active, ordered, released, expired
   }
 
   package let id: ReservationID
+  /// In units.
   package let quantity: Int32
-  /// Past `expiresAt` never `active`, whether a worker has been there or not.
+  /// A lapsed hold is `expired`, even if no worker has expired it yet.
   package let status: Status
   package let expiresAt: Timestamp
-  /// Until `expiresAt`, by the database's clock, when this was read. Not negative.
+  /// The time until `expiresAt` by the database's clock, from when this was read. Not negative.
   package let remaining: Duration
 }
 
-extension Hold {
+extension Hold: ReservationRow {
   /// Reads the columns of `read_holds` and `release_holds`.
   init(_ row: inout Row) throws {
     self.init(

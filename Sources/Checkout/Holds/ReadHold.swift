@@ -1,34 +1,6 @@
-import FoundationEssentials
-import Postgres
-
-/// Reads a hold as it stands.
-struct ReadHold: RepeatableUseCase {
+/// Reads a hold. The outcome is nil for an unknown hold.
+struct ReadHold: UseCaseByID {
+  typealias Found = Hold
   static let isRead = true
-
-  typealias Request = ReservationID
-  typealias Outcome = Hold?
-
-  func lane(of id: ReservationID) -> Int32 { id.productID }
-
-  func execute(_ ids: [ReservationID], lane productID: Int32, on connection: isolated Connection) throws -> [Hold?] {
-    let found = try connection.run(Statement(productID: productID, ids: ids.map(\.uuid)))
-    let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0) })
-    return ids.map { byID[$0] }
-  }
-
-  private struct Statement: PreparedStatement {
-    static let name = "read_holds"
-    static let sql = "select * from flashsale.read_holds($1::integer, $2::uuid[])"
-    let productID: Int32
-    let ids: [UUID]
-
-    func bind(to parameters: inout Parameters) {
-      parameters.append(productID)
-      parameters.append(ids)
-    }
-
-    static func decode(_ row: inout Row) throws -> Hold {
-      try Hold(&row)
-    }
-  }
+  static let function = "read_holds"
 }

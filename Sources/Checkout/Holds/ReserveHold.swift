@@ -2,7 +2,7 @@ import FoundationEssentials
 import Postgres
 import Time
 
-/// Reserves units of a product for the time that a buyer needs to check out. First come, first served.
+/// Places a hold: keeps units of a product for a buyer for `timeToLive`. First come, first served.
 package struct ReserveHold: BatchedUseCase {
   struct Request: Sendable, Equatable {
     let productID: Int32
@@ -12,16 +12,17 @@ package struct ReserveHold: BatchedUseCase {
   }
 
   package enum Outcome: Sendable, Equatable {
-    /// - Parameter isReplay: the hold was made by an earlier request under the same key.
+    /// - Parameter isReplay: an earlier request with the same key placed the hold.
     case held(Hold, isReplay: Bool)
     case insufficientStock(StockLeft)
     case saleNotStarted(startsAt: Timestamp, in: Duration)
     case saleEnded(endsAt: Timestamp)
+    /// The quantity is above `max_quantity_per_hold`, the associated value.
     case quantityAboveLimit(Int32)
-    /// The product has a limit per customer, and the request names none.
+    /// The product has a limit per customer, and the request names no customer.
     case customerRequired
     case customerLimitReached(CustomerLimit)
-    /// Another request came under the same key before.
+    /// Another request used the key before.
     case keyReused
     case productNotFound
   }
@@ -37,7 +38,7 @@ package struct ReserveHold: BatchedUseCase {
 
   func lane(of request: Request) -> Int32 { request.productID }
 
-  /// The numbers of the holds that are to be made.
+  /// The ids of the new holds.
   func mark(for requests: [Request], lane productID: Int32) -> [ReservationID] {
     requests.map { _ in generator.next(productID: productID) }
   }
@@ -49,36 +50,37 @@ package struct ReserveHold: BatchedUseCase {
   func execute(
     _ requests: [Request], lane productID: Int32, mark ids: [ReservationID], on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) { chosen in
+    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, refusal: \.refusalOfOthers) { chosen in
       try reserve(chosen.map { requests[$0] }, as: chosen.map { ids[$0] }, productID: productID, on: connection)
     }
   }
 
-  /// Whoever has no hold by now, although nothing can make one of that number any more, goes into another batch, with
-  /// another number.
+  /// Inserts a released hold for each id that no hold has, so the lost transaction can no longer insert it. Then reads
+  /// the holds. A request without a hold goes into another batch, with another id.
   func resume(
     _ requests: [Request], lane productID: Int32, mark ids: [ReservationID], on connection: isolated Connection
   ) throws -> [Outcome?] {
     _ = try connection.transact(VoidStatement(productID: productID, ids: ids))
     jobs.announce()
     return try ReadHold().execute(ids, lane: productID, on: connection).map { hold in
-      // Nobody has been told the number of a hold without a key, so it can only be void. Under a key it may have been
-      // released since by whoever asked again, which the next batch finds out.
+      // A released hold without a key is one that `void_holds` inserted, because no client knows its id. A hold with a
+      // key may have been released by a client that repeated the request. The next batch reads such a hold by its key.
       guard let hold, hold.status != .released else { return nil }
       return .held(hold, isReplay: false)
     }
   }
 
-  /// Products that are asked for together are served together as long as nothing stands in the way. With fewer, and far
-  /// larger, transactions the sale of a thousand products is nearly as fast as that of one.
+  /// Products with enough stock, no limits and no locks are reserved in one transaction. With fewer and larger
+  /// transactions, the sale of a thousand products is nearly as fast as that of one.
   ///
-  /// Each takes up to two advisory locks, of which PostgreSQL by default has room for some thousands.
+  /// Each product takes an advisory lock on its jobs, and one for each key. PostgreSQL has room for some thousands by
+  /// default.
   static let maximumLanes = 128
 
   func executeTogether(
     _ batches: [LaneBatch<Int32, Request, [ReservationID]>], on connection: isolated Connection
   ) throws -> [[Outcome?]] {
-    // With a key that comes twice, a lane has a batch to itself.
+    // A lane with two requests of one key needs a batch to itself.
     let requests = batches.map { batch in
       let keys = batch.requests.compactMap(\.key)
       return Set(keys).count == keys.count ? batch.requests : []
@@ -87,7 +89,7 @@ package struct ReserveHold: BatchedUseCase {
     let statement = JointStatement(ids: ids, requests: requests.flatMap { $0 }, timeToLive: timeToLive)
     guard let answer = try connection.transact(statement).first else { throw UnknownValue(description: "no answer") }
     return batches.map { batch in
-      guard answer.served.contains(batch.lane) else { return batch.nothingDone() }
+      guard answer.served.contains(batch.lane) else { return batch.noOutcomes() }
       return zip(batch.requests, batch.mark).map { request, id in
         let hold = Hold(
           id: id, quantity: request.quantity, status: .active, expiresAt: answer.heldUntil, remaining: timeToLive)
@@ -96,8 +98,8 @@ package struct ReserveHold: BatchedUseCase {
     }
   }
 
-  /// - Parameter requests: each key at most once for a customer.
-  /// - Returns: one outcome a request; nil for one that waits for units which another session has locked.
+  /// - Parameter requests: a key comes at most once for each customer.
+  /// - Returns: one outcome for each request; nil for a request that depends on units which another session has locked.
   private func reserve(
     _ requests: [Request], as newIDs: [ReservationID], productID: Int32, on connection: isolated Connection
   ) throws -> [Outcome?] {
@@ -105,8 +107,11 @@ package struct ReserveHold: BatchedUseCase {
     guard let answer = try connection.transact(statement).first else {
       return requests.map { _ in .productNotFound }
     }
+    guard answer.words.count == requests.count, (answer.ids ?? newIDs).count == requests.count else {
+      throw UnknownValue(description: "\(answer.words.count) outcomes for \(requests.count) requests")
+    }
     if answer.isRescheduled { jobs.announce() }
-    // A hold that was made before is answered as it now stands.
+    // A replay returns the hold as it is now.
     let ids = answer.ids ?? newIDs
     let replayedIDs = zip(ids, answer.words).compactMap { id, word in word == .replayed ? id : nil }
     var replayed: [ReservationID: Hold] = [:]
@@ -116,33 +121,35 @@ package struct ReserveHold: BatchedUseCase {
           replayed[hold.id] = hold
         }
       } catch {
-        // The new holds are there already, so nobody may be told that nothing was done: they have to be found again.
+        // The new holds are committed. Another error would say that nothing was done. This one resolves the batch.
         throw OutcomeLost(reason: "read_holds: \(error)")
       }
     }
     return try requests.indices.map { index in
-      let (request, id, word) = (requests[index], ids[index], answer.words[index])
+      let (id, word) = (ids[index], answer.words[index])
       switch word {
       case .later: return nil
-      case .customerLimitReached: return .customerLimitReached(try answer.customerLimit(at: index))
       case .held:
-        guard let expiresAt = answer.heldUntil else { throw UnknownValue(description: "a hold without an end") }
         let hold = Hold(
-          id: id, quantity: request.quantity, status: .active, expiresAt: expiresAt, remaining: timeToLive)
+          id: id, quantity: requests[index].quantity, status: .active, expiresAt: try answer.with(word, \.heldUntil),
+          remaining: timeToLive)
         return .held(hold, isReplay: false)
       case .replayed:
-        guard let hold = replayed[id] else {
-          throw OutcomeLost(reason: "read_holds: a key without its hold")
-        }
+        guard let hold = replayed[id] else { throw OutcomeLost(reason: "read_holds: a key without its hold") }
         return .held(hold, isReplay: true)
-      default:
-        guard let refusal = answer.refusals[word] else { throw UnknownValue(description: "\(word) without a reason") }
-        return refusal
+      case .keyReused: return .keyReused
+      case .insufficientStock: return .insufficientStock(try answer.with(word, \.stockLeft))
+      case .quantityAboveLimit: return .quantityAboveLimit(try answer.with(word, \.maximumPerHold))
+      case .customerRequired: return .customerRequired
+      case .customerLimitReached: return .customerLimitReached(try answer.customerLimit(at: index))
+      case .saleNotStarted:
+        return .saleNotStarted(startsAt: try answer.with(word, \.startsAt), in: try answer.with(word, \.startsIn))
+      case .saleEnded: return .saleEnded(endsAt: try answer.with(word, \.endsAt))
       }
     }
   }
 
-  /// What the database says to one request, in the words of the metrics; `later` when nothing was done for it yet.
+  /// The outcome of one request in SQL. `later` means that nothing was done yet.
   enum Word: String, CaseIterable {
     case held, replayed, later
     case keyReused = "key_reused"
@@ -154,26 +161,41 @@ package struct ReserveHold: BatchedUseCase {
     case saleEnded = "sale_ended"
   }
 
+  /// The row of a batch. A value that only some words need is nil without them.
   private struct Answer {
+    /// One for each request.
     let words: [Word]
     let heldUntil: Timestamp?
     let isRescheduled: Bool
     /// Nil when no request had a key.
     let ids: [ReservationID]?
-    /// The outcome that a word stands for, where it is the same for all.
-    let refusals: [Word: Outcome]
+    let stockLeft: StockLeft?
+    let startsAt: Timestamp?
+    let startsIn: Duration?
+    let endsAt: Timestamp?
+    let maximumPerHold: Int32?
     let maximumPerCustomer: Int32?
-    /// For each request at its customer's limit when the first unit of that customer comes back, in microseconds, and how
-    /// long that is; 0 when it is not known. Nil when there is no such request.
-    let limitEnds: (at: [Int64], in: [Int64])?
+    /// When the first unit of each request's customer comes back, in microseconds since 1970. 0 is unknown. Nil when no
+    /// request is at its customer's limit.
+    let limitEndsAt: [Int64]?
+    /// The same in microseconds from now.
+    let limitEndsIn: [Int64]?
+
+    /// The value that a word needs.
+    ///
+    /// - Throws: `UnknownValue` when the value is missing.
+    func with<Value>(_ word: Word, _ value: KeyPath<Self, Value?>) throws -> Value {
+      guard let value = self[keyPath: value] else { throw UnknownValue(description: "\(word) without \(value)") }
+      return value
+    }
 
     func customerLimit(at index: Int) throws -> CustomerLimit {
-      guard let maximumPerCustomer, let limitEnds else { throw UnknownValue(description: "a limit without a reason") }
-      let isKnown = limitEnds.at[index] > 0
+      let endsAt = try with(.customerLimitReached, \.limitEndsAt)[index]
+      let endsIn = try with(.customerLimitReached, \.limitEndsIn)[index]
       return CustomerLimit(
-        maximum: maximumPerCustomer,
-        nextReleaseAt: isKnown ? Timestamp(microsecondsSince1970: limitEnds.at[index]) : nil,
-        nextReleaseIn: isKnown ? .microseconds(limitEnds.in[index]) : nil)
+        maximum: try with(.customerLimitReached, \.maximumPerCustomer),
+        nextReleaseAt: endsAt > 0 ? Timestamp(microsecondsSince1970: endsAt) : nil,
+        nextReleaseIn: endsAt > 0 ? .microseconds(endsIn) : nil)
     }
   }
 
@@ -195,7 +217,7 @@ package struct ReserveHold: BatchedUseCase {
       parameters.append(requests.map(\.quantity))
       parameters.append(Int64(timeToLive / .microseconds(1)))
       parameters.append(requests.named(\.idempotencyKey))
-      // Each customer once, so that the database counts what it has once.
+      // Each customer comes once, so the database counts the customer's units once.
       var positions: [VerbatimText: Int32] = [:]
       var customers: [String] = []
       let positionOf = requests.map { request in
@@ -211,32 +233,13 @@ package struct ReserveHold: BatchedUseCase {
     }
 
     static func decode(_ row: inout Row) throws -> Answer {
-      let words = try row.decode([String].self).map { text in
-        guard let word = Word(rawValue: text) else { throw UnknownValue(description: "\(text) is no outcome") }
-        return word
-      }
-      let heldUntil = try row.decodeIfPresent(Timestamp.self)
-      let isRescheduled = try row.decode(Bool.self)
-      let ids = try row.decodeIfPresent([UUID].self)?.compactMap { ReservationID($0) }
-      var refusals: [Word: Outcome] = [.keyReused: .keyReused, .customerRequired: .customerRequired]
-      if let stockLeft = try StockLeft(&row) { refusals[.insufficientStock] = .insufficientStock(stockLeft) }
-      let startsAt = try row.decodeIfPresent(Timestamp.self)
-      let startsIn = try row.decodeIfPresent(Int64.self)
-      if let startsAt, let startsIn {
-        refusals[.saleNotStarted] = .saleNotStarted(startsAt: startsAt, in: .microseconds(startsIn))
-      }
-      if let endsAt = try row.decodeIfPresent(Timestamp.self) { refusals[.saleEnded] = .saleEnded(endsAt: endsAt) }
-      if let maximum = try row.decodeIfPresent(Int32.self) {
-        refusals[.quantityAboveLimit] = .quantityAboveLimit(maximum)
-      }
-      let maximumPerCustomer = try row.decodeIfPresent(Int32.self)
-      let (limitEndsAt, limitEndsIn) = (
-        try row.decodeIfPresent([Int64].self), try row.decodeIfPresent([Int64].self)
-      )
-      return Answer(
-        words: words, heldUntil: heldUntil, isRescheduled: isRescheduled, ids: ids, refusals: refusals,
-        maximumPerCustomer: maximumPerCustomer,
-        limitEnds: limitEndsAt.flatMap { at in limitEndsIn.map { (at, $0) } })
+      Answer(
+        words: try row.decodeCases(), heldUntil: try row.decodeIfPresent(), isRescheduled: try row.decode(),
+        ids: try row.decodeReservationIDsIfPresent(), stockLeft: try StockLeft(&row),
+        startsAt: try row.decodeIfPresent(), startsIn: try row.decodeIfPresent(Int64.self).map { .microseconds($0) },
+        endsAt: try row.decodeIfPresent(), maximumPerHold: try row.decodeIfPresent(),
+        maximumPerCustomer: try row.decodeIfPresent(), limitEndsAt: try row.decodeIfPresent(),
+        limitEndsIn: try row.decodeIfPresent())
     }
   }
 }
@@ -283,7 +286,7 @@ extension ReserveHold {
 }
 
 extension ReserveHold.Request {
-  /// What the request's key is known by: nobody is told of another customer's hold.
+  /// The customer is part of the key, so no request gets another customer's hold.
   fileprivate struct Key: Hashable {
     let text: VerbatimText
     let customerID: VerbatimText?
@@ -299,7 +302,7 @@ extension ReserveHold.Outcome {
     if case .held(let hold, _) = self { .held(hold, isReplay: true) } else { self }
   }
 
-  fileprivate var toOthersUnderItsKey: Self? {
+  fileprivate var refusalOfOthers: Self? {
     if case .held = self { .keyReused } else { nil }
   }
 }

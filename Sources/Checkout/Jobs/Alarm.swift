@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Ends a nap before its time. A ring while nobody naps is kept, and ends the next nap at once.
+/// Ends a wait early. A ring without a waiter ends the next wait at once.
 final class Alarm: Sendable {
   private enum State {
     case quiet
@@ -11,19 +11,19 @@ final class Alarm: Sendable {
   private let state = Mutex(State.quiet)
 
   func ring() {
-    let sleeper = state.withLock { state -> CheckedContinuation<Void, Never>? in
-      if case .awaited(let sleeper) = state {
+    let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+      if case .awaited(let waiter) = state {
         state = .quiet
-        return sleeper
+        return waiter
       }
       state = .rung
       return nil
     }
-    sleeper?.resume()
+    waiter?.resume()
   }
 
-  /// Returns when the alarm rings, when `duration` has passed, or when the task is cancelled. One task at a time.
-  func nap(atMost duration: Duration) async {
+  /// Returns when the alarm rings, when `duration` has passed, or when the task is cancelled. Only one task may wait.
+  func wait(atMost duration: Duration) async {
     await withTaskGroup { group in
       group.addTask { try? await Task.sleep(for: duration) }
       group.addTask { await self.untilRing() }
@@ -40,7 +40,7 @@ final class Alarm: Sendable {
             state = .quiet
             return true
           }
-          // `onCancel` may have run before there was a continuation to end.
+          // `onCancel` may have run before the continuation was stored.
           if Task.isCancelled { return true }
           state = .awaited(continuation)
           return false
@@ -48,12 +48,12 @@ final class Alarm: Sendable {
         if isOver { continuation.resume() }
       }
     } onCancel: {
-      let sleeper = state.withLock { state -> CheckedContinuation<Void, Never>? in
-        guard case .awaited(let sleeper) = state else { return nil }
+      let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+        guard case .awaited(let waiter) = state else { return nil }
         state = .quiet
-        return sleeper
+        return waiter
       }
-      sleeper?.resume()
+      waiter?.resume()
     }
   }
 }

@@ -2,36 +2,37 @@ import Logging
 import Postgres
 import ServiceLifecycle
 
-/// Expires holds and orders in time, and removes what is old, by the jobs in `scheduled_jobs`. Every server runs one; a
-/// job goes to the worker that claims it first.
+/// Runs the jobs in `scheduled_jobs`: they expire holds and orders, and remove old rows. Every server has a job runner.
+/// The worker that first claims a job runs it.
 ///
-/// Nothing that clients are told depends on it: reads count lapsed holds as available, and reservations reclaim them.
+/// No response depends on the jobs. Reads count lapsed holds as available, and new holds reclaim them.
 ///
-/// Three workers share the jobs, so that none is late because of another product. The first one expires what is due. When a
-/// call leaves work behind, a second one helps until nothing is due. The patient one retries jobs that failed, mostly since
-/// a row of their product was locked, and removes what is old.
+/// Three workers share the jobs, so that one product's job does not delay another's. The prompt worker runs expiry.
+/// When it runs several jobs in a call, the helper also runs expiry until none is due. The patient worker retries
+/// expiry that failed, usually because of a locked row, and runs removal.
 ///
-/// Between jobs they sleep until the earliest one is due. A server that makes a job due earlier than that announces it
-/// with NOTIFY, after its commit and in a transaction of its own: a pending notification takes an instance-wide lock at
-/// commit, which would make all sales wait for each other. When a notification is lost, polling finds the job.
+/// The prompt and the patient worker sleep until the next job is due. A server that makes a job due earlier sends a
+/// NOTIFY after its commit, in another transaction. A pending notification takes an instance-wide lock at commit, so
+/// all sales would wait for each other. If a notification is lost, polling finds the job.
 struct JobRunner: Service {
-  /// The longest sleep, and so the longest delay of a job whose announcement was lost.
+  /// The longest sleep of a worker. A job whose notification was lost runs at most this much later.
   static let pollInterval: Duration = .seconds(1)
 
-  /// The sleep when a job is due that another worker has. Whoever has it sets the time of the next.
+  /// The sleep of a worker when another worker has claimed the job that is due. That worker reschedules the job.
   static let claimedPause: Duration = .milliseconds(50)
 
-  /// The sleep of the helper, which the first worker wakes.
+  /// The longest sleep of the helper. The prompt worker wakes it.
   static let helperPause: Duration = .seconds(60)
 
-  /// A job that failed this often in a row, for 0.15 s, was not just in the way of a sale.
+  /// A job is stuck after this many failures in a row, which take about 0.2 s. A sale locks its product only for
+  /// milliseconds, so another session must have locked it.
   static let failuresUntilStuck: Int32 = 4
 
-  /// Of a job that is stuck, every so many failures are logged: one in ten seconds.
+  /// One of this many failures of a stuck job is logged: about one in ten seconds.
   static let failuresBetweenWarnings: Int32 = 20
 
-  /// Holds or orders that one transaction expires: enough to be fast, few enough not to keep buyers waiting for the
-  /// product's row.
+  /// The largest number of holds or orders that one transaction expires. Larger batches are faster, but buyers wait
+  /// longer for the product's row.
   static let batchSize: Int32 = 2000
 
   static let channel = "scheduled_jobs"
@@ -45,10 +46,10 @@ struct JobRunner: Service {
   private let alarm = Alarm()
   private let helperAlarm = Alarm()
   private let patientAlarm = Alarm()
-  /// Announcements not yet sent; one stands for all.
+  /// Requests to send a NOTIFY. One notification serves all of them.
   private let announcements = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-  /// - Parameter onStockChange: called after a transaction that gave units back.
+  /// - Parameter onStockChange: called after the commit of a job that returned units to the stock.
   init(
     database: Pool, listener: ConnectionConfiguration, retention: Retention, metrics: CheckoutMetrics? = nil,
     logger: Logger, onStockChange: @escaping @Sendable (_ productID: Int32) -> Void = { _ in }
@@ -61,7 +62,8 @@ struct JobRunner: Service {
     self.onStockChange = onStockChange
   }
 
-  /// Tells all servers that a job is due earlier than they may expect. Returns at once; to be called after the commit.
+  /// Wakes the workers of all servers, because a job is due earlier than before. Returns at once. Call it after the
+  /// commit.
   func announce() {
     alarm.ring()
     announcements.continuation.yield()
@@ -90,28 +92,30 @@ struct JobRunner: Service {
         let untilNext = try await runDueJobs(as: role)
         isFailing = false
         let rest = untilNext ?? Self.pollInterval
-        await alarm.nap(
+        await alarm.wait(
           atMost: role == .helper
             ? Self.helperPause : rest > .zero ? min(rest, Self.pollInterval) : Self.claimedPause)
       } catch {
-        // Once for each time the database goes away, not once a second.
+        // Log the first failure only. The next attempts follow every second.
         if !Task.isCancelled, !isFailing, role == .prompt {
           logger.warning("jobs cannot run", metadata: ["error": "\(error)"])
         }
         isFailing = true
-        await alarm.nap(atMost: Self.pollInterval)
+        await alarm.wait(atMost: Self.pollInterval)
       }
     }
   }
 
-  /// - Returns: how long until the next job is due, nil when there is none.
+  /// Runs due jobs until none is left for this role.
+  ///
+  /// - Returns: the time until the next job is due, zero or less when another worker has claimed it. Nil without a job.
   private func runDueJobs(as role: Role) async throws -> Duration? {
     while true {
       let runs = try await database.transact(
         RunDueJobs(isPatient: role == .patient, batchSize: Self.batchSize, retention: retention))
       let jobs = runs.compactMap(\.job)
       if jobs.isEmpty { return runs.first?.untilNext }
-      // A call ends before all is done.
+      // Several jobs were due, so more may be. A call ends after a short time.
       if role == .prompt, jobs.count > 1 { helperAlarm.ring() }
       for job in jobs { note(job) }
       if Task.isCancelled { return nil }
@@ -135,7 +139,7 @@ struct JobRunner: Service {
     }
   }
 
-  /// Also wakes the first worker each time listening begins, since nothing was heard before.
+  /// Wakes the prompt worker for each notification, and whenever listening begins. Earlier notifications may be lost.
   private func listen() async {
     for await _ in NotificationListener(listener, channels: [Self.channel]) { alarm.ring() }
   }
@@ -145,23 +149,23 @@ struct JobRunner: Service {
       do {
         _ = try await database.execute(Notify())
       } catch {
-        logger.debug("an announcement was lost; polling makes up for it", metadata: ["error": "\(error)"])
+        logger.debug("jobs were not announced; polling will find them", metadata: ["error": "\(error)"])
       }
     }
   }
 
-  /// What a job did.
+  /// The result of a job.
   private struct Job {
     let kind: String
     let productID: Int32
-    /// How long after its time it started.
+    /// The time from when the job was due to its start.
     let late: Duration
-    /// Holds or orders that it expired, or rows that it removed.
+    /// The number of expired holds or orders, or of removed rows.
     let rowsDone: Int32
     let isStockChanged: Bool
-    /// Why nothing was done.
+    /// The error of a job that failed. The job then did nothing.
     let failure: String?
-    /// How often in a row that was so.
+    /// The number of failures in a row.
     let failures: Int32
   }
 

@@ -2,9 +2,9 @@ import CoreMetrics
 import Time
 import Tracing
 
-/// Measures the batches of one use case, and records a span for each that has a request of a recorded trace in it.
+/// Measures the batches of one use case. Records a span for each batch with a request that has a tracing context.
 struct BatchObserver: Sendable {
-  /// What is known of a request when it comes.
+  /// The arrival of a request: its time and its tracing context.
   struct Arrival: Sendable {
     let time: Moment
     fileprivate let context: InstrumentationContext?
@@ -15,7 +15,9 @@ struct BatchObserver: Sendable {
   private let wait: Timer?
   private let tracer: (any Tracer)?
 
-  /// Without metrics nothing is measured, without a tracer nothing is traced, and neither costs anything.
+  /// - Parameters:
+  ///   - metrics: nil measures nothing.
+  ///   - tracer: nil records no spans.
   init(_ useCase: String, metrics: CheckoutMetrics?, tracer: (any Tracer)?) {
     spanName = useCase + " batch"
     size = metrics?.batchSize(of: useCase)
@@ -25,13 +27,13 @@ struct BatchObserver: Sendable {
 
   static let none = BatchObserver("", metrics: nil, tracer: nil)
 
-  /// To be taken when a request comes, in its tracing context.
+  /// Call it when a request arrives, in its tracing context.
   func arrival() -> Arrival {
     Arrival(
       time: .now, context: tracer == nil ? nil : InstrumentationContext.current)
   }
 
-  /// Runs a batch. Its span is a child of the first request's, which waited the longest.
+  /// Runs a batch. The batch's span is a child of the span of the first request, which waited longest.
   func batch<Result>(
     of arrivals: [Arrival], _ body: () throws -> Result
   ) rethrows -> Result {

@@ -1,7 +1,7 @@
 import CoreMetrics
 import Telemetry
 
-/// What the checkout records as it happens: handles that are made once.
+/// The counters, timers and histograms of the checkout. They are created once.
 package final class CheckoutMetrics: Sendable {
   let holds: CounterByLabel
   let orders: CounterByLabel
@@ -28,7 +28,7 @@ package final class CheckoutMetrics: Sendable {
     self.factory = factory
   }
 
-  /// For the pool: takes note of a round trip to the database.
+  /// Records a round trip to the database. For `Pool.onStatement`.
   package func recordStatement(_ name: String, nanoseconds: Int64) {
     statements.record(name, nanoseconds: nanoseconds)
   }

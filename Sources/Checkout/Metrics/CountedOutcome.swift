@@ -1,17 +1,17 @@
 import Telemetry
 
-/// An outcome of a use case by the word under which metrics count it.
+/// An outcome of a use case that metrics count. The word is its spelling in SQL and metrics.
 protocol CountedOutcome: Sendable {
   var word: String { get }
-  /// Every word there is, to be shown before it was counted once.
+  /// All words, so that each one is exported before its first count.
   static var words: [String] { get }
 }
 
-/// The word for an error instead of an outcome.
+/// The word for a call that threw an error.
 let failedOutcome = "failed"
 
 extension CheckoutMetrics {
-  /// A completion that counts the outcome first.
+  /// Wraps a completion, so that the outcome is counted first.
   ///
   /// - Parameter counter: nil counts nothing.
   static func counting<Outcome: CountedOutcome>(

@@ -1,7 +1,7 @@
 import Postgres
 import Telemetry
 
-/// A value that is looked up when somebody asks for it, instead of being recorded as it changes.
+/// One value of a metric that is read at each scrape.
 package struct Gauge: Sendable {
   package let metric: MetricDescription
   package let labels: [(String, String)]
@@ -14,8 +14,8 @@ package struct Gauge: Sendable {
   }
 }
 
-/// Reads the stock, the jobs and the money that waits, as they stand. One query answers everybody who asked since the
-/// last one started, so that anybody may ask.
+/// Reads the gauges of the stock, the jobs and the payments that wait for an operator. One query serves all requests
+/// that arrived since the last query started, so any client may ask.
 struct ReadGauges: RepeatableUseCase {
   static let isRead = true
 

@@ -1,7 +1,7 @@
 import Postgres
 import Time
 
-/// What a hold becomes when the buyer checks out. It has its hold's number.
+/// A hold after checkout. It has the id of its hold.
 package struct Order: Sendable, Equatable {
   package enum Status: String, Sendable {
     case pendingPayment = "pending_payment"
@@ -9,6 +9,7 @@ package struct Order: Sendable, Equatable {
   }
 
   package let id: ReservationID
+  /// In units.
   package let quantity: Int32
   /// In minor units of the currency.
   package let amount: Int64
@@ -20,8 +21,13 @@ package struct Order: Sendable, Equatable {
   package let paidAt: Timestamp?
 }
 
-extension Order {
-  /// Reads an order's columns, which stand behind its id.
+extension Order: ReservationRow {
+  /// Reads the columns of `read_orders`.
+  init(_ row: inout Row) throws {
+    try self.init(id: row.decodeReservationID(), &row)
+  }
+
+  /// Reads the columns of an order that follow its id.
   init(id: ReservationID, _ row: inout Row) throws {
     self.init(
       id: id, quantity: try row.decode(), amount: try row.decode(), currency: try row.decode(),

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Postgres
 
-/// Turns a hold into an order, once.
+/// Places an order from a hold. A hold becomes at most one order.
 package struct PlaceOrder: BatchedUseCase {
   struct Request: Sendable, Equatable {
     let holdID: ReservationID
@@ -9,13 +9,13 @@ package struct PlaceOrder: BatchedUseCase {
   }
 
   package enum Outcome: Sendable, Equatable {
-    /// - Parameter isReplay: the order was placed by an earlier request under the same key.
+    /// - Parameter isReplay: an earlier request with the same key placed the order.
     case placed(Order, isReplay: Bool)
     case holdNotFound
     case alreadyOrdered
     case holdExpired
     case holdReleased
-    /// Another request came under the same key before.
+    /// Another request used the key before.
     case keyReused
   }
 
@@ -24,12 +24,12 @@ package struct PlaceOrder: BatchedUseCase {
 
   func lane(of request: Request) -> Int32 { request.holdID.productID }
 
-  /// The batch's number, which no other batch has. Each order keeps it, plus the place of its request in the batch.
+  /// The random number of the batch. Each order stores this number plus the place of its request in the batch.
   func mark(for requests: [Request], lane productID: Int32) -> Int64 {
     .random(in: 0...(.max >> 1))
   }
 
-  /// An order takes no stock, but a product without stock left may be sold out then.
+  /// An order takes no units. But it can change the product's status from `reserved_out` to `sold_out`.
   func changesStock(_ outcome: Outcome) -> Bool {
     if case .placed(_, isReplay: false) = outcome { true } else { false }
   }
@@ -37,8 +37,8 @@ package struct PlaceOrder: BatchedUseCase {
   func execute(
     _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    // Other requests under the same key may be another customer's, which the database knows.
-    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, toOthers: { _ in nil }) { chosen in
+    // The hold's customer is part of the key, and only the database knows it. So the database compares other requests.
+    try executeOncePerKey(requests, key: \.key, asReplay: \.asReplay, refusal: { _ in nil }) { chosen in
       let answers = try connection.transact(
         Statement(
           productID: productID, requests: chosen.map { requests[$0] }, batchNumber: mark, timeToLive: timeToLive))
@@ -48,8 +48,9 @@ package struct PlaceOrder: BatchedUseCase {
     }
   }
 
-  /// The same again: a transaction that is still under way has the holds locked, one that comes later finds them ordered,
-  /// and an order that the batch placed is known by its number. Refusals are for good, so they are the same again.
+  /// Runs the batch again. If the lost transaction is still under way, it has the holds locked, and this one waits. If
+  /// it comes later, it finds the holds ordered. The request numbers show which orders belong to the batch. Refusals
+  /// are final, so a second attempt returns the same ones.
   func resume(
     _ requests: [Request], lane productID: Int32, mark: Int64, on connection: isolated Connection
   ) throws -> [Outcome?] {
@@ -57,7 +58,7 @@ package struct PlaceOrder: BatchedUseCase {
     return try execute(requests, lane: productID, mark: mark, on: connection)
   }
 
-  /// What the database says to one request, in the words of the metrics; `later` when nothing was done for it yet.
+  /// The outcome of one request in SQL. `later` means that nothing was done yet.
   enum Word: String, CaseIterable {
     case placed, replayed, later
     case keyReused = "key_reused"

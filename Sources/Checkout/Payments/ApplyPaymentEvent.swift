@@ -1,18 +1,21 @@
 import FoundationEssentials
 import Postgres
 
-/// Takes the payment provider's word, however often, late, or early it comes: one effect for each idempotency key.
+/// Records a payment event and applies it to its order. The event may come several times, late, or before its order.
+/// Each idempotency key has one effect.
 package struct ApplyPaymentEvent: BatchedUseCase {
   package enum Outcome: Sendable, Equatable {
-    /// - Parameter isReplay: the event was known already and had no effect now.
+    /// - Parameters:
+    ///   - orderStatus: the order's status after the verdict; nil without an order.
+    ///   - isReplay: the event was recorded before, and has no further effect.
     case decided(PaymentEvent.Verdict, orderStatus: Order.Status?, isReplay: Bool)
-    /// Another payload came under the same key before.
+    /// Another payload used the key before.
     case keyReused
   }
 
   func lane(of event: PaymentEvent) -> Int32 { event.orderID.productID }
 
-  /// A payment, too: a product whose last units are paid is sold out.
+  /// A payment takes no units. But it can change the product's status from `reserved_out` to `sold_out`.
   func changesStock(_ outcome: Outcome) -> Bool {
     switch outcome {
     case .decided(.applied, _, isReplay: false), .decided(.reacquired, _, isReplay: false): true
@@ -20,21 +23,27 @@ package struct ApplyPaymentEvent: BatchedUseCase {
     }
   }
 
-  /// Concurrent duplicates share one execution: the first is told the effect, the others that it is a replay.
+  /// Concurrent duplicates share one execution. The first one gets the verdict, the others get it as a replay.
   func execute(
     _ events: [PaymentEvent], lane productID: Int32, mark: Void, on connection: isolated Connection
   ) throws -> [Outcome?] {
-    try executeOncePerKey(events, key: { $0.idempotencyKey }, asReplay: \.asReplay, toOthers: \.toOthersUnderItsKey) {
+    try executeOncePerKey(events, key: { $0.idempotencyKey }, asReplay: \.asReplay, refusal: \.refusalOfOthers) {
       chosen in
       try connection.transact(Statement(productID: productID, events: chosen.map { events[$0] }))
     }
   }
 
-  /// The same again: what was applied is told as a replay.
+  /// Runs the batch again. An event that was recorded is a replay.
   func resume(
     _ events: [PaymentEvent], lane productID: Int32, mark: Void, on connection: isolated Connection
   ) throws -> [Outcome?] {
     try execute(events, lane: productID, mark: mark, on: connection)
+  }
+
+  /// The outcome of one event in SQL.
+  private enum Word: String {
+    case recorded, replayed
+    case keyReused = "key_reused"
   }
 
   private struct Statement: PreparedStatement {
@@ -55,10 +64,13 @@ package struct ApplyPaymentEvent: BatchedUseCase {
     }
 
     static func decode(_ row: inout Row) throws -> Outcome {
-      let outcome = try row.decode(String.self)
-      if outcome == "key_reused" { return .keyReused }
-      return .decided(
-        try row.decodeCase(), orderStatus: try row.decodeCaseIfPresent(), isReplay: outcome == "replayed")
+      let word = try row.decodeCase(Word.self)
+      switch word {
+      case .keyReused: return .keyReused
+      case .recorded, .replayed:
+        return .decided(
+          try row.decodeCase(), orderStatus: try row.decodeCaseIfPresent(), isReplay: word == .replayed)
+      }
     }
   }
 }
@@ -71,7 +83,7 @@ extension ApplyPaymentEvent.Outcome {
     }
   }
 
-  fileprivate var toOthersUnderItsKey: Self? {
+  fileprivate var refusalOfOthers: Self? {
     if case .decided = self { .keyReused } else { nil }
   }
 }

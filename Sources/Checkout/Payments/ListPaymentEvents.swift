@@ -5,10 +5,10 @@ import Time
 /// A page of payment events, newest first.
 package struct PaymentEventPage: Sendable {
   package let events: [RecordedPaymentEvent]
-  /// Where the next page begins; nil on the last one.
+  /// The start of the next page; nil on the last page.
   package let next: Cursor?
 
-  /// The last event of a page. Opaque to clients.
+  /// The position after the last event of a page. Opaque to clients.
   package struct Cursor: Sendable, Equatable {
     let receivedAt: Timestamp
     let idempotencyKey: String
@@ -18,20 +18,21 @@ package struct PaymentEventPage: Sendable {
       idempotencyKey = event.event.idempotencyKey
     }
 
-    /// Base64 in the alphabet for URLs (RFC 4648, section 5), without padding.
+    /// Base64url (RFC 4648, section 5) without padding.
     package var text: String {
       Data("\(receivedAt.microsecondsSince1970) \(idempotencyKey)".utf8).base64EncodedString()
         .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
     }
 
-    /// Nil when it is no cursor of ours.
+    /// Nil when the text is no cursor.
     package init?(text: String) {
       let base64 = text.replacing("-", with: "+").replacing("_", with: "/")
       let padding = String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
       guard let data = Data(base64Encoded: base64 + padding), let plain = String(validating: data, as: UTF8.self),
-        // In bytes: a key may begin with a mark that would be one character with the space before it.
+        // Search bytes, not characters: a key may begin with a combining mark, which would form a character with the
+        // space.
         let space = plain.utf8.firstIndex(of: UInt8(ascii: " ")), let microseconds = Int64(plain[..<space]),
-        // What PostgreSQL can take: a cursor is never newer than the events, nor older than this software.
+        // PostgreSQL refuses times outside its range. All events arrive between 1970 and the year 10000.
         0..<Self.endOfTime ~= microseconds
       else { return nil }
       let key = plain[plain.utf8.index(after: space)...]
@@ -40,12 +41,12 @@ package struct PaymentEventPage: Sendable {
       idempotencyKey = String(key)
     }
 
-    /// The year 10000.
+    /// The start of the year 10000, in microseconds since 1970.
     private static let endOfTime: Int64 = 253_402_300_800_000_000
   }
 }
 
-/// Lists payment events with their verdicts, newest first, from behind `cursor`.
+/// Lists payment events with their verdicts, newest first, starting after `cursor`.
 struct ListPaymentEvents: PreparedStatement {
   static let name = "list_payment_events"
   static let sql = """
@@ -54,7 +55,7 @@ struct ListPaymentEvents: PreparedStatement {
     """
   static let isCancellable = true
 
-  /// Events on a page: more than anybody reads at once, few enough to be sent at once.
+  /// The number of events on a page. It limits the size of a response.
   static let pageSize = 100
 
   let verdict: PaymentEvent.Verdict?
@@ -76,7 +77,7 @@ struct ListPaymentEvents: PreparedStatement {
 
   /// - Throws: `PostgresError`, `CancellationError`.
   func page(from database: Pool) async throws -> PaymentEventPage {
-    // One more than fits tells whether there is another page.
+    // The query returns one more event than a page has, if there is another page.
     let found = try await database.execute(self)
     let events = Array(found.prefix(Self.pageSize))
     return PaymentEventPage(

@@ -1,7 +1,7 @@
 import Postgres
 import Time
 
-/// One delivery from the payment provider, known by its idempotency key.
+/// One message of the payment provider, identified by its idempotency key.
 package struct PaymentEvent: Sendable, Hashable {
   package enum Status: String, Sendable, CaseIterable {
     case success, failed
@@ -11,9 +11,9 @@ package struct PaymentEvent: Sendable, Hashable {
   package let idempotencyKey: String
   package let orderID: ReservationID
   package let status: Status
-  /// In minor units of the currency; compared with the order's when given.
+  /// In minor units of the currency. Compared with the order's amount unless it is nil.
   package let amount: Int64?
-  /// ISO 4217; compared with the order's when given.
+  /// ISO 4217. Compared with the order's currency unless it is nil.
   package let currency: String?
 
   package init(idempotencyKey: String, orderID: ReservationID, status: Status, amount: Int64?, currency: String?) {
@@ -24,32 +24,32 @@ package struct PaymentEvent: Sendable, Hashable {
     self.currency = currency
   }
 
-  /// What an event did.
+  /// The effect of a payment event.
   package enum Verdict: String, Sendable, CaseIterable {
-    /// A pending order was paid or cancelled.
+    /// An unpaid order was paid or cancelled.
     case applied
-    /// The order does not exist yet; the transaction that places it applies the event.
+    /// The order does not exist yet. The transaction that places it decides the event.
     case parked
-    /// A success after the order was cancelled or expired, and its units could be taken again.
+    /// A success for a cancelled or expired order. The order took its units again and is paid.
     case reacquired
-    /// Money was taken for nothing: the units are gone, the customer would have more than one may have, the order was paid
-    /// before under another key, or it never came.
+    /// A success that could not pay its order, so the money must be refunded. The units are gone, the customer is at
+    /// the limit, another event has paid the order, or the order never came.
     case refundDue = "refund_due"
     /// The amount or currency is not the order's.
     case amountMismatch = "amount_mismatch"
-    /// A failure after the order was paid, cancelled or expired.
+    /// A failure for a paid, cancelled or expired order.
     case ignored
   }
 }
 
-/// A payment event with what it did.
+/// A payment event with its verdict.
 package struct RecordedPaymentEvent: Sendable {
   package let event: PaymentEvent
   package let verdict: PaymentEvent.Verdict
-  /// The order's status after the verdict; nil when the order has not come.
+  /// The order's status after the verdict; nil when there is no order.
   package let orderStatus: Order.Status?
   package let receivedAt: Timestamp
-  /// When an operator said that the money was given back.
+  /// When an operator settled the refund; nil before that.
   package let settledAt: Timestamp?
 }
 

@@ -1,9 +1,9 @@
 import Postgres
 
-/// Notes that the money of a payment event was given back outside.
+/// Settles a refund: records that the money of a payment event was refunded outside flashsale.
 ///
-/// Yields the event, none for an unknown key. `settledAt` stays nil when its money was not due: it is for a success that
-/// was too late, came twice, had the wrong amount, or whose order has not come.
+/// Returns the event, or no row for an unknown key. Only an event with the verdict `refund_due`, and a success with
+/// `amount_mismatch` or `parked`, gets `settledAt`.
 struct SettleRefund: PreparedStatement {
   static let name = "settle_refund"
   static let sql = "select * from flashsale.settle_refund($1::text)"

@@ -1,7 +1,9 @@
 import Postgres
 import Time
 
-/// Puts a product on sale, all of its stock available. Yields one outcome, or none when `onlyAsFirst` found another product.
+/// Creates a product. All of its stock is available.
+///
+/// Returns one outcome, or none when `onlyAsFirst` is set and there is any product.
 package struct CreateProduct: PreparedStatement {
   package static let name = "create_product"
   package static let sql = """
@@ -11,13 +13,13 @@ package struct CreateProduct: PreparedStatement {
     """
 
   package enum Outcome: Sendable, Equatable {
-    /// - Parameter isReplay: the same call created it before, under the same key.
+    /// - Parameter isReplay: an earlier call with the same key created the product.
     case created(id: Int32, isReplay: Bool)
-    /// Another call came under the same key before.
+    /// Another call used the key before.
     case keyReused
   }
 
-  /// The product that demonstrations and README examples buy.
+  /// The product of `demo` and of the README's examples.
   package static let demonstration = CreateProduct(
     onlyAsFirst: 1, name: "Hoodie", price: 5000, currency: "USD", stock: 100)
 
@@ -33,18 +35,18 @@ package struct CreateProduct: PreparedStatement {
   private let endsAt: Timestamp?
   private let maximumQuantityPerHold: Int32?
   private let maximumPerCustomer: Int32?
-  /// 1 to 255 characters; the same call under the same key creates one product.
+  /// 1 to 255 characters. The same call with the same key creates one product.
   package var idempotencyKey: String?
 
   /// - Parameters:
-  ///   - onlyAsFirst: an id for the product, which is then made only if there is none at all.
+  ///   - onlyAsFirst: the id of the product. With an id, the product is created only if there is no product.
   ///   - name: 1 to 200 characters.
   ///   - price: in minor units of the currency, at least 1.
   ///   - currency: three capital letters, ISO 4217.
   ///   - stock: in units, at least 1.
-  ///   - startsAt: when the sale begins; nil for at once.
-  ///   - endsAt: when the sale ends, after `startsAt`; nil for never.
-  ///   - maximumQuantityPerHold: at least 1; nil for no limit.
+  ///   - startsAt: the start of the sale; nil for at once.
+  ///   - endsAt: the end of the sale, after `startsAt`; nil for never.
+  ///   - maximumQuantityPerHold: in units, at least 1; nil for no limit.
   ///   - maximumPerCustomer: units in active holds and live orders of one customer, at least 1; nil for no limit.
   package init(
     onlyAsFirst: Int32? = nil, name: String, price: Int32, currency: String, stock: Int32, startsAt: Timestamp? = nil,

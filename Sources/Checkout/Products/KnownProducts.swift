@@ -1,9 +1,10 @@
 import Synchronization
 
-/// Products that this server has seen, which therefore exist: products are never deleted.
+/// The products that this server has read. They still exist, because products are never deleted.
 ///
-/// A call for another product first takes part in a read that all such calls share, before it gets a lane, a connection or a
-/// lock of its own. So a flood of made-up ids costs one query at a time, and takes no memory: only ids of products are kept.
+/// A call for an unknown product first looks the product up, in a query that all such calls share. Only then it gets a
+/// lane, a connection and locks. So a flood of invented ids costs one query at a time. It takes no memory, because only
+/// ids of products are stored.
 final class KnownProducts: Sendable {
   private let ids = Mutex<Set<Int32>>([])
   private let read: Batcher<ReadProducts>
@@ -12,11 +13,11 @@ final class KnownProducts: Sendable {
     self.read = read
   }
 
-  /// Makes a call for a product if that exists.
+  /// Makes a call if its product exists.
   ///
   /// - Parameters:
-  ///   - absent: the outcome when there is no such product.
-  ///   - completion: gets that, or why nobody knows; otherwise it is handed to `call`.
+  ///   - absent: the outcome when the product does not exist.
+  ///   - completion: gets `absent`, the error of the look-up, or the result of `call`.
   func call<Outcome: Sendable>(
     _ productID: Int32, absent: Outcome, completion: @escaping Completion<Outcome>,
     _ call: @escaping @Sendable (@escaping Completion<Outcome>) -> Void

@@ -9,24 +9,27 @@ package struct Product: Sendable, Equatable {
   package let price: Int32
   /// ISO 4217.
   package let currency: String
+  /// In units.
   package let totalStock: Int32
-  /// What could be held when this was read; lapsed holds count, released by a worker or not.
+  /// The units that could be held when this was read. The units of lapsed holds count.
   package let availableStock: Int32
   package let status: Status
-  /// When the sale begins; nil for one that always has.
+  /// The start of the sale; nil for a sale without a start.
   package let startsAt: Timestamp?
-  /// When the sale ends; nil for one that never does.
+  /// The end of the sale; nil for a sale without an end.
   package let endsAt: Timestamp?
+  /// In units; nil for no limit.
   package let maximumQuantityPerHold: Int32?
-  /// Units that one customer may have in active holds and live orders.
+  /// The largest number of units in one customer's active holds and live orders; nil for no limit.
   package let maximumPerCustomer: Int32?
 
   /// By the database's clock.
   package enum Status: String, Sendable, CaseIterable {
     case upcoming
     case onSale = "on_sale"
-    /// Nothing is left, but some units are only held, or in unpaid orders.
+    /// No unit is available, but some units are in active holds or unpaid orders.
     case reservedOut = "reserved_out"
+    /// No unit is available, in an active hold or in an unpaid order.
     case soldOut = "sold_out"
     case ended
   }

@@ -1,6 +1,6 @@
 import Postgres
 
-/// Reads products with their exact stock. One query answers everybody who asked since the last one started.
+/// Reads products with their exact stock. One query serves all requests that arrived since the last query started.
 struct ReadProducts: RepeatableUseCase {
   static let isRead = true
 
@@ -9,9 +9,13 @@ struct ReadProducts: RepeatableUseCase {
   enum Request: Sendable {
     case one(Int32)
     case all
+
+    var productID: Int32? {
+      if case .one(let id) = self { id } else { nil }
+    }
   }
 
-  /// Products are read together, all others than lists by one query, so there are two lanes.
+  /// Requests for single products share a query, and so do requests for the list.
   enum Lane {
     case some, all
   }
@@ -23,18 +27,17 @@ struct ReadProducts: RepeatableUseCase {
     }
   }
 
-  /// - Returns: what was found, for each request.
+  /// - Returns: the products of each request, empty for an unknown product.
   func execute(_ requests: [Request], lane: Lane, on connection: isolated Connection) throws -> [[Product]] {
-    guard lane == .some else {
+    switch lane {
+    case .all:
       let all = try connection.run(Statement(ids: nil))
       return requests.map { _ in all }
+    case .some:
+      let found = try connection.run(Statement(ids: Array(Set(requests.compactMap(\.productID)))))
+      let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, $0) })
+      return requests.map { request in request.productID.flatMap { byID[$0] }.map { [$0] } ?? [] }
     }
-    let ids = requests.compactMap { request in
-      if case .one(let id) = request { id } else { nil }
-    }
-    let found = try connection.run(Statement(ids: Array(Set(ids))))
-    let byID = Dictionary(uniqueKeysWithValues: found.map { ($0.id, [$0]) })
-    return ids.map { byID[$0] ?? [] }
   }
 
   private struct Statement: PreparedStatement {
@@ -57,7 +60,7 @@ struct ReadProducts: RepeatableUseCase {
 }
 
 extension Product {
-  /// Every product, by id, with its exact stock.
+  /// All products with their exact stock, ordered by id.
   ///
   /// - Throws: `PostgresError`.
   package static func all(in database: Pool) async throws -> [Product] {

@@ -1,20 +1,20 @@
 import Postgres
 
-/// Changes a product's total stock. A cut takes only what is available: units in holds and orders are committed.
+/// Changes a product's total stock. A cut takes only available units, because units in holds and orders are committed.
 ///
-/// Yields one outcome, or none for an unknown product.
+/// Returns one outcome, or none for an unknown product.
 package struct RestockProduct: PreparedStatement {
   package static let name = "restock_product"
   package static let sql = "select * from flashsale.restock_product($1::integer, $2::integer, $3::text)"
 
   package enum Outcome: Sendable, Equatable {
-    /// - Parameter isReplay: the same call did it before, under the same key.
+    /// - Parameter isReplay: an earlier call with the same key made the change.
     case done(isReplay: Bool)
-    /// Fewer units are available than were to be taken away.
+    /// The cut is larger than the available stock.
     case insufficientStock(StockLeft)
     /// The total would be above 2^31 - 1.
     case totalStockTooLarge
-    /// Another call came under the same key before.
+    /// Another call used the key before.
     case keyReused
   }
 
@@ -23,8 +23,8 @@ package struct RestockProduct: PreparedStatement {
   var idempotencyKey: String?
 
   /// - Parameters:
-  ///   - delta: units to add, or to take away when negative.
-  ///   - idempotencyKey: 1 to 255 characters; the same call under the same key has one effect.
+  ///   - delta: the change in units, negative for a cut. Not 0.
+  ///   - idempotencyKey: 1 to 255 characters. The same call with the same key has one effect.
   package init(productID: Int32, delta: Int32, idempotencyKey: String? = nil) {
     self.productID = productID
     self.delta = delta
@@ -49,7 +49,7 @@ package struct RestockProduct: PreparedStatement {
     }
   }
 
-  /// What the database says.
+  /// The outcome in SQL.
   private enum Word: String {
     case done, replayed
     case keyReused = "key_reused"

@@ -3,25 +3,25 @@ import Postgres
 import ServiceLifecycle
 import Synchronization
 
-/// Tells those who watch a product, on whichever server, that its stock may have changed.
+/// Wakes the watches of a product on all servers when its stock may have changed.
 ///
-/// What changed is announced with NOTIFY, after its commit and in a transaction of its own: a pending notification takes
-/// an instance-wide lock at commit, which would make all sales wait for each other. One statement carries everything
-/// that changed since the last one. When a notification is lost, watches look again after a second.
+/// A server announces a change with NOTIFY after the commit, in another transaction. A pending notification takes an
+/// instance-wide lock at commit, so all sales would wait for each other. One statement announces all changes since the
+/// last one. If a notification is lost, the watch ends its wait after a second.
 final class StockFeed: Service {
   static let channel = "stock_changes"
 
-  /// The least time between two announcements of a server. Watchers are told at most ten times a second anyway.
+  /// The shortest time between two announcements of a server. A stream sends at most ten events a second.
   static let announcementInterval: Duration = .milliseconds(50)
 
   private struct State {
-    /// What has changed since the last announcement.
+    /// The products that changed since the last announcement.
     var changed: Set<Int32> = []
-    /// By product, then by number.
+    /// The alarms of the watches, by product and by the watch's number.
     var watches: [Int32: [Int: Alarm]] = [:]
     var nextWatch = 0
 
-    /// Ends the waits for changes of this product, or of every product when nil.
+    /// Wakes the watches of a product, or all watches when it is nil.
     func ring(_ productID: Int32?) {
       guard let productID else {
         for alarms in watches.values { for alarm in alarms.values { alarm.ring() } }
@@ -45,7 +45,7 @@ final class StockFeed: Service {
     self.logger = logger
   }
 
-  /// Says that the stock of a product changed. Returns at once; to be called after the commit.
+  /// Announces that the stock of a product changed. Returns at once. Call it after the commit.
   func announce(_ productID: Int32) {
     let isFirst = state.withLock { state in
       let isFirst = state.changed.isEmpty
@@ -71,7 +71,7 @@ final class StockFeed: Service {
     }
   }
 
-  /// Watches that exist: for tests.
+  /// For tests: the number of watches.
   var watchCount: Int { state.withLock { $0.watches.values.reduce(0) { $0 + $1.count } } }
 
   func run() async {
@@ -92,7 +92,7 @@ final class StockFeed: Service {
       do {
         _ = try await database.execute(Notify(productIDs: Array(changes)))
       } catch {
-        logger.debug("changes of stock were not announced; watches look by themselves", metadata: ["error": "\(error)"])
+        logger.debug("stock changes were not announced; polling will find them", metadata: ["error": "\(error)"])
       }
       try? await Task.sleep(for: Self.announcementInterval)
     }
@@ -101,14 +101,14 @@ final class StockFeed: Service {
   private func listen() async {
     for await element in NotificationListener(listener, channels: [Self.channel]) {
       switch element {
-      // Nothing was heard until now.
+      // Earlier notifications may be lost.
       case .listening: state.withLock { $0.ring(nil) }
       case .notification(let notification): state.withLock { $0.ring(Int32(notification.payload)) }
       }
     }
   }
 
-  /// A notification for each product.
+  /// Sends a notification for each product.
   private struct Notify: PreparedStatement {
     static let name = "announce_stock"
     static let sql = "select 1 from unnest($1::integer[]) as id, pg_notify('\(StockFeed.channel)', id::text)"

@@ -1,16 +1,15 @@
 import Postgres
 import Time
 
-/// What a buyer who found too little stock can count on.
+/// The stock that a request was too large for, and when units may come back.
 package struct StockLeft: Sendable, Equatable {
-  /// Units that can be held: fewer than were asked for.
+  /// The units that can be held. The request needs more.
   package let available: Int32
-  /// Units in active holds, which may come back.
+  /// The units in active holds, which may come back.
   package let held: Int32
-  /// When the first units will come back if nobody acts: the earliest end of a hold or of an unpaid order's time. Nil when
-  /// there is neither.
+  /// The earliest end of a hold or of an unpaid order's payment time. Nil when there is neither.
   package let nextReleaseAt: Timestamp?
-  /// How long that is from when this was read.
+  /// The time until `nextReleaseAt`, from when this was read.
   package let nextReleaseIn: Duration?
 }
 

@@ -1,6 +1,6 @@
-/// Waits for changes of a product's stock. Over when nobody refers to it any more.
+/// Waits for changes of a product's stock. The watch ends when its last reference is gone.
 package final class StockWatch: Sendable {
-  /// The longest wait, and so the longest delay of a change that was not heard of.
+  /// The longest wait. A change whose notification was lost is noticed after this time.
   package static let pollInterval: Duration = .seconds(1)
 
   private let alarm: Alarm
@@ -13,13 +13,13 @@ package final class StockWatch: Sendable {
 
   deinit { onEnd() }
 
-  /// Returns when the stock may have changed since the last call, after `pollInterval` in any case, and when the task is
-  /// cancelled. One task at a time.
+  /// Returns when the stock may have changed since the last call, at the latest after `pollInterval`. Also returns when
+  /// the task is cancelled. Only one task may wait.
   package func change() async {
-    await alarm.nap(atMost: Self.pollInterval)
+    await alarm.wait(atMost: Self.pollInterval)
   }
 
-  /// Ends a wait, or the next one, as a change does.
+  /// Ends the wait as a change does. Without a wait, it ends the next one.
   package func wake() {
     alarm.ring()
   }

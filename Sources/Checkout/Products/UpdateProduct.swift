@@ -1,10 +1,10 @@
 import Postgres
 import Time
 
-/// Changes what may be changed of a product while it is on sale. The stock has a call of its own, `RestockProduct`.
+/// Changes the name, the price, the times and the limits of a product. `RestockProduct` changes the stock.
 ///
-/// Yields one row that says whether it was done, which it is not when the sale would end before it starts; none for an
-/// unknown product.
+/// Returns whether the change was made, or no row for an unknown product. It is refused when the sale would end before
+/// it starts.
 package struct UpdateProduct: PreparedStatement {
   package static let name = "update_product"
   package static let sql = """
@@ -12,22 +12,22 @@ package struct UpdateProduct: PreparedStatement {
       $1::integer, $2::text[], $3::text, $4::integer, $5::timestamptz, $6::timestamptz, $7::integer, $8::integer)
     """
 
-  /// What becomes of something that a product need not have.
+  /// The change of an optional property.
   package enum Change<Value: Sendable>: Sendable {
     case unchanged
-    /// Nil takes it away.
+    /// Nil removes the value.
     case set(Value?)
   }
 
   package let productID: Int32
-  /// As in `CreateProduct`. Nil leaves it as it is.
+  /// 1 to 200 characters. Nil leaves it unchanged.
   package var productName: String?
-  /// Holds for orders placed from now on.
+  /// In minor units of the currency, at least 1. Nil leaves it unchanged. It applies to orders that are placed later.
   package var price: Int32?
   package var startsAt = Change<Timestamp>.unchanged
   package var endsAt = Change<Timestamp>.unchanged
   package var maximumQuantityPerHold = Change<Int32>.unchanged
-  /// Customers who have more already keep it.
+  /// A customer that has more units already keeps them.
   package var maximumPerCustomer = Change<Int32>.unchanged
 
   package init(productID: Int32) {

@@ -3,7 +3,7 @@ import Glibc
 import Logging
 import Synchronization
 
-/// Writes one JSON object a line: `time` (RFC 3339), `level`, `label`, `message`, then the metadata, sorted by name.
+/// Writes one JSON object a line: `time` (RFC 3339), `level`, `label`, `message`, then the metadata, sorted by key.
 package struct JSONLogHandler: LogHandler {
   package var logLevel: Logger.Level = .info
   package var metadata: Logger.Metadata = [:]
@@ -12,7 +12,7 @@ package struct JSONLogHandler: LogHandler {
   private let label: String
   private let write: @Sendable ([UInt8]) -> Void
 
-  /// - Parameter write: receives each line, with its end.
+  /// - Parameter write: receives each line, with its line feed.
   package init(
     label: String, metadataProvider: Logger.MetadataProvider? = nil,
     write: @escaping @Sendable ([UInt8]) -> Void = JSONLogHandler.writeToStandardError
@@ -28,7 +28,7 @@ package struct JSONLogHandler: LogHandler {
   }
 
   package func log(event: LogEvent) {
-    // What is told last is the most particular.
+    // The later source wins, because it is more specific.
     var members = metadata
     if let provided = metadataProvider?.get() { members.merge(provided) { $1 } }
     if let given = event.metadata { members.merge(given) { $1 } }
@@ -45,7 +45,7 @@ package struct JSONLogHandler: LogHandler {
     json.string(event.message.description)
     for (name, value) in members.sorted(by: { $0.key < $1.key }) {
       json.raw(",")
-      // A name twice would leave it to the reader which one counts.
+      // A member must not occur twice, because parsers differ on which one counts.
       json.string(Self.ownMembers.contains(name) ? "metadata." + name : name)
       json.raw(":")
       Self.add(value, to: &json)
@@ -79,7 +79,7 @@ package struct JSONLogHandler: LogHandler {
 
   private static let standardErrorLock = Mutex(())
 
-  /// Whole lines, whoever else logs at the same time. What cannot be written is lost.
+  /// Writes a line to standard error. Concurrent calls do not mix their lines. A line that cannot be written is lost.
   package static func writeToStandardError(_ line: [UInt8]) {
     standardErrorLock.withLock { _ in
       line.withUnsafeBytes { bytes in

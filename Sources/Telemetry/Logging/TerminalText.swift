@@ -1,9 +1,8 @@
 extension StringProtocol {
-  /// The text as a terminal may safely show it: on one line, with visible escapes for what would move the cursor, change
-  /// the direction of writing, or not be seen at all.
+  /// The text with visible escapes for control characters, format characters, and line and paragraph separators.
   ///
-  /// Names and errors come from clients and databases. Unescaped, a line break in one forges a line of a table, and an
-  /// escape sequence rewrites the screen.
+  /// Names and errors come from clients and databases. Without escapes, a line break could forge a line of a table, and
+  /// a control sequence could change the screen.
   package var escapedForTerminal: String {
     guard unicodeScalars.contains(where: isUnsafe) else { return String(self) }
     var result = ""
@@ -28,6 +27,6 @@ private func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
   case .control, .format, .lineSeparator, .paragraphSeparator: break
   default: return false
   }
-  // They join letters and emoji, and change nothing else.
+  // U+200C and U+200D only join or separate letters and emoji.
   return scalar != "\u{200C}" && scalar != "\u{200D}"
 }

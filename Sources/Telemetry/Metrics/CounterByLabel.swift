@@ -1,13 +1,14 @@
 import CoreMetrics
 
-/// A counter with one label, such as an outcome. The label's values are words of the program, never input.
+/// A counter with one label, such as an outcome. The values of the label are words of the program, never input.
 package struct CounterByLabel: Sendable {
   private let handles: HandleTable<String, Counter>
 
-  /// More values than any such label has.
+  /// More than the number of values of any such label.
   private static let capacity = 64
 
-  /// - Parameter known: values that are shown from the start, as 0: a rate can only be told from a counter's first value on.
+  /// - Parameter known: values whose counters exist from the start, with 0. Otherwise Prometheus would miss the first
+  ///   increment.
   package init(_ description: MetricDescription, label: String, known: [String], in factory: any MetricsFactory) {
     handles = HandleTable(capacity: Self.capacity) { description.counter([(label, $0)], in: factory) }
     for value in known { _ = handles[value] }
@@ -18,12 +19,12 @@ package struct CounterByLabel: Sendable {
   }
 }
 
-/// A histogram of durations with one label, such as the name of a statement. The label's values are words of the program,
-/// never input.
+/// A histogram of durations with one label, such as the name of a statement. The values of the label are words of the
+/// program, never input.
 package struct TimerByLabel: Sendable {
   private let handles: HandleTable<String, Timer>
 
-  /// More values than any such label has.
+  /// More than the number of values of any such label.
   private static let capacity = 64
 
   package init(_ description: MetricDescription, label: String, in factory: any MetricsFactory) {

@@ -1,11 +1,11 @@
 import Synchronization
 
-/// Handles that are made when first needed and found again without a lock.
+/// A hash table of handles, with lock-free reads. The first access to a key makes its handle.
 ///
-/// An open-addressed table whose places are filled once and never emptied: a reader sees a place empty or with the entry
-/// that it will have for ever. When two make the same handle at once, both get the one that came first.
+/// The table uses open addressing. A place is filled once and never changes after that. If two threads make the same
+/// handle at once, both get the one that was stored first.
 package final class HandleTable<Key: Hashable & Sendable, Handle: Sendable>: Sendable {
-  // Inlinable, so that the callers' modules have it made to fit their keys: a third of the time.
+  // Inlinable, so that other modules specialize it for their keys. It then takes a third of the time.
 
   @usableFromInline final class Entry: Sendable {
     @usableFromInline let key: Key
@@ -25,10 +25,11 @@ package final class HandleTable<Key: Hashable & Sendable, Handle: Sendable>: Sen
   @usableFromInline let make: @Sendable (Key) -> Handle
 
   /// - Parameters:
-  ///   - capacity: how many handles are kept. For keys beyond it, a handle is made at each call.
-  ///   - make: makes the handle of a key; must give equal handles for equal keys.
+  ///   - capacity: the number of handles that the table certainly stores. If it is full, each access to a new key makes
+  ///     a handle.
+  ///   - make: makes the handle of a key. Handles of equal keys must be interchangeable.
   package init(capacity: Int, _ make: @escaping @Sendable (Key) -> Handle) {
-    // A power of two, so that the remainder is a mask, and half empty, so that searches are short.
+    // A power of two, so that a mask gives the index. At least twice the capacity, so that searches are short.
     var size = 2
     while size < capacity * 2 { size *= 2 }
     places = (0..<size).map { _ in Place() }

@@ -1,11 +1,11 @@
 import CoreMetrics
 
-/// What a metric is called and means. Declared once, beside what records it.
+/// The name and the meaning of a metric. It is declared once, next to the code that records the metric.
 package struct MetricDescription: Sendable {
   package let name: String
-  /// One line for the person who reads the metric.
+  /// One line of text for operators (`# HELP`).
   package let help: String
-  /// Upper bounds of a histogram's buckets, in ascending order, without infinity. Empty for all other kinds.
+  /// The upper bounds of a histogram's buckets, in ascending order, without infinity. Empty for all other kinds.
   package let buckets: [Double]
 
   package init(_ name: String, help: String, buckets: [Double] = []) {
@@ -14,16 +14,17 @@ package struct MetricDescription: Sendable {
     self.buckets = buckets
   }
 
+  /// A counter with these labels.
   package func counter(_ labels: [(String, String)] = [], in factory: any MetricsFactory) -> Counter {
     Counter(label: name, dimensions: labels, factory: factory)
   }
 
-  /// For values without a unit; durations go to `timer`.
+  /// A histogram of values without a unit. For durations, use `timer`.
   package func histogram(_ labels: [(String, String)] = [], in factory: any MetricsFactory) -> Recorder {
     Recorder(label: name, dimensions: labels, aggregate: true, factory: factory)
   }
 
-  /// A histogram in seconds.
+  /// A histogram of durations, in seconds.
   package func timer(_ labels: [(String, String)] = [], in factory: any MetricsFactory) -> Timer {
     Timer(label: name, dimensions: labels, factory: factory)
   }

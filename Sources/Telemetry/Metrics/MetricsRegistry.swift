@@ -1,33 +1,35 @@
 import CoreMetrics
 import Synchronization
 
-/// Keeps what is measured, and shows it in Prometheus' text format.
+/// Stores metrics, and writes them in Prometheus' text format.
 ///
-/// Making a handle takes a lock; recording with it takes none. So handles are made once and kept by those who record.
+/// Making a handle takes a lock, and recording takes none. So callers make a handle once and keep it.
 package final class MetricsRegistry: MetricsFactory, Sendable {
-  /// Series of one metric at most. More mean that something unbounded became a label: what goes beyond is not shown, so
-  /// that neither this process nor whoever reads the metrics drowns in it.
+  /// The most series of one metric. Further series are not stored, which bounds the memory of this process and of
+  /// Prometheus.
+  ///
+  /// A metric has more series only if a label has unbounded values, which is a mistake.
   static let maximumSeriesCount = 1000
 
   private struct Family {
     let kind: MetricKind
-    /// By the text of the labels, which is the same for the same labels in any order.
+    /// The key is the text of the labels. It does not depend on their order.
     var series: [String: any Series] = [:]
   }
 
   private let descriptions: [String: MetricDescription]
   private let families = Mutex<[String: Family]>([:])
 
-  /// - Parameter descriptions: of the metrics whose meaning or buckets are known. Others have no help, and buckets for
-  ///   durations.
+  /// - Parameter descriptions: the known metrics. Other metrics have no help, and their histograms have default
+  ///   buckets.
   package init(_ descriptions: [MetricDescription]) {
     self.descriptions = Dictionary(
       uniqueKeysWithValues: descriptions.map { (PrometheusText.metricName($0.name), $0) })
   }
 
-  /// Appends everything that was recorded, by name.
+  /// Appends all metrics, sorted by name.
   package func write(into text: inout PrometheusText) {
-    // Copied, so that handles can be made while the text is written.
+    // A copy, so that other threads can make handles while the text is written.
     let families = families.withLock { $0 }
     for (name, family) in families.sorted(by: { $0.key < $1.key }) where !family.series.isEmpty {
       text.begin(name, kind: family.kind, help: descriptions[name]?.help)

@@ -1,9 +1,9 @@
 import Glibc
 
-/// What the system knows of this process, under the names that Prometheus has for it
-/// (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics), and what it was built from.
+/// The standard process metrics (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics), and the
+/// version of the program.
 package enum ProcessMetrics {
-  /// Appends what can be read; other systems than Linux have no `/proc`.
+  /// Appends all metrics that can be read. Most come from Linux's `/proc`.
   package static func write(into text: inout PrometheusText) {
     let build = [("version", BuildInfo.version), ("swift", BuildInfo.swift)]
     add(buildInfo, .gauge, labels: PrometheusText.labels(build), 1, to: &text)
@@ -19,15 +19,15 @@ package enum ProcessMetrics {
   package static let descriptions = [buildInfo, cpuSeconds, residentMemory, openFiles, maximumFiles, start]
 
   private static let buildInfo = MetricDescription(
-    "flashsale_build_info", help: "1, with the version of the program and of the Swift that built it.")
+    "flashsale_build_info", help: "1, with the versions of the program and of the Swift compiler that built it.")
   private static let cpuSeconds = MetricDescription(
-    "process_cpu_seconds_total", help: "Time on the processor, of the user and the system, in seconds.")
+    "process_cpu_seconds_total", help: "User and system CPU time, in seconds.")
   private static let residentMemory = MetricDescription(
-    "process_resident_memory_bytes", help: "Memory that is resident, in bytes.")
+    "process_resident_memory_bytes", help: "Resident memory, in bytes.")
   private static let openFiles = MetricDescription("process_open_fds", help: "Open file descriptors.")
-  private static let maximumFiles = MetricDescription("process_max_fds", help: "File descriptors at most.")
+  private static let maximumFiles = MetricDescription("process_max_fds", help: "Limit of open file descriptors.")
   private static let start = MetricDescription(
-    "process_start_time_seconds", help: "When the process was started, in seconds since 1970.")
+    "process_start_time_seconds", help: "Start time of the process, in Unix seconds.")
 
   private static func add(
     _ metric: MetricDescription, _ kind: MetricKind, labels: String = "", _ value: Double, to text: inout PrometheusText
@@ -51,7 +51,7 @@ package enum ProcessMetrics {
     defer { closedir(directory) }
     var count = 0
     while readdir(directory) != nil { count += 1 }
-    // Without the entries for itself and its parent, and the descriptor that reads them.
+    // Without `.`, `..`, and the descriptor of `opendir`.
     return max(0, count - 3)
   }
 
@@ -61,10 +61,12 @@ package enum ProcessMetrics {
     return limit.rlim_cur == .max ? .infinity : Double(limit.rlim_cur)
   }
 
-  /// Field 22 of `/proc/self/stat` (proc(5)): clock ticks from the system's start to the process's. Read once: the
-  /// difference of the two clocks moves when the time of day is set.
+  /// The start time of the process, in Unix seconds.
+  ///
+  /// Field 22 of `/proc/self/stat` (proc(5)) has the clock ticks from the start of the system to that of the process.
+  /// It is read once, because the result would change with the time of day.
   private static let startTime: Double? = {
-    // The name, in parentheses, may contain spaces; behind it comes field 3.
+    // Field 2 is the name in parentheses, which may contain spaces. Field 3 follows it.
     guard let behindName = text(of: "/proc/self/stat")?.split(separator: ")").last?.split(separator: " "),
       behindName.count > 19, let ticks = Double(behindName[19])
     else { return nil }

@@ -2,7 +2,7 @@ package enum MetricKind: String, Sendable {
   case counter, gauge, histogram
 }
 
-/// Prometheus' text exposition format, version 0.0.4
+/// A text in Prometheus' text exposition format, version 0.0.4
 /// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
 package struct PrometheusText: Sendable {
   package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -11,13 +11,15 @@ package struct PrometheusText: Sendable {
 
   package init() {}
 
-  /// Begins a metric; its samples follow. Each metric once.
+  /// Begins a metric. Its samples must follow. Each metric must begin once.
   package mutating func begin(_ name: String, kind: MetricKind, help: String?) {
     if let help { text += "# HELP \(name) \(Self.escaped(help, quotes: false))\n" }
     text += "# TYPE \(name) \(kind.rawValue)\n"
   }
 
-  /// - Parameter labels: as made by `labels`.
+  /// Adds a sample.
+  ///
+  /// - Parameter labels: a result of `labels(_:)`.
   package mutating func add(_ name: String, labels: String = "", _ value: Double) {
     add(name, suffix: "", labels: labels, value)
   }
@@ -31,18 +33,18 @@ package struct PrometheusText: Sendable {
     add(name, suffix: suffix, labels: "\(labels)\(separator)le=\"\(Self.number(bound))\"", value)
   }
 
-  /// Labels as they stand between braces, sorted by name.
+  /// The text of labels between braces, sorted by name.
   package static func labels(_ labels: [(String, String)]) -> String {
     labels.map { (labelName($0.0), $0.1) }.sorted { $0.0 < $1.0 }
       .map { "\($0.0)=\"\(escaped($0.1, quotes: true))\"" }.joined(separator: ",")
   }
 
-  /// A name of letters, digits, underscores and colons, the first no digit; anything else becomes an underscore.
+  /// A valid name: letters, digits, underscores and colons, not beginning with a digit. Other bytes become underscores.
   static func metricName(_ name: String) -> String {
     sanitized(name) { $0 == UInt8(ascii: ":") }
   }
 
-  /// As `metricName`, without colons.
+  /// Like `metricName`, but colons become underscores.
   static func labelName(_ name: String) -> String {
     sanitized(name) { _ in false }
   }
@@ -78,7 +80,7 @@ package struct PrometheusText: Sendable {
   private static func number(_ value: Double) -> String {
     if value.isNaN { return "NaN" }
     if value.isInfinite { return value > 0 ? "+Inf" : "-Inf" }
-    // Without ".0", for those who read the text themselves.
+    // Without ".0", because that is easier to read.
     return Int64(exactly: value).map { String($0) } ?? "\(value)"
   }
 }

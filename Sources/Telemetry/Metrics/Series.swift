@@ -1,7 +1,7 @@
 import CoreMetrics
 import Synchronization
 
-/// The values of one metric with one set of labels. Recording is an atomic operation or two, without any lock.
+/// The values of one metric with one set of labels. Recording takes one or two atomic operations and no lock.
 protocol Series: AnyObject, Sendable {
   func write(name: String, labels: String, into text: inout PrometheusText)
 }
@@ -22,7 +22,7 @@ final class CounterSeries: Series, CounterHandler {
   }
 }
 
-/// A gauge, or a counter of what is not whole.
+/// A gauge, or a counter with a floating-point value.
 final class FloatingPointSeries: Series, FloatingPointCounterHandler, MeterHandler, RecorderHandler {
   private let value = AtomicDouble()
 
@@ -39,17 +39,17 @@ final class FloatingPointSeries: Series, FloatingPointCounterHandler, MeterHandl
   }
 }
 
-/// Counts values by the buckets that they fall into. Durations are in seconds.
+/// A histogram. Durations are in seconds.
 final class HistogramSeries: Series, RecorderHandler, TimerHandler {
   private final class Count: Sendable {
     let value = Atomic<Int64>(0)
   }
 
-  /// For durations of which nothing is known: 1 ms to 10 s.
+  /// The default bounds of buckets, for durations: 1 ms to 10 s.
   static let defaultBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
   private let bounds: [Double]
-  /// One for each bound, and one for what is above them all.
+  /// The counts of values up to each bound and above the previous one, and of values above all bounds.
   private let counts: [Count]
   private let sum = AtomicDouble()
 
@@ -61,7 +61,7 @@ final class HistogramSeries: Series, RecorderHandler, TimerHandler {
 
   func record(_ value: Double) {
     var index = 0
-    // A handful of bounds, and most values are small: quicker than bisection.
+    // There are few bounds and most values are small, so this is faster than a binary search.
     while index < bounds.count, value > bounds[index] { index += 1 }
     counts[index].value.wrappingAdd(1, ordering: .relaxed)
     sum.add(value)
@@ -71,7 +71,7 @@ final class HistogramSeries: Series, RecorderHandler, TimerHandler {
   func recordNanoseconds(_ duration: Int64) { record(Double(duration) / 1e9) }
 
   func write(name: String, labels: String, into text: inout PrometheusText) {
-    // The total is that of the buckets, so that the two always fit, whatever is recorded meanwhile.
+    // The total is the sum of the buckets, so both agree even if other threads record values meanwhile.
     var total: Int64 = 0
     for (index, count) in counts.enumerated() {
       total += count.value.load(ordering: .relaxed)
@@ -83,7 +83,7 @@ final class HistogramSeries: Series, RecorderHandler, TimerHandler {
   }
 }
 
-/// A floating-point number that threads may add to.
+/// A floating-point number with atomic addition.
 final class AtomicDouble: Sendable {
   private let bits = Atomic<UInt64>(0)
 

@@ -2,7 +2,7 @@ import Logging
 import Tracing
 
 extension InstrumentationContext {
-  /// The span that whatever happens in this context belongs to; nil outside of any trace.
+  /// The current span. Nil outside of a trace.
   package internal(set) var trace: TraceContext? {
     get { self[TraceContextKey.self] }
     set { self[TraceContextKey.self] = newValue }
@@ -14,7 +14,7 @@ extension InstrumentationContext {
 }
 
 extension Logger.MetadataProvider {
-  /// Adds the trace's and the span's number to what is logged inside of one.
+  /// Adds `trace_id` and `span_id` to log lines inside a span.
   package static let trace = Logger.MetadataProvider {
     guard let trace = InstrumentationContext.current?.trace else { return [:] }
     return ["trace_id": "\(trace.traceID)", "span_id": "\(hexadecimalText(trace.spanID))"]

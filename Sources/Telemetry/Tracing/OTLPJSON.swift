@@ -1,9 +1,10 @@
 import Tracing
 
-/// Spans as OTLP's `ExportTraceServiceRequest` in JSON (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding):
-/// numbers of traces and spans in hexadecimal, 64-bit integers as strings, enumerations as numbers.
+/// OTLP's `ExportTraceServiceRequest` in JSON (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
+///
+/// Ids of traces and spans are hexadecimal, 64-bit integers are strings, and enumerations are numbers.
 enum OTLPJSON {
-  /// A span with a few attributes.
+  /// The length of a span with a few attributes.
   private static let typicalSpanBytes = 512
 
   static func request(_ spans: ArraySlice<FinishedSpan>, serviceName: String) -> [UInt8] {
@@ -127,7 +128,7 @@ enum OTLPJSON {
       json.raw(#"{"doubleValue":"#)
       json.number(value)
       json.raw("}")
-    // As protocol buffers write what JSON has no number for.
+    // JSON has no such numbers, so protocol buffers write strings.
     case .double(let value) where value.isNaN: json.raw(#"{"doubleValue":"NaN"}"#)
     case .double(let value) where value > 0: json.raw(#"{"doubleValue":"Infinity"}"#)
     case .double: json.raw(#"{"doubleValue":"-Infinity"}"#)

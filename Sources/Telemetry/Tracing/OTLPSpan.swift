@@ -1,13 +1,14 @@
 import Synchronization
 import Tracing
 
-/// A span that goes to the exporter when it ends, or to nobody if its trace is not recorded.
+/// A span. When it ends, it is queued for the exporter, if its trace is recorded.
 package final class OTLPSpan: Tracing.Span {
   package let context: InstrumentationContext
   private let kind: SpanKind
   private let parentID: UInt64?
+  /// Nanoseconds since 1970. Zero if the trace is not recorded.
   private let start: UInt64
-  /// Nil when the trace is not recorded.
+  /// Nil if the trace is not recorded.
   private let queue: SpanQueue?
   private let state: Mutex<State>
 
@@ -20,7 +21,7 @@ package final class OTLPSpan: Tracing.Span {
     var isEnded = false
   }
 
-  /// Events and links of one span at most, so that a loop gone wrong does not fill the memory.
+  /// The most events, and the most links, of one span. They bound its memory.
   private static let maximumCount = 128
 
   init(
@@ -60,7 +61,7 @@ package final class OTLPSpan: Tracing.Span {
     state.withLock { if $0.links.count < Self.maximumCount { $0.links.append(link) } }
   }
 
-  /// As OpenTelemetry wants errors recorded: an event `exception`.
+  /// Adds an event `exception`, as OpenTelemetry's conventions require.
   package func recordError<Instant: TracerInstant>(
     _ error: any Error, attributes: SpanAttributes, at instant: @autoclosure () -> Instant
   ) {
@@ -71,7 +72,7 @@ package final class OTLPSpan: Tracing.Span {
     addEvent(SpanEvent(name: "exception", at: instant(), attributes: attributes))
   }
 
-  /// Later ends than the first have no effect.
+  /// Ends the span. Further calls have no effect.
   package func end<Instant: TracerInstant>(at instant: @autoclosure () -> Instant) {
     guard let queue, let trace = context.trace else { return }
     let end = instant().nanosecondsSinceEpoch
@@ -86,13 +87,13 @@ package final class OTLPSpan: Tracing.Span {
   }
 }
 
-/// What the exporter sends of a span.
+/// The data of a span that the exporter sends.
 struct FinishedSpan: Sendable {
   let trace: TraceContext
   let parentID: UInt64?
   let name: String
   let kind: SpanKind
-  /// Nanoseconds since 1970.
+  /// Nanoseconds since 1970, as `end`.
   let start: UInt64
   let end: UInt64
   let attributes: SpanAttributes

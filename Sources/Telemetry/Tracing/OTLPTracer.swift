@@ -3,14 +3,14 @@ import Tracing
 
 /// Records spans for an OpenTelemetry collector. `SpanExporter` sends them.
 ///
-/// A span belongs to the trace that its context tells of, and is recorded if that one is: the decision is made once a
-/// trace, where it begins, and not again along the way.
+/// A span belongs to the trace of its context. The program in which a trace begins decides whether the trace is
+/// recorded, and all other programs follow that decision.
 package struct OTLPTracer: Tracer {
   private let queue: SpanQueue
   private let threshold: UInt64
   private let numbers = NumberGenerator()
 
-  /// - Parameter sampleRatio: which part of the traces that begin here is recorded, 0 to 1.
+  /// - Parameter sampleRatio: the part of the traces that begin here and are recorded, 0 to 1.
   package init(queue: SpanQueue, sampleRatio: Double) {
     precondition(0...1 ~= sampleRatio)
     self.queue = queue
@@ -40,7 +40,7 @@ package struct OTLPTracer: Tracer {
       operationName, context: context(), ofKind: kind, at: instant(), function: function, file: fileID, line: line)
   }
 
-  /// Sending is the exporter's, and it never waits long.
+  /// Does nothing: `SpanExporter` sends spans at short intervals.
   package func forceFlush() {}
 
   package func extract<Carrier, Extract: Extractor>(
@@ -60,13 +60,15 @@ package struct OTLPTracer: Tracer {
   }
 }
 
-/// Numbers that no other process is likely to make: SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom
-/// Number Generators") from a random start. They need not be impossible to guess, and the kernel would take longer over
-/// one than all the rest of a span does.
+/// Random ids: SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators") with a random
+/// start.
+///
+/// Ids of traces need not be impossible to guess. A number of the kernel's generator costs more than the rest of a
+/// span.
 private final class NumberGenerator: Sendable {
   private let state = Atomic(UInt64.random(in: .min ... .max))
 
-  /// Never zero, which stands for no number.
+  /// The next number. Never zero, because a zero id is invalid.
   func next() -> UInt64 {
     var mixed = state.wrappingAdd(0x9e37_79b9_7f4a_7c15, ordering: .relaxed).newValue
     mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9

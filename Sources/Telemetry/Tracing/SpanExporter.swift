@@ -5,28 +5,31 @@ import Secrets
 import ServiceLifecycle
 
 /// Sends finished spans to an OpenTelemetry collector by OTLP over HTTP, in JSON
-/// (https://opentelemetry.io/docs/specs/otlp/#otlphttp). What the collector does not take is dropped: a trace is not
-/// worth holding anything up for.
+/// (https://opentelemetry.io/docs/specs/otlp/#otlphttp).
+///
+/// It drops spans that the collector does not accept, because requests must not wait for traces.
 package struct SpanExporter: Service, CustomStringConvertible {
-  /// Short: a group of services prints it.
+  /// Short, because `ServiceGroup` logs it.
   package var description: String { "SpanExporter" }
 
   /// The longest time that a span waits to be sent.
   private static let interval: Duration = .seconds(1)
 
-  /// What the collector has not taken by then is dropped. Twice this is shorter than a shutdown may take: one sending may
-  /// be under way when it begins, and the last one follows.
+  /// The longest time of one `sendAll`. Spans that the collector has not accepted by then are dropped.
+  ///
+  /// Shutdown waits for at most two calls: one that is under way, and the last one. Twice this time is less than the
+  /// time limit of a shutdown.
   private static let timeLimit: TimeAmount = .seconds(3)
 
-  /// The largest answer that is read, to have the connection free for the next request.
-  private static let maximumAnswerBytes = 1 << 20
+  /// The largest response that is read. The client must read it before it can reuse the connection.
+  private static let maximumResponseBytes = 1 << 20
 
-  /// Where spans go, and as whose.
+  /// An OpenTelemetry collector, and the name of this service in its traces.
   package struct Collector: Sendable {
-    /// Its base address, such as `http://localhost:4318`.
+    /// The base address of the collector, such as `http://localhost:4318`.
     package var endpoint: String
     package var serviceName: String
-    /// Sent with each request; collectors take their keys so.
+    /// The header fields of each request, such as a collector's API key.
     package var headers: [(name: String, value: Secret)]
 
     package init(endpoint: String, serviceName: String, headers: [(name: String, value: Secret)] = []) {
@@ -54,12 +57,12 @@ package struct SpanExporter: Service, CustomStringConvertible {
     self.logger = logger
   }
 
-  /// Sends until graceful shutdown, and then what is left.
+  /// Sends spans until graceful shutdown, and then the remaining ones.
   package func run() async throws {
     var configuration = HTTPClient.Configuration()
-    // The next batch is the next attempt.
+    // A failed connection is tried again with the next batch.
     configuration.connectionPool.retryConnectionEstablishment = false
-    // A redirect could lead the headers' secrets elsewhere.
+    // A redirect could send the secrets in the headers to another server.
     configuration.redirectConfiguration = .disallow
     try await HTTPClient.withHTTPClient(configuration: configuration) { client in
       await withDiscardingTaskGroup { group in
@@ -89,9 +92,9 @@ package struct SpanExporter: Service, CustomStringConvertible {
         queue.count(exported: batch.count)
         isFailing = false
       } catch {
-        // The rest would be in vain, too: the collector refuses, or is away, or time is up.
+        // The rest would fail, too: the collector refuses requests, is away, or the time limit has passed.
         queue.count(dropped: spans.count - start)
-        // Once for each time the collector goes away, not once a second.
+        // Logs the first failure after a success, not every failure.
         if !isFailing, !Task.isCancelled { logger.warning("spans are lost", metadata: ["error": "\(error)"]) }
         isFailing = true
         return
@@ -109,12 +112,12 @@ package struct SpanExporter: Service, CustomStringConvertible {
     for header in collector.headers { request.headers.replaceOrAdd(name: header.name, value: header.value.revealed()) }
     request.body = .bytes(OTLPJSON.request(spans, serviceName: collector.serviceName))
     let response = try await client.execute(request, deadline: deadline)
-    _ = try await response.body.collect(upTo: Self.maximumAnswerBytes)
+    _ = try await response.body.collect(upTo: Self.maximumResponseBytes)
     guard 200...299 ~= response.status.code else { throw Refusal(status: response.status.code) }
   }
 
   private struct Refusal: Error, CustomStringConvertible {
     let status: UInt
-    var description: String { "the collector answered \(status)" }
+    var description: String { "the collector responded with \(status)" }
   }
 }

@@ -1,22 +1,24 @@
 import CoreMetrics
 import Synchronization
 
-/// Spans that wait to be sent. When the collector does not keep up, new ones are dropped and counted: requests never wait
-/// for it, and the memory that it can cost is bounded.
+/// Finished spans that wait to be sent.
+///
+/// If the queue is full, new spans are dropped and counted. So requests never wait for the collector, and the memory is
+/// bounded.
 package final class SpanQueue: Sendable {
-  /// What became of spans.
+  /// The number of finished spans, by `outcome`.
   package static let spans = MetricDescription(
-    "trace_spans_total", help: "Finished spans by what became of them: exported, or dropped on the way.")
+    "trace_spans_total", help: "Finished spans, by outcome: exported or dropped.")
 
-  /// At 18,000 spans a second, what comes in half a second: longer than a collector takes to answer.
+  /// At 18,000 spans a second, the queue fills in about half a second. A collector usually responds faster.
   package static let defaultCapacity = 8192
 
-  /// Sent in one request: few enough for a collector's limits, many enough to share its cost.
+  /// The most spans of one request. It is below the limits of collectors, and makes the cost of a request small.
   static let batchSize = 512
 
   private let capacity: Int
   private let waiting = Mutex<[FinishedSpan]>([])
-  /// Ends the exporter's nap.
+  /// Wakes the exporter.
   let (wakeups, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
   private let exported: Counter
   private let dropped: Counter
@@ -37,7 +39,7 @@ package final class SpanQueue: Sendable {
     if count % Self.batchSize == 0 { wake.yield() }
   }
 
-  /// Everything that waits.
+  /// Removes all spans and returns them.
   func takeAll() -> [FinishedSpan] {
     waiting.withLock { waiting in
       defer { waiting = [] }

@@ -1,12 +1,12 @@
-/// The place of a span in a trace, as it travels between programs (W3C Trace Context, level 1,
+/// The position of a span in a trace, which programs send to each other (W3C Trace Context, level 1,
 /// https://www.w3.org/TR/trace-context/).
 package struct TraceContext: Sendable, Equatable {
   package let traceID: TraceID
-  /// The span's own number; to a receiver, that of the parent. Never zero.
+  /// The id of the span. For a receiver, it is the id of the parent. Never zero.
   package let spanID: UInt64
-  /// Whether the caller records the trace.
+  /// Whether the trace is recorded.
   package let isSampled: Bool
-  /// What vendors along the way have added, passed on as it came.
+  /// Data of tracing vendors, which is passed on unchanged.
   package let traceState: String?
 
   package init(traceID: TraceID, spanID: UInt64, isSampled: Bool, traceState: String? = nil) {
@@ -17,11 +17,11 @@ package struct TraceContext: Sendable, Equatable {
   }
 
   /// - Parameters:
-  ///   - traceParent: the header `traceparent`. Nil or invalid gives nil: then a new trace begins.
-  ///   - traceState: the header `tracestate`. One that is invalid is left out.
+  ///   - traceParent: the value of `traceparent`. If it is nil or invalid, the result is nil, and a new trace begins.
+  ///   - traceState: the value of `tracestate`. An invalid value is dropped.
   package init?(traceParent: String?, traceState: String? = nil) {
     guard let bytes = traceParent.map({ Array($0.utf8) }), bytes.count >= Self.length else { return nil }
-    // "00-" trace id "-" parent id "-" flags. Later versions begin with the same, and may go on after another dash.
+    // "00-" trace id "-" parent id "-" flags. Later versions have the same beginning, and may continue after a dash.
     guard let version = Self.hexadecimal(bytes[0..<2]), version != 0xff, bytes[2] == Self.dash,
       let high = Self.hexadecimal(bytes[3..<19]), let low = Self.hexadecimal(bytes[19..<35]), bytes[35] == Self.dash,
       let spanID = Self.hexadecimal(bytes[36..<52]), bytes[52] == Self.dash,
@@ -35,7 +35,7 @@ package struct TraceContext: Sendable, Equatable {
       traceState: traceState.flatMap { Self.isValid(traceState: $0) ? $0 : nil })
   }
 
-  /// The header `traceparent`, in version 00, in which sampled is the only flag.
+  /// The value of `traceparent`, in version 00, which has only the flag `sampled`.
   package var traceParent: String {
     "00-\(traceID)-\(hexadecimalText(spanID))-\(isSampled ? "01" : "00")"
   }
@@ -43,7 +43,7 @@ package struct TraceContext: Sendable, Equatable {
   private static let length = 55
   private static let dash = UInt8(ascii: "-")
 
-  /// Lower-case digits only, as the recommendation demands.
+  /// The value of lower-case hexadecimal digits. Nil for other bytes; the recommendation forbids upper case.
   private static func hexadecimal(_ bytes: ArraySlice<UInt8>) -> UInt64? {
     var value: UInt64 = 0
     for byte in bytes {
@@ -56,11 +56,11 @@ package struct TraceContext: Sendable, Equatable {
     return value
   }
 
-  /// What must be passed on at least; anything longer is left out.
+  /// The length that a program must at least pass on. A longer value is dropped.
   private static let maximumTraceStateLength = 512
   private static let maximumTraceStateMembers = 32
 
-  /// Whether it is a list of `key=value`, each key once (section 3.3.1 of the recommendation).
+  /// Whether the value is a list of `key=value` in which each key occurs once (section 3.3.1 of the recommendation).
   private static func isValid(traceState: String) -> Bool {
     guard traceState.utf8.count <= maximumTraceStateLength else { return false }
     var keys: Set<Substring> = []
@@ -87,7 +87,7 @@ package struct TraceContext: Sendable, Equatable {
   }
 }
 
-/// The number of a trace: 16 bytes, not all zero.
+/// The id of a trace: 16 bytes, not all zero.
 package struct TraceID: Sendable, Hashable, CustomStringConvertible {
   package let high: UInt64
   package let low: UInt64

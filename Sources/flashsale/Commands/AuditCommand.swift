@@ -4,8 +4,8 @@ import Checkout
 
 struct AuditCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "audit", abstract: "Check everything that must be true of the data, in one snapshot.",
-    discussion: "Exit code 1 when something is not.")
+    commandName: "audit", abstract: "Check all invariants of the data in one snapshot.",
+    discussion: "The exit code is 1 if an invariant is broken.")
 
   @Flag(help: "Print JSON instead of a table.")
   var json = false
@@ -13,7 +13,7 @@ struct AuditCommand: AsyncParsableCommand {
 
   func run() async throws {
     var configuration = try database.settings.database()
-    // It reads whole tables, and nobody waits for it but its caller: a shop with millions of holds needs its audit too.
+    // The audit reads whole tables. With millions of holds it takes longer than a request's statement may.
     configuration.statementTimeout = .seconds(600)
     let audit = try await withPool(configuration) { try await Audit.run(on: $0) }
     if json {

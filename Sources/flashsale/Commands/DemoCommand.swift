@@ -4,28 +4,28 @@ import Logging
 
 struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "demo", abstract: "Start a private PostgreSQL with one product in it, and serve it on this machine.",
-    discussion: "Needs no setting. Its data stays in the data directory and is found again. Ctrl-C stops both.")
+    commandName: "demo", abstract: "Start a private PostgreSQL with one product, and serve the API on loopback.",
+    discussion: "It needs no setting. The data stays in the data directory for the next start. Ctrl-C stops both.")
 
-  @Option(help: "Port to listen on.")
+  @Option(help: "Port to listen on, 0 to 65535; 0 means any free port.")
   var port: String = "8080"
-  @Option(help: "Where the database lives.")
+  @Option(help: "Directory of the database; created if missing.")
   var dataDir = ".flashsale"
 
   func run() async throws {
-    // Its database is its own, whatever the environment says of another one.
+    // The private database replaces any database that the environment names.
     var flags: [String: String?] = [
       "HOST": "127.0.0.1", "PORT": port, "DATABASE_URL_FILE": "", "LISTEN_DATABASE_URL_FILE": "",
       "LISTEN_DATABASE_URL": "",
     ]
-    // Checked before a database is started for them, so with a stand-in for its address.
+    // The settings are checked before the database starts, so with a placeholder for its URL.
     let given = Settings(flags: flags.merging(["DATABASE_URL": "postgresql://"]) { $1 })
     try given.validate(allowsUnsignedWebhooks: true)
     let givenToken = try given.adminToken()
     let adminToken = givenToken?.revealed() ?? Self.makeToken()
     flags.merge(["ADMIN_TOKEN": adminToken, "ADMIN_TOKEN_FILE": ""]) { $1 }
-    // Somebody who has set secrets wants signatures.
-    let takesUnsigned = try given.webhookSecrets().isEmpty
+    // With secrets, the server requires signatures.
+    let acceptsUnsignedEvents = try given.webhookSecrets().isEmpty
     let logger = try given.logger()
     print("Starting a private PostgreSQL in \(dataDir) ...")
     try await LocalPostgres.withServer(directory: dataDir, logger: logger) { [flags] postgres in
@@ -37,10 +37,10 @@ struct DemoCommand: AsyncParsableCommand {
         prepare: { try await migrateDatabase(database, seed: true) }
       ) { url in
         let payment =
-          takesUnsigned
+          acceptsUnsignedEvents
           ? #"curl \#(url)/api/payments/webhook -d '{"idempotency_key":"pay-1","order_id":"<order_id>","status":"success"}'"#
           : "flashsale pay <order_id> --url \(url)"
-        // A token of the operator's is known to them, and need not be in the terminal's history.
+        // The operator knows a token from a setting. Printing it would store it in the terminal's history.
         print(
           Self.welcome(
             url: url, payment: payment, adminToken: givenToken == nil ? adminToken : "$ADMIN_TOKEN",

@@ -5,24 +5,23 @@ import Telemetry
 
 struct MigrateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "migrate", abstract: "Bring the database's schema up to date.",
-    discussion: "All of it is one transaction. Several may be started at once.")
+    commandName: "migrate", abstract: "Update the database's schema.",
+    discussion: "One transaction applies all pending files. Several migrations may run at the same time.")
 
-  @Flag(help: "Only tell what would be done. Exit code 1 when there is something to do.")
+  @Flag(help: "Print what would change, and change nothing; exit code 1 if the schema is not up to date.")
   var status = false
-  @Flag(help: "Add the demonstration product if there is no product.")
+  @Flag(help: "Add the demo product if there is no product.")
   var seed = false
-  @Option(
-    help: "Let this role serve: call the functions, and nothing else. Made if there is none. Environment: SERVER_ROLE.")
+  @Option(help: "Role of the servers, created if missing, which may only call functions. Environment: SERVER_ROLE.")
   var serverRole: String?
-  @Option(help: "The password for that role; best given in the environment, as SERVER_ROLE_PASSWORD.")
+  @Option(help: "Password of that role. Environment, which `ps` does not show: SERVER_ROLE_PASSWORD.")
   var serverRolePassword: String?
-  @Option(help: "A file with that password.")
+  @Option(help: "Path of a file with the password. Environment: SERVER_ROLE_PASSWORD_FILE.")
   var serverRolePasswordFile: String?
   @OptionGroup var database: DatabaseOptions
 
   func validate() throws {
-    if status, seed { throw ValidationError("--status changes nothing, so it does not go with --seed") }
+    if status, seed { throw ValidationError("--status changes nothing; it cannot be combined with --seed") }
   }
 
   func run() async throws {
@@ -52,7 +51,9 @@ struct MigrateCommand: AsyncParsableCommand {
   }
 }
 
-/// - Returns: what was applied.
+/// Applies pending files, and adds the demo product if `seed` is true and there is no product.
+///
+/// - Returns: the names of the applied files.
 @discardableResult
 func migrateDatabase(
   _ configuration: ConnectionConfiguration, seed: Bool, serverRole: ServerRole? = nil
@@ -64,7 +65,7 @@ func migrateDatabase(
   return applied
 }
 
-/// Lends a pool for a command that makes one or two calls.
+/// Lends a pool of one connection, and closes it afterwards.
 func withPool<Result>(
   _ configuration: ConnectionConfiguration, _ body: (Pool) async throws -> Result
 ) async throws -> Result {

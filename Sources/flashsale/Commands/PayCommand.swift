@@ -7,38 +7,40 @@ import Telemetry
 
 struct PayCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "pay", abstract: "Play the payment provider: send a payment event for an order.",
-    discussion: "Signed with the first of WEBHOOK_SECRETS; unsigned when there is none.")
+    commandName: "pay", abstract: "Act as the payment provider: send a payment event for an order.",
+    discussion: "The first of WEBHOOK_SECRETS signs the event. Without a secret it is unsigned.")
 
   enum Status: String, ExpressibleByArgument, CaseIterable {
     case success, failed
   }
 
-  @Argument(help: "The order's id.")
+  @Argument(help: "Id of the order.")
   var orderID: String
-  @Option(help: "How the payment went.")
+  @Option(help: "Result of the payment.")
   var status = Status.success
-  @Option(help: "The event's idempotency key. A new one is made when none is given.")
+  @Option(help: "Idempotency key of the event, 1 to 255 characters (default: a new key).")
   var key: String?
-  @Option(help: "Deliver the event this many times, all at once.")
+  @Option(help: "Number of concurrent deliveries of the event, 1 to 1000.")
   var times = 1
-  @Option(help: "Seconds to wait first.")
+  @Option(help: "Seconds to wait before the deliveries, 0 to 86400.")
   var delay = 0.0
-  @Option(help: "Where the API is.")
+  @Option(help: "Base URL of the API.")
   var url = "http://127.0.0.1:8080"
-  @Option(help: "Secrets: whsec_..., comma-separated. Environment: WEBHOOK_SECRETS.")
+  @Option(help: "Secrets, whsec_<base64>, separated by commas. Environment: WEBHOOK_SECRETS.")
   var webhookSecrets: String?
-  @Option(help: "A file with them.")
+  @Option(help: "Path of a file with the secrets. Environment: WEBHOOK_SECRETS_FILE.")
   var webhookSecretsFile: String?
 
-  /// Bounds the connections that one call opens.
+  /// Each delivery opens a connection.
   private static let maximumTimes = 1000
-  private static let maximumDelay = 86_400.0
+  private static let maximumDelay = 86_400.0  // seconds
 
   func validate() throws {
-    guard 1...Self.maximumTimes ~= times else { throw ValidationError("--times is from 1 to \(Self.maximumTimes)") }
+    guard 1...Self.maximumTimes ~= times else {
+      throw ValidationError("--times must be from 1 to \(Self.maximumTimes)")
+    }
     guard 0...Self.maximumDelay ~= delay else {
-      throw ValidationError("--delay is from 0 to \(Int(Self.maximumDelay))")
+      throw ValidationError("--delay must be from 0 to \(Int(Self.maximumDelay)) seconds")
     }
   }
 
@@ -61,15 +63,15 @@ struct PayCommand: AsyncParsableCommand {
     let body = try JSONEncoder().encode(Event(idempotencyKey: key, orderID: orderID, status: status.rawValue))
     try await Task.sleep(for: .seconds(delay))
 
-    // Of the delivery, whatever the key: a header has a narrower form than that.
+    // The id is new for each command. The idempotency key may have characters that a header cannot carry.
     let messageID = "msg_" + UUID().uuidString.lowercased()
-    // Nobody listening is an answer too; a provider would try again later, this command does not.
+    // If nothing listens, the command fails at once. A real provider would retry later.
     var configuration = HTTPClient.Configuration()
     configuration.connectionPool.retryConnectionEstablishment = false
-    // A redirect would hand the signed event to whatever host it names. Providers do not follow redirects either.
+    // A redirect could send the signed event to another host. Providers do not follow redirects, either.
     configuration.redirectConfiguration = .disallow
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = times
-    let answers = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
+    let responses = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
       try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
         for _ in 0..<times {
           group.addTask { try await deliver(body, id: messageID, secret: secret, with: client) }
@@ -77,8 +79,8 @@ struct PayCommand: AsyncParsableCommand {
         return try await group.reduce(into: []) { $0.append($1) }
       }
     }
-    for answer in answers { print(answer.status, answer.text.escapedForTerminal) }
-    let refused = answers.count { !(200...299 ~= $0.status) }
+    for response in responses { print(response.status, response.text.escapedForTerminal) }
+    let refused = responses.count { !(200...299 ~= $0.status) }
     if refused > 0 { throw Failure("\(refused) of \(times) deliveries were refused") }
   }
 

@@ -7,42 +7,42 @@ import Time
 
 struct ProductCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "product", abstract: "Put products on sale, list them, change their stock.",
+    commandName: "product", abstract: "Create products, list them, and change their stock.",
     subcommands: [Create.self, List.self, Restock.self])
 
   struct Create: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Put a product on sale and print its id.")
+    static let configuration = CommandConfiguration(abstract: "Create a product and print its id.")
 
-    @Option(help: "1 to 200 characters.")
+    @Option(help: "Name of the product, 1 to 200 characters.")
     var name: String
-    @Option(help: "In minor units of the currency, at least 1.")
+    @Option(help: "Price of a unit in the currency's minor units, at least 1.")
     var price: Int32
-    @Option(help: "Three capital letters, ISO 4217.")
+    @Option(help: "Currency, three capital letters (ISO 4217).")
     var currency = "USD"
-    @Option(help: "Units, at least 1.")
+    @Option(help: "Total stock in units, at least 1.")
     var stock: Int32
-    @Option(help: "When the sale begins, such as 2026-11-27T09:00:00Z. At once when not given.")
+    @Option(help: "Start of the sale, such as 2026-11-27T09:00:00Z (default: now).")
     var startsAt: Timestamp?
-    @Option(help: "When the sale ends. Never when not given.")
+    @Option(help: "End of the sale (default: never).")
     var endsAt: Timestamp?
-    @Option(help: "Units that one hold may have, at least 1. No limit when not given.")
+    @Option(help: "Most units of one hold, at least 1 (default: no limit).")
     var maxQuantityPerHold: Int32?
-    @Option(help: "Units that a customer may have in holds and orders, at least 1. No limit when not given.")
+    @Option(help: "Most units of one customer in holds and orders, at least 1 (default: no limit).")
     var maxPerCustomer: Int32?
     @OptionGroup var database: DatabaseOptions
 
     func validate() throws {
-      guard 1...200 ~= name.unicodeScalars.count else { throw ValidationError("--name has 1 to 200 characters") }
-      guard price >= 1 else { throw ValidationError("--price is at least 1") }
+      guard 1...200 ~= name.unicodeScalars.count else { throw ValidationError("--name must have 1 to 200 characters") }
+      guard price >= 1 else { throw ValidationError("--price must be at least 1") }
       guard currency.wholeMatch(of: /[A-Z]{3}/) != nil else {
-        throw ValidationError("--currency is three capital letters")
+        throw ValidationError("--currency must be three capital letters")
       }
-      guard stock >= 1 else { throw ValidationError("--stock is at least 1") }
+      guard stock >= 1 else { throw ValidationError("--stock must be at least 1") }
       if let startsAt, let endsAt, startsAt >= endsAt {
-        throw ValidationError("--ends-at is after --starts-at")
+        throw ValidationError("--ends-at must be after --starts-at")
       }
-      guard maxQuantityPerHold ?? 1 >= 1 else { throw ValidationError("--max-quantity-per-hold is at least 1") }
-      guard maxPerCustomer ?? 1 >= 1 else { throw ValidationError("--max-per-customer is at least 1") }
+      guard maxQuantityPerHold ?? 1 >= 1 else { throw ValidationError("--max-quantity-per-hold must be at least 1") }
+      guard maxPerCustomer ?? 1 >= 1 else { throw ValidationError("--max-per-customer must be at least 1") }
     }
 
     func run() async throws {
@@ -57,7 +57,7 @@ struct ProductCommand: AsyncParsableCommand {
   }
 
   struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List the products with their exact stock.")
+    static let configuration = CommandConfiguration(abstract: "List the products with their stock.")
 
     @OptionGroup var database: DatabaseOptions
 
@@ -73,16 +73,16 @@ struct ProductCommand: AsyncParsableCommand {
 
   struct Restock: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Change a product's stock.", discussion: "A negative number takes away what is still available.")
+      abstract: "Change a product's stock.", discussion: "A negative number removes available units.")
 
-    @Argument(help: "The product's id.")
+    @Argument(help: "Id of the product.")
     var id: Int32
-    @Argument(parsing: .allUnrecognized, help: "Units to add, or to take away when negative.")
+    @Argument(parsing: .allUnrecognized, help: "Units to add; a negative number removes units.")
     var delta: [Int32]
     @OptionGroup var database: DatabaseOptions
 
     func validate() throws {
-      guard delta.count == 1, delta[0] != 0 else { throw ValidationError("give one number of units that is not 0") }
+      guard delta.count == 1, delta[0] != 0 else { throw ValidationError("give one number of units, other than 0") }
     }
 
     func run() async throws {
@@ -94,21 +94,21 @@ struct ProductCommand: AsyncParsableCommand {
       case .insufficientStock(let left)?:
         throw Failure("product \(id) has \(left.available) units available; the rest is in holds and orders")
       case .totalStockTooLarge?: throw Failure("product \(id) would have more than \(Int32.max) units")
-      case .keyReused?: throw Failure("the call's key belongs to another one")
+      case .keyReused?: throw Failure("the idempotency key belongs to another request")
       case .done?: print("done")
       }
     }
   }
 }
 
-/// A date and time with its offset from UTC (RFC 3339).
+/// Parses an RFC 3339 date and time.
 extension Timestamp: ExpressibleByArgument {
   package init?(argument: String) {
     self.init(rfc3339: argument)
   }
 }
 
-/// Prints columns that are as wide as their widest cell. What would forge a line or a cell is escaped.
+/// Prints a table. Each column is as wide as its widest cell. Cells are escaped, so no cell can forge a line.
 func printTable(_ header: [String], _ rows: [[String]]) {
   let lines = [header] + rows.map { $0.map(\.escapedForTerminal) }
   let widths = header.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }

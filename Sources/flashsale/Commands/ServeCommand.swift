@@ -3,19 +3,23 @@ import Checkout
 
 struct ServeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "serve", abstract: "Serve the API, and run its jobs, on the database in DATABASE_URL.",
-    discussion: "Waits for a database that cannot be reached, and says so. Meanwhile it answers /health/live.")
+    commandName: "serve", abstract: "Serve the API and run its jobs, with the database in DATABASE_URL.",
+    discussion: """
+      Each option that takes a value is also a setting in the environment: --hold-ttl-seconds is HOLD_TTL_SECONDS.
 
-  @Flag(help: "Bring the schema up to date first. Without it a schema that is behind is refused.")
+      If the database cannot be reached, the server logs that and waits. Meanwhile GET /health/live returns 200.
+      """)
+
+  @Flag(help: "Update the schema before serving; otherwise a schema that is not up to date is refused.")
   var migrate = false
-  @Flag(help: "Add the demonstration product if there is no product; needs --migrate.")
+  @Flag(help: "Add the demo product if there is no product; requires --migrate.")
   var seed = false
-  @Flag(help: "Take payment events from anybody when WEBHOOK_SECRETS is not set.")
+  @Flag(help: "Accept unsigned payment events from anybody if WEBHOOK_SECRETS is not set.")
   var unsignedWebhooks = false
   @OptionGroup var options: ServerOptions
 
   func validate() throws {
-    if seed, !migrate { throw ValidationError("--seed needs --migrate") }
+    if seed, !migrate { throw ValidationError("--seed requires --migrate") }
   }
 
   func run() async throws {

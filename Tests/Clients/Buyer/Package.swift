@@ -2,7 +2,7 @@
 
 import PackageDescription
 
-// The client is what Tests/Clients/run has generated.
+// Tests/Clients/run generates the package OpenAPIClient.
 let package = Package(
   name: "Buyer",
   platforms: [.macOS(.v14)],

@@ -1,7 +1,7 @@
 import Foundation
 import OpenAPIClient
 
-// Buys with the client that openapi-generator made of the document: every answer has its type, every refusal too.
+// Buys with the client that openapi-generator generated from the document. Every response must have its type.
 //
 //     Buyer URL ADMIN_TOKEN
 
@@ -11,7 +11,7 @@ let admin = OpenAPIClientAPIConfiguration(
   basePath: arguments[1], customHeaders: ["Authorization": "Bearer \(arguments[2])"])
 
 func expect(_ condition: Bool, line: Int = #line) {
-  guard condition else { fail("not as expected", line: line) }
+  guard condition else { fail("the expectation failed", line: line) }
 }
 
 func fail(_ reason: String, line: Int) -> Never {
@@ -19,16 +19,16 @@ func fail(_ reason: String, line: Int) -> Never {
   exit(1)
 }
 
-/// The refusal of a call, decoded as the type that the document gives it.
-func refusal<Refusal: Decodable, Answer>(
-  _ status: Int, as type: Refusal.Type, line: Int = #line, _ call: () async throws(ErrorResponse) -> Answer
+/// The refusal of a request, decoded as its type in the document.
+func refusal<Refusal: Decodable, Value>(
+  _ status: Int, as type: Refusal.Type, line: Int = #line, _ call: () async throws(ErrorResponse) -> Value
 ) async throws -> Refusal {
   do {
     fail("not refused: \(try await call())", line: line)
   } catch .error(status, .some(let data), _, _) {
     return try client.codableHelper.decode(type, from: data).get()
   } catch {
-    fail("refused otherwise: \(error)", line: line)
+    fail("another error: \(error)", line: line)
   }
 }
 
@@ -89,15 +89,15 @@ let reused = try await refusal(422, as: UnprocessableRequest.self) { () async th
 guard case .typeIdempotencyKeyReusedProblem = reused else { fail("\(reused)", line: #line) }
 
 cap.startsAt = Date(timeIntervalSince1970: 4_102_444_800)
-let tomorrow = try await AdminAPI.createProduct(productRequest: cap, apiConfiguration: admin)
-let early = try await refusal(409, as: HoldRefusal.self) { () async throws(ErrorResponse) in try await hold(tomorrow, 1)
+let upcoming = try await AdminAPI.createProduct(productRequest: cap, apiConfiguration: admin)
+let early = try await refusal(409, as: HoldRefusal.self) { () async throws(ErrorResponse) in try await hold(upcoming, 1)
 }
 guard case .typeSaleNotStartedProblem(let notStarted) = early else { fail("\(early)", line: #line) }
 expect(notStarted.startsAt == cap.startsAt)
 
-let stranger = try await refusal(401, as: UnauthorizedProblem.self) { () async throws(ErrorResponse) in
+let unauthorized = try await refusal(401, as: UnauthorizedProblem.self) { () async throws(ErrorResponse) in
   try await AdminAPI.checkInvariants(apiConfiguration: client)
 }
-expect(stranger.status == 401)
+expect(unauthorized.status == 401)
 expect(try await AdminAPI.checkInvariants(apiConfiguration: admin).ok)
-print("The Swift client bought, and every refusal had its type.")
+print("The Swift client bought a product. Every refusal had its type.")

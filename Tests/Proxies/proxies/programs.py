@@ -1,4 +1,4 @@
-"""How each proxy is started in the foreground, unprivileged ports and folders included, with its file of deploy/proxies."""
+"""Starts each proxy in the foreground with its file of deploy/proxies, on a free port and in its own folder."""
 
 import os
 import re
@@ -17,7 +17,7 @@ APACHE_MODULES = (
     "mpm_event", "authz_core", "alias", "slotmem_shm", "proxy", "proxy_http", "proxy_balancer", "proxy_hcheck",
     "lbmethod_bybusyness")
 
-# What Debian's own files say around ours.
+# The configuration around each file of deploy/proxies, which Debian's own files contain otherwise.
 NGINX = """
 pid {work}/nginx.pid;
 error_log stderr;
@@ -56,12 +56,12 @@ class Program:
     name: str  # of the Debian package
     file: str  # of deploy/proxies
     around: str  # the configuration that includes the file
-    command: Callable[[Path], Sequence[str]]  # with the path of that configuration
+    command: Callable[[Path], Sequence[str]]  # takes the path of that configuration
 
     @property
     def executable(self) -> str:
         name = self.command(Path())[0]
-        path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")  # not on the path of Debian's users
+        path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")  # not on the PATH of Debian's users
         if path is None:
             raise HarnessError(f"{name} is missing: apt-get install {self.name}")
         return path
@@ -78,23 +78,25 @@ PROGRAMS = {
 
 
 def settings(name: str, ports: Sequence[int], without: Sequence[str]) -> str:
-    """The file's text, with our ports for 8080 (the proxy's) and for 8081 and 8082 (the servers'), and nothing else
-    changed but what is to be left out."""
+    """The file's text with other ports and without the texts of `without`.
+
+    The file has 8080 for the proxy, and 8081 and 8082 for the servers.
+    """
     text = (FILES / PROGRAMS[name].file).read_text()
     for each in without:
         if each not in text:
-            raise HarnessError(f"{PROGRAMS[name].file} does not say {each!r}")
+            raise HarnessError(f"{PROGRAMS[name].file} does not contain {each!r}")
         text = text.replace(each, "")
     for default, port in zip(("8080", "8081", "8082"), ports, strict=True):
         text, count = re.subn(rf"\b{default}\b", str(port), text)
         if count == 0:
-            raise HarnessError(f"{PROGRAMS[name].file} does not say where port {default} is")
+            raise HarnessError(f"{PROGRAMS[name].file} does not contain port {default}")
     return text
 
 
 @contextmanager
 def proxying(name: str, work: Path, servers: Sequence[int], without: Sequence[str] = ()) -> Iterator[int]:
-    """A proxy in front of servers on these ports, once it reaches them; its port."""
+    """Starts a proxy in front of servers on these ports; yields its port when it reaches a server."""
     program, port = PROGRAMS[name], free_port()
     executable = program.executable
     file = work / program.file
@@ -104,7 +106,7 @@ def proxying(name: str, work: Path, servers: Sequence[int], without: Sequence[st
         around = work / f"around-{program.file}"
         around.write_text(program.around.format(work=work, file=file, modules=modules))
         file = around
-    work.chmod(0o755)  # nginx's and Apache's workers are another user
+    work.chmod(0o755)  # the workers of nginx and Apache run as another user
     log = work / f"{name}.log"
     environment = {"XDG_DATA_HOME": str(work), "XDG_CONFIG_HOME": str(work), "HOME": str(work)}
     with running(executable, *program.command(file)[1:], log=log, env=environment) as process:

@@ -1,4 +1,4 @@
-"""Two servers behind a proxy: streams flow, operators' calls are kept out, and nobody notices that servers restart."""
+"""Two servers behind a proxy. Streams reach clients, admin paths are blocked, and no request fails during restarts."""
 
 import asyncio
 import http.client
@@ -24,28 +24,28 @@ from .streams import SILENCE_SECONDS_MAX, Watcher
 
 STREAMS = 10
 BUYERS = 16
-RATE = 400  # calls a second, of all buyers
+RATE = 400  # requests a second, of all buyers together
 STOCK = 1_000_000
-# From the answer to a hold until everybody who watches sees it.
+# From the response to a hold until all watchers have its event.
 EVENT_SECONDS_MAX = 1.0
 FIRST_EVENT_SECONDS_MAX = 10.0
-BACK_SECONDS_MAX = 10.0
-# What docs/proxies.md advises. Longer than twice the second in which the slowest of the proxies asks for readiness.
+RECONNECT_SECONDS_MAX = 10.0
+# The value in docs/proxies.md. It is longer than two checks of the proxy with the longest interval, one second.
 SHUTDOWN_DELAY_SECONDS = 3
-# From a server's being ready to the next one's restart.
+# Between the readiness of a restarted server and the next restart.
 BETWEEN_RESTARTS_SECONDS = 2.0
 SETTINGS = {
     **NOTHING_LAPSES, "SHUTDOWN_DELAY_SECONDS": str(SHUTDOWN_DELAY_SECONDS), "ADMIN_TOKEN": "proxies-admin-token",
 }
-# How an attacker spells what the proxy keeps for operators.
-GUARDED = (
+# Spellings of paths that a proxy must block.
+BLOCKED_PATHS = (
     "/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/;/metrics", "/api/admin/invariants",
     "/api//admin/invariants", "//api/admin/invariants", "/api/%61dmin/invariants", "/api/./admin/invariants",
     "/api/admin/invariants/")
 
 
 class UnprivilegedServer(Server):
-    """A server with no more rights over the network than in a container or under systemd, even if we are root."""
+    """A server without CAP_NET_ADMIN, as in a container or under systemd, even if this process is root."""
 
     def launch(self, *command: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         dropping = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"] if os.geteuid() == 0 else []
@@ -53,7 +53,7 @@ class UnprivilegedServer(Server):
 
 
 def run(name: str, work: Path, restarts: int, without: Sequence[str]) -> list[str]:
-    """Returns the violations."""
+    """Runs a proxy with restarts of its servers; returns the violations."""
     problems: list[str] = []
     history = History(work / HISTORY)
     with Services(work) as services, ExitStack() as stack:
@@ -64,26 +64,26 @@ def run(name: str, work: Path, restarts: int, without: Sequence[str]) -> list[st
             stack.callback(server.end)
             server.serve()
         port = stack.enter_context(proxying(name, work, [server.port for server in servers], without))
-        problems += guarded(port)
+        problems += blocked_path_problems(port)
         watchers = [Watcher(port, product) for _ in range(STREAMS)]
         for watcher in watchers:
             stack.callback(watcher.stop)
             watcher.start()
-        problems += flowing(watchers, STOCK, FIRST_EVENT_SECONDS_MAX)
-        slowest, late = watching(watchers, port, servers[0].port, product, history)
+        problems += stock_problems(watchers, STOCK, FIRST_EVENT_SECONDS_MAX)
+        slowest, late = measure_events(watchers, port, servers[0].port, product, history)
         problems += late
-        if not heard(watchers, SILENCE_SECONDS_MAX):
-            problems.append("heartbeats do not come through while nothing else happens")
+        if not all_get_heartbeat(watchers, SILENCE_SECONDS_MAX):
+            problems.append("heartbeats do not reach the watchers")
         if ends := sum(watcher.ends for watcher in watchers):
-            problems.append(f"{ends} streams ended although no server did")
+            problems.append(f"{ends} streams ended without the end of a server")
 
         problems += asyncio.run(restart(servers, port, product, restarts, history))
         given_up = [each for watcher in watchers for each in watcher.given_up]
         if given_up:
-            problems.append("an EventSource would have given up: " + ", ".join(
+            problems.append("an EventSource would not have reconnected: " + ", ".join(
                 f"{count} × {each}" for each, count in Counter(given_up).most_common()))
-        problems += flowing(watchers, available(servers[0].port, product), BACK_SECONDS_MAX)
-        problems += watching(watchers, port, servers[0].port, product, history)[1]
+        problems += stock_problems(watchers, available(servers[0].port, product), RECONNECT_SECONDS_MAX)
+        problems += measure_events(watchers, port, servers[0].port, product, history)[1]
         history.close()
         problems += failures(history.calls) + judge(history, url, work)
     print(f"{name}: {STREAMS} streams, an event took at most {slowest * 1000:.0f} ms; {restarts} restarts, "
@@ -103,35 +103,36 @@ async def restart(servers: Sequence[Server], port: int, product: int, restarts: 
     return problems
 
 
-def flowing(watchers: Sequence[Watcher], stock: int, seconds: float) -> list[str]:
-    """Waits until everybody knows the stock."""
+def stock_problems(watchers: Sequence[Watcher], stock: int, seconds: float) -> list[str]:
+    """Waits until all watchers have the stock; returns a problem if some do not get it in time."""
     deadline = time.monotonic() + seconds
-    blind = sum(not watcher.wait_for(stock, deadline - time.monotonic()) for watcher in watchers)
-    return [f"{blind} of {len(watchers)} streams did not tell the stock within {seconds:.0f} s"] if blind else []
+    late = sum(not watcher.wait_for(stock, deadline - time.monotonic()) for watcher in watchers)
+    return [f"{late} of {len(watchers)} streams did not send the stock within {seconds:.0f} s"] if late else []
 
 
-def heard(watchers: Sequence[Watcher], seconds: float) -> bool:
-    """Waits until everybody has had another heartbeat."""
+def all_get_heartbeat(watchers: Sequence[Watcher], seconds: float) -> bool:
+    """Waits until each watcher has another heartbeat; returns whether all have one in time."""
     counts, deadline = [len(watcher.heartbeats) for watcher in watchers], time.monotonic() + seconds
     return all(watcher.wait_for_heartbeat(count, deadline - time.monotonic())
                for watcher, count in zip(watchers, counts, strict=True))
 
 
-def watching(
+def measure_events(
     watchers: Sequence[Watcher], port: int, server: int, product: int, history: History
 ) -> tuple[float, list[str]]:
-    """Holds units a few times, through the proxy; the slowest event, and what was too late."""
+    """Places holds through the proxy; returns the seconds until the slowest event, and the problems."""
     slowest, problems = 0.0, []
     for _ in range(5):
         expected = available(server, product) - 1
         answer = asyncio.run(hold(port, product, history))
         if answer.status != 201:
-            problems.append(f"a hold was answered with {answer.word}")
+            problems.append(f"the response to a hold is {answer.word}")
             continue
         held = time.monotonic()
         late = sum(not watcher.wait_for(expected, held + EVENT_SECONDS_MAX - time.monotonic()) for watcher in watchers)
         if late:
-            problems.append(f"{late} of {len(watchers)} streams did not tell of a hold within {EVENT_SECONDS_MAX} s")
+            problems.append(
+                f"{late} of {len(watchers)} streams did not send the event of a hold within {EVENT_SECONDS_MAX} s")
             continue
         slowest = max(slowest, max(watcher.events[-1].at for watcher in watchers) - held)
     return slowest, problems
@@ -145,10 +146,10 @@ async def hold(port: int, product: int, history: History) -> Call:
         client.close()
 
 
-def guarded(port: int) -> list[str]:
-    """Whether no spelling gets to what is for operators."""
+def blocked_path_problems(port: int) -> list[str]:
+    """Sends a request to each path that the proxy must block; returns a problem for each successful response."""
     headers = {"Authorization": f"Bearer {SETTINGS['ADMIN_TOKEN']}"}
-    return [f"GET {path} is answered with {status}" for path in GUARDED
+    return [f"the response to GET {path} is {status}" for path in BLOCKED_PATHS
             if (status := call(port, "GET", path, headers=headers)[0]) < 400]
 
 
@@ -159,7 +160,7 @@ def available(port: int, product: int) -> int:
 def call(
     port: int, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, object]]:
-    """A request on a connection of its own."""
+    """Sends a request on a new connection; returns its status and its JSON object."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request(method, path, None if body is None else json.dumps(body),

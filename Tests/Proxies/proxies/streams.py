@@ -1,4 +1,4 @@
-"""Pages that watch a product's stock through a proxy, as a browser's EventSource does."""
+"""Watchers of a product's stock through a proxy. They behave like a browser's EventSource."""
 
 import http.client
 import json
@@ -6,9 +6,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-# Longer than the 15 s between heartbeats: a stream that is silent for so long is dead.
+# Longer than the 15 s between heartbeats. A stream that is silent for this time is dead.
 SILENCE_SECONDS_MAX = 20.0
-# The page makes a new EventSource when the browser has given one up.
+# The page creates a new EventSource after this time if the browser does not reconnect.
 NEW_SOURCE_SECONDS = 1.0
 
 
@@ -20,14 +20,14 @@ class Seen:
 
 @dataclass
 class Watcher(threading.Thread):
-    """Watches until told to stop. After the end of a stream it connects again, as the server's `retry` says."""
+    """Watches until `stop()`. After the end of a stream it reconnects, after the time in the server's `retry`."""
 
     port: int
     product: int
     events: list[Seen] = field(default_factory=list)
     heartbeats: list[float] = field(default_factory=list)
     ends: int = 0
-    # Answers after which a browser's EventSource does not try again.
+    # Responses after which a browser's EventSource does not reconnect.
     given_up: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -79,12 +79,12 @@ class Watcher(threading.Thread):
             self._changed.notify_all()
 
     def wait_for(self, stock: int, seconds: float) -> bool:
-        """Whether the last event told this stock, in time."""
+        """Waits for an event with this stock; returns whether it came in time."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self.events) and self.events[-1].stock == stock, seconds)
 
     def wait_for_heartbeat(self, count: int, seconds: float) -> bool:
-        """Whether there are more than so many, in time."""
+        """Waits for more than `count` heartbeats; returns whether they came in time."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self.heartbeats) > count, seconds)
 

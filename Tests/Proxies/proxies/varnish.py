@@ -1,6 +1,6 @@
-"""A purchase through Varnish with its default settings, which keeps what does not say that it must not be kept.
+"""A purchase through Varnish with its default settings, which caches every response that does not forbid it.
 
-Every step is followed by reading what it changed, and read before: a copy from before the step would be told.
+After each step, the shop reads a resource that it also read before the step. A cached copy would be outdated.
 """
 
 import http.client
@@ -22,7 +22,7 @@ EVENT_SECONDS_MAX = 1.0
 
 
 def run(work: Path) -> list[str]:
-    """Returns the violations."""
+    """Runs the purchase; returns the violations."""
     with Services(work) as services, ExitStack() as stack:
         url = services.database("varnish")
         product = create_product(url, stock=STOCK)
@@ -30,41 +30,41 @@ def run(work: Path) -> list[str]:
         port = stack.enter_context(caching(work, int(server.url.rsplit(":", 1)[1])))
         shop = Shop(port, product)
         shop.buy()
-        shop.change_mind()
+        shop.release()
         shop.watch()
-        shop.look_around()
-    print(f"varnish: {shop.reads} reads between the steps, {len(shop.untrue)} untrue; {shop.kept} answers from the cache, "
-          f"{len(shop.unmarked)} without no-store")
-    problems = shop.untrue + [f"{each} does not say Cache-Control: no-store" for each in sorted(shop.unmarked)]
-    if shop.kept:
-        problems.append(f"{shop.kept} answers came from the cache")
+        shop.read_everything()
+    print(f"varnish: {shop.reads} reads between the steps, {len(shop.outdated)} wrong; {shop.cached} responses from "
+          f"the cache, {len(shop.cacheable)} without no-store")
+    problems = shop.outdated + [f"{each} has no Cache-Control: no-store" for each in sorted(shop.cacheable)]
+    if shop.cached:
+        problems.append(f"{shop.cached} responses came from the cache")
     return problems
 
 
 @contextmanager
 def caching(work: Path, server: int) -> Iterator[int]:
-    """Varnish in front of a server, with its built-in rules; its port."""
+    """Starts Varnish in front of a server, with its built-in rules; yields its port."""
     program = shutil.which("varnishd", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if program is None:
         raise HarnessError("varnishd is missing: apt-get install varnish")
     port, log = free_port(), work / "varnish.log"
     with running(program, "-F", "-j", "none", "-n", work / "varnish", "-a", f"127.0.0.1:{port}",
                  "-b", f"127.0.0.1:{server}", "-s", "malloc,64m", log=log) as process:
-        # A path that nobody reads afterwards.
+        # The test reads this path only at the end.
         wait_until(lambda: answers(port, "/health/live"), process, log)
         yield port
 
 
 class Shop:
-    """Does something through the cache, then reads."""
+    """Changes something through the cache, then reads it."""
 
     def __init__(self, port: int, product: int) -> None:
         self.port = port
         self.product = product
         self.reads = 0
-        self.kept = 0
-        self.untrue: list[str] = []
-        self.unmarked: set[str] = set()
+        self.cached = 0
+        self.outdated: list[str] = []
+        self.cacheable: set[str] = set()
 
     def buy(self) -> None:
         self.expect(f"/api/products/{self.product}", 200, "available_stock", STOCK)
@@ -79,7 +79,7 @@ class Shop:
         self.call("POST", "/api/payments/webhook", {"idempotency_key": "k", "order_id": order, "status": "success"})
         self.expect(f"/api/orders/{order}", 200, "status", "paid")
 
-    def change_mind(self) -> None:
+    def release(self) -> None:
         hold = self.call("POST", "/api/holds", {"product_id": self.product, "quantity": 1})[1]["hold_id"]
         self.expect(f"/api/holds/{hold}", 200, "status", "active")
         self.expect(f"/api/products/{self.product}", 200, "available_stock", STOCK - 3)
@@ -88,26 +88,26 @@ class Shop:
         self.expect(f"/api/products/{self.product}", 200, "available_stock", STOCK - 2)
         for stock in (STOCK - 2, STOCK - 3):
             self.reads += 1
-            told = self.call("GET", "/api/products")[1]["products"]
-            if not any(each["id"] == self.product and each["available_stock"] == stock for each in told):
-                self.untrue.append(f"GET /api/products does not tell {stock} units")
+            products = self.call("GET", "/api/products")[1]["products"]
+            if not any(each["id"] == self.product and each["available_stock"] == stock for each in products):
+                self.outdated.append(f"GET /api/products does not have {stock} units")
             self.call("POST", "/api/holds", {"product_id": self.product, "quantity": 1})
 
     def watch(self) -> None:
-        """A stream goes through the cache as it comes, the second one too."""
+        """Watches two streams. The cache must pass on each event at once."""
         for _ in range(2):
             watcher = Watcher(self.port, self.product)
             watcher.start()
             stock = self.call("GET", f"/api/products/{self.product}")[1]["available_stock"]
             if not watcher.wait_for(stock, 10):
-                self.untrue.append("a stream does not begin with the stock")
+                self.outdated.append("a stream does not begin with the stock")
             self.call("POST", "/api/holds", {"product_id": self.product, "quantity": 1})
             if not watcher.wait_for(stock - 1, EVENT_SECONDS_MAX):
-                self.untrue.append("a stream does not tell of a hold within a second")
+                self.outdated.append("a stream does not have the event of a hold within a second")
             watcher.stop()
 
-    def look_around(self) -> None:
-        """Everything else that can be read, refusals included."""
+    def read_everything(self) -> None:
+        """Reads all other resources, also with refusals."""
         admin = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         for method, path, headers in (
                 ("GET", "/health/live", {}), ("GET", "/health/ready", {}), ("GET", "/metrics", {}),
@@ -121,9 +121,9 @@ class Shop:
         self.reads += 1
         got, answer = self.call("GET", path)
         if got != status:
-            self.untrue.append(f"GET {path} is {got}, not {status}")
+            self.outdated.append(f"GET {path} is {got}, not {status}")
         elif member and answer[member] != value:
-            self.untrue.append(f"GET {path} tells {member} {answer[member]}, not {value}")
+            self.outdated.append(f"GET {path} has {member} {answer[member]}, not {value}")
 
     def call(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
@@ -134,10 +134,10 @@ class Shop:
                                {"Content-Type": "application/json", **(headers or {})})
             response = connection.getresponse()
             text = response.read()
-            # Varnish names two requests where it answers the second with what it kept of the first.
-            self.kept += len((response.getheader("X-Varnish") or "").split()) > 1
+            # For a response from the cache, Varnish names two requests: this one, and the one whose response it cached.
+            self.cached += len((response.getheader("X-Varnish") or "").split()) > 1
             if "no-store" not in (response.getheader("Cache-Control") or ""):
-                self.unmarked.add(f"{response.status} of {method} " + "/".join(
+                self.cacheable.add(f"{response.status} of {method} " + "/".join(
                     "ID" if "_" in part else part for part in path.split("/")))
             return response.status, json.loads(text) if text.startswith(b"{") else {}
         finally:

@@ -1,33 +1,33 @@
 import Glibc
 import Logging
 
-/// Ends a server that survived both its owner and its supervisor, and clears what it left behind.
+/// Stops a server that has outlived its owner and its supervisor, and removes its files.
 ///
-/// Every process of a server inherits a locked descriptor of the data directory (see ``supervisorScript``). So the
-/// kernel knows whether any of them is left, in whatever container it may be.
-enum Leftovers {
-  /// The caller has the directory's lock, so whatever still runs on the data is nobody's.
+/// Every process of a server inherits a locked descriptor of the data directory (see ``supervisorScript``). The lock is
+/// free when all of them have ended, in this container or another.
+enum AbandonedServer {
+  /// Precondition: the caller has the directory's lock. So a server that still runs has no owner.
   ///
-  /// - Throws: ``LocalPostgresError`` when something does not end, 45 s after it was told to; `CancellationError`.
+  /// - Throws: ``LocalPostgresError`` when a process still runs 45 s after the first signal; `CancellationError`.
   static func stop(in data: String, logger: Logger) async throws {
     guard let postmaster = PostmasterFile(inData: data) else { return }
     if try isInUse(data) {
-      logger.notice("stopping a PostgreSQL that lost its owner", metadata: ["pid": "\(postmaster.process)"])
+      logger.notice("stopping a PostgreSQL server whose owner has ended", metadata: ["pid": "\(postmaster.process)"])
       try await stop(postmaster, on: data)
     }
     SocketDirectory.removeAbandoned(postmaster.socketDirectory)
-    // PostgreSQL refuses to start if there is a process of the number in the file. It need not be the one that wrote
-    // it: in a restarted container the numbers begin anew, and in many nobody waits for those that have ended. A
-    // server that somebody started by other means is left alone, to be complained of by ours.
+    // PostgreSQL refuses to start while a process has the number in the file, even if it is another program's process.
+    // Numbers are reused after a container restarts, and zombies keep theirs. So a stale file is removed. The file of
+    // a PostgreSQL that was started by other means stays, and the new server fails with its own error.
     let isServer = commandLine(of: postmaster.process).first?.hasSuffix("postgres") ?? false
     if !isServer { unlink(PostmasterFile.path(inData: data)) }
   }
 
   private static func stop(_ postmaster: PostmasterFile, on data: String) async throws {
-    for (signal, patience) in [(SIGINT, Duration.seconds(30)), (SIGQUIT, .seconds(10)), (SIGKILL, .seconds(5))] {
-      // When only children of it are left, there is nobody to tell: each ends as soon as it notices.
+    for (signal, timeout) in [(SIGINT, Duration.seconds(30)), (SIGQUIT, .seconds(10)), (SIGKILL, .seconds(5))] {
+      // Without a postmaster there is no process to signal: its children end by themselves.
       if postmaster.isRunning { kill(postmaster.process, signal) }
-      let deadline = ContinuousClock.now + patience
+      let deadline = ContinuousClock.now + timeout
       while ContinuousClock.now < deadline {
         if try !isInUse(data) { return }
         try await Task.sleep(for: .milliseconds(20))
