@@ -7,7 +7,7 @@ import Testing
     "", "sale", "sale:", "sale:0", "sale:65535", "127.0.0.1:8080", "[::1]", "[::1]:8080", "[::ffff:127.0.0.1]:1",
     "a-b_c.~!$&'()*+,;=", "%41.example", "sale:00080",
   ])
-  func `a host and a port are taken`(value: String) {
+  func `a host with an optional port is accepted`(value: String) {
     #expect(Authority(value[...].utf8) != nil)
   }
 
@@ -16,11 +16,11 @@ import Testing
     "[127.0.0.1]", "[v1.x]", "[fe80::1%25eth0]", "[1::2::3]", "::1", "a<b>", "a b", "a\tb", "a/b", "a?b", "a#b",
     "user@a", "a\"b", "a\\b", "a^b", "a`b", "a{b}", "a|b", "%4", "%zz", "%", "é", "a\u{301}", "a,b c", "]", "[",
   ])
-  func `anything else is refused`(value: String) {
+  func `an invalid host or port is refused`(value: String) {
     #expect(Authority(value[...].utf8) == nil)
   }
 
-  @Test func `names of this machine are known`() {
+  @Test func `loopback names and addresses are recognized`() {
     for value in [
       "localhost", "LocalHost:80", "127.0.0.1", "127.1.2.3:8080", "[::1]", "[0::1]:8080", "[::ffff:127.0.0.1]",
     ] {

@@ -9,13 +9,16 @@ import Testing
     return reader.label(host: host)
   }
 
-  private static let unasked = [nil, "", "application/x-www-form-urlencoded", "text/plain;charset=UTF-8", "Text/Plain"]
+  /// The types that a browser sends to another site without a preflight request.
+  private static let withoutPreflight = [
+    nil, "", "application/x-www-form-urlencoded", "text/plain;charset=UTF-8", "Text/Plain",
+  ]
 
   @Test(arguments: [
     nil, "", "application/json", "application/json; charset=utf-8", "Application/JSON ;charset=\"utf-8\"",
     "application/problem+json", "application/x-www-form-urlencoded", "text/plain", " text/plain ;x",
   ])
-  func `what may be JSON is read`(type: String?) {
+  func `a content type that may contain JSON is accepted`(type: String?) {
     #expect(label { reader in type.map { reader.readContentType($0) } } == .json)
   }
 
@@ -23,11 +26,11 @@ import Testing
     "application/xml", "json", "+json", "application/jsonx", "multipart/form-data; boundary=a", "text/html",
     "application/json\u{301}", "text/plain\u{301}",
   ])
-  func `any other type is refused`(type: String) {
+  func `any other content type is refused`(type: String) {
     #expect(label { $0.readContentType(type) } == .ofAnotherType)
   }
 
-  @Test func `of several types the worst counts`() {
+  @Test func `the worst of several content types decides`() {
     #expect(
       label {
         $0.readContentType("application/json")
@@ -42,8 +45,8 @@ import Testing
       } == .ofAnotherSite)
   }
 
-  @Test(arguments: unasked)
-  func `a type that browsers send unasked is refused from another site's page`(type: String?) {
+  @Test(arguments: withoutPreflight)
+  func `a content type without a CORS preflight is refused from another site`(type: String?) {
     for origin in [
       "http://evil.example", "null", "", "http://", "sale", "http://sale:81", "https://sale.evil.example", "ftp://sale",
       "http://sale\u{301}", "http://sale/",
@@ -63,8 +66,8 @@ import Testing
     }
   }
 
-  @Test(arguments: unasked)
-  func `the same type is read from a page of our own`(type: String?) {
+  @Test(arguments: withoutPreflight)
+  func `a content type without a CORS preflight is accepted from the same site`(type: String?) {
     for (origin, host) in [("http://sale", "sale"), ("https://Sale", "sALE"), ("http://[::1]:8080", "[::1]:8080")] {
       #expect(
         label(
@@ -77,7 +80,7 @@ import Testing
     #expect(label { $0.readSite("none") } == .json)
   }
 
-  @Test func `one foreign origin is enough`() {
+  @Test func `one foreign origin among several is enough for a refusal`() {
     #expect(
       label {
         $0.readOrigin("http://sale")
@@ -86,8 +89,8 @@ import Testing
     #expect(label({ $0.readOrigin("http://sale") }, host: nil) == .ofAnotherSite)
   }
 
-  /// A browser asks before it sends it, and is not allowed.
-  @Test func `JSON is read whoever sends it`() {
+  /// A browser sends a preflight request before JSON. The server does not allow that request.
+  @Test func `JSON is accepted from any site`() {
     #expect(
       label {
         $0.readContentType("application/json")
@@ -96,7 +99,7 @@ import Testing
       } == .json)
   }
 
-  @Test func `an encoded body is refused`() {
+  @Test func `a body with a content encoding is refused`() {
     for coding in ["gzip", "br", "identity, gzip", "x", "identity\u{301}"] {
       #expect(label { $0.readContentEncoding(coding) } == .encoded, "\(coding)")
     }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import API
 
-/// What a connection makes of bytes: where requests end, and what is refused.
+/// How a connection divides bytes into requests, and which bytes it refuses.
 @Suite struct ConnectionBytesTests {
   private static let next = "GET /next HTTP/1.1\r\nHost: sale\r\n\r\n"
 
@@ -17,8 +17,8 @@ import Testing
 
   // MARK: Upgrade
 
-  /// Cut at every place, since the decoder keeps what it has not understood yet.
-  @Test func `a connection goes on behind a request for another protocol, wherever the bytes are cut`() throws {
+  /// The test splits the bytes at each position, because the decoder keeps an incomplete part until the next read.
+  @Test func `requests after an ignored upgrade get responses, wherever a read ends`() throws {
     let text = Self.upgrading() + Self.upgrading() + Self.next
     for cut in 0...text.utf8.count {
       let connection = try TestConnection()
@@ -29,7 +29,7 @@ import Testing
     }
   }
 
-  @Test func `the body of a request for another protocol is its own`() throws {
+  @Test func `the body of a request with Upgrade is not read as the next request`() throws {
     for (rest, body) in [
       ("Content-Length: 5\r\n\r\nGET /", "GET /"), ("Content-Length: 0\r\n\r\n", ""),
       ("Transfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\n", "GET /"),
@@ -45,14 +45,14 @@ import Testing
     }
   }
 
-  /// Where the decoder stops, the rest is the next request; where it does not, the rest is not decoded twice. The decoder is
-  /// the judge: whatever the field looks like, what passes is what was sent.
+  /// The decoder stops after some of these requests and not after others. If it stops, the remaining bytes are the next
+  /// request. If it does not stop, they must not be decoded again.
   @Test(arguments: [
     "Upgrade", "upgrade", "UPGRADE", "keep-alive, Upgrade", "Upgrade, HTTP2-Settings", "Upgrade,HTTP2-Settings",
     "x, y, upgrade", "x-upgrade", "upgraded", "upgrade-insecure", "keep-alive", "HTTP2-Settings", " Upgrade ",
     "a,upgrade",
   ])
-  func `whether the decoder stops is known from a plain field`(value: String) throws {
+  func `each request after an Upgrade field is decoded exactly once`(value: String) throws {
     for trailing in [Self.next, Self.next + Self.next, Self.next + "GET /par"] {
       let connection = try TestConnection()
       try connection.receive(Self.upgrading(value) + trailing)
@@ -69,18 +69,18 @@ import Testing
     }
   }
 
-  /// Nobody but the decoder knows what these are to it, so what follows is not read.
+  /// Only the decoder knows whether it stops at these fields. The connection therefore reads nothing after them.
   @Test(arguments: [
     "upgrade;x", "x upgrade", "upgrade upgrade", ",upgrade", "upgrade,", "\"upgrade\"", "upgrade,,x", "x;upgrade",
   ])
-  func `an unclear field ends the connection`(value: String) throws {
+  func `an ambiguous Connection field closes the connection after the response`(value: String) throws {
     let connection = try TestConnection()
     try connection.receive(Self.upgrading(value))
     #expect(connection.serve() == ["GET /first"])
     #expect(try connection.responses() == ["1.1 200 close"])
   }
 
-  @Test func `a request that ends its connection ends it with Upgrade as well`() throws {
+  @Test func `Upgrade does not keep a connection open that the request closes`() throws {
     for text in [Self.upgrading("close, Upgrade"), Self.upgrading("Upgrade", version: "1.0")] {
       let connection = try TestConnection()
       try connection.receive(text + Self.next)
@@ -89,7 +89,7 @@ import Testing
     }
   }
 
-  @Test func `nothing behind CONNECT is read`() throws {
+  @Test func `no request after CONNECT is read`() throws {
     let connection = try TestConnection()
     try connection.receive(
       "CONNECT sale:80 HTTP/1.1\r\nHost: sale\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" + Self.next)
@@ -101,7 +101,7 @@ import Testing
 
   private static let chunked = "POST / HTTP/1.1\r\nHost: sale\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-  @Test func `chunk extensions count as much as content`() throws {
+  @Test func `chunk extensions count towards the body limit`() throws {
     let connection = try TestConnection()
     try connection.receive(Self.chunked)
     var sent = 0
@@ -114,38 +114,38 @@ import Testing
     #expect(connection.serve() == [])
   }
 
-  @Test func `one long extension is refused before its end`() throws {
+  @Test func `a long chunk extension is refused before it ends`() throws {
     let connection = try TestConnection()
     try connection.receive(Self.chunked + "1;")
     for _ in 0..<6 { try connection.receive(String(repeating: "x", count: 1000)) }
     #expect(try connection.responses() == ["1.1 413 close"])
-    // What comes behind the refusal is bounded, too.
+    // The bytes after the refusal are bounded, too.
     for _ in 0..<1100 { try connection.receive(String(repeating: "x", count: 1000)) }
     #expect(!connection.channel.isActive)
   }
 
-  @Test func `trailers count`() throws {
+  @Test func `trailers count towards the body limit`() throws {
     let connection = try TestConnection()
     try connection.receive(Self.chunked + "1\r\na\r\n0\r\n")
     for number in 0..<60 { try connection.receive("X\(number): \(String(repeating: "x", count: 100))\r\n") }
     #expect(try connection.responses() == ["1.1 413 close"])
   }
 
-  /// The last read may bring other requests, whose bytes are their own.
-  @Test func `what comes behind a body in chunks does not count for it`() throws {
+  /// The read with the last chunk may contain further requests.
+  @Test func `bytes after a chunked body do not count towards its limit`() throws {
     let connection = try TestConnection()
     try connection.receive(Self.chunked)
     try connection.receive("1\r\na\r\n0\r\n\r\n" + String(repeating: Self.next, count: 200))
     let passed = connection.serve()
     #expect(passed.count == 201 && passed[0] == "POST / a")
-    // And its bytes do not count for the one behind it.
+    // The bytes of the first body do not count for the next body.
     try connection.receive(Self.chunked + "1\r\nb\r\n0\r\n\r\n")
     #expect(connection.serve() == ["POST / b"])
     #expect(try connection.responses().allSatisfy { $0 == "1.1 200 -" })
   }
 
   @Test(arguments: ["chunked", "Chunked", "  chunked"])
-  func `chunked is taken however it is spelled`(value: String) throws {
+  func `chunked is accepted in any letter case and with leading white space`(value: String) throws {
     let connection = try TestConnection()
     try connection.receive("POST / HTTP/1.1\r\nHost: sale\r\nTransfer-Encoding: \(value)\r\n\r\n1\r\na\r\n0\r\n\r\n")
     #expect(connection.serve() == ["POST / a"])
@@ -171,7 +171,7 @@ import Testing
     "GET \(path) HTTP/1.0\r\n\(headers)\r\n"
   }
 
-  @Test func `HTTP 1.0 has no chunks in a request`() throws {
+  @Test func `a chunked request in HTTP 1.0 is refused`() throws {
     let connection = try TestConnection()
     try connection.receive(
       "POST / HTTP/1.0\r\nHost: sale\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
@@ -180,17 +180,16 @@ import Testing
     #expect(try connection.responses() == ["1.1 400 close"])
   }
 
-  @Test func `each request keeps its own connection option when several are sent ahead`() throws {
+  @Test func `each pipelined request keeps its own Connection option`() throws {
     let connection = try TestConnection()
     try connection.receive(Self.old("/a") + Self.next + Self.old("/b") + Self.old("/c", ""))
     #expect(connection.serve() == ["GET /a", "GET /next", "GET /b", "GET /c"])
     #expect(try connection.responses() == ["1.1 200 keep-alive", "1.1 200 -", "1.1 200 keep-alive", "1.1 200 close"])
   }
 
-  /// HTTP/1.0 knows no chunks, so that only the end of the connection tells the end.
   // MARK: Hosts
 
-  @Test func `a host that is none is refused`() throws {
+  @Test func `an invalid host is refused`() throws {
     for host in ["a:99999x", "[::1", "a<b>", "a, b"] {
       let connection = try TestConnection()
       try connection.receive("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n")
@@ -198,7 +197,7 @@ import Testing
     }
   }
 
-  @Test func `a server for this machine answers to its names alone`() throws {
+  @Test func `a server for loopback names refuses other hosts`() throws {
     var configuration = TestConnection.configuration
     configuration.isForLoopbackNames = true
     for (host, isAnswered) in [

@@ -5,37 +5,37 @@ import Testing
 
 @testable import API
 
-/// The times and the ends of a connection, in a time of its own. What it does on real sockets is in FlashSaleTests.
+/// The order, the timeouts and the end of a connection, on an embedded clock. FlashSaleTests use real sockets.
 @Suite struct ConnectionHandlerTests {
-  /// A request whose body of one byte is missing.
+  /// The head of a request whose body has one byte.
   private static let begun = "POST /a HTTP/1.1\r\nHost: sale\r\nContent-Length: 1\r\n\r\n"
 
   // MARK: Order
 
-  @Test func `responses have the order of the requests, one at a time`() throws {
+  @Test func `pipelined requests get their responses in order, one at a time`() throws {
     let connection = try TestConnection()
     for path in ["/a", "/b", "/c"] { try connection.request("GET", path) }
     for path in ["/a", "/b", "/c"] {
-      #expect(connection.asked.count == 1)
+      #expect(connection.waiting.count == 1)
       #expect(connection.respond() == "GET \(path)")
       #expect(try connection.statuses() == [200])
     }
-    #expect(connection.asked.count == 0)
+    #expect(connection.waiting.count == 0)
   }
 
-  @Test func `a request is passed on when all of it has arrived`() throws {
+  @Test func `a request reaches its route when it has arrived completely`() throws {
     let connection = try TestConnection()
     try connection.receive("POST /a HTTP/1.1\r\nHost: sale\r\nContent-Length: 10\r\n\r\n")
     for part in ["123", "4567"] {
       try connection.receive(part)
-      #expect(connection.asked.count == 0)
+      #expect(connection.waiting.count == 0)
     }
     try connection.receive("890")
     #expect(connection.serve() == ["POST /a 1234567890"])
   }
 
-  /// A client that sends without taking responses must not fill the memory.
-  @Test func `nothing is read while requests wait`() throws {
+  /// A client that sends requests and reads no responses must not fill the memory.
+  @Test func `the connection is not read while a request waits`() throws {
     let connection = try TestConnection()
     try connection.request()
     connection.channel.read()
@@ -47,30 +47,30 @@ import Testing
     #expect(connection.reads.count == 2)
   }
 
-  @Test func `nothing is read or responded to while responses are not taken`() throws {
+  @Test func `no request is read or handled while the client does not read`() throws {
     let connection = try TestConnection()
     connection.channel.isWritable = false
     connection.channel.read()
     try connection.request()
-    #expect(connection.reads.count == 0 && connection.asked.count == 0)
+    #expect(connection.reads.count == 0 && connection.waiting.count == 0)
     connection.channel.isWritable = true
     connection.channel.pipeline.fireChannelWritabilityChanged()
-    #expect(connection.asked.count == 1)
+    #expect(connection.waiting.count == 1)
     connection.respond()
     #expect(connection.reads.count == 1)
   }
 
-  @Test func `what waits is dropped with the connection`() throws {
+  @Test func `waiting requests are dropped when the connection closes`() throws {
     let connection = try TestConnection()
     try connection.request()
     try connection.request()
     _ = try connection.channel.finish(acceptAlreadyClosed: true)
     connection.respond()
-    #expect(connection.asked.count == 0)
+    #expect(connection.waiting.count == 0)
   }
 
-  /// The decoder alone knows whether it stops, so what is read could pile up.
-  @Test func `nothing is read behind a request whose upgrade is unclear`() throws {
+  /// Only the decoder knows whether it stops. If it does, further input would accumulate.
+  @Test func `nothing is read after a request with an ambiguous upgrade`() throws {
     let connection = try TestConnection()
     try connection.receive(
       "POST /a HTTP/1.1\r\nHost: sale\r\nUpgrade: x\r\nConnection: x; upgrade\r\nContent-Length: 1\r\n\r\n")
@@ -83,7 +83,7 @@ import Testing
 
   // MARK: Refusals
 
-  @Test func `nothing is passed on behind a refusal`() throws {
+  @Test func `no request after a refusal reaches a route`() throws {
     let connection = try TestConnection()
     try connection.receive("POST /a HTTP/1.1\r\nHost: sale\r\nContent-Length: 1001\r\n\r\n")
     #expect(try connection.responses() == ["1.1 413 close"])
@@ -95,7 +95,7 @@ import Testing
     #expect(!connection.channel.isActive)
   }
 
-  @Test func `a refusal waits for the responses before it`() throws {
+  @Test func `a refusal is sent after the responses before it`() throws {
     let connection = try TestConnection()
     try connection.request()
     try connection.request()
@@ -108,7 +108,7 @@ import Testing
   }
 
   /// RFC 9110, section 9.3.2.
-  @Test func `a refused HEAD has no body`() throws {
+  @Test func `the refusal of a HEAD request has no body`() throws {
     let connection = try TestConnection()
     try connection.receive("HEAD /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
     let text = try connection.written()
@@ -116,7 +116,7 @@ import Testing
     #expect(text.contains("Content-Length: ") && !text.contains("Content-Length: 0"))
   }
 
-  @Test func `after a refusal the connection ends with the client's side`() throws {
+  @Test func `after a refusal the connection closes when the client closes its side`() throws {
     let connection = try TestConnection()
     try connection.receive("no HTTP\r\n\r\n")
     #expect(try connection.statuses() == [400])
@@ -125,7 +125,7 @@ import Testing
     #expect(!connection.channel.isActive)
   }
 
-  @Test func `what is dropped after a refusal is bounded`() throws {
+  @Test func `the input that is dropped after a refusal is bounded`() throws {
     for first in ["no HTTP\r\n\r\n", "POST /a HTTP/1.1\r\nHost: sale\r\nContent-Length: 1000000000\r\n\r\n"] {
       let connection = try TestConnection()
       try connection.receive(first)
@@ -137,7 +137,7 @@ import Testing
   }
 
   /// RFC 9112, section 9.6.
-  @Test func `nothing behind Connection close is responded to`() throws {
+  @Test func `pipelined requests after Connection: close are not answered`() throws {
     let connection = try TestConnection()
     try connection.request("GET", headers: "Connection: close\r\n")
     try connection.request("GET")
@@ -146,14 +146,14 @@ import Testing
     #expect(connection.output.isOutputClosed)
   }
 
-  @Test func `100-continue alone is met`() throws {
+  @Test func `100-continue is the only expectation that is met`() throws {
     var connection = try TestConnection()
     try connection.receive("POST /a HTTP/1.1\r\nHost: sale\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n")
     #expect(try connection.written() == "HTTP/1.1 100 Continue\r\n\r\n")
     connection = try TestConnection()
     try connection.request(headers: "Expect: x\r\n")
     #expect(try connection.statuses() == [417])
-    // It would have to wait for the response before it.
+    // No 100 Continue is sent, because it would have to wait for the response before it.
     connection = try TestConnection()
     try connection.request()
     try connection.receive("POST /a HTTP/1.1\r\nHost: sale\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n")
@@ -162,7 +162,7 @@ import Testing
 
   // MARK: Times
 
-  @Test func `the arrival of a request has a total deadline`() throws {
+  @Test func `a request must arrive before a total deadline`() throws {
     let connection = try TestConnection()
     try connection.receive("POST /a HTTP")
     connection.advance(.seconds(6))
@@ -174,7 +174,7 @@ import Testing
     #expect(try connection.statuses() == [408])
   }
 
-  @Test func `the deadline begins anew with each request`() throws {
+  @Test func `each request has a deadline of its own`() throws {
     let connection = try TestConnection()
     for _ in 0..<3 {
       try connection.receive(Self.begun)
@@ -187,7 +187,7 @@ import Testing
     #expect(connection.channel.isActive)
   }
 
-  @Test func `an idle connection is closed, by the time of its last response`() throws {
+  @Test func `the idle timeout closes a connection, counted from its last response`() throws {
     let connection = try TestConnection()
     connection.advance(.seconds(59))
     try connection.request()
@@ -200,7 +200,7 @@ import Testing
     #expect(try connection.statuses() == [200])
   }
 
-  @Test func `a connection that is often used stays open`() throws {
+  @Test func `a connection in regular use stays open`() throws {
     let connection = try TestConnection()
     for _ in 0..<10 {
       connection.advance(.seconds(50))
@@ -210,7 +210,7 @@ import Testing
     #expect(connection.channel.isActive)
   }
 
-  @Test func `a long response is not cut when the client closes its side`() throws {
+  @Test func `a late response is sent although the client has closed its side`() throws {
     let connection = try TestConnection()
     try connection.request("GET")
     connection.fire(ChannelEvent.inputClosed)
@@ -220,7 +220,7 @@ import Testing
     #expect(!connection.channel.isActive)
   }
 
-  @Test func `a long response is not cut by what the client sends meanwhile`() throws {
+  @Test func `a late response is sent although the next request does not arrive completely`() throws {
     let connection = try TestConnection()
     try connection.request("GET")
     try connection.receive("GET")
@@ -231,7 +231,7 @@ import Testing
     #expect(try connection.statuses() == [200, 408])
   }
 
-  @Test func `a client that takes nothing is given up`() throws {
+  @Test func `the idle timeout closes the connection of a client that does not read`() throws {
     let connection = try TestConnection()
     try connection.request("GET")
     for isWritable in [false, true, false] {
@@ -246,7 +246,7 @@ import Testing
 
   // MARK: Shutdown
 
-  @Test func `during shutdown a response is the last one`() throws {
+  @Test func `the first response after the start of shutdown ends the connection`() throws {
     let connection = try TestConnection()
     try connection.request()
     connection.draining.begin()
@@ -254,16 +254,16 @@ import Testing
     connection.respond()
     #expect(try connection.responses() == ["1.1 200 close"])
     #expect(connection.output.isOutputClosed)
-    // Sent before the client could know.
+    // The client may send this before it knows of the shutdown.
     try connection.request()
     #expect(connection.serve() == [])
-    // Not before the client has had the time to take it.
+    // The connection stays open, so that the client can read the response.
     #expect(connection.channel.isActive)
     connection.fire(ChannelEvent.inputClosed)
     #expect(!connection.channel.isActive)
   }
 
-  @Test func `during shutdown requests that were sent ahead are responded to`() throws {
+  @Test func `pipelined requests get their responses during shutdown`() throws {
     let connection = try TestConnection()
     try connection.request()
     try connection.request()
@@ -271,7 +271,7 @@ import Testing
     connection.draining.begin()
     connection.respond()
     connection.respond()
-    // One has begun to arrive.
+    // The third request has begun to arrive, so the connection stays open for it.
     #expect(try connection.responses() == ["1.1 200 -", "1.1 200 -"])
     try connection.receive("x")
     connection.respond()
@@ -279,8 +279,8 @@ import Testing
     #expect(connection.output.isOutputClosed)
   }
 
-  /// It would be reset if something came at the same moment.
-  @Test func `an idle connection is ended and not reset`() throws {
+  /// The client may send a request at the same moment. Closing both sides at once would then reset the connection.
+  @Test func `shutdown closes an idle connection without a reset`() throws {
     let connection = try TestConnection()
     connection.fire(ChannelShouldQuiesceEvent())
     #expect(!connection.output.isOutputClosed)
@@ -292,7 +292,7 @@ import Testing
     #expect(!connection.channel.isActive)
   }
 
-  @Test func `a request that was on its way at shutdown is responded to`() throws {
+  @Test func `a request in transit at shutdown gets its response`() throws {
     let connection = try TestConnection()
     connection.draining.begin()
     connection.fire(ChannelShouldQuiesceEvent())
@@ -306,7 +306,7 @@ import Testing
   }
 
   @Test(arguments: [false, true])
-  func `a connection ends when what is under way is responded to`(isArriving: Bool) throws {
+  func `shutdown ends a connection after the response in progress`(isArriving: Bool) throws {
     let connection = try TestConnection()
     try connection.receive(Self.begun)
     if !isArriving { try connection.receive("x") }
@@ -319,11 +319,11 @@ import Testing
     #expect(connection.output.isOutputClosed)
   }
 
-  /// Its limit is the idle timeout before, and short during shutdown.
+  /// The limit is the idle timeout, and is shorter during shutdown.
   @Test(arguments: [false, true])
-  func `a client has its time to take the last response`(isEnding: Bool) throws {
+  func `a client has time to read the last response`(isEnding: Bool) throws {
     let connection = try TestConnection()
-    connection.output.isTaken = false
+    connection.output.isRead = false
     if isEnding { connection.fire(ChannelShouldQuiesceEvent()) }
     try connection.receive("no HTTP\r\n\r\n")
     #expect(connection.output.isOutputClosed)
@@ -336,9 +336,9 @@ import Testing
     #expect(!connection.channel.isActive)
   }
 
-  @Test func `a client that closes its side has its time to take the last response, too`() throws {
+  @Test func `a client that closed its side has time to read the last response`() throws {
     let connection = try TestConnection()
-    connection.output.isTaken = false
+    connection.output.isRead = false
     connection.draining.begin()
     try connection.request()
     connection.respond()
@@ -348,7 +348,7 @@ import Testing
     #expect(!connection.channel.isActive)
   }
 
-  @Test func `shutdown does not wait for the rest of a request`() throws {
+  @Test func `shutdown does not wait for an incomplete request`() throws {
     let connection = try TestConnection()
     connection.fire(ChannelShouldQuiesceEvent())
     connection.advance(.milliseconds(100))
@@ -360,7 +360,7 @@ import Testing
   }
 
   @Test(arguments: [TimeAmount.zero, .seconds(4)])
-  func `shutdown does not wait for a client that takes nothing`(since moment: TimeAmount) throws {
+  func `shutdown does not wait for a client that does not read`(since moment: TimeAmount) throws {
     let connection = try TestConnection()
     try connection.request()
     connection.fire(ChannelShouldQuiesceEvent())

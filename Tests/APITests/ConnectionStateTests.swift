@@ -4,7 +4,7 @@ import Testing
 
 @testable import API
 
-/// The state machine alone, without a channel.
+/// The state machine of a connection, without a channel.
 @Suite struct ConnectionStateTests {
   private var state = ConnectionState(maximumBodyBytes: 10, isForLoopbackNames: false)
 
@@ -25,7 +25,7 @@ import Testing
     #expect(state.receiveEnd() == .none)
   }
 
-  @Test mutating func `one exchange is under way at a time`() {
+  @Test mutating func `a request waits until the response before it is complete`() {
     receiveRequest()
     receiveRequest()
     #expect(state.next()?.refusal == nil)
@@ -37,7 +37,7 @@ import Testing
     #expect(state.wantsInput)
   }
 
-  @Test mutating func `a body grows to its maximum`() {
+  @Test mutating func `a body of exactly the maximum size is accepted`() {
     #expect(receive() == .none)
     #expect(receiveBody("12345") == .none)
     #expect(receiveBody("67890") == .none)
@@ -45,7 +45,7 @@ import Testing
     #expect(state.next().map { String(buffer: $0.body) } == "1234567890")
   }
 
-  @Test mutating func `a larger body is refused, and nothing is read behind it`() {
+  @Test mutating func `a larger body is refused, and later input is dropped`() {
     #expect(receive() == .none)
     #expect(receiveBody("1234567890") == .none)
     #expect(receiveBody("1") == .none)
@@ -61,7 +61,7 @@ import Testing
     #expect(state.drop(1, receivedBytes: 100) == .close)
   }
 
-  @Test mutating func `chunks count with everything around them`() {
+  @Test mutating func `chunk framing counts towards the body limit`() {
     #expect(receive(["Transfer-Encoding": "chunked"], receivedBytes: 100) == .none)
     #expect(state.completeRead(receivedBytes: 100 + 10 + 4096, now: .now) == .none)
     #expect(state.next() == nil)
@@ -69,7 +69,7 @@ import Testing
     #expect(state.next()?.refusal?.kind == .payloadTooLarge)
   }
 
-  @Test mutating func `a read that completes nothing begins a request`() {
+  @Test mutating func `a read without a complete head begins a request`() {
     #expect(state.isIdle)
     #expect(state.completeRead(receivedBytes: 3, now: .now) == .none)
     #expect(state.isArriving && !state.isIdle)
@@ -87,7 +87,7 @@ import Testing
       (.http1_0, ["Connection": "keep-alive"], true, "keep-alive", false, false),
       (.http1_0, ["Connection": "keep-alive"], false, "close", false, true),
     ] as [(HTTPVersion, HTTPHeaders, Bool, String?, Bool, Bool)])
-  mutating func `a response is framed as its request allows`(
+  mutating func `the framing of a response depends on its request`(
     version: HTTPVersion, headers: HTTPHeaders, hasLength: Bool, connection: String?, isChunked: Bool, isHTTP10: Bool
   ) {
     receiveRequest(version: version, headers)
@@ -97,21 +97,21 @@ import Testing
     #expect(state.completeResponse(receivedBytes: 0) == (connection == "close" ? .linger : .none))
   }
 
-  @Test mutating func `an upgrade is ignored and the decoder resumed`() {
+  @Test mutating func `an upgrade is ignored, and the decoder resumes`() {
     #expect(receive(["Upgrade": "h2c", "Connection": "Upgrade"]) == .none)
     #expect(state.receiveEnd() == .resumeDecoder)
     #expect(state.next() != nil)
     #expect(state.beginResponse(hasLength: true, isDraining: false).connection == nil)
   }
 
-  @Test mutating func `only 100-continue is met, and only of the first request`() {
+  @Test mutating func `100 Continue is sent for the first request only`() {
     #expect(receive(["Expect": "100-Continue"]) == .sendContinue)
     #expect(state.receiveEnd() == .none)
     #expect(receive(["Expect": "100-continue"]) == .none)
     #expect(state.receiveEnd() == .none)
   }
 
-  @Test mutating func `shutdown waits for what is under way`() {
+  @Test mutating func `shutdown waits for the response in progress`() {
     receiveRequest()
     state.quiesce()
     #expect(state.endIfQuiescent(receivedBytes: 0) == .none)
@@ -121,7 +121,7 @@ import Testing
     #expect(state.completeResponse(receivedBytes: 0) == .linger)
   }
 
-  @Test mutating func `both sides closed end the connection, whichever is first`() {
+  @Test mutating func `the connection ends when both sides are closed, in either order`() {
     var other = state
     #expect(state.closeInput() == .linger)
     #expect(state.closeOutput() == .close)

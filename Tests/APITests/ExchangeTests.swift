@@ -6,7 +6,7 @@ import Testing
 @testable import API
 @testable import Telemetry
 
-/// What happens around a request, whichever way it is responded to.
+/// What the server records of an exchange, and how it reads the request.
 @Suite struct ExchangeTests {
   private struct Fault: Error {}
 
@@ -33,7 +33,7 @@ import Testing
       logger: recorder.logger)
   }
 
-  /// The values of the counter of requests, by their labels.
+  /// The lines of the request counter in the metrics, sorted.
   private var counts: [String] {
     var text = PrometheusText()
     registry.write(into: &text)
@@ -47,7 +47,7 @@ import Testing
     }
   }
 
-  @Test func `both spellings of a path give equal metrics, spans, log lines and headers`() throws {
+  @Test func `each form of an address gives equal metrics, spans, log lines and headers`() throws {
     var texts: [String] = []
     for path in ["/items/a", "/items/%61", "http://sale/items/a", "/items/a?x=1"] {
       try connection.request("GET", path, headers: "X-Request-Id: mine\r\nX-Forwarded-For: 198.51.100.7\r\n")
@@ -70,7 +70,7 @@ import Testing
     #expect(counts.count == 1 && counts[0].contains(#"status="409""#))
   }
 
-  @Test func `an error is a problem, in the log, and in the span`() throws {
+  @Test func `an error gives a problem, a log line and a span event`() throws {
     try connection.request("POST", "/faults", headers: "X-Request-Id: mine\r\n")
     #expect(try connection.statuses() == [500])
     let fault = try #require(recorder.lines.first { $0.message == "request failed" })
@@ -86,7 +86,7 @@ import Testing
     ("GET /a/b HTTP/1.1\r\nHost: sale\r\n\r\n", "GET none 404 not-found"),
     ("ODD /a/b HTTP/1.1\r\nHost: sale\r\n\r\n", "other none 400 malformed-request"),
   ])
-  func `a request that no route takes is recorded, too`(text: String, line: String) throws {
+  func `a request that no route handles is recorded`(text: String, line: String) throws {
     try connection.receive(text)
     #expect(try connection.responses().count == 1)
     #expect(lines("method", "route", "status", "problem") == [line])
@@ -94,7 +94,7 @@ import Testing
     #expect(spans.takeAll().count == 1)
   }
 
-  @Test func `HEAD has the head of GET and no body`() throws {
+  @Test func `the response to HEAD has the head of GET and no body`() throws {
     try connection.request("HEAD", "/items/a")
     let text = try connection.written()
     #expect(
@@ -102,7 +102,7 @@ import Testing
     #expect(lines("method", "bytes") == ["HEAD 0"])
   }
 
-  @Test func `the access log takes one request of so many`() throws {
+  @Test func `the access log contains every third request`() throws {
     let connection = try TestConnection(
       accessLog: AccessLog(logger: recorder.logger, proxies: TrustedProxies(), sampling: 3))
     for _ in 0..<7 {
@@ -112,10 +112,10 @@ import Testing
     #expect(lines("status").count == 3)
   }
 
-  @Test func `white space around a header is no part of it, and several fields are one`() throws {
+  @Test func `header values are trimmed, and repeated fields are joined`() throws {
     try connection.request(
       "POST", "/a", headers: "x-request-id: \t a\t\r\nIdempotency-Key: b \r\nidempotency-key: c\r\n")
-    let request = try #require(connection.asked.first)
+    let request = try #require(connection.waiting.first)
     #expect(throws: Problem.self) { try request.idempotencyKey }
     #expect(request.headers.value(ofLowercased: "idempotency-key") == "b, c")
     connection.respond()
@@ -124,7 +124,7 @@ import Testing
 
   @Test func `query parameters are decoded`() throws {
     try connection.request("GET", "/a?verdict=a%20b&cursor=%C3%A9&x&verdict=c")
-    let request = try #require(connection.asked.first)
+    let request = try #require(connection.waiting.first)
     #expect(request.query("verdict") == "a b" && request.query("cursor") == "é")
     #expect(request.query("x") == nil && request.query("y") == nil)
   }

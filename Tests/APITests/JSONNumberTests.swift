@@ -13,7 +13,7 @@ import Testing
     ("9007199254740993.0", 9_007_199_254_740_993), ("9223372036854775807", Int64.max),
     ("-9223372036854775807", -Int64.max), ("9223372036854775807000e-3", Int64.max), ("1e18", 1_000_000_000_000_000_000),
   ])
-  func isExact(text: String, value: Int64) {
+  func `a JSON number with an integer value is read exactly`(text: String, value: Int64) {
     #expect(integer(text) == value)
   }
 
@@ -21,7 +21,7 @@ import Testing
     "0.5", "1e-1", "10.01", "9223372036854775808", "-9223372036854775808", "1e19", "1e999999999999999999999",
     "1e-999999999999999999999", "123456789012345678901234567890",
   ])
-  func isNoIntegerOfThatSize(text: String) {
+  func `a fraction or a number out of range is not an integer`(text: String) {
     #expect(integer(text) == nil)
   }
 }

@@ -10,7 +10,7 @@ import Testing
     return String(buffer: object.finished())
   }
 
-  @Test func membersKeepTheirOrder() {
+  @Test func `members keep the order in which they were added`() {
     #expect(text { _ in } == "{}")
     let written = text { json in
       json.add("z", 1)
@@ -23,7 +23,7 @@ import Testing
     #expect(written == #"{"z":1,"a":"x","n":null,"b":true,"list":[{"v":1},{"v":2}],"none":[]}"#)
   }
 
-  @Test func everyStringComesBackAsItWas() throws {
+  @Test func `an encoded string decodes to the same string`() throws {
     let scalars = (0...0x2FF).compactMap(Unicode.Scalar.init) + ["\u{2028}", "\u{FFFD}", "😀", "\u{10FFFF}"]
     var string = "\"\\/"
     string.unicodeScalars.append(contentsOf: scalars)

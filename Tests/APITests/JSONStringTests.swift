@@ -11,7 +11,7 @@ import Testing
     (#""""#, ""), (#""a b""#, "a b"), (#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{C}\n\r\t"), (#""\u00e9\u20AC""#, "é€"),
     (#""a\ud83d\ude00b""#, "a😀b"), (#""é\u0000€""#, "é\0€"), (#""\\u0041""#, #"\u0041"#),
   ])
-  func isWhatItsEscapesMean(string: String, meaning: String) {
+  func `the escapes in a JSON string are decoded`(string: String, meaning: String) {
     #expect(text(string) == meaning)
   }
 }

@@ -7,23 +7,23 @@ import Time
 
 @testable import API
 
-/// How a listening socket ends whose server accepts nobody, so that who connects waits in the kernel's queue.
+/// How a listening socket drains. The server accepts no connection, so each client waits in the kernel's queue.
 @Suite struct ListenerTests {
   @Test(arguments: Listener.Barrier.allCases)
-  func connectionsThatNobodyHasAcceptedAreWaitedFor(barrier: Listener.Barrier) async throws {
-    try await withChannelThatAcceptsNobody { channel, port in
+  func `drain waits for connections that are not accepted yet`(barrier: Listener.Barrier) async throws {
+    try await withChannelThatDoesNotAccept { channel, port in
       let client = try connect(to: port)
       defer { close(client) }
       let start = Moment.now
       await Listener(channel: channel).drain(logger: Logger(label: "test"), barriers: [barrier])
-      // Nobody accepts it, so all of the time is used up.
+      // The server never accepts the connection, so drain uses all of its time.
       #expect(Moment.now - start >= .seconds(2))
     }
   }
 
   @Test(arguments: Listener.Barrier.allCases)
-  func nobodyConnectsAnyMoreAfterwards(barrier: Listener.Barrier) async throws {
-    try await withChannelThatAcceptsNobody { channel, port in
+  func `after drain a connection attempt is neither accepted nor refused`(barrier: Listener.Barrier) async throws {
+    try await withChannelThatDoesNotAccept { channel, port in
       await Listener(channel: channel).drain(logger: Logger(label: "test"), barriers: [barrier])
       let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
       defer { close(client) }
@@ -35,7 +35,7 @@ import Time
     }
   }
 
-  private func withChannelThatAcceptsNobody(_ body: (any Channel, UInt16) async throws -> Void) async throws {
+  private func withChannelThatDoesNotAccept(_ body: (any Channel, UInt16) async throws -> Void) async throws {
     let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .serverChannelOption(.autoRead, value: false)
       .bind(host: "127.0.0.1", port: 0).get()
@@ -43,7 +43,7 @@ import Time
     try await channel.close()
   }
 
-  /// The kernel connects it without the server's doing.
+  /// The kernel completes the connection. The server takes no part in it.
   private func connect(to port: UInt16) throws -> Int32 {
     let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     try #require(callConnect(client, port) == 0)

@@ -7,13 +7,13 @@ import Yams
 
 @testable import API
 
-/// The description against the program: what is in one and not in the other fails.
+/// Compares the OpenAPI document with the program.
 @Suite struct OpenAPITests {
   private static func document() throws -> [String: Any] {
     try #require(try Yams.load(yaml: String(decoding: OpenAPIRoute.bytes, as: UTF8.self)) as? [String: Any])
   }
 
-  @Test func everyRouteIsDescribedAndNoOther() throws {
+  @Test func `the document describes exactly the routes of the server`() throws {
     let connection = ConnectionConfiguration(url: "postgresql://nobody@127.0.0.1:1/nothing")
     let checkout = Checkout(
       database: Pool(connection, size: 1), configuration: .init(listener: connection), logger: Logger(label: "test"))
@@ -33,7 +33,7 @@ import Yams
     #expect(described.subtracting(routes) == [])
   }
 
-  /// `qty` is for clients of old and only told in words.
+  /// `qty` is for old clients. Only a description mentions it.
   @Test(arguments: [
     ("HoldRequest", ReserveBody.Member.allCases.map(\.rawValue).filter { $0 != "qty" }),
     ("OrderRequest", PlaceBody.Member.allCases.map(\.rawValue)),
@@ -42,20 +42,20 @@ import Yams
     ("ProductChanges", UpdateBody.Member.allCases.map(\.rawValue)),
     ("StockChange", RestockBody.Member.allCases.map(\.rawValue)),
   ])
-  func everyMemberOfARequestIsDescribedAndNoOther(schema: String, members: [String]) throws {
+  func `a request schema has exactly the members that the server reads`(schema: String, members: [String]) throws {
     let properties = try #require(try Self.schemas()[schema]?["properties"] as? [String: Any])
     #expect(properties.keys.sorted() == members.sorted())
   }
 
-  @Test func everyTypeOfProblemIsNamedOrExplained() throws {
+  @Test func `the document mentions each type of problem`() throws {
     let text = String(decoding: OpenAPIRoute.bytes, as: UTF8.self)
     for kind in Problem.Kind.allCases {
       #expect(text.contains(kind.rawValue), "\(kind.rawValue)")
     }
   }
 
-  /// A union without a discriminator makes a generator try one schema after the other.
-  @Test func `each union of problems is told apart by type`() throws {
+  /// Without a discriminator, a generated client tries one schema after the other.
+  @Test func `the discriminator of each union of problems is type`() throws {
     let schemas = try Self.schemas()
     var unions = 0
     for (name, schema) in schemas {
@@ -72,7 +72,7 @@ import Yams
     #expect(unions > 0)
   }
 
-  @Test func `each schema of a problem names an existing type`() throws {
+  @Test func `each problem schema has an existing type of its own`() throws {
     let schemas = try Self.schemas()
     let types = try schemas.filter { $0.key.hasSuffix("Problem") && $0.key != "Problem" }.map {
       let type = try Self.type(of: $0.value, in: schemas)
@@ -82,8 +82,8 @@ import Yams
     #expect(Set(types).isSubset(of: Problem.Kind.allCases.map { "/problems/" + $0.rawValue }))
   }
 
-  /// Each of these made a generator refuse the document, or made a client that lost data or did not compile.
-  @Test func `the description avoids what generators misread`() throws {
+  /// With each of these constructs, some generator refused the document, or its client lost data or did not compile.
+  @Test func `the document avoids constructs that code generators misread`() throws {
     func check(_ part: Any, at path: String) {
       if let list = part as? [Any] {
         for item in list { check(item, at: path) }
@@ -93,7 +93,7 @@ import Yams
           #expect(object["type"] as? String == "string", "\(path)")
         }
         for (key, value) in object {
-          // In a flow mapping, an unquoted comma ends a text, and its rest becomes a key.
+          // In a YAML flow mapping, an unquoted comma ends a text. The rest of the text becomes a key.
           #expect(!key.utf8.contains(UInt8(ascii: " ")), "\(path): \(key)")
           if key == "links", let links = value as? [String: [String: Any]] {
             #expect(links.values.allSatisfy { $0["requestBody"] == nil }, "\(path)")
@@ -115,7 +115,7 @@ import Yams
     try #require(schemas[String(reference.dropFirst("#/components/schemas/".utf8.count))], "\(reference)")
   }
 
-  /// The only value that a problem's `type` has.
+  /// The only value of a problem's `type`; nil if there are several.
   private static func type(of problem: [String: Any], in schemas: [String: [String: Any]]) throws -> String? {
     let properties = try #require(problem["properties"] as? [String: [String: Any]])
     let type = try schema(#require(properties["type"]?["$ref"] as? String), of: schemas)

@@ -1,7 +1,7 @@
 import NIOCore
 import Synchronization
 
-/// Stands for a connection and counts how often it is to be read from.
+/// Counts the reads that the handlers request from the connection.
 final class ReadCounter: ChannelOutboundHandler, Sendable {
   typealias OutboundIn = Never
 

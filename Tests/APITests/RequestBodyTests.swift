@@ -12,7 +12,7 @@ import Testing
     }
 
     init(from members: inout MemberReader<Member>) throws {
-      // In one line, so that the reading changes what it is an argument of.
+      // One expression on purpose: its argument changes `members`, on which `require` is called.
       count = try members.require(members.positiveInteger(.count))
     }
   }
@@ -21,27 +21,27 @@ import Testing
     try Body(from: ByteBuffer(string: text))
   }
 
-  @Test func readsAnObjectWhateverElseIsInIt() throws {
+  @Test func `a member is read from an object with other members`() throws {
     #expect(try decode(#" {"more":[1.5e400,{}],"c\u006funt":7} "#).count == 7)
   }
 
-  /// JSON Schema has it that a number with a zero fraction is an integer, and some clients write all numbers so.
+  /// In JSON Schema a number with a zero fraction is an integer. Some clients write all numbers in that way.
   @Test(arguments: ["7", "7.0", "7e0", "0.7E1"])
-  func takesAnIntegerHoweverItIsWritten(value: String) throws {
+  func `an integer is accepted in any JSON notation`(value: String) throws {
     #expect(try decode(#"{"count":\#(value)}"#).count == 7)
   }
 
   @Test(arguments: [
     "1.5", "1e-1", "0", "0.0", "-1", "2147483648", "1e400", "\"1\"", "true", "null", "[1]", "{}",
   ])
-  func takesNothingElseForACount(value: String) throws {
+  func `any other value of an integer member is refused`(value: String) throws {
     let problem = try #require(throws: Problem.self) { try decode(#"{"count":\#(value)}"#) }
     #expect(problem.kind == .validation)
     #expect(problem.pointers == ["/count"])
   }
 
   @Test(arguments: ["", "[]", #"{"count":1,"count":1}"#, #"{"count":1,"x":"\ud800"}"#, #"{"count":1}}"#])
-  func refusesWhatIsNoObject(text: String) throws {
+  func `a body that is not one JSON object is malformed`(text: String) throws {
     #expect(try #require(throws: Problem.self) { try decode(text) }.kind == .malformedRequest)
   }
 }

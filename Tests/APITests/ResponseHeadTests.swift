@@ -10,7 +10,7 @@ import Testing
     return String(buffer: head.encoded(with: body.map { ByteBuffer(string: $0) }))
   }
 
-  @Test func `head and body are one buffer`() {
+  @Test func `head and body are encoded into one buffer`() {
     let response = Response(
       status: .conflict, contentType: "text/plain", headers: [("Location", "/é")], body: ByteBuffer(string: "sold"))
     var lines = text(response, body: "sold").components(separatedBy: "\r\n")
@@ -23,7 +23,7 @@ import Testing
       ])
   }
 
-  @Test func `framing adds fields and the version`() {
+  @Test func `the framing sets the version, Connection and Transfer-Encoding`() {
     let response = Response(contentType: "text/plain", body: ByteBuffer())
     #expect(text(response, .init(isChunked: true)).contains("\r\nTransfer-Encoding: chunked\r\n"))
     #expect(text(response, .init(isHTTP10: true, connection: "close")).hasPrefix("HTTP/1.0 200 OK\r\n"))
@@ -37,7 +37,7 @@ import Testing
     #expect(String(buffer: Chunk.last) == "0\r\n\r\n")
   }
 
-  @Test func `Date has the format of HTTP`() {
+  @Test func `the Date field has the HTTP date format`() {
     #expect(DateHeader.format(784_111_777) == "Sun, 06 Nov 1994 08:49:37 GMT")
   }
 }

@@ -10,7 +10,7 @@ import Testing
       (.GET, "/metrics"), (.GET, "/"),
     ].map { method, path in Route(method, path) { _ in Response(contentType: "text/plain", body: .init()) } })
 
-  /// The template and the parameter, the allowed methods, or that there is nothing.
+  /// The matched route and its parameter, the allowed methods, or `none`.
   private func match(_ method: HTTPMethod, _ uri: String) -> String {
     switch Self.table.match(HTTPRequestHead(version: .http1_1, method: method, uri: uri)) {
     case .route(let route, let parameter): "\(route.method.rawValue) \(route.path.text) \(parameter)"
@@ -26,27 +26,27 @@ import Testing
     ("/metrics", "GET /metrics "),
     ("http://sale:80/things/1?x", "GET /things/{id} 1"), ("/?x", "GET / "), ("http://sale/", "GET / "),
   ])
-  func `a path is found by its spelling`(uri: String, expected: String) {
+  func `a path matches the template with the same spelling`(uri: String, expected: String) {
     #expect(match(.GET, uri) == expected)
   }
 
-  /// Proxies guard addresses by their spelling, so there is one.
+  /// A proxy protects a path by its spelling. A second spelling would bypass the proxy.
   @Test(arguments: [
     "//metrics", "/metrics/", "/metrics//", "/./metrics", "/%6Detrics", "/METRICS", "metrics", "/metrics/x",
     "/metrics;x",
     "/metrics\u{301}", "", "*", "/things/", "/things//events", "/things/1/", "/things/1/2", "//things/1",
     "/things/1/events/", "/things/1//events", "http://sale", "http:/things/1", "/thing/1", "/thingsx",
   ])
-  func `no other spelling is a path`(uri: String) {
+  func `another spelling of a path matches no route`(uri: String) {
     #expect(match(.GET, uri) == "none")
   }
 
-  @Test func `HEAD finds what GET does`() {
+  @Test func `HEAD matches the routes of GET`() {
     #expect(match(.HEAD, "/things/1") == "GET /things/{id} 1")
     #expect(match(.HEAD, "/things") == "POST")
   }
 
-  @Test func `other methods of a path are allowed`() {
+  @Test func `a method without a route gets the methods of the path`() {
     #expect(match(.PUT, "/things/1") == "DELETE, GET, HEAD")
     #expect(match(.GET, "/things") == "POST")
     #expect(match(.RAW(value: "ODD"), "/metrics") == "GET, HEAD")

@@ -5,7 +5,7 @@ import Time
 @testable import API
 
 @Suite struct SparseLogTests {
-  @Test func `each reason is logged once in ten seconds, with how often it was not`() {
+  @Test func `each reason is logged once in ten seconds with the suppressed count`() {
     let recorder = LogRecorder()
     let log = SparseLog(logger: recorder.logger)
     let start = Moment.now

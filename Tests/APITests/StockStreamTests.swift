@@ -9,29 +9,30 @@ import Time
 
 @testable import API
 
-/// Readers of a server in this process, whose times are shorter than a real one's.
+/// Streams of a server in the test process. Its timeouts are shorter than the defaults.
 @Suite(.timeLimit(.minutes(1))) struct StockStreamTests {
-  @Test func quietStreamHasHeartbeats() async throws {
+  @Test func `a stream without changes sends heartbeats at the interval`() async throws {
     try await withServer(heartbeat: .milliseconds(200)) { server in
-      let reader = try await EventReader.open(server.url)
+      // Taken before the stream begins: a late test must not measure less than the server waited.
       let start = Moment.now
+      let reader = try await EventReader.open(server.url)
       try await until("heartbeats came") { reader.heartbeats >= 12 }
       let elapsed = start.duration(to: .now)
       #expect(elapsed > .milliseconds(2100), "\(elapsed)")
-      // The product was looked at twice at least meanwhile, and nothing was new.
+      // Meanwhile the server read the product at least twice. Nothing had changed, so it sent no event.
       #expect(reader.events.count == 1 && reader.end == nil)
     }
   }
 
-  @Test func readerWhoDoesNotReadIsDroppedWhileOthersGoOn() async throws {
+  @Test func `a client that stops reading is disconnected without delaying other clients`() async throws {
     try await withServer(name: Self.largeName, writeTimeout: .milliseconds(1500)) { server in
       let reader = try await EventReader.open(server.url)
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("both have streams") { server.streamCount == 2 }
       let start = Moment.now
-      /// What the other reader got while nothing could be written to the idler.
+      /// The events that the other client received while a write to the idle client was blocked.
       var eventsMeanwhile = 0
-      try await until("the idler is gone") {
+      try await until("the idle client is disconnected") {
         let (isStuck, before) = (server.isAnyStuck, reader.events.count)
         _ = try await server.changeStock()
         try await Task.sleep(for: .milliseconds(20))
@@ -48,12 +49,12 @@ import Time
       let final = try await server.changeStock()
       try await until("the other reader sees the final stock") { reader.availableStock == Int(final) }
       #expect(reader.end == nil)
-      #expect(eventsMeanwhile > 1, "the idler kept the other one waiting")
+      #expect(eventsMeanwhile > 1, "the idle client delayed the other client")
     }
   }
 
-  @Test func readerWhoHangsUpGivesThePlaceBackAtOnce() async throws {
-    // Nothing that the server does by itself tells it of the end within this test.
+  @Test func `a closed stream frees its place at once`() async throws {
+    // With these times the server writes nothing during the test, so no failed write reveals the closed connection.
     try await withServer(maximumStreams: 1, heartbeat: .seconds(600), writeTimeout: .seconds(600)) { server in
       for _ in 0..<3 {
         let reader = try await EventReader.open(server.url)
@@ -68,7 +69,7 @@ import Time
     }
   }
 
-  @Test func everyReaderSeesTheFinalStockWhereverItJoined() async throws {
+  @Test func `each reader receives the final stock, whenever it joined`() async throws {
     try await withServer { server in
       var readers: [EventReader] = []
       var final: Int32 = 0
@@ -78,7 +79,7 @@ import Time
         readers.append(try await opening)
       }
       try await until("all see the final stock") { readers.allSatisfy { $0.availableStock == Int(final) } }
-      // Each change is told once.
+      // Each event has a lower stock than the one before, so no change is sent twice.
       for reader in readers {
         let stocks = reader.events.map(\.availableStock)
         #expect(zip(stocks, stocks.dropFirst()).allSatisfy { $0 > $1 }, "\(stocks)")
@@ -86,8 +87,7 @@ import Time
     }
   }
 
-  /// The unread terminator of a stream must not keep a server from ending.
-  @Test func whoIsOneConnectionTooManyWaitsForAPlace() async throws {
+  @Test func `a connection above the limit waits until another one closes`() async throws {
     try await withServer(maximumConnections: 2) { server in
       let readers = [try await EventReader.open(server.url), try await EventReader.open(server.url)]
       let url = server.url
@@ -101,12 +101,12 @@ import Time
     }
   }
 
-  /// Else the server would end with the time for writing, long after the time limit of this test.
-  @Test func readerWhoDoesNotReadDoesNotDelayTheEnd() async throws {
+  /// If shutdown waited for the client, it would take the write timeout, which is longer than the test's time limit.
+  @Test func `a client that does not read does not delay shutdown`() async throws {
     try await withServer(name: Self.largeName, writeTimeout: .seconds(600)) { server in
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("it has a stream") { server.streamCount == 1 }
-      try await until("its buffers are full") {
+      try await until("a write to it is blocked") {
         _ = try await server.changeStock()
         try await Task.sleep(for: .milliseconds(20))
         return server.isAnyStuck
@@ -116,20 +116,20 @@ import Time
     }
   }
 
-  @Test func readerWhoIsSlowSkipsEventsAndSeesTheFinalStock() async throws {
+  @Test func `a slow reader skips events and receives the final stock`() async throws {
     try await withServer(name: Self.largeName) { server in
       let reader = try await EventReader.open(server.url)
       let idler = try Idler(port: server.port, productID: server.productID)
       try await until("both have streams") { server.streamCount == 2 }
       var final: Int32 = 0
-      try await until("nothing more can be written") {
+      try await until("a write to the idle client is blocked") {
         final = try await server.changeStock()
         try await Task.sleep(for: .milliseconds(20))
         return server.isAnyStuck
       }
       try await until("the other reader is up to date") { reader.availableStock == Int(final) }
       var text = ""
-      try await until("the idler, who has begun to read, sees the final stock") {
+      try await until("the idle client, which now reads, sees the final stock") {
         text += idler.read()
         return text.contains("\"available_stock\":\(final),")
       }
@@ -141,7 +141,7 @@ import Time
 
   // MARK: Support
 
-  /// Each character takes six bytes of JSON, so that buffers are soon full.
+  /// Each character takes six bytes of JSON. Large events fill the buffers sooner.
   private static let largeName = String(repeating: "\u{1}", count: 200)
 
   private struct Server: Sendable {
@@ -156,9 +156,9 @@ import Time
     var streamCount: Int { api.streams.openCount }
     var isAnyStuck: Bool { api.streams.isAnyWriting(for: .milliseconds(300)) }
 
-    /// Takes a unit.
+    /// Places a hold of one unit.
     ///
-    /// - Returns: how many are left.
+    /// - Returns: the available stock.
     func changeStock() async throws -> Int32 {
       guard case .held = try await checkout.reserveHold(productID: productID, quantity: 1) else {
         throw Unexpected("sold out")
@@ -172,7 +172,7 @@ import Time
     }
   }
 
-  /// Lends a server that has one product.
+  /// Runs `body` with a server that has one product.
   private func withServer(
     name: String = "Cap", maximumStreams: Int = 10_000, maximumConnections: Int = .max,
     heartbeat: Duration = .seconds(15),
@@ -205,13 +205,13 @@ import Time
   }
 }
 
-/// A client that asks for a stream and reads it only when told to, if ever.
+/// A client that requests a stream, and reads it only when the test says so.
 private struct Idler {
   private let descriptor: Int32
 
   init(port: Int, productID: Int32) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    // Before connecting, so that the window is small from the start.
+    // Set before connecting, so that the TCP window is small from the start.
     var size: Int32 = 1
     setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout.size(ofValue: size)))
     var address = sockaddr_in()
@@ -230,7 +230,7 @@ private struct Idler {
     }
   }
 
-  /// What has arrived.
+  /// The bytes that have arrived, as text.
   func read() -> String {
     var bytes = [UInt8](repeating: 0, count: 65536)
     let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))

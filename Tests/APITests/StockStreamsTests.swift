@@ -7,7 +7,7 @@ import Testing
 @testable import API
 
 @Suite struct StockStreamsTests {
-  @Test func onlyTheNewestEventWaitsToBeWritten() async {
+  @Test func `only the newest event waits to be written`() async {
     let stream = StockStream(
       productID: 1, channel: NIOAsyncTestingChannel(), limits: StockStream.Limits(), writes: StockStream.Writes()
     ) {}
@@ -23,7 +23,7 @@ import Testing
     #expect(await stream.next() == nil)
   }
 
-  @Test func placeIsGivenBackOnceWhetherTheStreamJoinedOrNot() async throws {
+  @Test func `a stream frees its place once, whether it joined or not`() async throws {
     try await withStreams { streams, checkout, product in
       for _ in 0..<3 {
         let stream = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel())
@@ -37,7 +37,7 @@ import Testing
     }
   }
 
-  @Test func `one client has a tenth of the places, and gets its place back`() async throws {
+  @Test func `one client gets a tenth of the places, and freed places again`() async throws {
     try await withStreams(maximumCount: 25) { streams, checkout, product in
       func open(_ address: String) throws -> StockStream {
         try streams.open(product.id, for: IPAddress(address), on: NIOAsyncTestingChannel())
@@ -45,7 +45,7 @@ import Testing
       var mine = [try open("192.0.2.1"), try open("::ffff:192.0.2.1")]
       #expect(throws: Problem.self) { try open("192.0.2.1") }
       #expect(streams.openCount == 2)
-      // A customer of IPv6 has a network of 64 bits.
+      // A client with IPv6 has a network of 64 bits, so all addresses in it are one client.
       let theirs = [try open("192.0.2.2"), try open("2001:db8::1"), try open("2001:db8::2")]
       #expect(throws: Problem.self) { try open("2001:db8:0:0:ffff::1") }
       let neighbour = try open("2001:db8:0:1::1")
@@ -57,7 +57,7 @@ import Testing
     }
   }
 
-  @Test func `a client has one place where there are fewer than ten`() async throws {
+  @Test func `a client gets one place if there are fewer than ten`() async throws {
     try await withStreams(maximumCount: 9) { streams, checkout, product in
       let stream = try streams.open(product.id, for: IPAddress("192.0.2.1"), on: NIOAsyncTestingChannel())
       #expect(throws: Problem.self) {
@@ -67,8 +67,8 @@ import Testing
     }
   }
 
-  /// Both names look the same, and differ in bytes.
-  @Test func `a change of bytes in a name is told`() async throws {
+  /// The two names look the same, but their bytes differ.
+  @Test func `a name that changes only in its bytes gives an event`() async throws {
     try await withStreams { streams, checkout, product in
       _ = try await checkout.updateProduct(changes(of: product, name: "Caf\u{E9}"))
       let composed = try #require(try await checkout.product(product.id))
@@ -87,8 +87,10 @@ import Testing
     return changes
   }
 
-  /// The stock changes after a stream has read its first product and before it joins; by then the others have been told.
-  @Test func whatANewcomerMissedIsToldToItAlone() async throws {
+  /// 1. The newcomer reads the product.
+  /// 2. The stock changes, and the member gets an event.
+  /// 3. The newcomer joins. It must get that event, and the member must not get it again.
+  @Test func `a newcomer alone gets the event that it missed`() async throws {
     try await withStreams { streams, checkout, product in
       let member = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel())
       streams.join(member, initial: product)
@@ -100,7 +102,7 @@ import Testing
       streams.join(newcomer, initial: product)
       #expect(await newcomer.next() == changed)
 
-      // What comes next to the member is the next change.
+      // The member's next event is the next change.
       async let next = member.next()
       _ = try await checkout.hold(1, of: product)
       #expect(await next == StockEvent.encode(try #require(await checkout.product(product.id))))
@@ -109,7 +111,7 @@ import Testing
     }
   }
 
-  @Test func streamThatJoinsDuringShutdownEnds() async throws {
+  @Test func `a stream that joins during shutdown ends`() async throws {
     try await withStreams { streams, checkout, product in
       let stream = try streams.open(product.id, for: nil, on: NIOAsyncTestingChannel())
       streams.end()
@@ -119,7 +121,7 @@ import Testing
     }
   }
 
-  /// Lends streams of a checkout with one product.
+  /// Runs `body` with the streams of a checkout that has one product.
   private func withStreams(
     maximumCount: Int = 10, _ body: @escaping @Sendable (StockStreams, Checkout, Product) async throws -> Void
   ) async throws {
@@ -127,7 +129,7 @@ import Testing
       try await withCheckout(on: url) { checkout, _ in
         let streams = StockStreams(checkout: checkout, maximumCount: maximumCount, limits: StockStream.Limits())
         let running = Task { await streams.run() }
-        // Who waits for an event that does not come is told that there is none.
+        // If an expected event does not come, this ends the streams, and so the wait.
         let limit = Task {
           try await Task.sleep(for: .seconds(10))
           streams.end()

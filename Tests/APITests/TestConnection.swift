@@ -7,10 +7,10 @@ import Testing
 
 @testable import API
 
-/// A connection in a time of its own. Its routes respond when the test says so.
+/// A connection on an embedded event loop, whose clock the test advances. The test decides when a route responds.
 struct TestConnection {
   /// Requests that wait for their responses.
-  final class Asked: Sendable {
+  final class WaitingRequests: Sendable {
     private let requests = Mutex<[(request: Request, respond: Route.Respond)]>([])
 
     var count: Int { requests.withLock { $0.count } }
@@ -25,23 +25,23 @@ struct TestConnection {
     }
   }
 
-  /// Embedded channels have no half to close.
+  /// Closes the output only. An embedded channel cannot do that itself.
   final class HalfClosing: ChannelOutboundHandler {
     typealias OutboundIn = Never
     private(set) var isOutputClosed = false
-    /// Whether the client takes what it is sent, without which the output stays open.
-    var isTaken = true
+    /// Whether the client reads the response. Until it does, the output stays open.
+    var isRead = true
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
       guard mode == .output else { return context.close(mode: mode, promise: promise) }
       isOutputClosed = true
       promise?.succeed()
-      if isTaken { context.fireUserInboundEventTriggered(ChannelEvent.outputClosed) }
+      if isRead { context.fireUserInboundEventTriggered(ChannelEvent.outputClosed) }
     }
   }
 
   let channel: EmbeddedChannel
-  let asked = Asked()
+  let waiting = WaitingRequests()
   let draining = Draining()
   let output = HalfClosing()
   let reads = ReadCounter()
@@ -50,22 +50,22 @@ struct TestConnection {
     maximumBodyBytes: 1000, requestTimeout: .seconds(10), idleTimeout: .seconds(60))
 
   /// - Parameters:
-  ///   - routes: tried before the routes that wait for the test.
-  ///   - metrics: with the rest, what an exchange is recorded in.
+  ///   - routes: matched before the routes whose responses the test sends.
+  ///   - metrics: records the exchanges, as `spans`, `accessLog` and `logger` do.
   init(
     configuration: ConnectionHandler.Configuration = TestConnection.configuration, routes: [Route] = [],
     metrics: RequestMetrics? = nil, spans: RequestSpans? = nil, accessLog: AccessLog? = nil,
     logger: Logger = Logger(label: "test")
   ) throws {
-    let asked = asked
-    let waiting = ["/", "/{any}", "/things/{id}"].flatMap { path in
+    let waiting = waiting
+    let waitingRoutes = ["/", "/{any}", "/things/{id}"].flatMap { path in
       [HTTPMethod.GET, .POST, .CONNECT].map { method in
-        Route(method, path, callback: { request, respond in asked.append(request, respond) })
+        Route(method, path, callback: { request, respond in waiting.append(request, respond) })
       }
     }
     let exchanges = Exchanges(
-      routes: RouteTable(routes: routes + waiting), metrics: metrics, spans: spans, accessLog: accessLog, logger: logger
-    )
+      routes: RouteTable(routes: routes + waitingRoutes), metrics: metrics, spans: spans, accessLog: accessLog,
+      logger: logger)
     let decoder = RequestDecoder()
     channel = EmbeddedChannel(handlers: [
       output, reads, ByteToMessageHandler(decoder),
@@ -74,10 +74,10 @@ struct TestConnection {
     try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
   }
 
-  /// One read.
+  /// Receives the text in one read.
   func receive(_ text: String) throws { try channel.writeInbound(ByteBuffer(string: text)) }
 
-  /// Two reads.
+  /// Receives the text in two reads.
   func receive(_ text: String, cutAt cut: Int) throws {
     try channel.writeInbound(ByteBuffer(bytes: text.utf8.prefix(cut)))
     try channel.writeInbound(ByteBuffer(bytes: text.utf8.dropFirst(cut)))
@@ -88,16 +88,18 @@ struct TestConnection {
     try receive("\(method) \(path) HTTP/1.1\r\nHost: sale\r\n\(length)\(headers)\r\n\(body)")
   }
 
-  /// The method, the address and the body of the request that has waited the longest, which is responded to.
+  /// Responds to the request that has waited longest.
+  ///
+  /// - Returns: the request's method, address and body; nil if no request waits.
   @discardableResult func respond(_ text: String = "") -> String? {
-    guard let (request, respond) = asked.removeFirst() else { return nil }
+    guard let (request, respond) = waiting.removeFirst() else { return nil }
     respond { Response(contentType: "text/plain", body: ByteBuffer(string: text)) }
     channel.embeddedEventLoop.run()
     let body = request.body.readableBytes > 0 ? " " + String(buffer: request.body) : ""
     return "\(request.method.rawValue) \(request.head.uri)\(body)"
   }
 
-  /// Responds to all requests, and tells which they were.
+  /// Responds to all waiting requests, and returns them.
   func serve() -> [String] {
     var requests: [String] = []
     while let request = respond() { requests.append(request) }
@@ -117,7 +119,7 @@ struct TestConnection {
     return lines
   }
 
-  /// The statuses of what was written since the last call.
+  /// The status of each response written since the last call.
   func statuses() throws -> [Int] { try responses().compactMap { Int($0.split(separator: " ")[1]) } }
 
   /// All bytes written since the last call.

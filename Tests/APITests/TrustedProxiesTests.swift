@@ -9,7 +9,7 @@ import Testing
     Self.proxies.client(connection: IPAddress(connection), forwarded: forwarded)
   }
 
-  @Test func `a client without a trusted proxy is its connection's address`() {
+  @Test func `without a trusted proxy the client is the connection's address`() {
     #expect(client("198.51.100.1") == IPAddress("198.51.100.1"))
     #expect(client("198.51.100.1", "203.0.113.9") == IPAddress("198.51.100.1"))
     #expect(
@@ -17,7 +17,7 @@ import Testing
     #expect(TrustedProxies().client(connection: nil, forwarded: ["203.0.113.9"]) == nil)
   }
 
-  @Test func `a trusted proxy tells the client's address`() {
+  @Test func `behind a trusted proxy the client is the forwarded address`() {
     for entry in ["203.0.113.9", " 203.0.113.9\t", "203.0.113.9:4711", "::ffff:203.0.113.9", "[::ffff:203.0.113.9]:1"] {
       #expect(client("10.1.2.3", entry) == IPAddress("203.0.113.9"), "\(entry)")
     }
@@ -26,8 +26,8 @@ import Testing
     #expect(client("::ffff:10.1.2.3", "203.0.113.9") == IPAddress("203.0.113.9"))
   }
 
-  /// Further to the front are the client's own words.
-  @Test func `the last address that is no trusted proxy's counts`() {
+  /// The client can forge the entries before that address.
+  @Test func `the last address that is not a trusted proxy is the client`() {
     #expect(client("10.0.0.1", "1.1.1.1, 203.0.113.9") == IPAddress("203.0.113.9"))
     #expect(client("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.0.0.2") == IPAddress("203.0.113.9"))
     #expect(client("10.0.0.1", "1.1.1.1", "203.0.113.9", "10.0.0.2") == IPAddress("203.0.113.9"))
@@ -35,7 +35,7 @@ import Testing
   }
 
   @Test(arguments: ["", "unknown", "_hidden", "203.0.113", "203.0.113.9,", "1.1.1.1, x", "[::1"])
-  func `what is no address ends the search`(value: String) {
+  func `an entry that is not an address ends the search`(value: String) {
     #expect(client("10.0.0.1", value) == IPAddress("10.0.0.1"))
   }
 
@@ -43,11 +43,11 @@ import Testing
     "x", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "/8", "::/129", "10.0.0.0/08x", "10.0.0.1,", ",", "10.0.0.0/8 x",
     "localhost", "10.0.0.0//8", "10.0.0.0/+8",
   ])
-  func `a list with anything else in it is refused`(list: String) {
+  func `a list with an invalid network is refused`(list: String) {
     #expect(TrustedProxies(list) == nil)
   }
 
-  @Test func `a network contains the addresses that begin like it`() throws {
+  @Test func `a network contains exactly the addresses with its prefix`() throws {
     for (network, inside, outside) in [
       ("10.0.0.0/8", "10.255.255.255", "11.0.0.0"), ("192.0.2.4/30", "192.0.2.7", "192.0.2.8"),
       ("192.0.2.1", "192.0.2.1", "192.0.2.0"), ("2001:db8::/32", "2001:db8:ffff::", "2001:db9::"),

@@ -33,7 +33,7 @@ extension WebhookVerifier {
     Self.verifier.refusal(id: id, timestamp: timestamp, signatures: signatures, body: Self.body, now: now)
   }
 
-  @Test func `a refusal says what is wrong`() {
+  @Test func `a refusal names its reason`() {
     for empty in [nil, ""] as [String?] {
       #expect(refusal(id: empty) == .headerMissing(name: "webhook-id"))
       #expect(refusal(timestamp: empty) == .headerMissing(name: "webhook-timestamp"))
@@ -50,8 +50,7 @@ extension WebhookVerifier {
 
   private static let good = secret.signature(id: "msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp: sentAt, body: body)
 
-  /// The example that the implementations of Standard Webhooks share.
-  @Test func signsAsOthersDo() {
+  @Test func `a signature equals the shared example of Standard Webhooks`() {
     #expect(Self.good == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
   }
 
@@ -60,7 +59,7 @@ extension WebhookVerifier {
   private static let stranger = WebhookSecret("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")!
     .signature(id: id, timestamp: sentAt, body: body)
 
-  @Test func acceptsAnySecretAndAnyOfSeveralSignatures() {
+  @Test func `one valid signature by any configured secret is enough`() {
     for signatures in [
       Self.good, Self.byRotated, "\(Self.good) \(Self.byRotated)", "\(Self.stranger) \(Self.good)",
       "\(Self.good) \(Self.stranger)", "v1,AAAA v2,BBBB  \(Self.good) ",
@@ -70,7 +69,7 @@ extension WebhookVerifier {
     }
   }
 
-  @Test func onlyTheSecretsOfTheDayCount() {
+  @Test func `a signature by a secret that is not configured is refused`() {
     let verifier = WebhookVerifier(secrets: [Self.rotated])
     for (signatures, expected) in [(Self.good, false), (Self.byRotated, true)] {
       let isAuthentic = verifier.isAuthentic(
@@ -79,14 +78,14 @@ extension WebhookVerifier {
     }
   }
 
-  @Test func refusesWhatIsMissingOrChanged() {
+  @Test func `a missing or changed id, timestamp or body is refused`() {
     for id in [nil, "", "msg_other", Self.id + " ", Self.id.uppercased()] {
       #expect(!isAuthentic(id: id, signatures: Self.good))
     }
     for timestamp in [nil, "", "1614265331", "16142653300"] {
       #expect(!isAuthentic(timestamp: timestamp, signatures: Self.good))
     }
-    // Written otherwise, cut, or with a byte more.
+    // In another format, changed, cut, with an additional byte, and empty.
     for text in [
       #"{"test":2432232314}"#, #"{"test": 2432232315}"#, #"{"test": 2432232314"#, "{\"test\": 2432232314}\n", "",
     ] {
@@ -94,7 +93,7 @@ extension WebhookVerifier {
     }
   }
 
-  @Test func refusesSignaturesThatAreNone() {
+  @Test func `a missing or malformed signature is refused`() {
     let code = Self.good.dropFirst("v1,".count)
     for signatures in [
       nil, "", " ", "v1", "v1,", Self.stranger, String(code), "v2,\(code)", "V1,\(code)", "v1a,\(code)", "v1:\(code)",
@@ -108,8 +107,8 @@ extension WebhookVerifier {
     }
   }
 
-  /// The last digit before the padding has two bits that no decoder looks at.
-  @Test func refusesOtherTextsForTheSameCode() throws {
+  /// A base64 decoder ignores two bits of the last digit before the padding, so four texts have the same code.
+  @Test func `another base64 text of the same code is refused`() throws {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     let code = try #require(Data(base64Encoded: String(Self.good.dropFirst("v1,".count))))
     let twins = alphabet.map { Self.good.dropLast(2) + "\($0)=" }
@@ -118,13 +117,13 @@ extension WebhookVerifier {
     #expect(twins.filter { isAuthentic(signatures: String($0)) } == [Self.good[...]])
   }
 
-  @Test func looksAtABoundedNumberOfSignatures() {
+  @Test func `only a bounded number of signatures is checked`() {
     let others = Array(repeating: Self.stranger, count: WebhookVerifier.maximumSignatures - 1)
     #expect(isAuthentic(signatures: (others + [Self.good]).joined(separator: " ")))
     #expect(!isAuthentic(signatures: (others + [Self.stranger, Self.good]).joined(separator: " ")))
   }
 
-  @Test func idsHaveABoundedLength() {
+  @Test func `an id longer than 255 bytes is refused`() {
     for (length, expected) in [(255, true), (256, false)] {
       let id = String(repeating: "m", count: length)
       #expect(
@@ -133,31 +132,31 @@ extension WebhookVerifier {
     }
   }
 
-  @Test func toleratesFiveMinutesEitherWay() {
+  @Test func `a timestamp may be off by at most 300 seconds`() {
     for (age, expected) in [(0, true), (300, true), (-300, true), (301, false), (-301, false)] as [(Int64, Bool)] {
       #expect(isAuthentic(signatures: Self.good, now: Self.sentAt + age) == expected)
     }
   }
 
-  /// Even when they are signed, and at a time that would suit them.
+  /// The server's clock has values that could fit an overflowed timestamp.
   @Test(arguments: [
     "", "abc", "1614265330.0", "+1614265330", " 1614265330", "1614265330 ", "01614265330", "-5", "1e9", "0x60", "１６",
     "9223372036854775807", "-9223372036854775808", "9223372036854775808", "99999999999999999999",
     String(repeating: "9", count: 5000),
   ])
-  func refusesTimestampsThatAreNone(timestamp: String) {
+  func `an invalid timestamp is refused although its signature is valid`(timestamp: String) {
     let content = Array("m.\(timestamp).".utf8) + Self.body
     let code = HMAC<SHA256>.authenticationCode(for: content, using: Self.key)
     let signatures = "v1," + Data(code).base64EncodedString()
     for now in [Self.sentAt, 0, .min, .max] as [Int64] {
-      // That one is a time, if no sender will see it.
+      // At this clock the text is a valid timestamp.
       if timestamp == "9223372036854775807", now == .max { continue }
       #expect(!isAuthentic(id: "m", timestamp: timestamp, signatures: signatures, now: now))
     }
   }
 
-  /// A million changes of an event that is authentic, and none of them is.
-  @Test func noRandomChangeIsAuthentic() async {
+  /// The test makes a million changes.
+  @Test func `no random change of a signed event is accepted`() async {
     let accepted = await withTaskGroup(of: [String].self) { group in
       for seed in [1, 2] as [UInt64] { group.addTask { await Self.acceptedChanges(count: 500_000, seed: seed) } }
       return await group.reduce(into: []) { $0 += $1 }
@@ -165,7 +164,9 @@ extension WebhookVerifier {
     #expect(accepted == [])
   }
 
-  /// Changes a few bytes of one of an event's parts, again and again, and returns what the verifier accepted of that.
+  /// Changes a few bytes in one part of an event, `count` times.
+  ///
+  /// - Returns: the changed parts that the verifier accepted.
   private static func acceptedChanges(count: Int, seed: UInt64) async -> [String] {
     let verifier = WebhookVerifier(secrets: [secret])
     let (id, timestamp, good, body, now) = (id, String(sentAt), good, body, sentAt)
@@ -173,7 +174,7 @@ extension WebhookVerifier {
     var random = SplitMix64(state: seed)
     var accepted: [String] = []
     for round in 0..<count {
-      // Other tests run beside this one, on the same few threads.
+      // Other tests run on the same threads, so this loop lets them run.
       if round % 100 == 0 { await Task.yield() }
       let word = random.next()
       let part = Int(word % 4)
@@ -183,7 +184,7 @@ extension WebhookVerifier {
       let isAuthentic = verifier.isAuthentic(
         id: part == 0 ? text : id, timestamp: part == 1 ? text : timestamp, signatures: part == 2 ? text : good,
         body: part == 3 ? changed : body, now: now)
-      // Two changes may undo each other. And a word more beside the signature that is good does no harm.
+      // Two changes may cancel each other. An additional word beside the valid signature is harmless.
       guard isAuthentic, changed != parts[part], part != 2 || !text.split(separator: " ").contains(good[...]) else {
         continue
       }
@@ -194,7 +195,7 @@ extension WebhookVerifier {
 
   private static func change(_ bytes: inout [UInt8], with word: UInt64) {
     let index = Int(word >> 32) % max(1, bytes.count)
-    // Printable, so that most changes look like something that is sent.
+    // Printable, so that most changes look like real input.
     let byte = UInt8(0x20 + (word >> 16) % 0x5F)
     switch word % 5 {
     case 0: bytes.insert(byte, at: index)
@@ -218,15 +219,15 @@ extension WebhookVerifier {
     }
   }
 
-  /// The last one has a key of 15 bytes.
+  /// The last text has a key of 15 bytes.
   @Test(arguments: [
     "", "whsec_", "whsec_?", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_YQ==", "whsec_AAAAAAAAAAAAAAAAAAAA",
   ])
-  func refusesSecretsThatAreNone(text: String) {
+  func `a malformed or short secret is refused`(text: String) {
     #expect(WebhookSecret(text) == nil)
   }
 
-  @Test func takesAKeyOf16Bytes() {
+  @Test func `a secret with a key of 16 bytes is accepted`() {
     #expect(WebhookSecret("whsec_AAAAAAAAAAAAAAAAAAAAAA==") != nil)
   }
 }

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 extension FlashSaleTests {
-  /// The calls of operators, as they see them.
+  /// The admin API over HTTP.
   @Suite struct AdminCallTests {
     @Test func `an Idempotency-Key makes creating and restocking safe to repeat`() async throws {
       try await TestDatabases.withDatabase { url in

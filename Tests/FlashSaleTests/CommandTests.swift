@@ -11,7 +11,7 @@ extension FlashSaleTests {
 
     // MARK: pay
 
-    @Test func paySignsAndDeliversAsOftenAsAsked() async throws {
+    @Test func `pay signs the payment event and delivers it as often as requested`() async throws {
       try await TestDatabases.withDatabase { url in
         let settings = ["WEBHOOK_SECRETS": "\(Self.nextSecret),\(Self.secret)"]
         try await withServers(1, on: url, settings: settings, arguments: []) { servers in
@@ -43,7 +43,7 @@ extension FlashSaleTests {
           #expect(failure.status == .exited(0), "\(failure)")
           #expect(failure.output.count { $0.contains(#""cancelled""#) } == 3, "\(failure)")
 
-          // None of these reaches the order.
+          // None of these deliveries reaches the order.
           for secrets in ["whsec_bm9ib2R5J3Mgc2VjcmV0IGF0IGFsbA==", nil] {
             let refused = try await pay(failed, ["--times", "2"], secrets: secrets)
             refused.expectFailure(saying: "2 of 2 deliveries were refused")
@@ -59,11 +59,11 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func payTellsInOneLineThatNobodyListens() async throws {
+    @Test func `pay reports in one line that no server listens`() async throws {
       try await flashsale(["pay", "order_1", "--url", "http://127.0.0.1:1"]).expectFailure(saying: "cannot reach")
     }
 
-    /// The address may be somebody else's, and the event is signed.
+    /// Another party may own the new address, and the payment event is signed.
     @Test func `pay does not follow a redirect`() async throws {
       try await RedirectingServer.withServer { server in
         let result = try await flashsale(
@@ -76,8 +76,8 @@ extension FlashSaleTests {
 
     // MARK: Terminals
 
-    /// A name comes from whoever makes products, and a terminal obeys what is in it.
-    @Test func `a name cannot forge a line of a table, or write over it`() async throws {
+    /// A terminal obeys the control characters in a name, and other people choose the names.
+    @Test func `a product name cannot forge or overwrite a line of the table`() async throws {
       try await TestDatabases.withDatabase { url in
         let names = [
           "A\n2   Fake  1 USD  9  9", "B\u{1b}[2J\u{9b}2J", "C\u{202e}drawkcab", "D\u{2028}E\r\tF", "👩‍👩‍👧 e\u{301}",
@@ -100,7 +100,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `an error cannot forge a line either`() async throws {
+    @Test func `an error message cannot forge a line`() async throws {
       let result = try await flashsale(
         ["serve", "--unsigned-webhooks"], database: "postgresql://", settings: ["PORT": "1\nError: 2\u{1b}[2J"])
       result.expectFailure(saying: #"'1\nError: 2\u{1B}[2J'"#)
@@ -108,7 +108,7 @@ extension FlashSaleTests {
 
     // MARK: version
 
-    @Test func `the version is that of the changelog`() async throws {
+    @Test func `the version option prints one version number`() async throws {
       let version = try await flashsale(["--version"])
       version.expectSuccess()
       let text = try #require(version.output.first)
@@ -117,7 +117,7 @@ extension FlashSaleTests {
 
     // MARK: audit
 
-    @Test func auditTellsInTextAndJSONWhatIsBroken() async throws {
+    @Test func `audit reports broken invariants as text and as JSON`() async throws {
       try await TestDatabases.withDatabase { url in
         try await flashsale(["product", "create", "--name", "Cap", "--price", "1", "--stock", "5"], database: url)
           .expectSuccess()
@@ -152,7 +152,7 @@ extension FlashSaleTests {
 
     // MARK: product
 
-    @Test func productsAreCreatedListedAndRestocked() async throws {
+    @Test func `products are created, listed and restocked`() async throws {
       try await TestDatabases.withDatabase { url in
         func product(_ arguments: String...) async throws -> CommandResult {
           try await flashsale(["product"] + arguments, database: url)
@@ -170,7 +170,7 @@ extension FlashSaleTests {
           try await product("restock", "3", "1").expectFailure(saying: "no product 3")
           let left = try await servers[0].api.product(1)
           #expect(left.totalStock == 4 && left.availableStock == 0)
-          // What a client sees at once in a server that runs.
+          // A running server shows the change at once.
           try await product("restock", "1", "2147483643").expectSuccess()
           #expect(try await servers[0].api.product(1).availableStock == 2_147_483_643)
           try await product("restock", "1", "1").expectFailure(saying: "")
@@ -187,7 +187,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `a product may be made with its window and limits`() async throws {
+    @Test func `a product can be created with a sale window and limits`() async throws {
       try await TestDatabases.withDatabase { url in
         let created = try await flashsale(
           [
@@ -229,7 +229,7 @@ extension FlashSaleTests {
       ["pay"],
       ["dance"],
     ])
-    func wrongUsageIsToldWithExitCode64(_ arguments: [String]) async throws {
+    func `wrong usage ends with exit code 64`(_ arguments: [String]) async throws {
       try await flashsale(arguments, database: "postgresql://nobody@127.0.0.1:1/nothing").expectUsageError()
     }
   }

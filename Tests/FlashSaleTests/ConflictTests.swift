@@ -3,9 +3,9 @@ import Testing
 
 extension FlashSaleTests {
   @Suite struct ConflictTests {
-    /// Each attempt was rolled back, so nobody has to wonder whether it took effect.
+    /// PostgreSQL rolled back each attempt, so the response can say that nothing was done.
     @Test(arguments: ["40001", "40P01"])
-    func `a conflict that outlives its retries is told as no effect`(sqlState: String) async throws {
+    func `a conflict that outlasts its retries gets 503 without an effect`(sqlState: String) async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let api = servers[0].api

@@ -4,9 +4,9 @@ import Testing
 import Yams
 
 extension FlashSaleTests {
-  /// What a client meets on the wire, beside what other suites send.
+  /// Requests and responses of the contract that no other suite covers.
   @Suite struct ContractTests {
-    @Test func aKeyMakesHoldsAndOrdersSafeToRepeat() async throws {
+    @Test func `an Idempotency-Key makes placing holds and orders safe to repeat`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(2, on: url) { servers in
           let product = try await servers[0].api.createProduct(stock: 5)
@@ -42,8 +42,7 @@ extension FlashSaleTests {
       }
     }
 
-    /// What each answer is made of: its members are those of the description, all of them and no other.
-    @Test func everyAnswerHasTheMembersThatAreDescribed() async throws {
+    @Test func `each response has exactly the members of its schema`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let api = servers[0].api
@@ -145,7 +144,7 @@ extension FlashSaleTests {
       return try #require(components["schemas"] as? [String: [String: Any]])
     }
 
-    @Test func eventsComeInPagesNewestFirst() async throws {
+    @Test func `payment events are listed in pages, newest first`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let api = servers[0].api
@@ -172,8 +171,8 @@ extension FlashSaleTests {
       }
     }
 
-    /// `FLASHSALE_CUSTOMERS` sets how many; each sends 50 requests at once, to both servers.
-    @Test func nobodyGetsMoreThanOneMayHaveAndEverybodyGetsThat() async throws {
+    /// `FLASHSALE_CUSTOMERS` sets the number of customers. Each sends 50 requests at once, to both servers.
+    @Test func `each customer gets exactly the limit per customer`() async throws {
       let customers = ProcessInfo.processInfo.environment["FLASHSALE_CUSTOMERS"].flatMap { Int($0) } ?? 40
       try await TestDatabases.withDatabase { url in
         try await withServers(2, on: url) { servers in
@@ -203,9 +202,9 @@ extension FlashSaleTests {
       }
     }
 
-    /// Every key comes from many connections at once, to two servers, of which one is killed and started again meanwhile.
-    /// `FLASHSALE_KEYS` and `FLASHSALE_CALLS_PER_KEY` set how many.
-    @Test func aKeyHasOneEffectThroughTheCrashOfAServer() async throws {
+    /// Many clients send each key at once, to two servers. One server is killed and started again meanwhile.
+    /// `FLASHSALE_KEYS` and `FLASHSALE_CALLS_PER_KEY` set the numbers.
+    @Test func `a key has one effect although a server crashes`() async throws {
       let environment = ProcessInfo.processInfo.environment
       let keys = environment["FLASHSALE_KEYS"].flatMap { Int($0) } ?? 60
       let callsPerKey = environment["FLASHSALE_CALLS_PER_KEY"].flatMap { Int($0) } ?? 20
@@ -225,7 +224,7 @@ extension FlashSaleTests {
             }
             for caller in 0..<callsPerKey {
               group.addTask {
-                // Also when this caller fails: nobody is to wait for ever.
+                // Signal also if this caller fails. Otherwise the task that restarts the server would wait forever.
                 defer { isTimeToKill.signal() }
                 var answers: [(Int, String)] = []
                 for key in 0..<keys {
@@ -237,7 +236,7 @@ extension FlashSaleTests {
                       answer = try await server.api.send(
                         "POST", "/api/holds", body, headers: ["idempotency-key": "key-\(key)"])
                     } catch {
-                      // The answer is lost; the key tells it.
+                      // The response is lost. The same key returns it again.
                       guard caller % 2 == 0, !Task.isCancelled else { throw error }
                       await isBack.wait()
                     }

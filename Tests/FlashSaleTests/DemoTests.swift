@@ -7,7 +7,7 @@ import Testing
 
 extension FlashSaleTests {
   @Suite struct DemoTests {
-    @Test func sellsStopsWithoutATraceAndFindsItsDataAgain() async throws {
+    @Test func `demo sells, stops without remains and finds its data again`() async throws {
       try await withWorkingDirectory { directory in
         let first = ChildProcess(["demo", "--port", "0"], settings: [:], directory: directory)
         let (api, sockets) = try await Self.welcome(first)
@@ -20,7 +20,7 @@ extension FlashSaleTests {
         #expect(try await api.pay(bought.orderID, key: "pay-1").decode(APIClient.Payment.self).verdict == "applied")
         #expect(try Self.processes(mentioning: sockets) > 0)
 
-        // The same directory, spelled in another way.
+        // The same directory in another spelling.
         let second = try await flashsale(["demo", "--port", "0", "--data-dir", "\(directory)/.flashsale"])
         second.expectFailure(saying: "is in use by process")
 
@@ -39,7 +39,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func badSettingStopsItBeforeADatabaseIsMade() async throws {
+    @Test func `a bad setting stops demo before it creates a database`() async throws {
       try await withWorkingDirectory { directory in
         for settings in [["LOG_LEVEL": "loud"], ["HOLD_TTL_SECONDS": "soon"], ["WEBHOOK_SECRETS": "nonsense"]] {
           let result = try await flashsale(["demo", "--port", "0"], settings: settings, directory: directory)
@@ -50,7 +50,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `a private database that is not UTF-8 is refused`() async throws {
+    @Test func `demo refuses a private database that is not UTF-8`() async throws {
       try await withWorkingDirectory { directory in
         let quiet = Logger(label: "postgres") { _ in SwiftLogNoOpLogHandler() }
         try await LocalPostgres.withServer(directory: directory + "/.flashsale", logger: quiet) { server in
@@ -65,7 +65,7 @@ extension FlashSaleTests {
       }
     }
 
-    /// Reads what the demo prints when it is ready: its address, and the directory of its database's socket.
+    /// Reads the demo's address and the directory of its database's socket from the output.
     private static func welcome(_ process: ChildProcess) async throws -> (APIClient, sockets: String) {
       let prefix = "flashsale serves on "
       let url = try await process.line(startingWith: prefix).dropFirst(prefix.count)
@@ -74,7 +74,7 @@ extension FlashSaleTests {
       return (APIClient(url: String(url)), try #require(host.removingPercentEncoding))
     }
 
-    /// A page whose name has been given the address of this machine sends that name.
+    /// The DNS name of a foreign page can point to 127.0.0.1. Requests of that page have its name as their host.
     private static func expectLoopbackNamesOnly(_ api: APIClient) async throws {
       let port = try #require(api.url.split(separator: ":").last.flatMap { Int($0) })
       for (host, status) in [
@@ -91,7 +91,7 @@ extension FlashSaleTests {
       }
     }
 
-    /// How many processes have this in their command line.
+    /// The number of processes with this text in their command line.
     private static func processes(mentioning text: String) throws -> Int {
       try FileManager.default.contentsOfDirectory(atPath: "/proc").count { name in
         guard Int(name) != nil, let line = FileManager.default.contents(atPath: "/proc/\(name)/cmdline") else {
@@ -103,7 +103,7 @@ extension FlashSaleTests {
   }
 }
 
-/// Lends an empty directory.
+/// Runs `body` with an empty directory.
 private func withWorkingDirectory(_ body: (String) async throws -> Void) async throws {
   let directory = temporaryDirectory()
   try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

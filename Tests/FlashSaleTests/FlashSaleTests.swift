@@ -1,6 +1,6 @@
 import Testing
 
-/// The program as operators and clients meet it: the real executable in processes of its own, spoken to over HTTP.
+/// Tests of the built executable. It runs in processes of its own, and the tests call it over HTTP.
 ///
-/// Serialized, since most of these tests mind the time and would take it from each other.
+/// Serialized, because most of these tests depend on time, and would delay each other.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct FlashSaleTests {}

@@ -5,7 +5,7 @@ import Testing
 import Time
 
 extension FlashSaleTests {
-  /// How the server gets on with caches, proxies, browsers and old clients.
+  /// Behaviour towards caches, proxies, browsers and old clients.
   @Suite struct MannersTests {
     private static func request(_ line: String, _ headers: String..., body: String? = nil) -> [UInt8] {
       let length = body.map { ["Content-Length: \($0.utf8.count)"] } ?? []
@@ -16,7 +16,7 @@ extension FlashSaleTests {
 
     // MARK: Caches
 
-    @Test func `every answer says no-store`() async throws {
+    @Test func `each response has Cache-Control no-store`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let server = servers[0]
@@ -49,7 +49,7 @@ extension FlashSaleTests {
             (Self.request("GET /metrics HTTP/1.1"), 200), (Self.request("GET /openapi.yaml HTTP/1.1"), 200),
             (Self.request("GET /problems/not-found HTTP/1.1"), 200),
             (Self.request("GET /api/products/\(product) HTTP/1.0"), 200),
-            // What the gate refuses.
+            // Refused before any route.
             (Self.request("POST /api/holds HTTP/1.1", "Content-Length: 1000000"), 413),
             (Self.request("GET / HTTP/1.1", "Host: another"), 400),
             (Self.request("GET / HTTP/1.1", "X: " + String(repeating: "x", count: 20_000)), 431),
@@ -81,7 +81,7 @@ extension FlashSaleTests {
 
     // MARK: Browsers
 
-    @Test func `another site's page takes no stock, and curl -d does`() async throws {
+    @Test func `a form from another site is refused, and curl -d is accepted`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let server = servers[0]
@@ -96,7 +96,7 @@ extension FlashSaleTests {
               return try await connection.answer().status
             }
           }
-          // With a question mark the router answers, and not the fast path.
+          // The query must not change the outcome.
           for path in ["/api/holds", "/api/holds?x"] {
             for type in [form, "Content-Type: text/plain;charset=UTF-8", "X: no type"] {
               #expect(
@@ -114,7 +114,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `an encoded body is refused with what is taken`() async throws {
+    @Test func `the refusal of an encoded body names the accepted encoding`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let product = try await servers[0].api.createProduct(stock: 10)
@@ -134,8 +134,8 @@ extension FlashSaleTests {
 
     // MARK: Paths
 
-    /// A proxy that guards `/api/admin` and `/metrics` compares the path as it is spelled.
-    @Test func `each address has one spelling`() async throws {
+    /// A proxy that protects `/api/admin` and `/metrics` compares the spelling of the path.
+    @Test func `each path has one spelling`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let server = servers[0]
@@ -191,8 +191,8 @@ extension FlashSaleTests {
 
     // MARK: Old and odd clients
 
-    /// Java's default client asks for HTTP/2 so, and so does curl with --http2.
-    @Test func `a connection outlives a request for HTTP 2`() async throws {
+    /// Java's default client requests HTTP/2 in this way, and so does `curl --http2`.
+    @Test func `a request for HTTP 2 leaves the connection open`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let product = try await servers[0].api.createProduct(stock: 10)
@@ -218,7 +218,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `a stream has no chunks in HTTP 1.0 and ends with its connection`() async throws {
+    @Test func `a stream in HTTP 1.0 has no chunks and ends with its connection`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let product = try await servers[0].api.createProduct(stock: 5)
@@ -244,13 +244,13 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `a body of 29 bytes with megabytes around them is refused`() async throws {
+    @Test func `a small body with a megabyte of chunk extensions is refused`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let product = try await servers[0].api.createProduct(stock: 5)
           try await RawConnection.with(port: servers[0].port) { connection in
             try await connection.send(Self.request("POST /api/holds HTTP/1.1", "Transfer-Encoding: chunked"))
-            // The server may close the connection before all of it is sent.
+            // The server may close the connection before it has received all bytes.
             try? await connection.send(Array("1;".utf8) + Array(repeating: UInt8(ascii: "x"), count: 1 << 20))
             let answer = try await connection.answer()
             #expect(answer.problem == "payload-too-large" && answer.headers["connection"] == "close", "\(answer)")
@@ -268,7 +268,7 @@ extension FlashSaleTests {
 
     // MARK: Tokens
 
-    @Test func `metrics are for the metrics token when there is one`() async throws {
+    @Test func `only the metrics token may read metrics if it is set`() async throws {
       try await TestDatabases.withDatabase { url in
         let secret = "a-token-for-metrics"
         try await withServers(1, on: url, settings: ["METRICS_TOKEN": secret]) { servers in
@@ -289,7 +289,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `wrong admin tokens are counted, answered late, and logged once`() async throws {
+    @Test func `wrong admin tokens are counted, delayed and logged once`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let start = Moment.now
@@ -305,7 +305,7 @@ extension FlashSaleTests {
               }
             }
           }
-          // Nothing was tried here.
+          // These requests have no bearer token, so they do not count.
           for authorization in ["X: y", "Authorization: Basic eA=="] {
             try await RawConnection.with(port: servers[0].port) { connection in
               try await connection.send(Self.request("GET /api/admin/invariants HTTP/1.1", authorization))
@@ -325,7 +325,7 @@ extension FlashSaleTests {
 
     private static let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-    @Test func `a refused signature is explained to the sender and told to the operator`() async throws {
+    @Test func `a refused signature is explained in the response and in the log`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url, settings: ["WEBHOOK_SECRETS": Self.secret], arguments: []) { servers in
           let server = servers[0]
@@ -364,7 +364,7 @@ extension FlashSaleTests {
             "No signature", try await send("webhook-id: m", "webhook-timestamp: \(time)", "webhook-signature: \(wrong)")
           )
 
-          // Whichever of several fields it is in.
+          // The valid signature may be in any of several fields.
           let lines = ["webhook-signature: \(good)", "webhook-signature: \(wrong)"]
           for signatures in [lines, lines.reversed()] {
             let answer = try await send("webhook-id: m", "webhook-timestamp: \(time)", signatures[0], signatures[1])
@@ -385,7 +385,7 @@ extension FlashSaleTests {
 
     // MARK: Streams
 
-    @Test func `one client has a tenth of the streams, also behind a trusted proxy`() async throws {
+    @Test func `one client gets a tenth of the streams, also behind a trusted proxy`() async throws {
       try await TestDatabases.withDatabase { url in
         let settings = ["MAX_STREAMS": "20", "TRUSTED_PROXIES": "127.0.0.1"]
         try await withServers(1, on: url, settings: settings) { servers in

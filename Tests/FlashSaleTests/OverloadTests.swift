@@ -4,7 +4,7 @@ import Time
 
 extension FlashSaleTests {
   @Suite struct OverloadTests {
-    @Test func moreRequestsThanMayWaitAreRefusedAtOnce() async throws {
+    @Test func `requests above MAX_IN_FLIGHT are refused at once`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url, settings: ["MAX_IN_FLIGHT": "8", "QUEUE_TIMEOUT_MS": "60000"]) { servers in
           let api = servers[0].api
@@ -13,7 +13,7 @@ extension FlashSaleTests {
             try await pool.holding("select from products for update") { commit in
               try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
                 for _ in 0..<9 { group.addTask { try await api.reserve(1, of: product) } }
-                // Nothing else can be answered as long as the product is locked.
+                // While the product is locked, only a refusal can arrive.
                 let refused = try #require(await group.next())
                 #expect(refused.status == 503 && refused.problem == "overloaded", "\(refused)")
                 #expect(refused.headers["retry-after"] == "1")
@@ -28,8 +28,8 @@ extension FlashSaleTests {
       }
     }
 
-    /// The product is made; what fails is to read it.
-    @Test func nobodyWhoMadeAProductIsToldThatNothingWasDone() async throws {
+    /// The server creates the product, but has no place in the queue to read it.
+    @Test func `a created product that cannot be read gives outcome-unknown`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url, settings: ["MAX_IN_FLIGHT": "1", "QUEUE_TIMEOUT_MS": "60000"]) { servers in
           let api = servers[0].api
@@ -50,7 +50,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func whoWaitsTooLongIsRefusedWhileTheDatabaseDoesNotAnswer() async throws {
+    @Test func `a request that waits too long is refused while the database is blocked`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url, settings: ["QUEUE_TIMEOUT_MS": "300"]) { servers in
           let api = servers[0].api
@@ -68,15 +68,15 @@ extension FlashSaleTests {
                 }
               }
               let duration = start.duration(to: .now)
-              // The product is locked until they have their answers.
+              // The product is locked until all refusals have arrived.
               #expect(duration >= .milliseconds(300), "\(duration)")
-              // The lock did not keep other questions from being answered.
+              // The lock does not block reads.
               #expect(try await api.product(product).availableStock == 100)
               try await commit()
               #expect(try await underWay.status == 201)
             }
           }
-          // Those who were refused hold nothing.
+          // The refused requests hold no units.
           #expect(try await api.product(product).availableStock == 99)
           try await expectCleanAudit(url)
         }

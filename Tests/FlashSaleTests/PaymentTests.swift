@@ -7,15 +7,15 @@ extension FlashSaleTests {
     private static let deliveries = 20
     private static let stock = 1000
 
-    /// Every payment event comes twenty times, to both servers. For every second order half of the deliveries come
-    /// before it is placed, for the others all come at the moment at which it is placed.
-    @Test func stormOfDuplicatesHasOneEffectForEachEvent() async throws {
+    /// Each payment event is delivered twenty times, to both servers. For every second order, half of the deliveries
+    /// come before the order is placed. All other deliveries come while the order is placed.
+    @Test func `each payment event has one effect despite many duplicates`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(2, on: url) { servers in
           let product = try await servers[0].api.createProduct(stock: Self.stock)
           try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<Self.orders {
-              // So many at a time that the connections suffice for all deliveries of an event to be under way at once.
+              // Twenty orders at a time. The client then has enough connections for all deliveries of an event at once.
               if number >= 20 { try await group.next() }
               group.addTask { try await Self.orderAndPay(number, product, servers) }
             }
@@ -71,7 +71,7 @@ extension FlashSaleTests {
         default: Issue.record("\(answer)")
         }
       }
-      // All but one are told that they are not the first.
+      // All responses but one are marked as replayed.
       #expect(answers.count { $0.headers["idempotent-replayed"] == nil } == 1)
       let order = try await servers[0].api.send("GET", "/api/orders/\(hold.orderID)").decode(APIClient.Order.self)
       #expect(order.status == end)

@@ -6,7 +6,7 @@ extension FlashSaleTests {
   @Suite struct PromptExpiryTests {
     private static let settings = ["HOLD_TTL_SECONDS": "0.3"]
 
-    @Test func serverThatHearsNothingExpiresItsOwnHoldsByItsOwnAlarm() async throws {
+    @Test func `a server without notifications expires its own holds by its alarm`() async throws {
       try await TestDatabases.withDatabase { url in
         let deaf = Self.settings.merging(["LISTEN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]) { $1 }
         try await withServers(1, on: url, settings: deaf) { servers in
@@ -20,11 +20,11 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func holdOfAKilledServerIsExpiredByAnotherThatWasToldOfIt() async throws {
+    @Test func `another server expires a killed server's hold after its notification`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(2, on: url, settings: Self.settings) { servers in
           let product = try await servers[0].api.createProduct(stock: 5)
-          // Several times, so that a poll that happens to come at the right moment does not pass for a notification.
+          // Three times, because one poll could come at the right moment by chance.
           for _ in 0..<3 {
             let hold = try await Self.holdThenKill(product, at: servers[0], on: url)
             try await Self.expectExpired(hold, within: .milliseconds(200), on: url)
@@ -35,7 +35,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func holdOfAServerKilledAtOnceIsExpiredByAnotherWithinItsPoll() async throws {
+    @Test func `another server expires a killed server's hold by polling`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(2, on: url, settings: Self.settings) { servers in
           let product = try await servers[0].api.createProduct(stock: 5)
@@ -56,7 +56,7 @@ extension FlashSaleTests {
       return try answer.decode()
     }
 
-    /// Places a hold, and kills the server as soon as it has announced the job that expires it.
+    /// Places a hold, and kills the server as soon as it has announced the job that expires the hold.
     static func holdThenKill(_ product: Int, at server: ServerProcess, on url: String) async throws -> APIClient.Hold {
       var announcements = NotificationListener(ConnectionConfiguration(url: url), channels: ["scheduled_jobs"])
         .makeAsyncIterator()
@@ -73,13 +73,13 @@ extension FlashSaleTests {
 
     private struct Unannounced: Error {}
 
-    /// Whether the hold is released in the table, at most so long after its deadline, without anybody asking for it. On a
-    /// busy machine it may take as much longer as the machine is late at that moment.
+    /// Expects that a worker expires the hold within `limit` after its deadline, without any request. The lateness of
+    /// the machine at that moment is added to the limit.
     static func expectExpired(_ hold: APIClient.Hold, within limit: Duration, on url: String) async throws {
       let deadline = try hold.expiry()
       let lateness = try await withPool(on: url) { database in
         let lateness = try await machineLateness(at: deadline, asking: database)
-        try await eventually("the hold is released") {
+        try await eventually("the hold has expired") {
           try await database.integer("select count(*) from holds where status = 'active'") == 0
         }
         return lateness

@@ -3,13 +3,13 @@ import TestSupport
 import Testing
 
 extension FlashSaleTests {
-  /// Ready means that a hold could be made now.
+  /// A server is ready if it could place a hold now.
   @Suite struct ReadinessTests {
     private static func ready(_ server: ServerProcess) async throws -> APIClient.Answer {
       try await server.api.send("GET", "/health/ready")
     }
 
-    /// Expects 503 with a reason, the same in one line of the log with what to do, and a line when it is over.
+    /// Expects 503 with a reason, one log line with advice, and another log line after the remedy.
     private static func expectReason(
       _ reason: String, advice: String, of server: ServerProcess, _ remedy: () async throws -> Void,
       at location: SourceLocation = #_sourceLocation
@@ -24,13 +24,13 @@ extension FlashSaleTests {
       try await eventually("it is ready again") { try await ready(server).status == 200 }
       let product = try await server.api.createProduct(stock: 1)
       #expect(try await server.api.reserve(1, of: product).status == 201, sourceLocation: location)
-      try await eventually("it says so") { server.output.contains("ready again") }
+      try await eventually("the log says so") { server.output.contains("ready again") }
       let lines = server.output.split(separator: "\n").filter { $0.contains("not ready") }
       #expect(lines.count == 1, "\(server.output)", sourceLocation: location)
       #expect(lines.first?.contains(advice) == true, "\(server.output)", sourceLocation: location)
     }
 
-    @Test func `it tells that the role may not call a function`() async throws {
+    @Test func `readiness reports that the role may not call a function`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           #expect(try await Self.ready(servers[0]).status == 200)
@@ -51,7 +51,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `it tells that the schema is behind`() async throws {
+    @Test func `readiness reports an outdated schema`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           try await withPool(on: url) { pool in
@@ -64,7 +64,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `it tells that a table is locked`() async throws {
+    @Test func `readiness reports a locked table`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           try await withPool(on: url) { pool in
@@ -73,14 +73,14 @@ extension FlashSaleTests {
                 "A table is locked by another session", advice: "pg_blocking_pids", of: servers[0], commit)
             }
           }
-          // The same, of lock timeouts in general: once, however many there were.
+          // Many lock timeouts give one log line.
           let lines = servers[0].output.split(separator: "\n").filter { $0.contains("waited too long for a lock") }
           #expect(lines.count == 1, "\(servers[0].output)")
         }
       }
     }
 
-    /// The pooler leaves out what the server asks for at the start of a session, so settings of the role count.
+    /// The pooler drops the settings that the server makes when it connects, so those of the role apply.
     @Test(arguments: [
       ("default_transaction_read_only = on", "read-only", "set default_transaction_read_only = off"),
       (
@@ -88,7 +88,9 @@ extension FlashSaleTests {
         "set default_transaction_isolation = 'read committed'"
       ),
     ])
-    func `it tells which setting a pooler lets through`(setting: String, reason: String, advice: String) async throws {
+    func `readiness reports a role setting that applies through a pooler`(
+      setting: String, reason: String, advice: String
+    ) async throws {
       try await TestDatabases.withDatabase { url in
         let role = "alter role \(TestDatabases.serverRoleName) in database \(url.split(separator: "/").last!)"
         try await withPooler(to: url) { pooler in
@@ -111,7 +113,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `it tells that the database is away`() async throws {
+    @Test func `readiness reports that the database is away`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           try await withPool(on: url.replacing(url.split(separator: "/").last!, with: "postgres")) { pool in

@@ -2,7 +2,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// What the buyers of one sale were told.
+/// The responses to the buyers of one sale.
 private final class Sale: Sendable {
   private let holds = Mutex<[APIClient.Hold]>([])
   private let unexpected = Mutex<[String]>([])
@@ -11,9 +11,9 @@ private final class Sale: Sendable {
   var unitsGranted: Int { holds.withLock { $0.reduce(0) { $0 + $1.quantity } } }
   var unexpectedAnswers: [String] { unexpected.withLock { $0 } }
 
-  /// One request of a buyer. A buyer who is refused wants one unit less the next time.
+  /// Sends one request of a buyer. After a refusal the buyer wants one unit less.
   ///
-  /// - Returns: how many units to ask for next; 0 when not even one is left.
+  /// - Returns: the quantity of the buyer's next request; 0 if no unit is left.
   func ask(for quantity: Int, of product: Int, at server: ServerProcess) async throws -> Int {
     let answer = try await server.api.reserve(quantity, of: product)
     switch answer.status {
@@ -35,10 +35,10 @@ extension FlashSaleTests {
     private static let buyers = 400
     private static let stock = 500
 
-    /// What buyer number `buyer` asks for first.
+    /// The quantity of the buyer's first request.
     private static func firstQuantity(_ buyer: Int) -> Int { 1 + buyer % 7 }
 
-    /// As the database has it: units in active holds, and the ids of all holds.
+    /// The units in active holds and the ids of all holds, from the database.
     private static func heldUnits(_ url: String) async throws -> (units: Int, ids: Set<String>) {
       try await withPool(on: url) { database in
         let units = try await database.integer("select sum(quantity) from holds where status = 'active'")
@@ -46,7 +46,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func crowdOnTwoServersHoldsExactlyWhatThereIs() async throws {
+    @Test func `a crowd on two servers holds exactly the stock`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(2, on: url) { servers in
           let product = try await servers[0].api.createProduct(stock: Self.stock)
@@ -73,7 +73,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func killedServerNeitherOversellsNorLosesAGrantedHold() async throws {
+    @Test func `a killed server neither oversells nor loses a granted hold`() async throws {
       try await withDurableDatabase { url in
         try await withServers(2, on: url) { servers in
           let (victim, survivor) = (servers[0], servers[1])
@@ -96,12 +96,12 @@ extension FlashSaleTests {
                   do {
                     quantity = try await sale.ask(for: quantity, of: product, at: server)
                   } catch {
-                    // The buyers of the killed server do not know whether they were granted anything, and ask again.
+                    // A buyer of the killed server does not know the outcome, and asks again.
                     guard server === victim else { throw error }
                     await isBack.wait()
                   }
                   if sale.unitsGranted > Self.stock / 4 { isTimeToKill.signal() }
-                  // Some units are left for the server that comes back.
+                  // This leaves some units for the restarted server.
                   if sale.unitsGranted > Self.stock / 2 { await isBack.wait() }
                 }
               }

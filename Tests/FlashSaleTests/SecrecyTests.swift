@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension FlashSaleTests {
-  /// No output of any process tells a secret, however much it logs and whatever goes wrong.
+  /// No process prints a secret, at any log level and after any failure.
   @Suite struct SecrecyTests {
     private static let password = "mark-of-the-database-password"
     private static let webhookKey = "mark-of-the-webhook-key"
@@ -30,7 +30,7 @@ extension FlashSaleTests {
     private static let loud = ["LOG_LEVEL": "trace", "WEBHOOK_SECRETS": webhookSecret]
 
     @Test(arguments: ["text", "json"])
-    func `a server tells no secret from its start to its end, database loss and bad signature included`(
+    func `a server prints no secret, even after a database loss and a bad signature`(
       format: String
     ) async throws {
       try await SpanCollector.withCollector { collector in
@@ -77,8 +77,8 @@ extension FlashSaleTests {
       }
     }
 
-    /// Swift's own report of a crash has frames, registers, and the memory that they point to.
-    @Test func `a crash tells no secret`() async throws {
+    /// Swift's report of a crash contains frames, registers, and the memory that they point to.
+    @Test func `the report of a crash contains no secret`() async throws {
       try await TestDatabases.withDatabase { url in
         let server = ServerProcess(
           database: TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@"),
@@ -89,7 +89,7 @@ extension FlashSaleTests {
         try await server.start()
         let product = try await server.api.createProduct(stock: 5)
         #expect(try await server.api.reserve(1, of: product).status == 201)
-        // What a failed precondition raises; from outside it is reported, and the process goes on.
+        // A failed precondition raises SIGILL. If another process sends it, it is reported and the server goes on.
         server.send(.init(rawValue: SIGILL))
         try await eventually("the crash is reported", within: .seconds(60)) { server.output.contains("Backtrace took") }
         try await server.end(with: .kill)
@@ -106,8 +106,8 @@ extension FlashSaleTests {
       "postgresql://u:%@127.0.0.1:1/shop", "postgresql://u:%@nowhere.invalid/shop",
       "host=127.0.0.1 port=1 password=%", "postgresql://u@127.0.0.1:1/shop?password=%",
     ])
-    func `a database URL that cannot be used tells no part of itself`(pattern: String) async throws {
-      // In some places the mark is percent-encoded already, in others it is what is wrong.
+    func `no error about an unusable database URL contains the password`(pattern: String) async throws {
+      // `%` stands for the password. `%2F` and the invalid `%zz` stay as they are.
       let url = pattern.replacing("%2F", with: "\u{0}").replacing("%zz", with: "\u{1}")
         .replacing("%", with: Self.password).replacing("\u{0}", with: "%2F").replacing("\u{1}", with: "%zz")
       for arguments in [["migrate"], ["audit"], ["product", "list"]] {
@@ -115,7 +115,7 @@ extension FlashSaleTests {
         result.expectFailure(saying: "")
         Self.expectNoMark("\(result)", "\(pattern)")
       }
-      // A server would wait for a database that is only away.
+      // A server waits for an unreachable database, so a signal ends it.
       let server = ChildProcess(
         ["serve", "--port", "0"], settings: Self.loud.merging(["DATABASE_URL": url]) { $1 })
       try await eventually("it says what is wrong", within: .seconds(30)) {
@@ -126,7 +126,7 @@ extension FlashSaleTests {
       Self.expectNoMark(server.output, "\(pattern)")
     }
 
-    @Test func `settings that are refused are not repeated when they are secrets`() async throws {
+    @Test func `the refusal of a setting does not repeat a secret`() async throws {
       for (name, value) in [
         ("ADMIN_TOKEN", "\(ServerProcess.adminToken) \n\(ServerProcess.adminToken)"),
         ("WEBHOOK_SECRETS", "\(Self.webhookSecret),nonsense"), ("WEBHOOK_SECRETS", Self.webhookKey),
@@ -141,13 +141,13 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `the password of the servers' role is told nowhere`() async throws {
+    @Test func `the password of the server role is never printed`() async throws {
       try await TestDatabases.withDatabase { url in
         let settings = ["SERVER_ROLE_PASSWORD": Self.password, "SERVER_ROLE": "flashsale_marked"]
         let made = try await flashsale(["migrate"], database: url, settings: settings)
         made.expectSuccess()
         Self.expectNoMark("\(made)")
-        // Who may not change roles is refused.
+        // A role that may not change roles is refused.
         let refused = try await flashsale(
           ["migrate", "--server-role", "flashsale"],
           database: url.replacing("//flashsale@", with: "//flashsale_marked@"),
@@ -158,7 +158,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `the demonstration tells no secret that it was given`() async throws {
+    @Test func `demo prints no configured secret`() async throws {
       let directory = temporaryDirectory()
       try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
       defer { try? FileManager.default.removeItem(atPath: directory) }

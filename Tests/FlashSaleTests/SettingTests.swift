@@ -3,12 +3,12 @@ import TestSupport
 import Testing
 
 extension FlashSaleTests {
-  /// What operators and orchestrators hand over, in the forms that they have for it.
+  /// Settings in the forms in which operators and orchestrators pass them.
   @Suite struct SettingTests {
     private static let secret = "whsec_" + Data("a secret of the provider's".utf8).base64EncodedString()
 
     /// Editors end a file with a line break, and shells keep what was pasted.
-    @Test func `white space around values does not count`() async throws {
+    @Test func `white space around a value is ignored`() async throws {
       try await TestDatabases.withDatabase { url in
         let settings = [
           "DATABASE_URL": " \(TestDatabases.serverURL(url))\n", "PORT": " 0 ", "LOG_LEVEL": "info\r\n",
@@ -18,7 +18,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `each secret may come as a file`() async throws {
+    @Test func `each secret can be read from a file`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withFiles([
           "DATABASE_URL_FILE": TestDatabases.serverURL(url), "LISTEN_DATABASE_URL_FILE": TestDatabases.serverURL(url),
@@ -29,14 +29,14 @@ extension FlashSaleTests {
           try await Self.expectToServe(files.merging(["PORT": "0"]) { $1 })
           let flags = files.flatMap { name, path in ["--" + name.lowercased().replacing("_", with: "-"), path] }
           try await Self.expectToServe([:], arguments: ["--port", "0"] + flags)
-          // Commands take them, too.
+          // Other commands accept the flag, too.
           try await flashsale(["audit", "--database-url-file", files["DATABASE_URL_FILE"]!]).expectSuccess()
         }
       }
     }
 
-    /// Bash hands over `<(command)` as a pipe, which can be read once.
-    @Test func `the file may be a pipe`() async throws {
+    /// Bash passes `<(command)` as a pipe, which can be read only once.
+    @Test func `the file of a secret may be a pipe`() async throws {
       try await TestDatabases.withDatabase { url in
         let script = """
           exec "$0" audit --database-url-file <(printf '%s\\n' "$URL")
@@ -48,7 +48,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `a secret that is given twice is refused in one line`() async throws {
+    @Test func `a secret that is set twice is refused in one line`() async throws {
       try await withFiles(["ADMIN_TOKEN_FILE": ServerProcess.adminToken]) { files in
         let settings = files.merging(["ADMIN_TOKEN": ServerProcess.adminToken, "DATABASE_URL": "postgresql://"]) { $1 }
         try await flashsale(["serve", "--unsigned-webhooks"], database: "postgresql://", settings: settings)
@@ -56,7 +56,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `unsigned payment events on an address that others reach are warned of`() async throws {
+    @Test func `unsigned payment events on a public address log a warning`() async throws {
       try await TestDatabases.withDatabase { url in
         let warning = "payment events are accepted unsigned"
         for (host, isWarned) in [("127.0.0.1", false), ("localhost", false), ("0.0.0.0", true)] {
@@ -88,7 +88,7 @@ extension FlashSaleTests {
   }
 }
 
-/// Lends files with these texts, each with a line break at its end, by the same names.
+/// Runs `body` with the paths of files that have these names and texts. Each text gets a line break at its end.
 private func withFiles(
   _ texts: [String: String], _ body: ([String: String]) async throws -> Void
 ) async throws {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension FlashSaleTests {
-  /// What stops a start: each says so in one line, and nothing is half done.
+  /// The causes that stop a start. Each is reported in one line, and the database stays unchanged.
   @Suite struct StartTests {
     @Test(arguments: [
       "PORT=http", "PORT=-1", "PORT=65536", "HOLD_TTL_SECONDS=0", "HOLD_TTL_SECONDS=-1", "HOLD_TTL_SECONDS=soon",
@@ -26,7 +26,7 @@ extension FlashSaleTests {
       "SHUTDOWN_TIMEOUT_SECONDS=never", "SHUTDOWN_DELAY_SECONDS=-1",
       "DATABASE_URL=mysql://localhost/shop", "LISTEN_DATABASE_URL=http://localhost/",
     ])
-    func badSettingIsNamedBeforeAnythingIsDone(_ setting: String) async throws {
+    func `a bad setting is named before the database is changed`(_ setting: String) async throws {
       try await TestDatabases.withEmptyDatabase { url in
         let (name, value) = (String(setting.prefix { $0 != "=" }), String(setting.drop { $0 != "=" }.dropFirst()))
         let settings = ["DATABASE_URL": url, "PORT": "0"].merging([name: value]) { $1 }
@@ -37,7 +37,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func unsignedWebhooksMustBeAskedFor() async throws {
+    @Test func `unsigned webhooks must be requested`() async throws {
       try await TestDatabases.withEmptyDatabase { url in
         try await flashsale(["serve", "--migrate"], database: url).expectFailure(saying: "WEBHOOK_SECRETS is not set")
         #expect(try await Self.tables(url) == 0)
@@ -45,7 +45,7 @@ extension FlashSaleTests {
     }
 
     @Test(arguments: [["migrate"], ["migrate", "--status"], ["audit"], ["product", "list"]])
-    func databaseThatCannotBeReachedIsToldInOneLine(_ arguments: [String]) async throws {
+    func `an unreachable database is reported in one line`(_ arguments: [String]) async throws {
       for url in [
         "postgresql://a@127.0.0.1:1/b", "postgresql://a@localhost:1,127.0.0.1:2/b", "postgresql:///b?host=/no",
       ] {
@@ -54,7 +54,7 @@ extension FlashSaleTests {
       try await flashsale(arguments).expectFailure(saying: "DATABASE_URL is not set")
     }
 
-    @Test func `a database that is not UTF-8 is refused before anything is done`() async throws {
+    @Test func `a database that is not UTF-8 is refused and stays unchanged`() async throws {
       try await TestDatabases.withEmptyDatabase { url in
         let other = url + "_ascii"
         try await withPool(on: url) {
@@ -74,7 +74,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func schemaThatIsBehindIsRefused() async throws {
+    @Test func `an outdated schema is refused`() async throws {
       try await TestDatabases.withEmptyDatabase { url in
         try await Self.serve(url).expectFailure(saying: "run `flashsale migrate`")
         #expect(try await Self.tables(url) == 0)
@@ -87,7 +87,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func databaseThatIsNewerThanTheProgramIsRefused() async throws {
+    @Test func `a schema newer than the program is refused`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withPool(on: url) {
           try await $0.run(
@@ -97,7 +97,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func migrationThatWasEditedIsRefused() async throws {
+    @Test func `an edited migration is refused`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withPool(on: url) {
           try await $0.run("update schema_files set checksum = 'x' where name like '0001%'")
@@ -106,7 +106,7 @@ extension FlashSaleTests {
       }
     }
 
-    /// Also what is due to be migrated stays as it is.
+    /// Expects a refusal by each command, and that pending functions are not migrated.
     private static func expectRefusal(_ url: String, saying reason: String) async throws {
       try await withPool(on: url) {
         try await $0.run("update schema_files set checksum = 'old' where kind = 'function'")
@@ -121,7 +121,7 @@ extension FlashSaleTests {
       #expect(untouched == 0)
     }
 
-    @Test func portInUseIsToldInOneLine() async throws {
+    @Test func `a port in use is reported in one line`() async throws {
       try await TestDatabases.withDatabase { url in
         try await withServers(1, on: url) { servers in
           let second = try await flashsale(
@@ -134,7 +134,7 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func migrationsStartedAtOnceAllSucceed() async throws {
+    @Test func `concurrent migrations all succeed`() async throws {
       try await TestDatabases.withEmptyDatabase { url in
         let results = try await withThrowingTaskGroup(of: CommandResult.self) { group in
           for _ in 0..<8 { group.addTask { try await flashsale(["migrate", "--seed"], database: url) } }

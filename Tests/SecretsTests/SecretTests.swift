@@ -23,7 +23,7 @@ import Testing
     #expect(secret.revealed() == Self.mark)
   }
 
-  @Test func `what contains a secret is printed without it`() {
+  @Test func `a value that contains a secret is printed without it`() {
     let settings = Settings()
     for text in ["\(settings)", String(reflecting: settings), Self.dumped(settings), "\([settings])"] {
       #expect(text.contains("shop") && !text.contains(Self.mark), "\(text)")

@@ -13,7 +13,7 @@ import Testing
     return text.text
   }
 
-  @Test func formatIsThatOfPrometheus() {
+  @Test func `metrics are written in the Prometheus text format`() {
     let registry = MetricsRegistry([
       Self.sizes, MetricDescription("requests_total", help: "Requests."), MetricDescription("unused", help: "Nothing."),
     ])
@@ -42,7 +42,7 @@ import Testing
         """)
   }
 
-  @Test func labelsAreEscapedAndNamesMadeToFit() throws {
+  @Test func `label values are escaped, and names are made valid`() throws {
     let registry = MetricsRegistry([MetricDescription("a.b", help: "Dotted.")])
     Counter(label: "a.b", dimensions: [("x-y", "a\"b\\c\nd"), ("1st", "é")], factory: registry).increment()
     Counter(label: "9 lives:left", factory: registry).increment()
@@ -55,20 +55,20 @@ import Testing
   @Test(arguments: [
     (1e300, "1e+300"), (.nan, "NaN"), (.infinity, "+Inf"), (-.infinity, "-Inf"), (0.1, "0.1"), (-3, "-3"),
   ])
-  func everyNumberCanBeWritten(_ value: Double, _ text: String) {
+  func `exponents, infinities and NaN are written in Prometheus notation`(_ value: Double, _ text: String) {
     let registry = MetricsRegistry([])
     Meter(label: "level", factory: registry).set(value)
     #expect(Self.text(registry) == "# TYPE level gauge\nlevel \(text)\n")
   }
 
-  @Test func handlesForTheSameLabelsAreOneSeries() {
+  @Test func `equal labels in any order are one series`() {
     let registry = MetricsRegistry([])
     Counter(label: "n", dimensions: [("a", "1"), ("b", "2")], factory: registry).increment()
     Counter(label: "n", dimensions: [("b", "2"), ("a", "1")], factory: registry).increment()
     #expect(Self.text(registry) == "# TYPE n counter\nn{a=\"1\",b=\"2\"} 2\n")
   }
 
-  @Test func nothingIsLostWhenManyRecordAtOnce() async throws {
+  @Test func `concurrent recording loses no value`() async throws {
     let registry = MetricsRegistry([Self.sizes])
     let table = HandleTable<Int, Counter>(capacity: 4) {
       Counter(label: "n", dimensions: [("k", "\($0)")], factory: registry)
@@ -89,13 +89,13 @@ import Testing
     }
     let samples = try PrometheusSamples(parsing: Self.text(registry))
     let total = Double(tasks * repetitions)
-    // Also for the keys that the table has no room for.
+    // This includes the keys for which the table had no room.
     for key in 0..<10 { #expect(samples["n", ["k": "\(key)"]] == total / 10) }
     #expect(samples["sizes_count"] == total && samples["sizes_sum"] == 2 * total)
     #expect(samples["level"] == total / 2)
   }
 
-  @Test func durationsAreInSeconds() throws {
+  @Test func `durations are recorded in seconds`() throws {
     let registry = MetricsRegistry([])
     Timer(label: "t", factory: registry).recordMilliseconds(1500)
     let samples = try PrometheusSamples(parsing: Self.text(registry))
@@ -103,7 +103,7 @@ import Testing
     #expect(samples["t_bucket", ["le": "1"]] == 0 && samples["t_bucket", ["le": "2.5"]] == 1)
   }
 
-  @Test func seriesOfOneMetricAreBounded() throws {
+  @Test func `the number of series of a metric is bounded`() throws {
     let registry = MetricsRegistry([])
     for number in 0..<MetricsRegistry.maximumSeriesCount + 10 {
       Counter(label: "n", dimensions: [("user", "\(number)")], factory: registry).increment()
@@ -111,7 +111,7 @@ import Testing
     #expect(try PrometheusSamples(parsing: Self.text(registry)).samples.count == MetricsRegistry.maximumSeriesCount)
   }
 
-  @Test func destroyedHandlesAreNotShown() {
+  @Test func `a destroyed metric is not written`() {
     let registry = MetricsRegistry([])
     let counter = Counter(label: "n", factory: registry)
     counter.increment()
@@ -119,7 +119,7 @@ import Testing
     #expect(Self.text(registry) == "")
   }
 
-  @Test func knownWordsAreShownBeforeTheyAreCounted() throws {
+  @Test func `known label values are written before they are counted`() throws {
     let registry = MetricsRegistry([])
     let counter = CounterByLabel(
       MetricDescription("n", help: ""), label: "outcome", known: ["won", "lost"], in: registry)

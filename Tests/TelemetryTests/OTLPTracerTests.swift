@@ -26,7 +26,7 @@ import Tracing
     return context
   }
 
-  @Test func spanContinuesTheCallersTrace() throws {
+  @Test func `a span continues the caller's trace`() throws {
     let queue = Self.queue()
     let tracer = OTLPTracer(queue: queue, sampleRatio: 0)
     let context = Self.context(tracer, ["traceparent": Self.parent + "01", "tracestate": "a=1"])
@@ -42,7 +42,7 @@ import Tracing
     #expect(finished.end >= finished.start)
   }
 
-  @Test func callersDecisionNotToRecordIsRespected() {
+  @Test func `a caller's decision not to record is respected`() {
     let queue = Self.queue()
     let tracer = OTLPTracer(queue: queue, sampleRatio: 1)
     let span = tracer.startSpan("call", context: Self.context(tracer, ["traceparent": Self.parent + "00"]))
@@ -51,11 +51,12 @@ import Tracing
     child.end()
     span.end()
     #expect(!span.isRecording && !child.isRecording && queue.takeAll().isEmpty)
-    // What is called next is told the same.
+    // Outgoing requests carry the same decision.
     #expect(child.context.trace?.isSampled == false)
   }
 
-  @Test(arguments: [0, 0.25, 1]) func ratioOfNewTracesIsRecordedWhole(_ ratio: Double) {
+  @Test(arguments: [0, 0.25, 1])
+  func `the sample ratio of new traces is recorded, each trace completely`(_ ratio: Double) {
     let queue = Self.queue()
     let tracer = OTLPTracer(queue: queue, sampleRatio: ratio)
     let count = 4000
@@ -72,7 +73,7 @@ import Tracing
     #expect(abs(Double(traces.count) - ratio * Double(count)) <= 5 * (ratio * (1 - ratio) * Double(count)).squareRoot())
   }
 
-  @Test func fullQueueDropsAndCounts() throws {
+  @Test func `a full queue drops spans and counts them`() throws {
     let registry = MetricsRegistry([])
     let queue = SpanQueue(capacity: 3, metrics: registry)
     let tracer = OTLPTracer(queue: queue, sampleRatio: 1)
@@ -83,7 +84,7 @@ import Tracing
     #expect(try PrometheusSamples(parsing: text.text)["trace_spans_total", ["outcome": "dropped"]] == 2)
   }
 
-  @Test func collectorReceivesWhatWasRecorded() async throws {
+  @Test func `the collector receives the recorded spans`() async throws {
     let registry = MetricsRegistry([])
     try await SpanCollector.withCollector { collector in
       let queue = SpanQueue(metrics: registry)
@@ -109,7 +110,7 @@ import Tracing
         #expect(received.events?.first?.attributes?.contains { $0.value.stringValue == "oh \u{1} no" } == true)
         #expect(received.links?.first?.spanId == "b7ad6b7169203331")
         #expect(UInt64(received.startTimeUnixNano)! <= UInt64(received.endTimeUnixNano)!)
-        // More than one request takes, and the last of them while shutting down.
+        // These spans need several export requests. The last one is sent during shutdown.
         for _ in 0..<SpanQueue.batchSize * 3 { tracer.startSpan("many", context: .topLevel).end() }
       }
       #expect(collector.spans.count == 1 + SpanQueue.batchSize * 3)
@@ -121,8 +122,8 @@ import Tracing
     #expect(exported == Double(1 + SpanQueue.batchSize * 3))
   }
 
-  /// Else a collector under load could hold up a server that shuts down, batch after batch.
-  @Test func slowCollectorIsNotWaitedFor() async throws {
+  /// Otherwise each batch of spans could delay the shutdown of a server.
+  @Test func `shutdown does not wait for a slow collector`() async throws {
     let registry = MetricsRegistry([])
     let count = SpanQueue.batchSize * 6
     try await SpanCollector.withCollector(delay: .milliseconds(200)) { collector in
@@ -138,7 +139,7 @@ import Tracing
     #expect(spans.sum("trace_spans_total") == Double(count))
   }
 
-  @Test func collectorThatIsAwayCostsTheSpansOnly() async throws {
+  @Test func `spans are dropped if the collector is unreachable`() async throws {
     let registry = MetricsRegistry([])
     let queue = SpanQueue(metrics: registry)
     let tracer = OTLPTracer(queue: queue, sampleRatio: 1)
@@ -150,7 +151,7 @@ import Tracing
     #expect(try PrometheusSamples(parsing: text.text)["trace_spans_total", ["outcome": "dropped"]] == 1)
   }
 
-  /// Runs an exporter until `body` returns and it has sent what is left.
+  /// Runs an exporter until `body` has returned and the exporter has sent the remaining spans.
   private static func withExporter(
     _ queue: SpanQueue, endpoint: String, timeLimit: TimeAmount = .seconds(10),
     _ body: @escaping @Sendable () async throws -> Void

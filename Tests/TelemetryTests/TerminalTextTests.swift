@@ -11,7 +11,7 @@ import Testing
     ("\u{2028}\u{2029}", #"\u{2028}\u{2029}"#),
     ("\u{feff}\u{200b}\u{ad}", #"\u{FEFF}\u{200B}\u{AD}"#),
   ])
-  func `what would move the cursor, turn the text, or not be seen is escaped`(text: String, expected: String) {
+  func `control, bidirectional and invisible characters are escaped`(text: String, expected: String) {
     #expect(text.escapedForTerminal == expected)
   }
 
@@ -21,7 +21,7 @@ import Testing
     var contents: [String] { lines.withLock { $0 } }
   }
 
-  @Test func `a value that is logged cannot forge a line of the log`() {
+  @Test func `a logged value cannot forge a log line`() {
     let lines = Lines()
     var logger = Logger(label: "test") { label in
       StreamLogHandler(

@@ -8,15 +8,15 @@ import Testing
   @Test(arguments: [
     ("00-\(trace)-\(parent)-01", true),
     ("00-\(trace)-\(parent)-00", false),
-    // Flags that this version does not know are not looked at.
+    // Flags that version 00 does not define are ignored.
     ("00-\(trace)-\(parent)-ff", true),
     ("00-\(trace)-\(parent)-02", false),
-    // Later versions begin like this one, and may have more behind another dash.
+    // Later versions begin like version 00, and may have more fields after another dash.
     ("cc-\(trace)-\(parent)-01", true),
     ("cc-\(trace)-\(parent)-01-", true),
     ("fe-\(trace)-\(parent)-00-what-the-future-will-be-like", false),
   ])
-  func validParentIsTakenUp(_ header: String, _ isSampled: Bool) throws {
+  func `a valid traceparent is adopted`(_ header: String, _ isSampled: Bool) throws {
     let context = try #require(TraceContext(traceParent: header))
     #expect(context.traceID.description == Self.trace)
     #expect(context.isSampled == isSampled)
@@ -25,7 +25,7 @@ import Testing
 
   @Test(arguments: [
     "", "00", "garbage",
-    "ff-\(trace)-\(parent)-01",  // the version that there will never be
+    "ff-\(trace)-\(parent)-01",  // the forbidden version
     "00-00000000000000000000000000000000-\(parent)-01",
     "00-\(trace)-0000000000000000-01",
     "00-\(trace.uppercased())-\(parent)-01", "00-\(trace)-\(parent.uppercased())-01", "0A-\(trace)-\(parent)-01",
@@ -36,12 +36,12 @@ import Testing
     "00-\(trace)-\(parent)_01", "00-\(trace.dropLast())g-\(parent)-01", "00-\(trace.dropLast())-\(parent)-01",
     "00-\(trace)-\(parent)-01, 00-\(trace)-\(parent)-01", "00-\(trace.dropLast(2))é-\(parent)-01",
   ])
-  func invalidParentIsAsIfThereWereNone(_ header: String) {
+  func `an invalid traceparent is ignored`(_ header: String) {
     #expect(TraceContext(traceParent: header) == nil)
   }
 
   @Test(arguments: ["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "a=1", "a=1 , \t b=2,,", "fw529a3039@dt=FfAd", "0a=x y"])
-  func stateIsPassedOnAsItCame(_ state: String) {
+  func `a valid tracestate is passed on unchanged`(_ state: String) {
     #expect(TraceContext(traceParent: "00-\(Self.trace)-\(Self.parent)-01", traceState: state)?.traceState == state)
   }
 
@@ -50,7 +50,7 @@ import Testing
     (0..<33).map { "k\($0)=1" }.joined(separator: ","), "a=" + String(repeating: "x", count: 257),
     String(repeating: "a", count: 257) + "=1",
   ])
-  func invalidStateIsLeftOut(_ state: String) throws {
+  func `an invalid tracestate is dropped`(_ state: String) throws {
     let context = try #require(TraceContext(traceParent: "00-\(Self.trace)-\(Self.parent)-01", traceState: state))
     #expect(context.traceState == nil)
   }

@@ -4,12 +4,12 @@ import NIOCore
 import NIOFoundationCompat
 import Testing
 
-/// The calls of one server.
+/// A client of one server.
 struct APIClient: Sendable {
   let url: String
 
-  /// Never shut down: it belongs to the process. Its connections are tried once, so that a server that is away is
-  /// noticed at once.
+  /// Shared by all tests, and never shut down. It does not retry a connection, so an unreachable server is noticed at
+  /// once.
   private static let http: HTTPClient = {
     var configuration = HTTPClient.Configuration()
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 400
@@ -28,12 +28,12 @@ struct APIClient: Sendable {
       return try decoder.decode(type, from: body)
     }
 
-    /// The members of the object, as Foundation reads them.
+    /// The members of the JSON object; empty if the body is none.
     var members: [String: Any] {
       (try? JSONSerialization.jsonObject(with: Data(buffer: body))) as? [String: Any] ?? [:]
     }
 
-    /// The slug of a refusal.
+    /// The slug of the problem's type; nil if the response is not a problem.
     var problem: String? {
       guard headers["content-type"]?.hasPrefix("application/problem+json") == true,
         let problem = try? decode(Problem.self), problem.type.hasPrefix("/problems/"), problem.status == status
@@ -62,7 +62,7 @@ struct APIClient: Sendable {
     let status: String
     let expiresAt: String
 
-    /// The order that this hold becomes has its number.
+    /// The id of the order that this hold becomes. It has the same digits.
     var orderID: String { "order_" + holdId.dropFirst("hold_".count) }
   }
 

@@ -3,9 +3,8 @@ import Synchronization
 
 /// A program that runs until it ends by itself or is sent a signal. It never outlives the test process.
 final class ChildProcess: Sendable {
-  /// Becomes the program, after leaving behind a guard that kills it when its standard input ends, as it does when the
-  /// test process ends, however it ends. The program is killed only while it still is the guard's parent: later its
-  /// number may be another's.
+  /// Starts a guard, and then becomes the program. When the test process ends, the guard's standard input ends. The
+  /// guard then kills the program if that is still its parent. Otherwise the process id may belong to another process.
   private static let script = """
     exec 3<&0
     { read -r _; read -r _ _ _ parent _ </proc/self/stat; [ "$parent" = "$$" ] && kill -KILL "$$"; } \
@@ -18,14 +17,14 @@ final class ChildProcess: Sendable {
   private let log: Log
   private let end: Task<TerminationStatus, any Error>
 
-  /// Everything that was printed, for the message of a test that fails.
+  /// All printed lines, for the message of a test that fails.
   private final class Log: Sendable {
     private let text = Mutex("")
     func append(_ line: String) { text.withLock { $0 += line + "\n" } }
     var contents: String { text.withLock { $0 } }
   }
 
-  /// - Parameter program: its absolute path.
+  /// - Parameter program: the absolute path of the program.
   init(
     _ arguments: [String], settings: [String: String], directory: String? = nil,
     program: String = FlashSaleExecutable.path
@@ -43,6 +42,7 @@ final class ChildProcess: Sendable {
       ) { execution in
         await withDiscardingTaskGroup { group in
           group.addTask {
+            // Sending fails if the program has already ended.
             for await signal in signals { try? execution.send(signal: signal) }
           }
           group.addTask {
@@ -66,15 +66,15 @@ final class ChildProcess: Sendable {
 
   deinit { signals.yield(.kill) }
 
-  /// Everything it has printed so far.
+  /// All lines that the program has printed so far.
   var output: String { log.contents }
 
-  /// The next line of its standard output that starts so.
+  /// The next line of standard output with this prefix.
   ///
-  /// - Throws: `UnexpectedEnd` when it ends without one.
+  /// - Throws: `UnexpectedEnd` when the program ends without such a line.
   func line(startingWith prefix: String) async throws -> String {
     for await line in lines where line.hasPrefix(prefix) { return line }
-    // Whoever is cancelled because another could not start has yet to end this one.
+    // A cancelled task must not wait for the end here, because its caller has not ended the process yet.
     try Task.checkCancellation()
     throw UnexpectedEnd(status: try await status, output: output)
   }
@@ -83,7 +83,7 @@ final class ChildProcess: Sendable {
     signals.yield(signal)
   }
 
-  /// How it ended, once it has.
+  /// How the program ended. Waits for its end.
   var status: TerminationStatus {
     get async throws { try await end.value }
   }

@@ -6,7 +6,7 @@ extension CommandResult {
     #expect(errors == [], "\(self)", sourceLocation: location)
   }
 
-  /// Whether it ended with exit code 1 and one line that says why, beside what a server had logged until then.
+  /// Expects exit code 1 and one error line with the reason, beside the log lines of a server.
   func expectFailure(saying reason: String, at location: SourceLocation = #_sourceLocation) {
     #expect(status == .exited(1), "\(self)", sourceLocation: location)
     let reasons = errors.filter { $0.prefixMatch(of: /\d{4}-\d\d-\d\dT/) == nil }

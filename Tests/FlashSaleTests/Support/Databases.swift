@@ -5,7 +5,7 @@ import Postgres
 import TestSupport
 import Testing
 
-/// Lends a database with the schema on a server of its own, as durable as a production server.
+/// Runs `body` with a migrated database on a PostgreSQL server of its own. That server has full durability.
 func withDurableDatabase(_ body: @Sendable (_ url: String) async throws -> Void) async throws {
   try await LocalPostgres.withServer(
     directory: temporaryDirectory(), ephemeral: true,
@@ -17,7 +17,7 @@ func withDurableDatabase(_ body: @Sendable (_ url: String) async throws -> Void)
   }
 }
 
-/// Lends two connections for looking behind the servers.
+/// Runs `body` with a pool of two connections, past the servers.
 @discardableResult
 func withPool<Result: Sendable>(on url: String, _ body: (Pool) async throws -> Result) async throws -> Result {
   let pool = Pool(ConnectionConfiguration(url: url), size: 2)
@@ -45,7 +45,7 @@ private struct HoldIDs: PreparedStatement {
   static func decode(_ row: inout Row) throws -> String { try row.decode() }
 }
 
-/// Whether the program itself finds everything in order.
+/// Expects that `flashsale audit` finds no broken invariant.
 func expectCleanAudit(_ url: String, at location: SourceLocation = #_sourceLocation) async throws {
   let audit = try await flashsale(["audit"], database: url)
   #expect(audit.status == .exited(0), "\(audit)", sourceLocation: location)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Time
 
-/// Something that happens once, and that many may wait for.
+/// An event that happens once. Any number of tasks may wait for it.
 final class Event: Sendable {
   private enum State {
     case awaited([CheckedContinuation<Void, Never>])
@@ -35,12 +35,12 @@ final class Event: Sendable {
   }
 }
 
-/// Waits until what other processes do has come about.
+/// Waits until other processes have made a condition true.
 ///
-/// The limit is for a machine that has time for us. What naps take too long, measured meanwhile, the others take too long
-/// as well: it is added for each of the processes that take part.
+/// The limit applies to an idle machine. On a busy machine the naps of this function take too long. The excess is added
+/// to the limit, once for each participating process.
 ///
-/// - Returns: how long that took.
+/// - Returns: the time until the condition was true.
 @discardableResult
 func eventually(
   _ what: Comment, within limit: Duration = .seconds(10), at location: SourceLocation = #_sourceLocation,
@@ -55,33 +55,33 @@ func eventually(
   return start.duration(to: .now)
 }
 
-/// The test, a server, the database's process for it, and the one that the test itself asks.
-private let participants = 4
+/// The processes that a busy machine delays: the test, a server, the server's backend and the test's backend.
+let participants = 4
 
 /// Sleeps for five milliseconds.
 ///
-/// - Returns: how much longer it took, beyond what is usual.
+/// - Returns: how much longer than usual that took.
 private func nap() async throws -> Duration {
   let start = Moment.now
   try await Task.sleep(for: .milliseconds(5))
   return max(.zero, start.duration(to: .now) - .milliseconds(7))
 }
 
-/// Returns at that moment, with how late this machine and its database are then: what nobody else can be faster than.
+/// Waits until a moment, and measures how late this machine and its database are then. No server can be earlier.
 func machineLateness(at microseconds: Int64, asking database: Pool) async throws -> Duration {
   try await sleep(until: microseconds)
   _ = try await database.integer("select 1")
   return .microseconds(now() - microseconds) * participants
 }
 
-/// Microseconds since 1970, rounded down like PostgreSQL's clock, which is the same.
+/// Microseconds since 1970, rounded down. PostgreSQL reads the same clock.
 func now() -> Int64 {
   var time = timespec()
   clock_gettime(CLOCK_REALTIME, &time)
   return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
 }
 
-/// Returns at that moment; at once when it has passed.
+/// Returns at a moment, or at once if it has passed.
 func sleep(until microseconds: Int64) async throws {
   try await Task.sleep(for: .microseconds(max(0, microseconds - now())))
 }
@@ -89,7 +89,7 @@ func sleep(until microseconds: Int64) async throws {
 extension APIClient.Hold {
   private static let format = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
 
-  /// When its time runs out, in microseconds since 1970; a whole number of milliseconds.
+  /// `expires_at` in microseconds since 1970, a whole number of milliseconds.
   func expiry() throws -> Int64 {
     Int64((try Self.format.parse(expiresAt).timeIntervalSince1970 * 1000).rounded()) * 1000
   }

@@ -1,12 +1,12 @@
 import Foundation
 import Subprocess
 
-/// The `flashsale` that was built together with these tests.
+/// The `flashsale` executable of the same build as these tests.
 enum FlashSaleExecutable {
-  /// Beside the test bundle.
+  /// The executable is beside the test bundle.
   static let path = Bundle.main.bundlePath + "/flashsale"
 
-  /// What the tests set, and of the surroundings only what the program needs in order to run.
+  /// The variables that a test sets, and the few that the program needs in order to run.
   static func environment(_ settings: [String: String]) -> Environment {
     let surroundings = ProcessInfo.processInfo.environment
     var values: [Environment.Key: String] = [:]
@@ -18,7 +18,7 @@ enum FlashSaleExecutable {
   }
 }
 
-/// What a command left behind when it ended.
+/// The exit status and the output of a command.
 struct CommandResult: CustomStringConvertible {
   let status: TerminationStatus
   /// The lines of standard output.

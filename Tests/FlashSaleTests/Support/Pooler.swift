@@ -4,9 +4,9 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A PgBouncer in transaction mode in front of a database, on a Unix socket. It can be ended, and started again there.
+/// A PgBouncer in transaction mode for one database, on a Unix socket. It can be ended, and started again there.
 final class Pooler: Sendable {
-  /// Debian keeps it out of the way of those who are not root.
+  /// Debian installs it in a directory that is not in every user's PATH.
   private static let program = "/usr/sbin/pgbouncer"
   private static let port = 6432
 
@@ -14,13 +14,13 @@ final class Pooler: Sendable {
   private let database: String
   private let process = Mutex<ChildProcess?>(nil)
 
-  /// - Parameter database: its connection URI, with a directory for a host.
+  /// - Parameter database: the connection URI, with the directory of a socket as host.
   fileprivate init(to database: String) throws {
     self.database = database
     let address = try #require(URLComponents(string: database))
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    // The limits of time that a server asks for at the start of a session are options, which PgBouncer refuses unless
-    // told to ignore them: they are the role's here.
+    // A server sends its timeouts in the startup parameter `options`. PgBouncer refuses that parameter unless it has to
+    // ignore it. The role's timeouts apply instead.
     try """
     [databases]
     * = host=\(#require(address.host?.removingPercentEncoding)) port=\(#require(address.port))
@@ -36,7 +36,7 @@ final class Pooler: Sendable {
     """.write(toFile: directory + "/pgbouncer.ini", atomically: true, encoding: .utf8)
     let users = ["flashsale", TestDatabases.serverRoleName].map { "\"\($0)\" \"\"\n" }.joined()
     try users.write(toFile: directory + "/users", atomically: true, encoding: .utf8)
-    // It refuses to be root. PostgreSQL's user may enter the directory of PostgreSQL's socket.
+    // PgBouncer refuses to run as root. PostgreSQL's user may enter the directory of PostgreSQL's socket.
     if geteuid() == 0 {
       try FileManager.default.setAttributes([.ownerAccountName: "postgres"], ofItemAtPath: directory)
     }
@@ -49,7 +49,7 @@ final class Pooler: Sendable {
     "postgresql://flashsale@\(directory.replacing("/", with: "%2F")):\(Self.port)/\(database)"
   }
 
-  /// Returns once it accepts connections.
+  /// Returns once PgBouncer accepts connections.
   func start() async throws {
     let process = ChildProcess(
       (geteuid() == 0 ? ["-u", "postgres"] : []) + [directory + "/pgbouncer.ini"], settings: [:], program: Self.program)
@@ -63,7 +63,7 @@ final class Pooler: Sendable {
     _ = try await process.status
   }
 
-  /// Has it replace its connections to the database, each as soon as nobody uses it.
+  /// Makes PgBouncer replace its connections to the database, each as soon as it is free.
   func reconnect() async throws {
     try await withPool(on: url(of: "pgbouncer")) { try await $0.run("reconnect") }
   }
@@ -73,7 +73,7 @@ final class Pooler: Sendable {
   }
 }
 
-/// Lends a PgBouncer that runs.
+/// Runs `body` with a PgBouncer that accepts connections.
 func withPooler(to database: String, _ body: (Pooler) async throws -> Void) async throws {
   let pooler = try Pooler(to: database)
   defer { pooler.removeFiles() }

@@ -3,13 +3,13 @@ import NIOCore
 import NIOPosix
 import Testing
 
-/// A bare TCP connection to a server, for saying what no HTTP client would say.
+/// A TCP connection to a server, for bytes that no HTTP client would send.
 struct RawConnection: ~Copyable {
   private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
   private var inbound: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
   private var received = ByteBuffer()
 
-  /// Lends a connection, and closes it afterwards.
+  /// Runs `body` with a connection, and closes it afterwards.
   static func with<Result: Sendable>(
     port: Int, _ body: (inout RawConnection) async throws -> Result
   ) async throws -> Result {
@@ -22,6 +22,16 @@ struct RawConnection: ~Copyable {
     return try await channel.executeThenClose { inbound, outbound in
       var connection = RawConnection(outbound: outbound, inbound: inbound.makeAsyncIterator())
       return try await body(&connection)
+    }
+  }
+
+  /// Whether the server's port refuses a new connection.
+  static func isRefused(port: Int) async throws -> Bool {
+    do {
+      try await with(port: port) { _ in }
+      return false
+    } catch is NIOConnectionError {
+      return true
     }
   }
 
@@ -40,7 +50,29 @@ struct RawConnection: ~Copyable {
     return APIClient.Answer(status: status, headers: headers, body: received.readSlice(length: length)!)
   }
 
-  /// What comes next, up to and with this text.
+  /// The next response, to a request whose bytes are sent one by one.
+  ///
+  /// - Returns: the response, and whether all bytes had been sent before it.
+  /// - Throws: when the connection ends before the response does.
+  mutating func answer(
+    whileSending bytes: [UInt8], every interval: Duration
+  ) async throws -> (APIClient.Answer, isComplete: Bool) {
+    let sending = Task { [outbound] in
+      for byte in bytes {
+        try await Task.sleep(for: interval)
+        try await outbound.write(ByteBuffer(bytes: [byte]))
+      }
+    }
+    defer { sending.cancel() }
+    let answer = try await answer()
+    sending.cancel()
+    switch await sending.result {
+    case .success: return (answer, isComplete: true)
+    case .failure: return (answer, isComplete: false)
+    }
+  }
+
+  /// The next bytes, up to and including this text.
   ///
   /// - Throws: when the connection ends before.
   mutating func text(until end: String) async throws -> String {
@@ -52,7 +84,7 @@ struct RawConnection: ~Copyable {
     }
   }
 
-  /// The next response, up to its body.
+  /// The status and the headers of the next response.
   mutating func head() async throws -> (status: UInt, headers: [String: String]) {
     var end = headEnd
     while end == nil {
@@ -84,13 +116,13 @@ struct RawConnection: ~Copyable {
 
   /// Waits for the server to close the connection.
   ///
-  /// - Returns: whether nothing came before that.
+  /// - Returns: whether no further bytes came before that.
   mutating func isClosed() async -> Bool {
     while await readMore() {}
     return received.readableBytes == 0
   }
 
-  /// False when the connection has ended, in whichever way.
+  /// False when the connection has ended, with or without an error.
   private mutating func readMore() async -> Bool {
     guard var bytes = try? await inbound.next() else { return false }
     received.writeBuffer(&bytes)

@@ -14,9 +14,9 @@ final class ServerProcess: Sendable {
 
   private struct State {
     var process: ChildProcess?
-    /// The system's choice at the first start.
+    /// The system chooses it at the first start.
     var port = 0
-    /// What the processes before this one printed.
+    /// The output of the processes before this one.
     var earlierOutput = ""
   }
 
@@ -32,10 +32,10 @@ final class ServerProcess: Sendable {
   var url: String { "http://127.0.0.1:\(port)" }
   var api: APIClient { APIClient(url: url) }
 
-  /// Everything it has printed, in all its lives.
+  /// The output of all its processes.
   var output: String { state.withLock { $0.earlierOutput + ($0.process?.output ?? "") } }
 
-  /// Starts it and returns once it serves.
+  /// Starts the server, and returns once it serves.
   func start() async throws {
     let process = launch()
     let line = try await process.line(startingWith: "flashsale serves on http://")
@@ -43,7 +43,7 @@ final class ServerProcess: Sendable {
     state.withLock { $0.port = port }
   }
 
-  /// Starts it and returns once it accepts connections, which is before it has a database.
+  /// Starts the server, and returns once it accepts connections. It may not have its database yet.
   func startListening() async throws {
     launch()
     try await eventually("it listens") {
@@ -62,7 +62,9 @@ final class ServerProcess: Sendable {
     return process
   }
 
-  /// Sends a signal and returns once the process has ended, with how it did.
+  /// Sends a signal, and waits for the end of the process.
+  ///
+  /// - Returns: how the process ended; nil if there is none.
   @discardableResult
   func end(with signal: Signal) async throws -> TerminationStatus? {
     guard let process = state.withLock({ $0.process }) else { return nil }
@@ -75,13 +77,13 @@ final class ServerProcess: Sendable {
     return status
   }
 
-  /// Sends a signal without waiting for what it does.
+  /// Sends a signal, and does not wait for its effect.
   func send(_ signal: Signal) {
     state.withLock { $0.process }?.send(signal)
   }
 }
 
-/// Lends servers on one database, as the role for servers, and ends them afterwards: in an orderly way, unless `body` threw.
+/// Runs `body` with servers on one database. Afterwards it ends them with SIGTERM, or with SIGKILL if `body` threw.
 func withServers(
   _ count: Int, on database: String, settings: [String: String] = [:], arguments: [String] = ["--unsigned-webhooks"],
   _ body: ([ServerProcess]) async throws -> Void
