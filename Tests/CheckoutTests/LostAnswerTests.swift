@@ -308,7 +308,7 @@ import Testing
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
       let change = RestockProduct(productID: product.id, delta: 3, idempotencyKey: "key")
-      try await pool.openTwoConnections()
+      try await checkout.openTwoConnections(product, pool)
       proxy.freeze()
       let error = await #expect(throws: CheckoutError.self) {
         try await checkout.restockProduct(change)
@@ -337,7 +337,7 @@ import Testing
   @Test func `a caller gets outcomeUnknown when no answer arrives in time`() async throws {
     try await withProxy { checkout, pool, proxy in
       let product = try await checkout.newProduct(stock: 5)
-      try await pool.openTwoConnections()
+      try await checkout.openTwoConnections(product, pool)
       // No answer passes before the thaw, so this error comes from the checkout itself.
       proxy.freeze()
       let error = await #expect(throws: CheckoutError.self) {
@@ -354,11 +354,18 @@ import Testing
   }
 }
 
-extension Pool {
-  /// A worker may use one connection. No connection can be opened after the freeze, so the call needs a second one.
-  fileprivate func openTwoConnections() async throws {
-    async let first: Void = run("select pg_sleep(0.1)")
-    async let second: Void = run("select pg_sleep(0.1)")
-    _ = try await (first, second)
+extension Checkout {
+  /// Makes the checkout open a second connection: it reads while a restock waits for a lock. The stock stays the same.
+  ///
+  /// A worker may use the first one, and no connection can be opened after the freeze.
+  fileprivate func openTwoConnections(_ product: Product, _ pool: Pool) async throws {
+    try await pool.holding("select from products where id = \(product.id) for update") { commit in
+      async let change = restockProduct(RestockProduct(productID: product.id, delta: 1, idempotencyKey: nil))
+      try await pool.untilBlocked(1)
+      _ = try await availableStock(product)
+      try await commit()
+      _ = try await change
+    }
+    _ = try await restockProduct(RestockProduct(productID: product.id, delta: -1, idempotencyKey: nil))
   }
 }

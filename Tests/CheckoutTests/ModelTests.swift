@@ -86,6 +86,8 @@ private struct Interleaving {
     case 10: if let hold { try await makeOverdue(hold) }
     case 11: if let hold { try await placeBatch(of: model.holds[hold].product) }
     case 12...13: if let hold { try await payBatch(of: model.holds[hold].product) }
+    case 14: try await reserveBatch()
+    case 15...16: try await change()
     case 18: try await settle()
     case 19: try await retire()
     default: try await expire()
