@@ -1,6 +1,6 @@
 import Hummingbird
 
-// The upper bound of the benchmarks: a server with the same HTTP package that only decodes and encodes small objects.
+// A contestant of the benchmarks: a plain Hummingbird server that only decodes and encodes small objects.
 // Usage: echo PORT
 struct Hold: ResponseCodable {
   let productID: Int

@@ -1,4 +1,4 @@
-"""`--sale`, the default: the requests of a sale, and the HTTP package, PostgreSQL and Redis alone."""
+"""`--sale`, the default: the requests of a sale, HTTP without a database, PostgreSQL alone and Redis alone."""
 
 import json
 import urllib.request
@@ -27,7 +27,8 @@ RATIOS = (
     ("holds, 8 connections", "echo, 8 connections"), ("holds, 1,000 connections", "echo, 1,000 connections"),
     ("holds, 1,000 connections", "holds"),
     ("holds, 1,000 products", "holds"), ("orders", "echo"), ("payment events", "echo"), ("refusals", "echo"),
-    ("reads", "echo, reading"), ("checkouts", "echo"), ("checkouts", "holds"), ("checkouts", "pgbench"),
+    ("reads", "echo, reading"), ("holds", "bare"), ("reads", "bare, reading"),
+    ("checkouts", "echo"), ("checkouts", "holds"), ("checkouts", "pgbench"),
 )
 
 
@@ -70,7 +71,7 @@ def of_server(server: Server, echo: str) -> list[Contestant]:
     api, product = f"{server.url}/api", partial(create_product, url)
     on_sale, for_checkouts, quiet, thousand = product(), product(), product(), create_products(url, 1000)
     return [
-        Contestant("echo", "HTTP package alone, POST", hold_at(echo, 1)),
+        Contestant("echo", "a plain Hummingbird server, POST", hold_at(echo, 1)),
         Contestant("holds", "POST /api/holds, one product", hold_at(f"{api}/holds", on_sale)),
         Contestant("holds, 1,000 products", "the same, all in turn",
                    lambda s: wrk(f"{api}/holds", s, "holds.lua", PRODUCT=thousand, PRODUCTS=1000)),
@@ -81,7 +82,9 @@ def of_server(server: Server, echo: str) -> list[Contestant]:
                    lambda s: wrk(api, s, "checkouts.lua", PRODUCT=for_checkouts, counts_finished=True)),
         Contestant("refusals", "POST /api/holds, sold out",
                    refused(server, sell_out(server))),
-        Contestant("echo, reading", "HTTP package alone, GET", lambda s: wrk(echo, s)),
+        Contestant("echo, reading", "a plain Hummingbird server, GET", lambda s: wrk(echo, s)),
+        Contestant("bare", "POST /api/holds, invalid: no database", refused(server, 0, status="422")),
+        Contestant("bare, reading", "GET /health/live: no database", lambda s: wrk(f"{server.url}/health/live", s)),
         Contestant("reads", "GET /api/products/{id}", lambda s: wrk(f"{api}/products/{quiet}", s)),
     ]
 
@@ -91,7 +94,7 @@ def over_connections(server: Server, echo: str) -> list[Contestant]:
     return [
         Contestant(at(name, connections), does, partial(hold_at(url, product), connections=connections))
         for connections in CONNECTIONS if connections != 64
-        for name, does, url in (("echo", "HTTP package alone, POST", echo),
+        for name, does, url in (("echo", "a plain Hummingbird server, POST", echo),
                                 ("holds", "POST /api/holds, one product", f"{server.url}/api/holds"))
     ]
 
@@ -105,15 +108,15 @@ def hold_at(url: str, product: int) -> Callable[..., Sample]:
     return lambda seconds, **options: wrk(url, seconds, "holds.lua", PRODUCT=product, **options)
 
 
-def refused(server: Server, product: int) -> Callable[[float], Sample]:
-    """Measures holds of a sold-out product. A response other than 409 is a fault."""
+def refused(server: Server, product: int, status: str = "409") -> Callable[[float], Sample]:
+    """Measures holds that are refused: of a sold-out product, or of product 0. A response of another status is a fault."""
     def measure(seconds: float) -> Sample:
         before = server.answered()
         sample = hold_at(f"{server.url}/api/holds", product)(seconds, expects_refusals=True)
         # The sample's faults are the 2xx responses. The server's counters have the other statuses. They also have late
         # responses to the contestant before.
         counts = server.answered() - before
-        others = sum(count for status, count in counts.items() if status >= "400" and status != "409")
+        others = sum(count for other, count in counts.items() if other >= "400" and other != status)
         return replace(sample, faults=sample.faults + others)
 
     return measure

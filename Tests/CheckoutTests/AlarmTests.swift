@@ -25,12 +25,12 @@ import Time
 
   @Test func `a nap ends after its duration`() async {
     let start = Moment.now
-    await Alarm().nap(atMost: .milliseconds(20))
+    await Alarm().wait(atMost: .milliseconds(20))
     #expect(start.duration(to: .now) >= .milliseconds(20))
   }
 
   @Test func `cancellation ends a nap`() async {
-    let sleeper = Task { await Alarm().nap(atMost: .seconds(600)) }
+    let sleeper = Task { await Alarm().wait(atMost: .seconds(600)) }
     sleeper.cancel()
     await sleeper.value
   }

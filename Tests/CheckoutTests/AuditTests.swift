@@ -35,20 +35,17 @@ import Testing
     ("delete from scheduled_jobs where kind = 'expire_orders'", "every_unpaid_order_will_expire"),
   ]
 
-  @Test(arguments: faults)
+  @Test(.checkout, arguments: faults)
   func `the audit finds each fault`(sql: String, check: String) async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        let product = try await checkout.newProduct(stock: 10)
-        _ = try await checkout.hold(1, of: product)
-        _ = try await checkout.order(1, of: product)
-        _ = try await checkout.pay(try await checkout.order(1, of: product).id, key: "paid")
-        _ = try await checkout.pay(try await checkout.order(1, of: product).id, .failed, key: "failed")
-        try await checkout.expectCleanAudit()
-        try await pool.run(sql)
-        let broken = try await checkout.audit().checks.filter { $0.violations > 0 }.map(\.name)
-        #expect(broken.contains(check))
-      }
-    }
+    let (checkout, pool) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 10)
+    _ = try await checkout.hold(1, of: product)
+    _ = try await checkout.order(1, of: product)
+    _ = try await checkout.pay(try await checkout.order(1, of: product).id, key: "paid")
+    _ = try await checkout.pay(try await checkout.order(1, of: product).id, .failed, key: "failed")
+    try await checkout.expectCleanAudit()
+    try await pool.run(sql)
+    let broken = try await checkout.audit().checks.filter { $0.violations > 0 }.map(\.name)
+    #expect(broken.contains(check))
   }
 }

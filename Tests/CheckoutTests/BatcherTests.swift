@@ -79,7 +79,7 @@ import Time
   }
 
   private func waiting(in batcher: Batcher<Doubling>, lane: Int, count: Int) async {
-    while batcher.waitingCount(in: lane) < count { await Task.yield() }
+    try await until("the callers wait") { batcher.waitingCount(in: lane) >= count }
   }
 
   @Test func `requests that arrive during a batch share the next one, in order`() async throws {
@@ -152,7 +152,7 @@ import Time
       async let second = batcher(2)
       await waiting(in: batcher, lane: 0, count: 1)
       await group.triggerGracefulShutdown()
-      while !batcher.isClosed { await Task.yield() }
+      try await until("the batcher is closed") { batcher.isClosed }
       await #expect(throws: CheckoutError.shuttingDown) { try await batcher(3) }
       await useCase.gate.admitOne()
       await useCase.gate.admitOne()
@@ -204,13 +204,13 @@ import Time
       try await running(batcher) { () async throws in
         // All four connections are busy, so the next caller waits for one.
         var callers = (1...5).map { lane in Task { try await batcher(lane * 1000) } }
-        while database.usage.waiting == 0 { await Task.yield() }
+        try await until("a caller waits for a connection") { database.usage.waiting > 0 }
         callers.append(
           Task {
             withUnsafeCurrentTask { $0?.cancel() }
             return try await batcher(6000)
           })
-        while batcher.waitingCount(in: 6) == 0 { await Task.yield() }
+        try await until("the callers wait") { batcher.waitingCount(in: 6) > 0 }
         let gatekeeper = Task { for _ in 1...6 { await useCase.gate.admitOne() } }
         defer { gatekeeper.cancel() }
         for (lane, caller) in zip(1..., callers) { #expect(try await caller.value == lane * 2000) }
@@ -367,9 +367,11 @@ import Time
     let lanes = Set(numbers.map { $0 / 1000 })
     for number in numbers {
       callers.append(Task { try await batcher(number) })
-      while lanes.map({ batcher.waitingCount(in: $0) }).reduce(0, +) < callers.count - 4 { await Task.yield() }
+      try await until("the callers wait") {
+        lanes.map({ batcher.waitingCount(in: $0) }).reduce(0, +) >= callers.count - 4
+      }
     }
-    while database.usage.waiting == 0 { await Task.yield() }
+    try await until("a caller waits for a connection") { database.usage.waiting > 0 }
     return callers
   }
 

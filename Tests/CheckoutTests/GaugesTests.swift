@@ -17,105 +17,90 @@ import Testing
     }
   }
 
-  @Test func `product_available_stock counts lapsed holds as available`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, database in
-        let product = try await checkout.newProduct(stock: 10)
-        _ = try await checkout.hold(3, of: product)
-        let id = ("product_id", "\(product.id)")
-        #expect(await Reading(checkout)["product_total_stock", id] == 10)
-        #expect(await Reading(checkout)["product_available_stock", id] == 7)
-        // No job is due, so no worker expires the hold.
-        try await database.run("update holds set expires_at = clock_timestamp() - interval '1 s'")
-        #expect(await Reading(checkout)["product_available_stock", id] == 10)
-        #expect(try await database.integer("select available_stock from products") == 7)
-      }
-    }
+  @Test(.checkout) func `product_available_stock counts lapsed holds as available`() async throws {
+    let (checkout, database) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 10)
+    _ = try await checkout.hold(3, of: product)
+    let id = ("product_id", "\(product.id)")
+    #expect(await Reading(checkout)["product_total_stock", id] == 10)
+    #expect(await Reading(checkout)["product_available_stock", id] == 7)
+    // No job is due, so no worker expires the hold.
+    try await database.run("update holds set expires_at = clock_timestamp() - interval '1 s'")
+    #expect(await Reading(checkout)["product_available_stock", id] == 10)
+    #expect(try await database.integer("select available_stock from products") == 7)
   }
 
-  @Test func `waiting money has a count, an amount and an age`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, database in
-        let product = try await checkout.newProduct(stock: 10, price: 100)
-        let none = await Reading(checkout)
-        for verdict in ["refund_due", "amount_mismatch", "parked"] {
-          #expect(none["money_waiting_events", ("verdict", verdict)] == 0)
-          #expect(none["money_waiting_oldest_seconds", ("verdict", verdict)] == 0)
-        }
-        #expect(!none.gauges.contains { $0.metric.name == "flashsale_money_waiting_amount" })
-
-        let order = try await checkout.order(2, of: product)
-        _ = try await checkout.pay(order.id, key: "pays")
-        // Two events are money, one of them with an amount. The failure is not.
-        _ = try await checkout.pay(order.id, key: "again")
-        _ = try await checkout.pay(order.id, key: "and again", amount: 200, currency: "USD")
-        _ = try await checkout.pay(order.id, .failed, key: "no money")
-        // These amounts are not the order's. No product has the currency of the second.
-        _ = try await checkout.pay(order.id, key: "too little", amount: 150)
-        _ = try await checkout.pay(order.id, key: "elsewhere", amount: 200, currency: "XXX")
-        // Before the order: a success without an amount, one with an amount, and a failure.
-        let early = try await checkout.hold(1, of: product)
-        _ = try await checkout.pay(early.id, key: "early")
-        _ = try await checkout.pay(early.id, key: "early too", amount: 70, currency: "USD")
-        _ = try await checkout.pay(early.id, .failed, key: "early failure")
-        try await database.run(
-          """
-          update payment_events set received_at = clock_timestamp() - interval '100 s' where idempotency_key = 'again';
-          update payment_events set received_at = clock_timestamp() - interval '900 s' where idempotency_key = 'pays'
-          """)
-
-        let reading = await Reading(checkout)
-        #expect(reading["money_waiting_events", ("verdict", "refund_due")] == 2)
-        #expect(reading["money_waiting_events", ("verdict", "amount_mismatch")] == 2)
-        #expect(reading["money_waiting_events", ("verdict", "parked")] == 2)
-        #expect(reading["money_waiting_amount", ("verdict", "refund_due"), ("currency", "USD")] == 400)
-        #expect(reading["money_waiting_amount", ("verdict", "amount_mismatch"), ("currency", "USD")] == 150)
-        #expect(reading["money_waiting_amount", ("verdict", "parked"), ("currency", "USD")] == 70)
-        #expect(!reading.gauges.contains { $0.labels.contains { $0.1 == "XXX" } })
-        let age = try #require(reading["money_waiting_oldest_seconds", ("verdict", "refund_due")])
-        #expect(100...160 ~= age)
-        #expect(try #require(reading["money_waiting_oldest_seconds", ("verdict", "parked")]) < 60)
-      }
+  @Test(.checkout) func `waiting money has a count, an amount and an age`() async throws {
+    let (checkout, database) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 10, price: 100)
+    let none = await Reading(checkout)
+    for verdict in ["refund_due", "amount_mismatch", "parked"] {
+      #expect(none["money_waiting_events", ("verdict", verdict)] == 0)
+      #expect(none["money_waiting_oldest_seconds", ("verdict", verdict)] == 0)
     }
+    #expect(!none.gauges.contains { $0.metric.name == "flashsale_money_waiting_amount" })
+
+    let order = try await checkout.order(2, of: product)
+    _ = try await checkout.pay(order.id, key: "pays")
+    // Two events are money, one of them with an amount. The failure is not.
+    _ = try await checkout.pay(order.id, key: "again")
+    _ = try await checkout.pay(order.id, key: "and again", amount: 200, currency: "USD")
+    _ = try await checkout.pay(order.id, .failed, key: "no money")
+    // These amounts are not the order's. No product has the currency of the second.
+    _ = try await checkout.pay(order.id, key: "too little", amount: 150)
+    _ = try await checkout.pay(order.id, key: "elsewhere", amount: 200, currency: "XXX")
+    // Before the order: a success without an amount, one with an amount, and a failure.
+    let early = try await checkout.hold(1, of: product)
+    _ = try await checkout.pay(early.id, key: "early")
+    _ = try await checkout.pay(early.id, key: "early too", amount: 70, currency: "USD")
+    _ = try await checkout.pay(early.id, .failed, key: "early failure")
+    try await database.run(
+      """
+      update payment_events set received_at = clock_timestamp() - interval '100 s' where idempotency_key = 'again';
+      update payment_events set received_at = clock_timestamp() - interval '900 s' where idempotency_key = 'pays'
+      """)
+
+    let reading = await Reading(checkout)
+    #expect(reading["money_waiting_events", ("verdict", "refund_due")] == 2)
+    #expect(reading["money_waiting_events", ("verdict", "amount_mismatch")] == 2)
+    #expect(reading["money_waiting_events", ("verdict", "parked")] == 2)
+    #expect(reading["money_waiting_amount", ("verdict", "refund_due"), ("currency", "USD")] == 400)
+    #expect(reading["money_waiting_amount", ("verdict", "amount_mismatch"), ("currency", "USD")] == 150)
+    #expect(reading["money_waiting_amount", ("verdict", "parked"), ("currency", "USD")] == 70)
+    #expect(!reading.gauges.contains { $0.labels.contains { $0.1 == "XXX" } })
+    let age = try #require(reading["money_waiting_oldest_seconds", ("verdict", "refund_due")])
+    #expect(100...160 ~= age)
+    #expect(try #require(reading["money_waiting_oldest_seconds", ("verdict", "parked")]) < 60)
   }
 
-  @Test func `jobs_due counts a job that no worker runs`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, database in
-        let product = try await checkout.newProduct(stock: 10)
-        #expect(await Reading(checkout)["jobs_due"] == 0)
-        _ = try await checkout.hold(1, of: product)
-        // Workers skip a locked job.
-        try await database.run(
-          "update scheduled_jobs set run_at = clock_timestamp() + interval '0.2 s' where kind = 'expire_holds'")
-        try await database.holding("select from scheduled_jobs for update") { _ in
-          try await until("the job is due") { await Reading(checkout)["jobs_due"] == 1 }
-          #expect(try #require(await Reading(checkout)["jobs_oldest_lag_seconds"]) > 0)
-        }
-      }
+  @Test(.checkout) func `jobs_due counts a job that no worker runs`() async throws {
+    let (checkout, database) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 10)
+    #expect(await Reading(checkout)["jobs_due"] == 0)
+    _ = try await checkout.hold(1, of: product)
+    // Workers skip a locked job.
+    try await database.run(
+      "update scheduled_jobs set run_at = clock_timestamp() + interval '0.2 s' where kind = 'expire_holds'")
+    try await database.holding("select from scheduled_jobs for update") { _ in
+      try await until("the job is due") { await Reading(checkout)["jobs_due"] == 1 }
+      #expect(try #require(await Reading(checkout)["jobs_oldest_lag_seconds"]) > 0)
     }
   }
 
   /// The response comes while the monitor still waits for it.
-  @Test func `database_up is 0 when the database does not answer`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, database in
-        try await database.holding("lock table payment_events") { _ in
-          let reading = await Reading(checkout)
-          #expect(reading["database_up"] == 0 && reading["jobs_due"] == nil)
-        }
-        try await until("the database answers again") { await Reading(checkout)["database_up"] == 1 }
-      }
+  @Test(.checkout) func `database_up is 0 when the database does not answer`() async throws {
+    let (checkout, database) = TestCheckout.current
+    try await database.holding("lock table payment_events") { _ in
+      let reading = await Reading(checkout)
+      #expect(reading["database_up"] == 0 && reading["jobs_due"] == nil)
     }
+    try await until("the database answers again") { await Reading(checkout)["database_up"] == 1 }
   }
 
-  @Test func `gauges show the size of the pool and its waiting callers`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, _ in
-        let reading = await Reading(checkout)
-        #expect(reading["database_up"] == 1 && reading["pool_size"] == Double(Pool.defaultSize))
-        #expect(reading["pool_waiting"] == 0)
-      }
-    }
+  @Test(.checkout) func `gauges show the size of the pool and its waiting callers`() async throws {
+    let checkout = TestCheckout.current.checkout
+    let reading = await Reading(checkout)
+    #expect(reading["database_up"] == 1 && reading["pool_size"] == Double(Pool.defaultSize))
+    #expect(reading["pool_waiting"] == 0)
   }
 }

@@ -44,19 +44,16 @@ import Testing
     }
   }
 
-  @Test func `an order without a customer has no limit`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, _ in
-        let product = try await checkout.newProduct(stock: 20)
-        let order = try await checkout.order(5, of: product)
-        _ = try await checkout.pay(order.id, .failed, key: "failed")
-        var changes = UpdateProduct(productID: product.id)
-        changes.maximumPerCustomer = .set(2)
-        _ = try await checkout.updateProduct(changes)
-        #expect(try await checkout.pay(order.id, key: "late") == Self.taken)
-        try await checkout.expectCleanAudit()
-      }
-    }
+  @Test(.checkout) func `an order without a customer has no limit`() async throws {
+    let checkout = TestCheckout.current.checkout
+    let product = try await checkout.newProduct(stock: 20)
+    let order = try await checkout.order(5, of: product)
+    _ = try await checkout.pay(order.id, .failed, key: "failed")
+    var changes = UpdateProduct(productID: product.id)
+    changes.maximumPerCustomer = .set(2)
+    _ = try await checkout.updateProduct(changes)
+    #expect(try await checkout.pay(order.id, key: "late") == Self.taken)
+    try await checkout.expectCleanAudit()
   }
 
   @Test func `late successes of one customer in one batch share the limit`() async throws {

@@ -116,96 +116,91 @@ import Testing
   }
 
   /// A batch makes a hold and replays a key. After its commit, the read of the replayed hold fails.
-  @Test func `a hold is found when the read after its commit fails`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        let product = try await checkout.newProduct(stock: 5)
-        let keyed = try await checkout.hold(1, of: product, idempotencyKey: "k")
-        try await pool.run(
-          """
-          create sequence reads;
-          alter function read_holds rename to read_holds_well;
-          create function read_holds(p_product_id integer, p_hold_ids uuid[])
-          returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
-          language plpgsql security definer set search_path = pg_catalog, flashsale as $$
-          begin
-              if nextval('reads') = 1 then
-                  raise exception 'locked for too long' using errcode = 'lock_not_available';
-              end if;
-              return query select * from read_holds_well(p_product_id, p_hold_ids);
-          end
-          $$;
-          """)
-        let outcomes = try await pool.holding("select from products where id = \(product.id) for update") { commit in
-          async let first = checkout.reserveHold(productID: product.id, quantity: 1)
-          try await pool.untilBlocked(1)
-          async let replay = checkout.reserveHold(productID: product.id, quantity: 1, idempotencyKey: "k")
-          async let second = checkout.reserveHold(productID: product.id, quantity: 1)
-          try await until("both wait for the next batch") { checkout.waitingReservations(of: product.id) == 2 }
-          try await commit()
-          return try await [first, replay, second]
-        }
-        guard case .held(_, isReplay: false) = outcomes[0], case .held(let replayed, isReplay: true) = outcomes[1],
-          case .held(let new, isReplay: false) = outcomes[2]
-        else { throw Unexpected("\(outcomes)") }
-        #expect(replayed.id == keyed.id)
-        #expect(try await checkout.hold(new.id)?.status == .active)
-        #expect(try await pool.integer("select last_value from reads") > 1)
-        #expect(try await checkout.availableStock(product) == 2)
-        try await checkout.expectCleanAudit()
-      }
+  @Test(.checkout) func `a hold is found when the read after its commit fails`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 5)
+    let keyed = try await checkout.hold(1, of: product, idempotencyKey: "k")
+    try await pool.run(
+      """
+      create sequence reads;
+      alter function read_holds rename to read_holds_well;
+      create function read_holds(p_product_id integer, p_hold_ids uuid[])
+      returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
+      language plpgsql security definer set search_path = pg_catalog, flashsale as $$
+      begin
+          if nextval('reads') = 1 then
+              raise exception 'locked for too long' using errcode = 'lock_not_available';
+          end if;
+          return query select * from read_holds_well(p_product_id, p_hold_ids);
+      end
+      $$;
+      """)
+    let outcomes = try await pool.holding("select from products where id = \(product.id) for update") { commit in
+      async let first = checkout.reserveHold(productID: product.id, quantity: 1)
+      try await pool.untilBlocked(1)
+      async let replay = checkout.reserveHold(productID: product.id, quantity: 1, idempotencyKey: "k")
+      async let second = checkout.reserveHold(productID: product.id, quantity: 1)
+      try await until("both wait for the next batch") { checkout.waitingReservations(of: product.id) == 2 }
+      try await commit()
+      return try await [first, replay, second]
     }
+    guard case .held(_, isReplay: false) = outcomes[0], case .held(let replayed, isReplay: true) = outcomes[1],
+      case .held(let new, isReplay: false) = outcomes[2]
+    else { throw Unexpected("\(outcomes)") }
+    #expect(replayed.id == keyed.id)
+    #expect(try await checkout.hold(new.id)?.status == .active)
+    #expect(try await pool.integer("select last_value from reads") > 1)
+    #expect(try await checkout.availableStock(product) == 2)
+    try await checkout.expectCleanAudit()
   }
 
   /// After a lost answer, the server asks for the holds of each product on their own.
-  @Test func `holds of a batch of several products are found or voided`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        let database = Pool(ConnectionConfiguration(url: url), size: 1)
-        let useCase = ReserveHold.forTests
-        var batches: [LaneBatch<Int32, ReserveHold.Request, [ReservationID]>] = []
-        for _ in 1...2 {
-          let product = try await checkout.newProduct(stock: 5)
-          // A product without a job needs a batch of its own.
-          _ = try await checkout.hold(1, of: product)
-          let requests = (1...2).map { _ in
-            ReserveHold.Request(productID: product.id, quantity: 1, customerID: nil, idempotencyKey: nil)
-          }
-          batches.append(
-            LaneBatch(
-              lane: product.id, requests: requests, mark: useCase.mark(for: requests, lane: product.id)))
+  @Test(.checkout) func `holds of a batch of several products are found or voided`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let url = TestDatabase.url
+    let database = Pool(ConnectionConfiguration(url: url), size: 1)
+    let useCase = ReserveHold.forTests
+    var batches: [LaneBatch<Int32, ReserveHold.Request, [ReservationID]>] = []
+    for _ in 1...2 {
+      let product = try await checkout.newProduct(stock: 5)
+      // A product without a job needs a batch of its own.
+      _ = try await checkout.hold(1, of: product)
+      let requests = (1...2).map { _ in
+        ReserveHold.Request(productID: product.id, quantity: 1, customerID: nil, idempotencyKey: nil)
+      }
+      batches.append(
+        LaneBatch(
+          lane: product.id, requests: requests, mark: useCase.mark(for: requests, lane: product.id)))
+    }
+    let (made, lost) = (
+      batches,
+      batches.map { batch in
+        LaneBatch(
+          lane: batch.lane, requests: batch.requests, mark: useCase.mark(for: batch.requests, lane: batch.lane))
+      }
+    )
+    try await database.withConnection { connection in
+      try await connection.with { connection in
+        let outcomes = try useCase.executeTogether(made, on: connection)
+        for (batch, outcomes) in zip(made, outcomes) {
+          let found = try useCase.resume(batch.requests, lane: batch.lane, mark: batch.mark, on: connection)
+          #expect(found.map(\.?.heldID) == outcomes.map(\.?.heldID))
         }
-        let (made, lost) = (
-          batches,
-          batches.map { batch in
-            LaneBatch(
-              lane: batch.lane, requests: batch.requests, mark: useCase.mark(for: batch.requests, lane: batch.lane))
-          }
-        )
-        try await database.withConnection { connection in
-          try await connection.with { connection in
-            let outcomes = try useCase.executeTogether(made, on: connection)
-            for (batch, outcomes) in zip(made, outcomes) {
-              let found = try useCase.resume(batch.requests, lane: batch.lane, mark: batch.mark, on: connection)
-              #expect(found.map(\.?.heldID) == outcomes.map(\.?.heldID))
-            }
-            for batch in lost {
-              for _ in 1...2 {
-                let found = try useCase.resume(batch.requests, lane: batch.lane, mark: batch.mark, on: connection)
-                #expect(found == [nil, nil])
-              }
-            }
-            // The lost statement comes late, and must have no effect.
-            let error = #expect(throws: PostgresError.self) { try useCase.executeTogether(lost, on: connection) }
-            guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
-            #expect(refusal.sqlState == "23505")
+        for batch in lost {
+          for _ in 1...2 {
+            let found = try useCase.resume(batch.requests, lane: batch.lane, mark: batch.mark, on: connection)
+            #expect(found == [nil, nil])
           }
         }
-        await database.close()
-        #expect(try await pool.integer("select sum(quantity) from holds where status = 'active'") == 6)
-        try await checkout.expectCleanAudit()
+        // The lost statement comes late, and must have no effect.
+        let error = #expect(throws: PostgresError.self) { try useCase.executeTogether(lost, on: connection) }
+        guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
+        #expect(refusal.sqlState == "23505")
       }
     }
+    await database.close()
+    #expect(try await pool.integer("select sum(quantity) from holds where status = 'active'") == 6)
+    try await checkout.expectCleanAudit()
   }
 
   @Test(arguments: Loss.allCases, [nil, "key"])

@@ -30,34 +30,32 @@ import Testing
     }
   }
 
-  @Test func `a function that differs is replaced`() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run(
-        "update schema_files set checksum = 'old' where name = 'read_orders'; drop function read_orders")
-      #expect(try await Migrator(ConnectionConfiguration(url: url)).migrate() == ["read_orders"])
-      #expect(try await pool.integer("select count(*) from pg_proc where proname = 'read_orders'") == 1)
-      await pool.close()
-    }
+  @Test(.database) func `a function that differs is replaced`() async throws {
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    try await pool.run(
+      "update schema_files set checksum = 'old' where name = 'read_orders'; drop function read_orders")
+    #expect(try await Migrator(ConnectionConfiguration(url: url)).migrate() == ["read_orders"])
+    #expect(try await pool.integer("select count(*) from pg_proc where proname = 'read_orders'") == 1)
+    await pool.close()
   }
 
-  @Test func `a newer schema and an edited migration are refused`() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run("insert into schema_files values ('migration', '9999_future', 'x')")
-      let newer = await #expect(throws: MigrationError.self) {
-        try await Migrator(ConnectionConfiguration(url: url)).migrate()
-      }
-      #expect(newer?.description.contains("9999_future") == true)
-      try await pool.run(
-        "delete from schema_files where name = '9999_future'; update schema_files set checksum = 'x' where kind = 'migration'"
-      )
-      let edited = await #expect(throws: MigrationError.self) {
-        try await Migrator(ConnectionConfiguration(url: url)).migrate()
-      }
-      #expect(edited?.description.contains("edited") == true)
-      await pool.close()
+  @Test(.database) func `a newer schema and an edited migration are refused`() async throws {
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    try await pool.run("insert into schema_files values ('migration', '9999_future', 'x')")
+    let newer = await #expect(throws: MigrationError.self) {
+      try await Migrator(ConnectionConfiguration(url: url)).migrate()
     }
+    #expect(newer?.description.contains("9999_future") == true)
+    try await pool.run(
+      "delete from schema_files where name = '9999_future'; update schema_files set checksum = 'x' where kind = 'migration'"
+    )
+    let edited = await #expect(throws: MigrationError.self) {
+      try await Migrator(ConnectionConfiguration(url: url)).migrate()
+    }
+    #expect(edited?.description.contains("edited") == true)
+    await pool.close()
   }
 
   @Test(arguments: ["SQL_ASCII", "LATIN1"])

@@ -138,28 +138,26 @@ import Testing
   }
 
   /// Otherwise the servers' role could remove money and keys with a retention of zero.
-  @Test func `a server cannot shorten retention below the owner's minimum`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        try await pool.run("delete from minimum_retention; insert into minimum_retention default values")
-        let product = try await checkout.newProduct(stock: 5)
-        let hold = try await checkout.hold(1, of: product, idempotencyKey: "k")
-        _ = try await checkout.releaseHold(hold.id)
-        _ = try await checkout.pay(hold.id, key: "parked")
-        try await pool.run(
-          """
-          update scheduled_jobs set run_at = clock_timestamp();
-          update holds set expires_at = clock_timestamp() - interval '50 minutes';
-          update idempotency_keys set created_at = clock_timestamp() - interval '50 minutes';
-          update payment_events set received_at = clock_timestamp() - interval '50 minutes'
-          """)
-        let server = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
-        try await server.run("select flashsale.run_due_jobs(true, 100, 0, 0, 0)")
-        await server.close()
-        #expect(try await pool.integer("select count(*) from idempotency_keys") == 1)
-        #expect(try await checkout.hold(hold.id) != nil)
-        #expect(try await checkout.paymentEvents().events.map(\.verdict) == [.parked])
-      }
-    }
+  @Test(.checkout) func `a server cannot shorten retention below the owner's minimum`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let url = TestDatabase.url
+    try await pool.run("delete from minimum_retention; insert into minimum_retention default values")
+    let product = try await checkout.newProduct(stock: 5)
+    let hold = try await checkout.hold(1, of: product, idempotencyKey: "k")
+    _ = try await checkout.releaseHold(hold.id)
+    _ = try await checkout.pay(hold.id, key: "parked")
+    try await pool.run(
+      """
+      update scheduled_jobs set run_at = clock_timestamp();
+      update holds set expires_at = clock_timestamp() - interval '50 minutes';
+      update idempotency_keys set created_at = clock_timestamp() - interval '50 minutes';
+      update payment_events set received_at = clock_timestamp() - interval '50 minutes'
+      """)
+    let server = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
+    try await server.run("select flashsale.run_due_jobs(true, 100, 0, 0, 0)")
+    await server.close()
+    #expect(try await pool.integer("select count(*) from idempotency_keys") == 1)
+    #expect(try await checkout.hold(hold.id) != nil)
+    #expect(try await checkout.paymentEvents().events.map(\.verdict) == [.parked])
   }
 }

@@ -7,31 +7,27 @@ import Testing
 @testable import Checkout
 
 @Suite struct ReadinessTests {
-  @Test func `many readiness checks at once are all answered`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        let answers = await withTaskGroup(of: Readiness.self) { group in
-          for _ in 0..<200 { group.addTask { await checkout.readiness() } }
-          return await group.reduce(into: []) { $0.append($1) }
-        }
-        #expect(answers.allSatisfy { $0 == .ready })
-      }
+  @Test(.checkout) func `many readiness checks at once are all answered`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let answers = await withTaskGroup(of: Readiness.self) { group in
+      for _ in 0..<200 { group.addTask { await checkout.readiness() } }
+      return await group.reduce(into: []) { $0.append($1) }
     }
+    #expect(answers.allSatisfy { $0 == .ready })
   }
 
   /// The commit of a transaction that wrote nothing does not wait for the standby.
-  @Test func `the readiness check writes, so its commit waits for the standby`() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run(
-        """
-        do $$ begin
-          perform flashsale.check_readiness();
-          if txid_current_if_assigned() is null then raise exception 'nothing to commit'; end if;
-        end $$
-        """)
-      await pool.close()
-    }
+  @Test(.database) func `the readiness check writes, so its commit waits for the standby`() async throws {
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    try await pool.run(
+      """
+      do $$ begin
+        perform flashsale.check_readiness();
+        if txid_current_if_assigned() is null then raise exception 'nothing to commit'; end if;
+      end $$
+      """)
+    await pool.close()
   }
 
   @Test func `a server whose standby does not confirm is not ready`() async throws {

@@ -17,7 +17,7 @@ import Testing
       var others: [Task<Outcome, any Error>] = []
       for number in 1..<count {
         others.append(Task { try await request(number) })
-        while waiting() < number { await Task.yield() }
+        try await until("the requests wait") { waiting() >= number }
       }
       try await commit()
       var results: [Result<Outcome, any Error>] = [await first.result]
@@ -42,108 +42,93 @@ import Testing
     }
   }
 
-  @Test func `a hold that PostgreSQL refuses fails no other hold`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        try await pool.run("alter table holds add constraint test check (customer_id not like 'bad%')")
-        let product = try await checkout.newProduct(stock: 100)
-        let results = try await together(40, pool, waiting: { checkout.waitingReservations(of: product.id) }) {
-          number in
-          try await checkout.reserveHold(
-            productID: product.id, quantity: 1,
-            customerID: [7, 8, 31].contains(number) ? "bad \(number)" : "good \(number)",
-            idempotencyKey: number % 2 == 0 ? "key \(number)" : nil)
-        }
-        expectRefused(results, only: [7, 8, 31], "23514")
-        for (number, result) in results.enumerated() {
-          if case .success(.held(_, isReplay: false)) = result { continue }
-          #expect([7, 8, 31].contains(number), "\(result)")
-        }
-        #expect(try await pool.integer("select sum(quantity) from holds where status = 'active'") == 37)
-        try await checkout.expectCleanAudit()
-      }
+  @Test(.checkout) func `a hold that PostgreSQL refuses fails no other hold`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await pool.run("alter table holds add constraint test check (customer_id not like 'bad%')")
+    let product = try await checkout.newProduct(stock: 100)
+    let results = try await together(40, pool, waiting: { checkout.waitingReservations(of: product.id) }) {
+      number in
+      try await checkout.reserveHold(
+        productID: product.id, quantity: 1,
+        customerID: [7, 8, 31].contains(number) ? "bad \(number)" : "good \(number)",
+        idempotencyKey: number % 2 == 0 ? "key \(number)" : nil)
     }
+    expectRefused(results, only: [7, 8, 31], "23514")
+    for (number, result) in results.enumerated() {
+      if case .success(.held(_, isReplay: false)) = result { continue }
+      #expect([7, 8, 31].contains(number), "\(result)")
+    }
+    #expect(try await pool.integer("select sum(quantity) from holds where status = 'active'") == 37)
+    try await checkout.expectCleanAudit()
   }
 
   /// At first the products share a batch.
-  @Test func `a hold that PostgreSQL refuses fails no hold of another product`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        try await pool.run("alter table holds add constraint test check (customer_id <> 'bad')")
-        var products: [Product] = []
-        for _ in 0..<20 { products.append(try await checkout.newProduct(stock: 5)) }
-        for product in products { _ = try await checkout.hold(1, of: product) }
-        let outcomes = await withTaskGroup(of: (Int, Result<ReserveHold.Outcome, any Error>).self) { group in
-          for number in 0..<60 {
-            let product = products[number % products.count].id
-            group.addTask {
-              let task = Task {
-                try await checkout.reserveHold(
-                  productID: product, quantity: 1, customerID: number == 21 ? "bad" : "good \(number)")
-              }
-              return (number, await task.result)
-            }
+  @Test(.checkout) func `a hold that PostgreSQL refuses fails no hold of another product`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await pool.run("alter table holds add constraint test check (customer_id <> 'bad')")
+    var products: [Product] = []
+    for _ in 0..<20 { products.append(try await checkout.newProduct(stock: 5)) }
+    for product in products { _ = try await checkout.hold(1, of: product) }
+    let outcomes = await withTaskGroup(of: (Int, Result<ReserveHold.Outcome, any Error>).self) { group in
+      for number in 0..<60 {
+        let product = products[number % products.count].id
+        group.addTask {
+          let task = Task {
+            try await checkout.reserveHold(
+              productID: product, quantity: 1, customerID: number == 21 ? "bad" : "good \(number)")
           }
-          return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+          return (number, await task.result)
         }
-        expectRefused((0..<60).map { outcomes[$0]! }, only: [21], "23514")
-        try await checkout.expectCleanAudit()
       }
+      return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
     }
+    expectRefused((0..<60).map { outcomes[$0]! }, only: [21], "23514")
+    try await checkout.expectCleanAudit()
   }
 
-  @Test func `an order that PostgreSQL refuses fails no other order`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        let product = try await checkout.newProduct(stock: 100)
-        var holds: [Hold] = []
-        for _ in 0..<12 { holds.append(try await checkout.hold(1, of: product)) }
-        try await pool.run("alter table orders add constraint test check (id <> '\(holds[5].id.uuidText)')")
-        let results = try await together(
-          12, pool, lock: "select from holds where id = '\(holds[0].id.uuidText)' for update",
-          waiting: { checkout.waitingOrders(of: product.id) }
-        ) { [holds] in try await checkout.placeOrder(holdID: holds[$0].id) }
-        expectRefused(results, only: [5], "23514")
-        #expect(try await pool.integer("select count(*) from orders") == 11)
-        try await checkout.expectCleanAudit()
-      }
-    }
+  @Test(.checkout) func `an order that PostgreSQL refuses fails no other order`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 100)
+    var holds: [Hold] = []
+    for _ in 0..<12 { holds.append(try await checkout.hold(1, of: product)) }
+    try await pool.run("alter table orders add constraint test check (id <> '\(holds[5].id.uuidText)')")
+    let results = try await together(
+      12, pool, lock: "select from holds where id = '\(holds[0].id.uuidText)' for update",
+      waiting: { checkout.waitingOrders(of: product.id) }
+    ) { [holds] in try await checkout.placeOrder(holdID: holds[$0].id) }
+    expectRefused(results, only: [5], "23514")
+    #expect(try await pool.integer("select count(*) from orders") == 11)
+    try await checkout.expectCleanAudit()
   }
 
-  @Test func `a payment event that PostgreSQL refuses fails no other event`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        let product = try await checkout.newProduct(stock: 100)
-        var orders: [Order] = []
-        for _ in 0..<12 { orders.append(try await checkout.order(1, of: product)) }
-        try await pool.run("alter table payment_events add constraint test check (idempotency_key <> 'key 9')")
-        let results = try await together(
-          12, pool, lock: "select from orders where id = '\(orders[0].id.uuidText)' for update",
-          waiting: { checkout.waitingPaymentEvents(of: product.id) }
-        ) { [orders] in try await checkout.pay(orders[$0].id, key: "key \($0)") }
-        expectRefused(results, only: [9], "23514")
-        #expect(try await pool.integer("select count(*) from orders where status = 'paid'") == 11)
-        try await checkout.expectCleanAudit()
-      }
-    }
+  @Test(.checkout) func `a payment event that PostgreSQL refuses fails no other event`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 100)
+    var orders: [Order] = []
+    for _ in 0..<12 { orders.append(try await checkout.order(1, of: product)) }
+    try await pool.run("alter table payment_events add constraint test check (idempotency_key <> 'key 9')")
+    let results = try await together(
+      12, pool, lock: "select from orders where id = '\(orders[0].id.uuidText)' for update",
+      waiting: { checkout.waitingPaymentEvents(of: product.id) }
+    ) { [orders] in try await checkout.pay(orders[$0].id, key: "key \($0)") }
+    expectRefused(results, only: [9], "23514")
+    #expect(try await pool.integer("select count(*) from orders where status = 'paid'") == 11)
+    try await checkout.expectCleanAudit()
   }
 
-  @Test func `a release that PostgreSQL refuses fails no other release`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        let product = try await checkout.newProduct(stock: 100)
-        var holds: [Hold] = []
-        for _ in 0..<12 { holds.append(try await checkout.hold(1, of: product)) }
-        try await pool.run(
-          "alter table holds add constraint test check (id <> '\(holds[11].id.uuidText)' or status <> 'released')")
-        let results = try await together(
-          12, pool, lock: "select from holds where id = '\(holds[0].id.uuidText)' for update",
-          waiting: { checkout.waitingReleases(of: product.id) }
-        ) { [holds] in try await checkout.releaseHold(holds[$0].id)?.status }
-        expectRefused(results, only: [11], "23514")
-        #expect(try await checkout.availableStock(product) == 99)
-        try await checkout.expectCleanAudit()
-      }
-    }
+  @Test(.checkout) func `a release that PostgreSQL refuses fails no other release`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 100)
+    var holds: [Hold] = []
+    for _ in 0..<12 { holds.append(try await checkout.hold(1, of: product)) }
+    try await pool.run(
+      "alter table holds add constraint test check (id <> '\(holds[11].id.uuidText)' or status <> 'released')")
+    let results = try await together(
+      12, pool, lock: "select from holds where id = '\(holds[0].id.uuidText)' for update",
+      waiting: { checkout.waitingReleases(of: product.id) }
+    ) { [holds] in try await checkout.releaseHold(holds[$0].id)?.status }
+    expectRefused(results, only: [11], "23514")
+    #expect(try await checkout.availableStock(product) == 99)
+    try await checkout.expectCleanAudit()
   }
 }

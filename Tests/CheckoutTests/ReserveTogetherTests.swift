@@ -89,46 +89,45 @@ import Testing
     }
   }
 
-  @Test func `buyers of many products share a transaction, and each gets a result`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, pool in
-        var products: [Product] = []
-        for _ in 0..<20 {
-          products.append(try await checkout.newProduct(stock: 3))
-          _ = try await checkout.hold(1, of: products.last!)
-        }
-        // Each connection waits for another product. Later requests gather.
-        let held = products[..<Pool.defaultSize].map(\.id)
-        let (waiting, gathering) = try await pool.holding(
-          "select from products where id <= \(held.max()!) for update"
-        ) { [products] commit in
-          let waiting = held.map { id in Task { try await checkout.reserveHold(productID: id, quantity: 1) } }
-          try await pool.untilBlocked(Int64(held.count))
-          let gathering = products[held.count...].flatMap { product in
-            // Every second product gets requests for more units than it has.
-            [1, product.id.isMultiple(of: 2) ? 1 : 2].map { quantity in
-              Task {
-                try await checkout.reserveHold(productID: product.id, quantity: quantity, customerID: "late")
-              }
-            }
-          }
-          let count = gathering.count
-          while products.map({ checkout.waitingReservations(of: $0.id) }).reduce(0, +) < count { await Task.yield() }
-          try await commit()
-          return (waiting, gathering)
-        }
-        for caller in waiting { #expect(try await !caller.value.isInsufficientStock) }
-        for caller in gathering { _ = try await caller.value }
-        let others = "product_id > \(held.max()!) and customer_id = 'late'"
-        #expect(
-          try await pool.integer("select count(distinct xmin::text) from holds where \(others) and product_id % 2 = 0")
-            == 1)
-        #expect(
-          try await pool.integer("select count(*) from holds where \(others) and product_id % 2 = 0") == 12)
-        #expect(
-          try await pool.integer("select count(*) from holds where \(others) and product_id % 2 = 1") == 6)
-        try await checkout.expectCleanAudit()
-      }
+  @Test(.checkout) func `buyers of many products share a transaction, and each gets a result`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    var products: [Product] = []
+    for _ in 0..<20 {
+      products.append(try await checkout.newProduct(stock: 3))
+      _ = try await checkout.hold(1, of: products.last!)
     }
+    // Each connection waits for another product. Later requests gather.
+    let held = products[..<Pool.defaultSize].map(\.id)
+    let (waiting, gathering) = try await pool.holding(
+      "select from products where id <= \(held.max()!) for update"
+    ) { [products] commit in
+      let waiting = held.map { id in Task { try await checkout.reserveHold(productID: id, quantity: 1) } }
+      try await pool.untilBlocked(Int64(held.count))
+      let gathering = products[held.count...].flatMap { product in
+        // Every second product gets requests for more units than it has.
+        [1, product.id.isMultiple(of: 2) ? 1 : 2].map { quantity in
+          Task {
+            try await checkout.reserveHold(productID: product.id, quantity: quantity, customerID: "late")
+          }
+        }
+      }
+      let count = gathering.count
+      try await until("the requests wait") {
+        products.map({ checkout.waitingReservations(of: $0.id) }).reduce(0, +) >= count
+      }
+      try await commit()
+      return (waiting, gathering)
+    }
+    for caller in waiting { #expect(try await !caller.value.isInsufficientStock) }
+    for caller in gathering { _ = try await caller.value }
+    let others = "product_id > \(held.max()!) and customer_id = 'late'"
+    #expect(
+      try await pool.integer("select count(distinct xmin::text) from holds where \(others) and product_id % 2 = 0")
+        == 1)
+    #expect(
+      try await pool.integer("select count(*) from holds where \(others) and product_id % 2 = 0") == 12)
+    #expect(
+      try await pool.integer("select count(*) from holds where \(others) and product_id % 2 = 1") == 6)
+    try await checkout.expectCleanAudit()
   }
 }

@@ -37,18 +37,17 @@ import Testing
     }
   }
 
-  @Test func `different kinds of advisory locks have different numbers`() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      let numbers = try await pool.integer(
-        """
-        select count(distinct n) from unnest(array[
-          key_lock(1, 'a'), customer_lock(1, 'a'), admin_key_lock(1, 'a'), event_lock('1 a'), job_lock(1),
-          key_lock(2, 'a'), customer_lock(2, 'a'), admin_key_lock(2, 'a'), job_lock(2)]) n
-        """)
-      #expect(numbers == 9)
-      await pool.close()
-    }
+  @Test(.database) func `different kinds of advisory locks have different numbers`() async throws {
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    let numbers = try await pool.integer(
+      """
+      select count(distinct n) from unnest(array[
+        key_lock(1, 'a'), customer_lock(1, 'a'), admin_key_lock(1, 'a'), event_lock('1 a'), job_lock(1),
+        key_lock(2, 'a'), customer_lock(2, 'a'), admin_key_lock(2, 'a'), job_lock(2)]) n
+      """)
+    #expect(numbers == 9)
+    await pool.close()
   }
 
   /// sql/README.md lists the settings. Each query returns the functions with wrong settings, so it must return no row.

@@ -107,55 +107,58 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("grant create on schema flashsale to stranger", "stranger may create in the schema flashsale"),
-    ("grant create on schema flashsale to public", "public may create in the schema flashsale"),
-    (
-      "create table flashsale.t (); alter table flashsale.t owner to stranger",
-      "flashsale.t belongs to the role stranger"
-    ),
-    (
-      "create function flashsale.cardinality(uuid[]) returns int language sql as 'select 1'",
-      "the function flashsale.cardinality is not known"
-    ),
-    (
-      "create function flashsale.read_products(text) returns int language sql as 'select 1'",
-      "several functions flashsale.read_products"
-    ),
-    ("alter function flashsale.read_products(integer[]) owner to stranger", "belongs to the role stranger"),
-    ("create domain flashsale.d as text; alter domain flashsale.d owner to stranger", "d belongs to the role stranger"),
-    (
-      """
-      create function public.spy() returns trigger language plpgsql as 'begin return null; end';
-      create trigger spy after insert on flashsale.holds execute function public.spy()
-      """, "flashsale.holds has the trigger spy"
-    ),
-    ("create rule spy as on insert to flashsale.holds do also select 1", "flashsale.holds has the rule spy"),
-    ("alter table flashsale.holds enable row level security", "flashsale.holds has row level security"),
-  ])
+  @Test(
+    .database,
+    arguments: [
+      ("grant create on schema flashsale to stranger", "stranger may create in the schema flashsale"),
+      ("grant create on schema flashsale to public", "public may create in the schema flashsale"),
+      (
+        "create table flashsale.t (); alter table flashsale.t owner to stranger",
+        "flashsale.t belongs to the role stranger"
+      ),
+      (
+        "create function flashsale.cardinality(uuid[]) returns int language sql as 'select 1'",
+        "the function flashsale.cardinality is not known"
+      ),
+      (
+        "create function flashsale.read_products(text) returns int language sql as 'select 1'",
+        "several functions flashsale.read_products"
+      ),
+      ("alter function flashsale.read_products(integer[]) owner to stranger", "belongs to the role stranger"),
+      (
+        "create domain flashsale.d as text; alter domain flashsale.d owner to stranger",
+        "d belongs to the role stranger"
+      ),
+      (
+        """
+        create function public.spy() returns trigger language plpgsql as 'begin return null; end';
+        create trigger spy after insert on flashsale.holds execute function public.spy()
+        """, "flashsale.holds has the trigger spy"
+      ),
+      ("create rule spy as on insert to flashsale.holds do also select 1", "flashsale.holds has the rule spy"),
+      ("alter table flashsale.holds enable row level security", "flashsale.holds has row level security"),
+    ])
   func `foreign objects in the checkout's schema are refused`(trap: String, told: String) async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run(Self.makeStranger + trap)
-      let error = await #expect(throws: MigrationError.self) {
-        try await Migrator(ConnectionConfiguration(url: url)).migrate()
-      }
-      let text = "\(String(describing: error?.description))"
-      #expect(text.contains(told) && !text.contains("\n"), "\(text)")
-      await pool.close()
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    try await pool.run(Self.makeStranger + trap)
+    let error = await #expect(throws: MigrationError.self) {
+      try await Migrator(ConnectionConfiguration(url: url)).migrate()
     }
+    let text = "\(String(describing: error?.description))"
+    #expect(text.contains(told) && !text.contains("\n"), "\(text)")
+    await pool.close()
   }
 
-  @Test func `a retired function is still accepted`() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run(
-        """
-        create function flashsale.retired() returns int language sql as 'select 1';
-        insert into flashsale.schema_files (kind, name, checksum) values ('function', 'retired', 'x')
-        """)
-      #expect(try await Migrator(ConnectionConfiguration(url: url)).migrate() == [])
-      await pool.close()
-    }
+  @Test(.database) func `a retired function is still accepted`() async throws {
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    try await pool.run(
+      """
+      create function flashsale.retired() returns int language sql as 'select 1';
+      insert into flashsale.schema_files (kind, name, checksum) values ('function', 'retired', 'x')
+      """)
+    #expect(try await Migrator(ConnectionConfiguration(url: url)).migrate() == [])
+    await pool.close()
   }
 }

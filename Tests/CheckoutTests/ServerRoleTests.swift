@@ -11,64 +11,66 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
 
 @Suite struct ServerRoleTests {
   /// All other tests show what the role can do: `withCheckout` uses it.
-  @Test(arguments: [
-    "select * from flashsale.holds", "select * from flashsale.products",
-    "update flashsale.products set available_stock = 1",
-    "insert into flashsale.scheduled_jobs values (1, 'expire_holds', now())", "delete from flashsale.payment_events",
-    "create table public.t (i integer)", "create function public.f() returns int language sql as 'select 1'",
-    "create table flashsale.t (i integer)", "create function flashsale.f() returns int language sql as 'select 1'",
-    "select flashsale.expire_holds(1, 1, null)", "select flashsale.decide_payment_events(1, null, null, null, null)",
-    "update flashsale.schema_files set checksum = ''", "drop function flashsale.read_products",
-  ])
+  @Test(
+    .database,
+    arguments: [
+      "select * from flashsale.holds", "select * from flashsale.products",
+      "update flashsale.products set available_stock = 1",
+      "insert into flashsale.scheduled_jobs values (1, 'expire_holds', now())", "delete from flashsale.payment_events",
+      "create table public.t (i integer)", "create function public.f() returns int language sql as 'select 1'",
+      "create table flashsale.t (i integer)", "create function flashsale.f() returns int language sql as 'select 1'",
+      "select flashsale.expire_holds(1, 1, null)", "select flashsale.decide_payment_events(1, null, null, null, null)",
+      "update flashsale.schema_files set checksum = ''", "drop function flashsale.read_products",
+    ])
   func `the servers' role may not run these statements`(statement: String) async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
-      let error = await #expect(throws: PostgresError.self) { try await pool.run(statement) }
-      guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
-      #expect(refusal.sqlState == "42501")
-      await pool.close()
-    }
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
+    let error = await #expect(throws: PostgresError.self) { try await pool.run(statement) }
+    guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
+    #expect(refusal.sqlState == "42501")
+    await pool.close()
   }
 
   /// Servers check the requests of clients. A direct call of a function must not avoid these checks.
-  @Test(arguments: [
-    // Arrays of different lengths, of two dimensions, with another first index.
-    "apply_payment_events(1, '{a,b}', '{\(orderID)}', '{success}', '{null}', '{null}')",
-    "apply_payment_events(1, '{a}', '{\(orderID)}', '{success}', '{null,null}', '{null}')",
-    "apply_payment_events(1, '{{a},{b}}', '{{\(orderID)},{\(orderID)}}', '{{success},{failed}}', '{{null},{null}}', '{{null},{null}}')",
-    "apply_payment_events(1, '[0:0]={a}', '[0:0]={\(orderID)}', '[0:0]={success}', '[0:0]={null}', '[0:0]={null}')",
-    "apply_payment_events(1, '{}', '{}', '{}', '{}', '{}')", "apply_payment_events(1, null, null, null, null, null)",
-    "apply_payment_events(1, '{a}', '{\(orderID)}', '{success}', '{-1}', '{null}')",
-    "list_payment_events(null, null, null, null, null, null)", "list_payment_events(null, null, null, null, null, -1)",
-    "list_payment_events(null, null, null, null, null, 100000)", "list_payment_events(null, 1, null, null, null, 10)",
-    "run_due_jobs(false, null, 0, 0, 0)", "run_due_jobs(false, 0, 0, 0, 0)", "run_due_jobs(true, 1000000, 0, 0, 0)",
-    "restock_product(1, 0)", "restock_product(1, null)", "restock_product(1, -2147483648)",
-  ])
+  @Test(
+    .database,
+    arguments: [
+      // Arrays of different lengths, of two dimensions, with another first index.
+      "apply_payment_events(1, '{a,b}', '{\(orderID)}', '{success}', '{null}', '{null}')",
+      "apply_payment_events(1, '{a}', '{\(orderID)}', '{success}', '{null,null}', '{null}')",
+      "apply_payment_events(1, '{{a},{b}}', '{{\(orderID)},{\(orderID)}}', '{{success},{failed}}', '{{null},{null}}', '{{null},{null}}')",
+      "apply_payment_events(1, '[0:0]={a}', '[0:0]={\(orderID)}', '[0:0]={success}', '[0:0]={null}', '[0:0]={null}')",
+      "apply_payment_events(1, '{}', '{}', '{}', '{}', '{}')", "apply_payment_events(1, null, null, null, null, null)",
+      "apply_payment_events(1, '{a}', '{\(orderID)}', '{success}', '{-1}', '{null}')",
+      "list_payment_events(null, null, null, null, null, null)",
+      "list_payment_events(null, null, null, null, null, -1)",
+      "list_payment_events(null, null, null, null, null, 100000)", "list_payment_events(null, 1, null, null, null, 10)",
+      "run_due_jobs(false, null, 0, 0, 0)", "run_due_jobs(false, 0, 0, 0, 0)", "run_due_jobs(true, 1000000, 0, 0, 0)",
+      "restock_product(1, 0)", "restock_product(1, null)", "restock_product(1, -2147483648)",
+    ])
   func `arguments out of bounds are refused`(call: String) async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
-      let error = await #expect(throws: PostgresError.self) { try await pool.run("select flashsale.\(call)") }
-      guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
-      #expect(refusal.sqlState == "22023")
-      await pool.close()
-    }
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
+    let error = await #expect(throws: PostgresError.self) { try await pool.run("select flashsale.\(call)") }
+    guard case .server(let refusal)? = error else { throw Unexpected("\(String(describing: error))") }
+    #expect(refusal.sqlState == "22023")
+    await pool.close()
   }
 
   /// A caller's temporary table must not replace a table of the checkout.
-  @Test func `functions have a fixed search path`() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
-      try await pool.run("create temporary table products (id integer); insert into pg_temp.products values (7)")
-      #expect(try await pool.integer("select count(*) from flashsale.read_products(null)") == 0)
-      let unfixed = try await pool.integer(
-        """
-        select count(*) from pg_proc
-        where pronamespace = 'flashsale'::regnamespace and prosecdef
-          and (proconfig @> array['search_path=pg_catalog, flashsale, pg_temp']) is not true
-        """)
-      #expect(unfixed == 0)
-      await pool.close()
-    }
+  @Test(.database) func `functions have a fixed search path`() async throws {
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: TestDatabases.serverURL(url)), size: 1)
+    try await pool.run("create temporary table products (id integer); insert into pg_temp.products values (7)")
+    #expect(try await pool.integer("select count(*) from flashsale.read_products(null)") == 0)
+    let unfixed = try await pool.integer(
+      """
+      select count(*) from pg_proc
+      where pronamespace = 'flashsale'::regnamespace and prosecdef
+        and (proconfig @> array['search_path=pg_catalog, flashsale, pg_temp']) is not true
+      """)
+    #expect(unfixed == 0)
+    await pool.close()
   }
 
   /// PostgreSQL logs statements that fail, and all statements when `log_statement` is set.
@@ -116,27 +118,25 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
     try await body(checkout)
   }
 
-  @Test func `public may not call any function`() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      let open = try await pool.integer(
-        """
-        select count(*) from pg_proc p cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-        where p.pronamespace = 'flashsale'::regnamespace and a.grantee = 0
-        """)
-      #expect(open == 0)
-      await pool.close()
-    }
+  @Test(.database) func `public may not call any function`() async throws {
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    let open = try await pool.integer(
+      """
+      select count(*) from pg_proc p cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+      where p.pronamespace = 'flashsale'::regnamespace and a.grantee = 0
+      """)
+    #expect(open == 0)
+    await pool.close()
   }
 
-  @Test func `the servers' role can call a function after its replacement`() async throws {
-    try await TestDatabases.withDatabase { url in
-      let pool = Pool(ConnectionConfiguration(url: url), size: 1)
-      try await pool.run("update schema_files set checksum = 'old' where name = 'read_products'")
-      #expect(try await Migrator(ConnectionConfiguration(url: url)).migrate() == ["read_products"])
-      let products = try await withCheckout(on: url) { checkout, _ in try await checkout.products() }
-      #expect(products.isEmpty)
-      await pool.close()
-    }
+  @Test(.database) func `the servers' role can call a function after its replacement`() async throws {
+    let url = TestDatabase.url
+    let pool = Pool(ConnectionConfiguration(url: url), size: 1)
+    try await pool.run("update schema_files set checksum = 'old' where name = 'read_products'")
+    #expect(try await Migrator(ConnectionConfiguration(url: url)).migrate() == ["read_products"])
+    let products = try await withCheckout(on: url) { checkout, _ in try await checkout.products() }
+    #expect(products.isEmpty)
+    await pool.close()
   }
 }

@@ -23,34 +23,31 @@ import Testing
   }
 
   /// All these calls share one statement, `read_products`.
-  @Test(arguments: Call.allCases)
+  @Test(.database, arguments: Call.allCases)
   func `calls for unknown products only read products`(call: Call) async throws {
-    try await TestDatabases.withDatabase { url in
-      let statements = Statements()
-      try await withCheckout(on: url, onStatement: statements.insert) { checkout, _ in
-        let refused = try await withThrowingTaskGroup(of: Bool.self) { group in
-          for number in 1...50 {
-            group.addTask { try await call.isRefused(by: checkout, productID: Int32(number * 1000)) }
-          }
-          return try await group.reduce(into: 0) { if $1 { $0 += 1 } }
+    let url = TestDatabase.url
+    let statements = Statements()
+    try await withCheckout(on: url, onStatement: statements.insert) { checkout, _ in
+      let refused = try await withThrowingTaskGroup(of: Bool.self) { group in
+        for number in 1...50 {
+          group.addTask { try await call.isRefused(by: checkout, productID: Int32(number * 1000)) }
         }
-        #expect(refused == 50)
-        #expect(statements.names.subtracting(["run_due_jobs", "announce_jobs"]) == ["read_products"])
+        return try await group.reduce(into: 0) { if $1 { $0 += 1 } }
       }
+      #expect(refused == 50)
+      #expect(statements.names.subtracting(["run_due_jobs", "announce_jobs"]) == ["read_products"])
     }
   }
 
   /// Another server creates the product after this server has not found it.
-  @Test func `a product is found as soon as it exists`() async throws {
-    try await TestDatabases.withDatabase { url in
-      try await withCheckout(on: url) { checkout, _ in
-        try await withCheckout(on: url) { other, _ in
-          #expect(try await checkout.reserveHold(productID: 1, quantity: 1) == .productNotFound)
-          let product = try await other.newProduct(stock: 1)
-          let order = try await checkout.order(checkout.hold(1, of: product))
-          #expect(try await other.order(order.id) == order)
-        }
-      }
+  @Test(.checkout) func `a product is found as soon as it exists`() async throws {
+    let checkout = TestCheckout.current.checkout
+    let url = TestDatabase.url
+    try await withCheckout(on: url) { other, _ in
+      #expect(try await checkout.reserveHold(productID: 1, quantity: 1) == .productNotFound)
+      let product = try await other.newProduct(stock: 1)
+      let order = try await checkout.order(checkout.hold(1, of: product))
+      #expect(try await other.order(order.id) == order)
     }
   }
 }

@@ -6,133 +6,131 @@ import Yams
 extension FlashSaleTests {
   /// Requests and responses of the contract that no other suite covers.
   @Suite struct ContractTests {
-    @Test func `an Idempotency-Key makes placing holds and orders safe to repeat`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(2, on: url) { servers in
-          let product = try await servers[0].api.createProduct(stock: 5)
-          let body = #"{"product_id":\#(product),"quantity":2,"customer_id":"ada"}"#
-          let key = ["idempotency-key": "a-key"]
-          let first = try await servers[0].api.send("POST", "/api/holds", body, headers: key)
-          let again = try await servers[1].api.send("POST", "/api/holds", body, headers: key)
-          #expect(first.status == 201 && again.status == 201)
-          #expect(first.headers["idempotent-replayed"] == nil)
-          #expect(again.headers["idempotent-replayed"] == "true")
-          #expect(again.headers["location"] == first.headers["location"])
-          let hold: APIClient.Hold = try first.decode()
-          #expect(try again.decode(APIClient.Hold.self).holdId == hold.holdId)
-          let other = try await servers[1].api.send(
-            "POST", "/api/holds", #"{"product_id":\#(product),"quantity":1,"customer_id":"ada"}"#, headers: key)
-          #expect(other.status == 422 && other.problem == "idempotency-key-reused")
-          for bad in ["", "two words", String(repeating: "k", count: 256)] {
-            let refused = try await servers[0].api.send(
-              "POST", "/api/holds", body, headers: ["idempotency-key": bad])
-            #expect(refused.status == 422 && refused.problem == "validation")
-          }
-
-          let order = #"{"hold_id":"\#(hold.holdId)"}"#
-          let orderKey = ["idempotency-key": "order-key"]
-          let placed = try await servers[0].api.send("POST", "/api/orders", order, headers: orderKey)
-          let replayed = try await servers[1].api.send("POST", "/api/orders", order, headers: orderKey)
-          #expect(placed.status == 201 && replayed.status == 201)
-          #expect(replayed.headers["idempotent-replayed"] == "true")
-          #expect(try await servers[1].api.send("POST", "/api/orders", order).problem == "hold-already-ordered")
-          #expect(try await servers[0].api.product(product).availableStock == 3)
-          try await expectCleanAudit(url)
+    @Test(.database) func `an Idempotency-Key makes placing holds and orders safe to repeat`() async throws {
+      let url = TestDatabase.url
+      try await withServers(2, on: url) { servers in
+        let product = try await servers[0].api.createProduct(stock: 5)
+        let body = #"{"product_id":\#(product),"quantity":2,"customer_id":"ada"}"#
+        let key = ["idempotency-key": "a-key"]
+        let first = try await servers[0].api.send("POST", "/api/holds", body, headers: key)
+        let again = try await servers[1].api.send("POST", "/api/holds", body, headers: key)
+        #expect(first.status == 201 && again.status == 201)
+        #expect(first.headers["idempotent-replayed"] == nil)
+        #expect(again.headers["idempotent-replayed"] == "true")
+        #expect(again.headers["location"] == first.headers["location"])
+        let hold: APIClient.Hold = try first.decode()
+        #expect(try again.decode(APIClient.Hold.self).holdId == hold.holdId)
+        let other = try await servers[1].api.send(
+          "POST", "/api/holds", #"{"product_id":\#(product),"quantity":1,"customer_id":"ada"}"#, headers: key)
+        #expect(other.status == 422 && other.problem == "idempotency-key-reused")
+        for bad in ["", "two words", String(repeating: "k", count: 256)] {
+          let refused = try await servers[0].api.send(
+            "POST", "/api/holds", body, headers: ["idempotency-key": bad])
+          #expect(refused.status == 422 && refused.problem == "validation")
         }
+
+        let order = #"{"hold_id":"\#(hold.holdId)"}"#
+        let orderKey = ["idempotency-key": "order-key"]
+        let placed = try await servers[0].api.send("POST", "/api/orders", order, headers: orderKey)
+        let replayed = try await servers[1].api.send("POST", "/api/orders", order, headers: orderKey)
+        #expect(placed.status == 201 && replayed.status == 201)
+        #expect(replayed.headers["idempotent-replayed"] == "true")
+        #expect(try await servers[1].api.send("POST", "/api/orders", order).problem == "hold-already-ordered")
+        #expect(try await servers[0].api.product(product).availableStock == 3)
+        try await expectCleanAudit(url)
       }
     }
 
-    @Test func `each response has exactly the members of its schema`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let api = servers[0].api
-          let schemas = try await Self.schemas(api)
-          func check(_ schema: String, _ answer: APIClient.Answer, _ status: UInt) throws {
-            try check(schema, answer.members, "\(answer)")
-            #expect(answer.status == status, "\(answer)")
-          }
-          func check(_ schema: String, _ members: [String: Any], _ description: String) throws {
-            let described = try #require(schemas[schema])
-            let properties = try #require(described["properties"] as? [String: Any])
-            #expect(members.keys.sorted() == properties.keys.sorted(), "\(schema): \(description)")
-            #expect(Set(members.keys).isSuperset(of: described["required"] as? [String] ?? []))
-          }
-          let window = #""starts_at":"2020-01-01T00:00:00Z","ends_at":"2100-01-01T00:00:00+01:00""#
-          let created = try await api.send(
-            "POST", "/api/admin/products",
-            #"{"name":"Cap","price":500,"currency":"USD","total_stock":3,"max_per_customer":2,\#(window)}"#)
-          try check("Product", created, 201)
-          let id = try created.decode(APIClient.Product.self).id
-          #expect(created.members["ends_at"] as? String == "2099-12-31T23:00:00.000Z")
-          #expect(created.members["status"] as? String == "on_sale")
-          let listed = try await api.send("GET", "/api/products").members["products"] as? [[String: Any]]
-          try check("Product", try #require(listed?.first), "list")
-
-          func reserve(_ quantity: Int, _ customer: String?) async throws -> APIClient.Answer {
-            let customer = customer.map { #","customer_id":"\#($0)""# } ?? ""
-            return try await api.send(
-              "POST", "/api/holds", #"{"product_id":\#(id),"quantity":\#(quantity)\#(customer)}"#)
-          }
-          let held = try await reserve(2, "ada")
-          try check("Hold", held, 201)
-          try check("CustomerLimitReachedProblem", try await reserve(1, "ada"), 409)
-          try check("ValidationProblem", try await reserve(1, nil), 422)
-          let short = try await reserve(2, "bob")
-          try check("InsufficientStockProblem", short, 409)
-          #expect(short.members["available_stock"] as? Int == 1 && short.members["held_stock"] as? Int == 2)
-          #expect(short.members["next_release_at"] as? String == held.members["expires_at"] as? String)
-          #expect((1...120).contains(Int(short.headers["retry-after"] ?? "") ?? 0))
-
-          let hold: APIClient.Hold = try held.decode()
-          let order = try await api.order(hold.holdId)
-          try check("Order", order, 201)
-          try check("HoldAlreadyOrderedProblem", try await api.order(hold.holdId), 409)
-          try check("HoldAlreadyOrderedProblem", try await api.release(hold.holdId), 409)
-          try check("PaymentResult", try await api.pay(hold.orderID, key: "pay"), 200)
-          try check("PaymentResult", try await api.pay(hold.orderID, key: "again/ünd"), 200)
-
-          let changed = try await api.send(
-            "PATCH", "/api/admin/products/\(id)", #"{"starts_at":"2099-01-01T00:00:00Z","max_per_customer":null}"#)
-          try check("Product", changed, 200)
-          #expect(changed.members["status"] as? String == "upcoming")
-          let early = try await reserve(1, nil)
-          try check("SaleNotStartedProblem", early, 409)
-          #expect((Int(early.headers["retry-after"] ?? "") ?? 0) > 1_000_000)
-          _ = try await api.send(
-            "PATCH", "/api/admin/products/\(id)", #"{"starts_at":null,"ends_at":"2020-01-01T00:00:00Z"}"#)
-          try check("SaleEndedProblem", try await reserve(1, nil), 409)
-          let backwards = try await api.send(
-            "PATCH", "/api/admin/products/\(id)", #"{"starts_at":"2020-01-01T00:00:00Z"}"#)
-          try check("ValidationProblem", backwards, 422)
-
-          try check("Product", try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":-1}"#), 200)
-          try check(
-            "InsufficientStockProblem", try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":-1}"#),
-            409)
-          for delta in ["0", "2147483647", "2147483648", "-2147483648", "1.5", "null"] {
-            let refused = try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":\#(delta)}"#)
-            try check("ValidationProblem", refused, 422)
-          }
-
-          let page = try await api.send("GET", "/api/admin/payment-events?verdict=refund_due")
-          try check("PaymentEventPage", page, 200)
-          let events = try #require(page.members["payment_events"] as? [[String: Any]])
-          #expect(events.count == 1)
-          try check("PaymentEvent", events[0], "event")
-          let path = "/api/admin/payment-events/again%2F%C3%BCnd/settle"
-          let settled = try await api.send("POST", path)
-          try check("PaymentEvent", settled, 200)
-          #expect(settled.members["settled_at"] is String)
-          #expect(
-            try await api.send("POST", path).members["settled_at"] as? String == settled.members["settled_at"]
-              as? String)
-          #expect(try await api.send("POST", "/api/admin/payment-events/pay/settle").problem == "refund-not-due")
-          #expect(try await api.send("POST", "/api/admin/payment-events/none/settle").problem == "not-found")
-
-          try check("Audit", try await api.invariants(), 200)
-          try check("Health", try await api.send("GET", "/health/ready"), 200)
-          try check("Health", try await api.send("GET", "/health/live"), 200)
+    @Test(.database) func `each response has exactly the members of its schema`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let api = servers[0].api
+        let schemas = try await Self.schemas(api)
+        func check(_ schema: String, _ answer: APIClient.Answer, _ status: UInt) throws {
+          try check(schema, answer.members, "\(answer)")
+          #expect(answer.status == status, "\(answer)")
         }
+        func check(_ schema: String, _ members: [String: Any], _ description: String) throws {
+          let described = try #require(schemas[schema])
+          let properties = try #require(described["properties"] as? [String: Any])
+          #expect(members.keys.sorted() == properties.keys.sorted(), "\(schema): \(description)")
+          #expect(Set(members.keys).isSuperset(of: described["required"] as? [String] ?? []))
+        }
+        let window = #""starts_at":"2020-01-01T00:00:00Z","ends_at":"2100-01-01T00:00:00+01:00""#
+        let created = try await api.send(
+          "POST", "/api/admin/products",
+          #"{"name":"Cap","price":500,"currency":"USD","total_stock":3,"max_per_customer":2,\#(window)}"#)
+        try check("Product", created, 201)
+        let id = try created.decode(APIClient.Product.self).id
+        #expect(created.members["ends_at"] as? String == "2099-12-31T23:00:00.000Z")
+        #expect(created.members["status"] as? String == "on_sale")
+        let listed = try await api.send("GET", "/api/products").members["products"] as? [[String: Any]]
+        try check("Product", try #require(listed?.first), "list")
+
+        func reserve(_ quantity: Int, _ customer: String?) async throws -> APIClient.Answer {
+          let customer = customer.map { #","customer_id":"\#($0)""# } ?? ""
+          return try await api.send(
+            "POST", "/api/holds", #"{"product_id":\#(id),"quantity":\#(quantity)\#(customer)}"#)
+        }
+        let held = try await reserve(2, "ada")
+        try check("Hold", held, 201)
+        try check("CustomerLimitReachedProblem", try await reserve(1, "ada"), 409)
+        try check("ValidationProblem", try await reserve(1, nil), 422)
+        let short = try await reserve(2, "bob")
+        try check("InsufficientStockProblem", short, 409)
+        #expect(short.members["available_stock"] as? Int == 1 && short.members["held_stock"] as? Int == 2)
+        #expect(short.members["next_release_at"] as? String == held.members["expires_at"] as? String)
+        #expect((1...120).contains(Int(short.headers["retry-after"] ?? "") ?? 0))
+
+        let hold: APIClient.Hold = try held.decode()
+        let order = try await api.order(hold.holdId)
+        try check("Order", order, 201)
+        try check("HoldAlreadyOrderedProblem", try await api.order(hold.holdId), 409)
+        try check("HoldAlreadyOrderedProblem", try await api.release(hold.holdId), 409)
+        try check("PaymentResult", try await api.pay(hold.orderID, key: "pay"), 200)
+        try check("PaymentResult", try await api.pay(hold.orderID, key: "again/ünd"), 200)
+
+        let changed = try await api.send(
+          "PATCH", "/api/admin/products/\(id)", #"{"starts_at":"2099-01-01T00:00:00Z","max_per_customer":null}"#)
+        try check("Product", changed, 200)
+        #expect(changed.members["status"] as? String == "upcoming")
+        let early = try await reserve(1, nil)
+        try check("SaleNotStartedProblem", early, 409)
+        #expect((Int(early.headers["retry-after"] ?? "") ?? 0) > 1_000_000)
+        _ = try await api.send(
+          "PATCH", "/api/admin/products/\(id)", #"{"starts_at":null,"ends_at":"2020-01-01T00:00:00Z"}"#)
+        try check("SaleEndedProblem", try await reserve(1, nil), 409)
+        let backwards = try await api.send(
+          "PATCH", "/api/admin/products/\(id)", #"{"starts_at":"2020-01-01T00:00:00Z"}"#)
+        try check("ValidationProblem", backwards, 422)
+
+        try check("Product", try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":-1}"#), 200)
+        try check(
+          "InsufficientStockProblem", try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":-1}"#),
+          409)
+        for delta in ["0", "2147483647", "2147483648", "-2147483648", "1.5", "null"] {
+          let refused = try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":\#(delta)}"#)
+          try check("ValidationProblem", refused, 422)
+        }
+
+        let page = try await api.send("GET", "/api/admin/payment-events?verdict=refund_due")
+        try check("PaymentEventPage", page, 200)
+        let events = try #require(page.members["payment_events"] as? [[String: Any]])
+        #expect(events.count == 1)
+        try check("PaymentEvent", events[0], "event")
+        let path = "/api/admin/payment-events/again%2F%C3%BCnd/settle"
+        let settled = try await api.send("POST", path)
+        try check("PaymentEvent", settled, 200)
+        #expect(settled.members["settled_at"] is String)
+        #expect(
+          try await api.send("POST", path).members["settled_at"] as? String == settled.members["settled_at"]
+            as? String)
+        #expect(try await api.send("POST", "/api/admin/payment-events/pay/settle").problem == "refund-not-due")
+        #expect(try await api.send("POST", "/api/admin/payment-events/none/settle").problem == "not-found")
+
+        try check("Audit", try await api.invariants(), 200)
+        try check("Health", try await api.send("GET", "/health/ready"), 200)
+        try check("Health", try await api.send("GET", "/health/live"), 200)
       }
     }
 
@@ -144,30 +142,29 @@ extension FlashSaleTests {
       return try #require(components["schemas"] as? [String: [String: Any]])
     }
 
-    @Test func `payment events are listed in pages, newest first`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let api = servers[0].api
-          let product = try await api.createProduct(stock: 1)
-          let hold: APIClient.Hold = try await api.reserve(1, of: product).decode()
-          for number in 0..<205 { _ = try await api.pay(hold.orderID, key: "key-\(number)") }
-          var keys: [String] = []
-          var sizes: [Int] = []
-          var cursor: String?
-          repeat {
-            let query = cursor.map { "&cursor=\($0)" } ?? ""
-            let page = try await api.send("GET", "/api/admin/payment-events?verdict=parked\(query)").members
-            let events = try #require(page["payment_events"] as? [[String: Any]])
-            keys += events.compactMap { $0["idempotency_key"] as? String }
-            sizes.append(events.count)
-            cursor = page["next_cursor"] as? String
-          } while cursor != nil
-          #expect(sizes == [100, 100, 5])
-          #expect(keys == (0..<205).reversed().map { "key-\($0)" })
-          let bad = try await api.send("GET", "/api/admin/payment-events?verdict=good&cursor=~")
-          #expect(bad.problem == "validation")
-          #expect((bad.members["errors"] as? [Any])?.count == 2)
-        }
+    @Test(.database) func `payment events are listed in pages, newest first`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let api = servers[0].api
+        let product = try await api.createProduct(stock: 1)
+        let hold: APIClient.Hold = try await api.reserve(1, of: product).decode()
+        for number in 0..<205 { _ = try await api.pay(hold.orderID, key: "key-\(number)") }
+        var keys: [String] = []
+        var sizes: [Int] = []
+        var cursor: String?
+        repeat {
+          let query = cursor.map { "&cursor=\($0)" } ?? ""
+          let page = try await api.send("GET", "/api/admin/payment-events?verdict=parked\(query)").members
+          let events = try #require(page["payment_events"] as? [[String: Any]])
+          keys += events.compactMap { $0["idempotency_key"] as? String }
+          sizes.append(events.count)
+          cursor = page["next_cursor"] as? String
+        } while cursor != nil
+        #expect(sizes == [100, 100, 5])
+        #expect(keys == (0..<205).reversed().map { "key-\($0)" })
+        let bad = try await api.send("GET", "/api/admin/payment-events?verdict=good&cursor=~")
+        #expect(bad.problem == "validation")
+        #expect((bad.members["errors"] as? [Any])?.count == 2)
       }
     }
 

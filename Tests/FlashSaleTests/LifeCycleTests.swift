@@ -10,62 +10,60 @@ import Testing
 
 extension FlashSaleTests {
   @Suite struct LifeCycleTests {
-    @Test func `SIGTERM lets requests in progress finish`() async throws {
-      try await TestDatabases.withDatabase { url in
-        // No request times out in the queue before SIGTERM arrives.
-        try await withServers(1, on: url, settings: ["QUEUE_TIMEOUT_MS": "60000"]) { servers in
-          let api = servers[0].api
-          let product = try await api.createProduct(stock: 5)
-          let answers = try await withPool(on: url) { database in
-            try await database.withConnection { connection in
-              // The buyers wait for this lock while the server gets SIGTERM.
-              try await connection.executeScript("begin; select from flashsale.products for update")
-              let buyers = Task {
-                try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
-                  for _ in 0..<3 { group.addTask { try await api.reserve(1, of: product) } }
-                  return try await group.reduce(into: [APIClient.Answer]()) { $0.append($1) }
-                }
+    @Test(.database) func `SIGTERM lets requests in progress finish`() async throws {
+      let url = TestDatabase.url
+      // No request times out in the queue before SIGTERM arrives.
+      try await withServers(1, on: url, settings: ["QUEUE_TIMEOUT_MS": "60000"]) { servers in
+        let api = servers[0].api
+        let product = try await api.createProduct(stock: 5)
+        let answers = try await withPool(on: url) { database in
+          try await database.withConnection { connection in
+            // The buyers wait for this lock while the server gets SIGTERM.
+            try await connection.executeScript("begin; select from flashsale.products for update")
+            let buyers = Task {
+              try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
+                for _ in 0..<3 { group.addTask { try await api.reserve(1, of: product) } }
+                return try await group.reduce(into: [APIClient.Answer]()) { $0.append($1) }
               }
-              try await eventually("the buyers wait") {
-                try await database.integer("select count(*) from pg_locks where not granted") > 0
-              }
-              servers[0].send(.terminate)
-              try await eventually("it drains") { servers[0].output.contains("draining") }
-              try await connection.executeScript("commit")
-              return try await buyers.value
             }
+            try await eventually("the buyers wait") {
+              try await database.integer("select count(*) from pg_locks where not granted") > 0
+            }
+            servers[0].send(.terminate)
+            try await eventually("it drains") { servers[0].output.contains("draining") }
+            try await connection.executeScript("commit")
+            return try await buyers.value
           }
-          #expect(answers.map(\.status) == [201, 201, 201], "\(answers)")
-          #expect(try await servers[0].end(with: .terminate) == .exited(0), "\(servers[0].output)")
         }
-        let held = try await withPool(on: url) { try await $0.integer("select count(*) from holds") }
-        #expect(held == 3)
-        try await expectCleanAudit(url)
+        #expect(answers.map(\.status) == [201, 201, 201], "\(answers)")
+        #expect(try await servers[0].end(with: .terminate) == .exited(0), "\(servers[0].output)")
       }
+      let held = try await withPool(on: url) { try await $0.integer("select count(*) from holds") }
+      #expect(held == 3)
+      try await expectCleanAudit(url)
     }
 
     /// Before it stops listening, the server is not ready, and its responses close their connections. Balancers and
     /// clients can then use another server.
-    @Test func `SIGTERM leaves clients time to connect to another server`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url, settings: ["SHUTDOWN_DELAY_SECONDS": "3600"]) { servers in
-          let server = servers[0]
-          let product = try await server.api.createProduct(stock: 5)
-          let read = "GET /api/products/\(product) HTTP/1.1\r\nHost: sale\r\n\r\n"
-          try await RawConnection.with(port: server.port) { connection in
-            try await connection.send(read.utf8)
-            #expect(try await connection.answer().headers["connection"] == nil)
-            server.send(.terminate)
-            try await eventually("it is not ready") {
-              try await server.api.send("GET", "/health/ready").problem == "shutting-down"
-            }
-            #expect(try await server.api.reserve(1, of: product).status == 201)
-            try await connection.send(read.utf8)
-            #expect(try await connection.answer().headers["connection"] == "close")
-            await #expect(throws: RawConnection.UnexpectedEnd.self) { try await connection.answer() }
+    @Test(.database) func `SIGTERM leaves clients time to connect to another server`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url, settings: ["SHUTDOWN_DELAY_SECONDS": "3600"]) { servers in
+        let server = servers[0]
+        let product = try await server.api.createProduct(stock: 5)
+        let read = "GET /api/products/\(product) HTTP/1.1\r\nHost: sale\r\n\r\n"
+        try await RawConnection.with(port: server.port) { connection in
+          try await connection.send(read.utf8)
+          #expect(try await connection.answer().headers["connection"] == nil)
+          server.send(.terminate)
+          try await eventually("it is not ready") {
+            try await server.api.send("GET", "/health/ready").problem == "shutting-down"
           }
-          try await server.end(with: .kill)
+          #expect(try await server.api.reserve(1, of: product).status == 201)
+          try await connection.send(read.utf8)
+          #expect(try await connection.answer().headers["connection"] == "close")
+          await #expect(throws: RawConnection.UnexpectedEnd.self) { try await connection.answer() }
         }
+        try await server.end(with: .kill)
       }
     }
 
@@ -199,65 +197,62 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `SIGHUP and SIGTERM drain, and the log shows start and end`() async throws {
-      try await TestDatabases.withDatabase { url in
-        for signal in [Signal.terminalClosed, .terminate] {
-          let server = ServerProcess(database: TestDatabases.serverURL(url))
-          try await server.start()
-          let product = try await server.api.createProduct(stock: 5)
-          try await withPool(on: url) { pool in
-            try await pool.holding("select from products for update") { commit in
-              async let buyer = server.api.reserve(1, of: product)
-              try await pool.untilBlocked(1)
-              server.send(signal)
-              try await eventually("it drains") { server.output.contains("draining") }
-              #expect(!server.output.contains("stopped"))
-              try await commit()
-              #expect(try await buyer.status == 201)
-            }
+    @Test(.database) func `SIGHUP and SIGTERM drain, and the log shows start and end`() async throws {
+      let url = TestDatabase.url
+      for signal in [Signal.terminalClosed, .terminate] {
+        let server = ServerProcess(database: TestDatabases.serverURL(url))
+        try await server.start()
+        let product = try await server.api.createProduct(stock: 5)
+        try await withPool(on: url) { pool in
+          try await pool.holding("select from products for update") { commit in
+            async let buyer = server.api.reserve(1, of: product)
+            try await pool.untilBlocked(1)
+            server.send(signal)
+            try await eventually("it drains") { server.output.contains("draining") }
+            #expect(!server.output.contains("stopped"))
+            try await commit()
+            #expect(try await buyer.status == 201)
           }
-          #expect(try await server.end(with: signal) == .exited(0), "\(server.output)")
-          #expect(server.output.split(separator: "\n").count { $0.contains("draining") } == 1, "\(server.output)")
-          #expect(server.output.split(separator: "\n").count { $0.contains("stopped") } == 1, "\(server.output)")
         }
+        #expect(try await server.end(with: signal) == .exited(0), "\(server.output)")
+        #expect(server.output.split(separator: "\n").count { $0.contains("draining") } == 1, "\(server.output)")
+        #expect(server.output.split(separator: "\n").count { $0.contains("stopped") } == 1, "\(server.output)")
       }
     }
 
     /// `nohup` starts a program with SIGHUP ignored.
-    @Test func `SIGHUP that was ignored at the start stays ignored`() async throws {
-      try await TestDatabases.withDatabase { url in
-        let server = ChildProcess(
-          ["-c", "trap '' HUP; exec \"$0\" serve --port 0 --unsigned-webhooks", FlashSaleExecutable.path],
-          settings: ["DATABASE_URL": url], program: "/bin/sh")
-        let line = try await server.line(startingWith: "flashsale serves on ")
-        let api = APIClient(url: String(try #require(line.split(separator: " ").last)))
-        server.send(.terminalClosed)
-        // A server that drains is not ready, and ends.
-        for _ in 0..<20 { #expect(try await api.send("GET", "/health/ready").status == 200) }
-        server.send(.terminate)
-        #expect(try await server.status == .exited(0), "\(server.output)")
-      }
+    @Test(.database) func `SIGHUP that was ignored at the start stays ignored`() async throws {
+      let url = TestDatabase.url
+      let server = ChildProcess(
+        ["-c", "trap '' HUP; exec \"$0\" serve --port 0 --unsigned-webhooks", FlashSaleExecutable.path],
+        settings: ["DATABASE_URL": url], program: "/bin/sh")
+      let line = try await server.line(startingWith: "flashsale serves on ")
+      let api = APIClient(url: String(try #require(line.split(separator: " ").last)))
+      server.send(.terminalClosed)
+      // A server that drains is not ready, and ends.
+      for _ in 0..<20 { #expect(try await api.send("GET", "/health/ready").status == 200) }
+      server.send(.terminate)
+      #expect(try await server.status == .exited(0), "\(server.output)")
     }
 
-    @Test func `loss and return of the database are logged once each`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let api = servers[0].api
-          let product = try await api.createProduct(stock: 5)
-          let name = try #require(url.split(separator: "/").last)
-          func lines(with text: String) -> Int { servers[0].output.split(separator: "\n").count { $0.contains(text) } }
-          try await withPool(on: url.dropLast(name.count) + "postgres") { server in
-            for round in 1...2 {
-              try await server.run("alter database \(name) with allow_connections false")
-              try await server.run(
-                "select pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'")
-              try await eventually("the loss is logged") { lines(with: "the database is away") == round }
-              for _ in 0..<20 { #expect(try await api.reserve(1, of: product).status == 503) }
-              try await server.run("alter database \(name) with allow_connections true")
-              try await eventually("the return is logged") { lines(with: "the database is back") == round }
-              #expect(lines(with: "the database is away") == round, "\(servers[0].output)")
-              #expect(try await api.reserve(1, of: product).status == 201)
-            }
+    @Test(.database) func `loss and return of the database are logged once each`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let api = servers[0].api
+        let product = try await api.createProduct(stock: 5)
+        let name = try #require(url.split(separator: "/").last)
+        func lines(with text: String) -> Int { servers[0].output.split(separator: "\n").count { $0.contains(text) } }
+        try await withPool(on: url.dropLast(name.count) + "postgres") { server in
+          for round in 1...2 {
+            try await server.run("alter database \(name) with allow_connections false")
+            try await server.run(
+              "select pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'")
+            try await eventually("the loss is logged") { lines(with: "the database is away") == round }
+            for _ in 0..<20 { #expect(try await api.reserve(1, of: product).status == 503) }
+            try await server.run("alter database \(name) with allow_connections true")
+            try await eventually("the return is logged") { lines(with: "the database is back") == round }
+            #expect(lines(with: "the database is away") == round, "\(servers[0].output)")
+            #expect(try await api.reserve(1, of: product).status == 201)
           }
         }
       }
@@ -272,16 +267,15 @@ extension FlashSaleTests {
       await #expect(throws: ChildProcess.UnexpectedEnd.self) { try await start.value }
     }
 
-    @Test func `SIGTERM ends a server that waits for another server's migration`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withPool(on: url) { pool in
-          try await pool.holding("select pg_advisory_xact_lock(x'666c61736873616c'::bigint)") { _ in
-            let server = ServerProcess(database: url, arguments: Self.arguments)
-            let start = Task { try await server.start() }
-            try await pool.untilBlocked(1)
-            #expect(try await server.end(with: .terminate) == .exited(0), "\(server.output)")
-            await #expect(throws: ChildProcess.UnexpectedEnd.self) { try await start.value }
-          }
+    @Test(.database) func `SIGTERM ends a server that waits for another server's migration`() async throws {
+      let url = TestDatabase.url
+      try await withPool(on: url) { pool in
+        try await pool.holding("select pg_advisory_xact_lock(x'666c61736873616c'::bigint)") { _ in
+          let server = ServerProcess(database: url, arguments: Self.arguments)
+          let start = Task { try await server.start() }
+          try await pool.untilBlocked(1)
+          #expect(try await server.end(with: .terminate) == .exited(0), "\(server.output)")
+          await #expect(throws: ChildProcess.UnexpectedEnd.self) { try await start.value }
         }
       }
     }

@@ -37,69 +37,67 @@ extension FlashSaleTests {
       return product
     }
 
-    @Test func `requests, outcomes and batches are counted`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let product = try await Self.use(servers[0].api)
-          let metrics = try await Self.metrics(servers[0])
-          let requests = "flashsale_http_requests_total"
-          func count(_ method: String, _ route: String, _ status: Int) -> Double? {
-            metrics[requests, ["method": method, "route": route, "status": "\(status)"]]
-          }
-          #expect(count("POST", "/api/holds", 201) == 1 && count("POST", "/api/holds", 409) == 1)
-          #expect(count("POST", "/api/holds", 404) == 1)
-          #expect(count("GET", "/api/holds/{id}", 404) == 1 && count("GET", "/api/products/{id}", 200) == 1)
-          #expect(count("GET", "none", 404) == 1)
-          let duration = "flashsale_http_request_duration_seconds_count"
-          #expect(metrics[duration, ["method": "POST", "route": "/api/holds"]] == 3)
-          // An unknown method is counted as `other`. Otherwise clients could create any number of labels.
-          #expect(count("other", "none", 405) == 1)
-
-          for (outcome, expected) in ["held": 1.0, "insufficient_stock": 1, "product_not_found": 1, "failed": 0] {
-            #expect(metrics["flashsale_holds_total", ["outcome": outcome]] == expected)
-          }
-          #expect(metrics["flashsale_orders_total", ["outcome": "placed"]] == 1)
-          #expect(metrics["flashsale_orders_total", ["outcome": "already_ordered"]] == 1)
-          for (verdict, expected) in ["applied": 1.0, "replayed": 1, "refund_due": 1, "parked": 0] {
-            #expect(metrics["flashsale_payment_events_total", ["verdict": verdict]] == expected)
-          }
-          // The request for an unknown product only reads the product.
-          #expect(metrics["flashsale_batch_size_sum", ["use_case": "reserve_holds"]] == 2)
-          #expect(metrics["flashsale_batch_wait_seconds_count", ["use_case": "reserve_holds"]] == 2)
-          #expect(metrics["flashsale_statement_duration_seconds_count", ["statement": "reserve_holds"]] == 2)
-          #expect(metrics["flashsale_product_available_stock", ["product_id": "\(product)"]] == 3)
-          #expect(metrics["flashsale_money_waiting_amount", ["verdict": "refund_due", "currency": "USD"]] == 1000)
-          #expect(metrics["flashsale_database_up"] == 1)
+    @Test(.database) func `requests, outcomes and batches are counted`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let product = try await Self.use(servers[0].api)
+        let metrics = try await Self.metrics(servers[0])
+        let requests = "flashsale_http_requests_total"
+        func count(_ method: String, _ route: String, _ status: Int) -> Double? {
+          metrics[requests, ["method": method, "route": route, "status": "\(status)"]]
         }
+        #expect(count("POST", "/api/holds", 201) == 1 && count("POST", "/api/holds", 409) == 1)
+        #expect(count("POST", "/api/holds", 404) == 1)
+        #expect(count("GET", "/api/holds/{id}", 404) == 1 && count("GET", "/api/products/{id}", 200) == 1)
+        #expect(count("GET", "none", 404) == 1)
+        let duration = "flashsale_http_request_duration_seconds_count"
+        #expect(metrics[duration, ["method": "POST", "route": "/api/holds"]] == 3)
+        // An unknown method is counted as `other`. Otherwise clients could create any number of labels.
+        #expect(count("other", "none", 405) == 1)
+
+        for (outcome, expected) in ["held": 1.0, "insufficient_stock": 1, "product_not_found": 1, "failed": 0] {
+          #expect(metrics["flashsale_holds_total", ["outcome": outcome]] == expected)
+        }
+        #expect(metrics["flashsale_orders_total", ["outcome": "placed"]] == 1)
+        #expect(metrics["flashsale_orders_total", ["outcome": "already_ordered"]] == 1)
+        for (verdict, expected) in ["applied": 1.0, "replayed": 1, "refund_due": 1, "parked": 0] {
+          #expect(metrics["flashsale_payment_events_total", ["verdict": verdict]] == expected)
+        }
+        // The request for an unknown product only reads the product.
+        #expect(metrics["flashsale_batch_size_sum", ["use_case": "reserve_holds"]] == 2)
+        #expect(metrics["flashsale_batch_wait_seconds_count", ["use_case": "reserve_holds"]] == 2)
+        #expect(metrics["flashsale_statement_duration_seconds_count", ["statement": "reserve_holds"]] == 2)
+        #expect(metrics["flashsale_product_available_stock", ["product_id": "\(product)"]] == 3)
+        #expect(metrics["flashsale_money_waiting_amount", ["verdict": "refund_due", "currency": "USD"]] == 1000)
+        #expect(metrics["flashsale_database_up"] == 1)
       }
     }
 
-    @Test func `process and build metrics have their customary names`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let product = try await servers[0].api.createProduct(stock: 5)
-          let before = try await Self.metrics(servers[0])
-          #expect(before["flashsale_open_streams"] == 0)
-          let events = "\(servers[0].url)/api/products/\(product)/events"
-          let readers = [try await EventReader.open(events), try await EventReader.open(events)]
-          let metrics = try await Self.metrics(servers[0])
-          #expect(metrics["flashsale_open_streams"] == 2)
-          for reader in readers { reader.close() }
+    @Test(.database) func `process and build metrics have their customary names`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let product = try await servers[0].api.createProduct(stock: 5)
+        let before = try await Self.metrics(servers[0])
+        #expect(before["flashsale_open_streams"] == 0)
+        let events = "\(servers[0].url)/api/products/\(product)/events"
+        let readers = [try await EventReader.open(events), try await EventReader.open(events)]
+        let metrics = try await Self.metrics(servers[0])
+        #expect(metrics["flashsale_open_streams"] == 2)
+        for reader in readers { reader.close() }
 
-          let version = try await flashsale(["--version"]).output
-          let build = try #require(metrics.samples.first { $0.name == "flashsale_build_info" })
-          #expect(build.value == 1 && build.labels["version"] == version.first, "\(build)")
-          #expect(build.labels["swift"]?.wholeMatch(of: /\d+\.\d+/) != nil, "\(build)")
-          let cpu = try #require(metrics["process_cpu_seconds_total"])
-          #expect(try cpu > 0 && cpu >= #require(before["process_cpu_seconds_total"]))
-          #expect(metrics.types["process_cpu_seconds_total"] == "counter")
-          #expect(try #require(metrics["process_resident_memory_bytes"]) > 1e6)
-          let (open, limit) = (try #require(metrics["process_open_fds"]), try #require(metrics["process_max_fds"]))
-          #expect(try open >= #require(before["process_open_fds"]) + 2 && open < limit, "\(open) of \(limit)")
-          let started = try #require(metrics["process_start_time_seconds"])
-          let current = Date.now.timeIntervalSince1970
-          #expect(started <= current && started > current - 3600, "\(started) at \(current)")
-        }
+        let version = try await flashsale(["--version"]).output
+        let build = try #require(metrics.samples.first { $0.name == "flashsale_build_info" })
+        #expect(build.value == 1 && build.labels["version"] == version.first, "\(build)")
+        #expect(build.labels["swift"]?.wholeMatch(of: /\d+\.\d+/) != nil, "\(build)")
+        let cpu = try #require(metrics["process_cpu_seconds_total"])
+        #expect(try cpu > 0 && cpu >= #require(before["process_cpu_seconds_total"]))
+        #expect(metrics.types["process_cpu_seconds_total"] == "counter")
+        #expect(try #require(metrics["process_resident_memory_bytes"]) > 1e6)
+        let (open, limit) = (try #require(metrics["process_open_fds"]), try #require(metrics["process_max_fds"]))
+        #expect(try open >= #require(before["process_open_fds"]) + 2 && open < limit, "\(open) of \(limit)")
+        let started = try #require(metrics["process_start_time_seconds"])
+        let current = Date.now.timeIntervalSince1970
+        #expect(started <= current && started > current - 3600, "\(started) at \(current)")
       }
     }
 
@@ -155,25 +153,24 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `the lag of expiry jobs is measured`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url, settings: ["HOLD_TTL_SECONDS": "0.3"]) { servers in
-          let product = try await servers[0].api.createProduct(stock: 5)
-          var metrics = try await Self.metrics(servers[0])
-          let start = Moment.now
-          try await eventually("a job was run and its lag recorded") {
-            _ = try await servers[0].api.reserve(1, of: product)
-            metrics = try await Self.metrics(servers[0])
-            return metrics["flashsale_expiry_lag_seconds_count"] ?? 0 > 0
-          }
-          let (count, sum) = (
-            metrics["flashsale_expiry_lag_seconds_count"]!, metrics["flashsale_expiry_lag_seconds_sum"]!
-          )
-          #expect(count <= metrics["flashsale_jobs_total"]!)
-          // No job is due before the first hold, so no lag is longer than the time since then.
-          let elapsed = start.duration(to: .now) / Duration.seconds(1)
-          #expect(sum >= 0 && sum <= count * elapsed, "\(sum) s in \(count) jobs")
+    @Test(.database) func `the lag of expiry jobs is measured`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url, settings: ["HOLD_TTL_SECONDS": "0.3"]) { servers in
+        let product = try await servers[0].api.createProduct(stock: 5)
+        var metrics = try await Self.metrics(servers[0])
+        let start = Moment.now
+        try await eventually("a job was run and its lag recorded") {
+          _ = try await servers[0].api.reserve(1, of: product)
+          metrics = try await Self.metrics(servers[0])
+          return metrics["flashsale_expiry_lag_seconds_count"] ?? 0 > 0
         }
+        let (count, sum) = (
+          metrics["flashsale_expiry_lag_seconds_count"]!, metrics["flashsale_expiry_lag_seconds_sum"]!
+        )
+        #expect(count <= metrics["flashsale_jobs_total"]!)
+        // No job is due before the first hold, so no lag is longer than the time since then.
+        let elapsed = start.duration(to: .now) / Duration.seconds(1)
+        #expect(sum >= 0 && sum <= count * elapsed, "\(sum) s in \(count) jobs")
       }
     }
 
@@ -197,37 +194,35 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `metrics are available while the database is away`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          _ = try await Self.use(servers[0].api)
-          let name = try #require(url.split(separator: "/").last)
-          try await withPool(on: url.dropLast(name.count) + "postgres") { server in
-            // The database refuses new connections, and PostgreSQL ends the existing ones.
-            try await server.run("alter database \(name) with allow_connections false")
-            try await server.run(
-              "select pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'")
-            try await eventually("the database is seen to be away") {
-              try await Self.metrics(servers[0])["flashsale_database_up"] == 0
-            }
-            let metrics = try await Self.metrics(servers[0])
-            #expect(metrics["flashsale_holds_total", ["outcome": "held"]] == 1)
-            #expect(metrics.types["flashsale_jobs_due"] == nil)
-            try await server.run("alter database \(name) with allow_connections true")
-            try await eventually("the database is seen again") {
-              try await Self.metrics(servers[0])["flashsale_database_up"] == 1
-            }
+    @Test(.database) func `metrics are available while the database is away`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        _ = try await Self.use(servers[0].api)
+        let name = try #require(url.split(separator: "/").last)
+        try await withPool(on: url.dropLast(name.count) + "postgres") { server in
+          // The database refuses new connections, and PostgreSQL ends the existing ones.
+          try await server.run("alter database \(name) with allow_connections false")
+          try await server.run(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'")
+          try await eventually("the database is seen to be away") {
+            try await Self.metrics(servers[0])["flashsale_database_up"] == 0
+          }
+          let metrics = try await Self.metrics(servers[0])
+          #expect(metrics["flashsale_holds_total", ["outcome": "held"]] == 1)
+          #expect(metrics.types["flashsale_jobs_due"] == nil)
+          try await server.run("alter database \(name) with allow_connections true")
+          try await eventually("the database is seen again") {
+            try await Self.metrics(servers[0])["flashsale_database_up"] == 1
           }
         }
       }
     }
 
-    @Test func `metrics can be turned off`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url, settings: ["METRICS": "false"]) { servers in
-          _ = try await Self.use(servers[0].api)
-          #expect(try await servers[0].api.send("GET", "/metrics").status == 404)
-        }
+    @Test(.database) func `metrics can be turned off`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url, settings: ["METRICS": "false"]) { servers in
+        _ = try await Self.use(servers[0].api)
+        #expect(try await servers[0].api.send("GET", "/metrics").status == 404)
       }
     }
 

@@ -9,33 +9,32 @@ extension FlashSaleTests {
 
     /// Each payment event is delivered twenty times, to both servers. For every second order, half of the deliveries
     /// come before the order is placed. All other deliveries come while the order is placed.
-    @Test func `each payment event has one effect despite many duplicates`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(2, on: url) { servers in
-          let product = try await servers[0].api.createProduct(stock: Self.stock)
-          try await withThrowingTaskGroup(of: Void.self) { group in
-            for number in 0..<Self.orders {
-              // Twenty orders at a time. The client then has enough connections for all deliveries of an event at once.
-              if number >= 20 { try await group.next() }
-              group.addTask { try await Self.orderAndPay(number, product, servers) }
-            }
-            try await group.waitForAll()
+    @Test(.database) func `each payment event has one effect despite many duplicates`() async throws {
+      let url = TestDatabase.url
+      try await withServers(2, on: url) { servers in
+        let product = try await servers[0].api.createProduct(stock: Self.stock)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          for number in 0..<Self.orders {
+            // Twenty orders at a time. The client then has enough connections for all deliveries of an event at once.
+            if number >= 20 { try await group.next() }
+            group.addTask { try await Self.orderAndPay(number, product, servers) }
           }
-          try await withPool(on: url) { database in
-            func count(_ sql: String) async throws -> Int { Int(try await database.integer("select count(*) \(sql)")) }
-            let events = try await count("from payment_events")
-            let applied = try await count("from payment_events where verdict = 'applied'")
-            let paid = try await count("from orders where status = 'paid'")
-            let cancelled = try await count("from orders where status = 'cancelled'")
-            #expect(events == Self.orders && applied == Self.orders)
-            #expect(paid == Self.orders * 2 / 3 && cancelled == Self.orders / 3)
-          }
-          let kept = (0..<Self.orders).filter { !Self.isFailure($0) }.reduce(0) { $0 + Self.quantity($1) }
-          for server in servers {
-            #expect(try await server.api.product(product).availableStock == Self.stock - kept)
-          }
-          try await expectCleanAudit(url)
+          try await group.waitForAll()
         }
+        try await withPool(on: url) { database in
+          func count(_ sql: String) async throws -> Int { Int(try await database.integer("select count(*) \(sql)")) }
+          let events = try await count("from payment_events")
+          let applied = try await count("from payment_events where verdict = 'applied'")
+          let paid = try await count("from orders where status = 'paid'")
+          let cancelled = try await count("from orders where status = 'cancelled'")
+          #expect(events == Self.orders && applied == Self.orders)
+          #expect(paid == Self.orders * 2 / 3 && cancelled == Self.orders / 3)
+        }
+        let kept = (0..<Self.orders).filter { !Self.isFailure($0) }.reduce(0) { $0 + Self.quantity($1) }
+        for server in servers {
+          #expect(try await server.api.product(product).availableStock == Self.stock - kept)
+        }
+        try await expectCleanAudit(url)
       }
     }
 

@@ -6,47 +6,44 @@ extension FlashSaleTests {
   @Suite struct PromptExpiryTests {
     private static let settings = ["HOLD_TTL_SECONDS": "0.3"]
 
-    @Test func `a server without notifications expires its own holds by its alarm`() async throws {
-      try await TestDatabases.withDatabase { url in
-        let deaf = Self.settings.merging(["LISTEN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]) { $1 }
-        try await withServers(1, on: url, settings: deaf) { servers in
-          let product = try await servers[0].api.createProduct(stock: 5)
-          for _ in 0..<5 {
-            let hold = try await Self.hold(product, at: servers[0])
-            try await Self.expectExpired(hold, within: .milliseconds(200), on: url)
-          }
-          try await expectCleanAudit(url)
+    @Test(.database) func `a server without notifications expires its own holds by its alarm`() async throws {
+      let url = TestDatabase.url
+      let deaf = Self.settings.merging(["LISTEN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]) { $1 }
+      try await withServers(1, on: url, settings: deaf) { servers in
+        let product = try await servers[0].api.createProduct(stock: 5)
+        for _ in 0..<5 {
+          let hold = try await Self.hold(product, at: servers[0])
+          try await Self.expectExpired(hold, within: .milliseconds(200), on: url)
         }
+        try await expectCleanAudit(url)
       }
     }
 
-    @Test func `another server expires a killed server's hold after its notification`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(2, on: url, settings: Self.settings) { servers in
-          let product = try await servers[0].api.createProduct(stock: 5)
-          // Three times, because one poll could come at the right moment by chance.
-          for _ in 0..<3 {
-            let hold = try await Self.holdThenKill(product, at: servers[0], on: url)
-            try await Self.expectExpired(hold, within: .milliseconds(200), on: url)
-            try await servers[0].start()
-          }
-          try await expectCleanAudit(url)
+    @Test(.database) func `another server expires a killed server's hold after its notification`() async throws {
+      let url = TestDatabase.url
+      try await withServers(2, on: url, settings: Self.settings) { servers in
+        let product = try await servers[0].api.createProduct(stock: 5)
+        // Three times, because one poll could come at the right moment by chance.
+        for _ in 0..<3 {
+          let hold = try await Self.holdThenKill(product, at: servers[0], on: url)
+          try await Self.expectExpired(hold, within: .milliseconds(200), on: url)
+          try await servers[0].start()
         }
+        try await expectCleanAudit(url)
       }
     }
 
-    @Test func `another server expires a killed server's hold by polling`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(2, on: url, settings: Self.settings) { servers in
-          let product = try await servers[0].api.createProduct(stock: 5)
-          for _ in 0..<3 {
-            let hold = try await Self.hold(product, at: servers[0])
-            try await servers[0].end(with: .kill)
-            try await Self.expectExpired(hold, within: .milliseconds(1200), on: url)
-            try await servers[0].start()
-          }
-          try await expectCleanAudit(url)
+    @Test(.database) func `another server expires a killed server's hold by polling`() async throws {
+      let url = TestDatabase.url
+      try await withServers(2, on: url, settings: Self.settings) { servers in
+        let product = try await servers[0].api.createProduct(stock: 5)
+        for _ in 0..<3 {
+          let hold = try await Self.hold(product, at: servers[0])
+          try await servers[0].end(with: .kill)
+          try await Self.expectExpired(hold, within: .milliseconds(1200), on: url)
+          try await servers[0].start()
         }
+        try await expectCleanAudit(url)
       }
     }
 

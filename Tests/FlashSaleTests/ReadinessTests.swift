@@ -30,53 +30,50 @@ extension FlashSaleTests {
       #expect(lines.first?.contains(advice) == true, "\(server.output)", sourceLocation: location)
     }
 
-    @Test func `readiness reports that the role may not call a function`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          #expect(try await Self.ready(servers[0]).status == 200)
-          try await withPool(on: url) { pool in
-            func statement(_ action: String) -> String {
-              """
-              do $$ begin
-                execute format('\(action) \(TestDatabases.serverRoleName)', 'flashsale.read_orders'::regproc::regprocedure);
-              end $$
-              """
-            }
-            try await pool.run(statement("revoke execute on function %s from"))
+    @Test(.database) func `readiness reports that the role may not call a function`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        #expect(try await Self.ready(servers[0]).status == 200)
+        try await withPool(on: url) { pool in
+          func statement(_ action: String) -> String {
+            """
+            do $$ begin
+              execute format('\(action) \(TestDatabases.serverRoleName)', 'flashsale.read_orders'::regproc::regprocedure);
+            end $$
+            """
+          }
+          try await pool.run(statement("revoke execute on function %s from"))
+          try await Self.expectReason(
+            "may not call the function read_orders", advice: "migrate --server-role flashsale_server", of: servers[0]
+          ) { try await pool.run(statement("grant execute on function %s to")) }
+        }
+      }
+    }
+
+    @Test(.database) func `readiness reports an outdated schema`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        try await withPool(on: url) { pool in
+          try await pool.run("update schema_files set checksum = 'x' || checksum where name = 'read_orders'")
+          try await Self.expectReason("schema is not the one", advice: "run `flashsale migrate`", of: servers[0]) {
+            try await pool.run("update schema_files set checksum = substr(checksum, 2) where name = 'read_orders'")
+          }
+        }
+      }
+    }
+
+    @Test(.database) func `readiness reports a locked table`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        try await withPool(on: url) { pool in
+          try await pool.holding("lock table holds in access exclusive mode") { commit in
             try await Self.expectReason(
-              "may not call the function read_orders", advice: "migrate --server-role flashsale_server", of: servers[0]
-            ) { try await pool.run(statement("grant execute on function %s to")) }
+              "A table is locked by another session", advice: "pg_blocking_pids", of: servers[0], commit)
           }
         }
-      }
-    }
-
-    @Test func `readiness reports an outdated schema`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          try await withPool(on: url) { pool in
-            try await pool.run("update schema_files set checksum = 'x' || checksum where name = 'read_orders'")
-            try await Self.expectReason("schema is not the one", advice: "run `flashsale migrate`", of: servers[0]) {
-              try await pool.run("update schema_files set checksum = substr(checksum, 2) where name = 'read_orders'")
-            }
-          }
-        }
-      }
-    }
-
-    @Test func `readiness reports a locked table`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          try await withPool(on: url) { pool in
-            try await pool.holding("lock table holds in access exclusive mode") { commit in
-              try await Self.expectReason(
-                "A table is locked by another session", advice: "pg_blocking_pids", of: servers[0], commit)
-            }
-          }
-          // Many lock timeouts give one log line.
-          let lines = servers[0].output.split(separator: "\n").filter { $0.contains("waited too long for a lock") }
-          #expect(lines.count == 1, "\(servers[0].output)")
-        }
+        // Many lock timeouts give one log line.
+        let lines = servers[0].output.split(separator: "\n").filter { $0.contains("waited too long for a lock") }
+        #expect(lines.count == 1, "\(servers[0].output)")
       }
     }
 
@@ -113,19 +110,18 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `readiness reports that the database is away`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          try await withPool(on: url.replacing(url.split(separator: "/").last!, with: "postgres")) { pool in
-            let name = url.split(separator: "/").last!
-            try await pool.run("alter database \(name) allow_connections false")
-            try await pool.run(
-              "do $$ begin perform pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'; end $$")
-            try await eventually("it is not ready") { try await Self.ready(servers[0]).status == 503 }
-            try await Self.expectReason(
-              "The database cannot be reached", advice: "is not currently accepting connections", of: servers[0]
-            ) { try await pool.run("alter database \(name) allow_connections true") }
-          }
+    @Test(.database) func `readiness reports that the database is away`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        try await withPool(on: url.replacing(url.split(separator: "/").last!, with: "postgres")) { pool in
+          let name = url.split(separator: "/").last!
+          try await pool.run("alter database \(name) allow_connections false")
+          try await pool.run(
+            "do $$ begin perform pg_terminate_backend(pid) from pg_stat_activity where datname = '\(name)'; end $$")
+          try await eventually("it is not ready") { try await Self.ready(servers[0]).status == 503 }
+          try await Self.expectReason(
+            "The database cannot be reached", advice: "is not currently accepting connections", of: servers[0]
+          ) { try await pool.run("alter database \(name) allow_connections true") }
         }
       }
     }

@@ -210,26 +210,25 @@ extension FlashSaleTests {
   @Suite struct RefusalTests {
     private static let healthCheck = BadInput.request("GET", "/health/live")
 
-    @Test func `each bad input gets its problem and changes nothing`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let server = servers[0]
-          let product = try await server.api.createProduct(stock: 10)
-          #expect(product == 1)
-          try await withThrowingDiscardingTaskGroup { group in
-            // Eight inputs at a time.
-            for lane in 0..<8 {
-              group.addTask {
-                for index in stride(from: lane, to: BadInput.all.count, by: 8) {
-                  try await Self.expectRefusal(of: BadInput.all[index], by: server)
-                }
+    @Test(.database) func `each bad input gets its problem and changes nothing`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let server = servers[0]
+        let product = try await server.api.createProduct(stock: 10)
+        #expect(product == 1)
+        try await withThrowingDiscardingTaskGroup { group in
+          // Eight inputs at a time.
+          for lane in 0..<8 {
+            group.addTask {
+              for index in stride(from: lane, to: BadInput.all.count, by: 8) {
+                try await Self.expectRefusal(of: BadInput.all[index], by: server)
               }
             }
           }
-          #expect(try await server.api.product(product).availableStock == 10)
-          #expect(try await server.api.send("GET", "/api/products").body.readableBytes < 400)
-          try await expectCleanAudit(url)
         }
+        #expect(try await server.api.product(product).availableStock == 10)
+        #expect(try await server.api.send("GET", "/api/products").body.readableBytes < 400)
+        try await expectCleanAudit(url)
       }
     }
 
@@ -263,184 +262,174 @@ extension FlashSaleTests {
       let errors: [Member]
     }
 
-    @Test func `a refusal comes after the responses before it`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          _ = try await servers[0].api.createProduct(stock: 10)
-          let hold = BadInput.request("POST", "/api/holds", Array(#"{"product_id":1,"quantity":1}"#.utf8))
-          try await RawConnection.with(port: servers[0].port) { connection in
-            try await connection.send(
-              hold + hold + BadInput.request("GET", "/", nil, "Content-Length: 1000000", "X-Request-Id: mine"))
-            for _ in 0..<2 { #expect(try await connection.answer().status == 201) }
-            let refusal = try await connection.answer()
-            #expect(refusal.problem == "payload-too-large", "\(refusal)")
-            #expect(refusal.headers["x-request-id"] == "mine")
-            #expect(await connection.isClosed())
-          }
+    @Test(.database) func `a refusal comes after the responses before it`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        _ = try await servers[0].api.createProduct(stock: 10)
+        let hold = BadInput.request("POST", "/api/holds", Array(#"{"product_id":1,"quantity":1}"#.utf8))
+        try await RawConnection.with(port: servers[0].port) { connection in
+          try await connection.send(
+            hold + hold + BadInput.request("GET", "/", nil, "Content-Length: 1000000", "X-Request-Id: mine"))
+          for _ in 0..<2 { #expect(try await connection.answer().status == 201) }
+          let refusal = try await connection.answer()
+          #expect(refusal.problem == "payload-too-large", "\(refusal)")
+          #expect(refusal.headers["x-request-id"] == "mine")
+          #expect(await connection.isClosed())
         }
       }
     }
 
-    @Test func `the scheme of the admin token is accepted in any letter case`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let statuses: [(String, UInt)] = [("Bearer", 200), ("bearer", 200), ("BEARER ", 200), ("Basic", 401)]
-          for (scheme, status) in statuses {
-            try await RawConnection.with(port: servers[0].port) { connection in
-              let lines = [
-                "GET /api/admin/invariants HTTP/1.1", "Host: sale",
-                "Authorization: \(scheme) \(ServerProcess.adminToken)", "", "",
-              ]
-              try await connection.send(lines.joined(separator: "\r\n").utf8)
-              #expect(try await connection.answer().status == status, "\(scheme)")
-            }
+    @Test(.database) func `the scheme of the admin token is accepted in any letter case`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let statuses: [(String, UInt)] = [("Bearer", 200), ("bearer", 200), ("BEARER ", 200), ("Basic", 401)]
+        for (scheme, status) in statuses {
+          try await RawConnection.with(port: servers[0].port) { connection in
+            let lines = [
+              "GET /api/admin/invariants HTTP/1.1", "Host: sale",
+              "Authorization: \(scheme) \(ServerProcess.adminToken)", "", "",
+            ]
+            try await connection.send(lines.joined(separator: "\r\n").utf8)
+            #expect(try await connection.answer().status == status, "\(scheme)")
           }
         }
       }
     }
 
     /// Both requests arrive in one read. The server must handle the second one although no other read follows.
-    @Test func `a request pipelined after a hold gets its response without further input`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          _ = try await servers[0].api.createProduct(stock: 10)
-          let hold = BadInput.request("POST", "/api/holds", Array(#"{"product_id":1,"quantity":1}"#.utf8))
-          try await RawConnection.with(port: servers[0].port) { connection in
-            try await connection.send(hold + BadInput.request("GET", "/api/products"))
-            #expect(try await connection.answer().status == 201)
-            #expect(try await connection.answer().status == 200)
-          }
+    @Test(.database) func `a request pipelined after a hold gets its response without further input`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        _ = try await servers[0].api.createProduct(stock: 10)
+        let hold = BadInput.request("POST", "/api/holds", Array(#"{"product_id":1,"quantity":1}"#.utf8))
+        try await RawConnection.with(port: servers[0].port) { connection in
+          try await connection.send(hold + BadInput.request("GET", "/api/products"))
+          #expect(try await connection.answer().status == 201)
+          #expect(try await connection.answer().status == 200)
         }
       }
     }
 
-    @Test func `the address of each problem type gives an explanation`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          for problem in Set(BadInput.all.map(\.problem)) {
-            let answer = try await servers[0].api.send("GET", "/problems/" + problem)
-            #expect(answer.status == 200 && answer.headers["content-type"] == "text/plain; charset=utf-8")
-            #expect(String(buffer: answer.body).contains(problem))
-          }
+    @Test(.database) func `the address of each problem type gives an explanation`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        for problem in Set(BadInput.all.map(\.problem)) {
+          let answer = try await servers[0].api.send("GET", "/problems/" + problem)
+          #expect(answer.status == 200 && answer.headers["content-type"] == "text/plain; charset=utf-8")
+          #expect(String(buffer: answer.body).contains(problem))
         }
       }
     }
 
     /// After such a request it is unknown where the decoder continues.
-    @Test func `a connection ends with the response to an ambiguous upgrade`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          try await RawConnection.with(port: servers[0].port) { connection in
-            try await connection.send(
-              BadInput.request("GET", "/health/live", nil, "Connection: x;Upgrade", "Upgrade: h2c") + Self.healthCheck)
-            #expect(try await connection.answer().status == 200)
+    @Test(.database) func `a connection ends with the response to an ambiguous upgrade`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        try await RawConnection.with(port: servers[0].port) { connection in
+          try await connection.send(
+            BadInput.request("GET", "/health/live", nil, "Connection: x;Upgrade", "Upgrade: h2c") + Self.healthCheck)
+          #expect(try await connection.answer().status == 200)
+          #expect(await connection.isClosed())
+        }
+      }
+    }
+
+    @Test(.database) func `a partly received request gets its response during shutdown`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let port = servers[0].port
+        try await RawConnection.with(port: port) { connection in
+          // The first response shows that the server has read the head of the second request, too.
+          try await connection.send(
+            Self.healthCheck + BadInput.request("POST", "/api/holds", nil, "Content-Length: 2"))
+          #expect(try await connection.answer().status == 200)
+          servers[0].send(.terminate)
+          try await eventually("no new connections") {
+            try await RawConnection.isRefused(port: port)
+          }
+          try await connection.send("{}".utf8)
+          #expect(try await connection.answer().status == 422)
+          #expect(await connection.isClosed())
+        }
+      }
+    }
+
+    @Test(.database) func `a client that expects 100-continue gets 100 Continue`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        try await RawConnection.with(port: servers[0].port) { connection in
+          try await connection.send(
+            BadInput.request("POST", "/api/holds", nil, "Expect: 100-continue", "Content-Length: 2"))
+          #expect(try await connection.answer().status == 100)
+          try await connection.send("{}".utf8)
+          #expect(try await connection.answer().status == 422)
+        }
+      }
+    }
+
+    @Test(.database) func `the response to HEAD has the head of GET and no body`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        try await RawConnection.with(port: servers[0].port) { connection in
+          for (path, status) in [("/health/live", 200), ("/api/products/1", 404), ("/nothing", 404)]
+            as [(String, UInt)]
+          {
+            try await connection.send(BadInput.request("HEAD", path, nil, "Connection: keep-alive"))
+            let head = try await connection.head()
+            #expect(head.status == status)
+            #expect(head.headers["content-length"].flatMap { Int($0) } ?? 0 > 0)
+            try await connection.send(BadInput.request("GET", path))
+            #expect(try await connection.answer().status == status)
+          }
+        }
+      }
+    }
+
+    @Test(.database) func `a slowly arriving request is refused at a total deadline`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url, settings: ["REQUEST_TIMEOUT_SECONDS": "1"]) { servers in
+        let port = servers[0].port
+        let beginnings = [Array("GET /".utf8), BadInput.request("POST", "/api/holds", nil, "Content-Length: 10000")]
+        for beginning in beginnings {
+          let (answer, duration) = try await RawConnection.with(port: port) { connection in
+            let start = Moment.now
+            try await connection.send(beginning)
+            // If each byte extended the deadline, the response would come only after the last byte.
+            let (answer, isComplete) = try await connection.answer(
+              whileSending: Array(repeating: 0x61, count: 400), every: .milliseconds(50))
+            #expect(!isComplete, "the response came after the last byte")
+            let duration = start.duration(to: .now)
             #expect(await connection.isClosed())
+            return (answer, duration)
           }
+          #expect(answer.status == 408 && answer.problem == "request-timeout", "\(answer)")
+          #expect(duration >= .seconds(1), "\(duration)")
         }
       }
     }
 
-    @Test func `a partly received request gets its response during shutdown`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let port = servers[0].port
-          try await RawConnection.with(port: port) { connection in
-            // The first response shows that the server has read the head of the second request, too.
-            try await connection.send(
-              Self.healthCheck + BadInput.request("POST", "/api/holds", nil, "Content-Length: 2"))
-            #expect(try await connection.answer().status == 200)
-            servers[0].send(.terminate)
-            try await eventually("no new connections") {
-              try await RawConnection.isRefused(port: port)
-            }
-            try await connection.send("{}".utf8)
-            #expect(try await connection.answer().status == 422)
-            #expect(await connection.isClosed())
-          }
-        }
-      }
-    }
+    @Test(.database) func `an idle connection is closed, and a busy connection is not`() async throws {
+      let url = TestDatabase.url
+      let settings = ["REQUEST_TIMEOUT_SECONDS": "0.3", "IDLE_TIMEOUT_SECONDS": "0.6"]
+      try await withServers(1, on: url, settings: settings) { servers in
+        let port = servers[0].port
+        _ = try await servers[0].api.createProduct(stock: 10)
+        // Taken before the server's idle timer starts.
+        let start = Moment.now
+        try await RawConnection.with(port: port) { connection in #expect(await connection.isClosed()) }
+        #expect(start.duration(to: .now) >= .seconds(0.6))
 
-    @Test func `a client that expects 100-continue gets 100 Continue`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          try await RawConnection.with(port: servers[0].port) { connection in
-            try await connection.send(
-              BadInput.request("POST", "/api/holds", nil, "Expect: 100-continue", "Content-Length: 2"))
-            #expect(try await connection.answer().status == 100)
-            try await connection.send("{}".utf8)
-            #expect(try await connection.answer().status == 422)
-          }
-        }
-      }
-    }
-
-    @Test func `the response to HEAD has the head of GET and no body`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          try await RawConnection.with(port: servers[0].port) { connection in
-            for (path, status) in [("/health/live", 200), ("/api/products/1", 404), ("/nothing", 404)]
-              as [(String, UInt)]
-            {
-              try await connection.send(BadInput.request("HEAD", path, nil, "Connection: keep-alive"))
-              let head = try await connection.head()
-              #expect(head.status == status)
-              #expect(head.headers["content-length"].flatMap { Int($0) } ?? 0 > 0)
-              try await connection.send(BadInput.request("GET", path))
-              #expect(try await connection.answer().status == status)
-            }
-          }
-        }
-      }
-    }
-
-    @Test func `a slowly arriving request is refused at a total deadline`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url, settings: ["REQUEST_TIMEOUT_SECONDS": "1"]) { servers in
-          let port = servers[0].port
-          let beginnings = [Array("GET /".utf8), BadInput.request("POST", "/api/holds", nil, "Content-Length: 10000")]
-          for beginning in beginnings {
-            let (answer, duration) = try await RawConnection.with(port: port) { connection in
-              let start = Moment.now
-              try await connection.send(beginning)
-              // If each byte extended the deadline, the response would come only after the last byte.
-              let (answer, isComplete) = try await connection.answer(
-                whileSending: Array(repeating: 0x61, count: 400), every: .milliseconds(50))
-              #expect(!isComplete, "the response came after the last byte")
-              let duration = start.duration(to: .now)
+        try await withPool(on: url) { pool in
+          try await pool.holding("select from products for update") { commit in
+            try await RawConnection.with(port: port) { connection in
+              try await connection.send(
+                BadInput.request("POST", "/api/holds", Array(#"{"product_id":1,"quantity":1}"#.utf8)))
+              try await pool.untilBlocked(1)
+              // The server closes an idle connection that began later. The busy one has outlasted the timeouts.
+              try await RawConnection.with(port: port) { idle in #expect(await idle.isClosed()) }
+              try await commit()
+              #expect(try await connection.answer().status == 201)
               #expect(await connection.isClosed())
-              return (answer, duration)
-            }
-            #expect(answer.status == 408 && answer.problem == "request-timeout", "\(answer)")
-            #expect(duration >= .seconds(1), "\(duration)")
-          }
-        }
-      }
-    }
-
-    @Test func `an idle connection is closed, and a busy connection is not`() async throws {
-      try await TestDatabases.withDatabase { url in
-        let settings = ["REQUEST_TIMEOUT_SECONDS": "0.3", "IDLE_TIMEOUT_SECONDS": "0.6"]
-        try await withServers(1, on: url, settings: settings) { servers in
-          let port = servers[0].port
-          _ = try await servers[0].api.createProduct(stock: 10)
-          // Taken before the server's idle timer starts.
-          let start = Moment.now
-          try await RawConnection.with(port: port) { connection in #expect(await connection.isClosed()) }
-          #expect(start.duration(to: .now) >= .seconds(0.6))
-
-          try await withPool(on: url) { pool in
-            try await pool.holding("select from products for update") { commit in
-              try await RawConnection.with(port: port) { connection in
-                try await connection.send(
-                  BadInput.request("POST", "/api/holds", Array(#"{"product_id":1,"quantity":1}"#.utf8)))
-                try await pool.untilBlocked(1)
-                // The server closes an idle connection that began later. The busy one has outlasted the timeouts.
-                try await RawConnection.with(port: port) { idle in #expect(await idle.isClosed()) }
-                try await commit()
-                #expect(try await connection.answer().status == 201)
-                #expect(await connection.isClosed())
-              }
             }
           }
         }

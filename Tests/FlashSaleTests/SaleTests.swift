@@ -46,30 +46,29 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `a crowd on two servers holds exactly the stock`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(2, on: url) { servers in
-          let product = try await servers[0].api.createProduct(stock: Self.stock)
-          let sale = Sale()
-          try await withThrowingDiscardingTaskGroup { group in
-            for buyer in 0..<Self.buyers {
-              group.addTask {
-                var quantity = Self.firstQuantity(buyer)
-                while quantity > 0 {
-                  quantity = try await sale.ask(for: quantity, of: product, at: servers[buyer % 2])
-                }
+    @Test(.database) func `a crowd on two servers holds exactly the stock`() async throws {
+      let url = TestDatabase.url
+      try await withServers(2, on: url) { servers in
+        let product = try await servers[0].api.createProduct(stock: Self.stock)
+        let sale = Sale()
+        try await withThrowingDiscardingTaskGroup { group in
+          for buyer in 0..<Self.buyers {
+            group.addTask {
+              var quantity = Self.firstQuantity(buyer)
+              while quantity > 0 {
+                quantity = try await sale.ask(for: quantity, of: product, at: servers[buyer % 2])
               }
             }
           }
-          #expect(sale.unexpectedAnswers == [])
-          #expect(sale.unitsGranted == Self.stock)
-          for server in servers { #expect(try await server.api.product(product).availableStock == 0) }
-          let (held, ids) = try await Self.heldUnits(url)
-          #expect(held == Self.stock)
-          #expect(ids == Set(sale.granted.map(\.holdId)))
-          #expect(try await servers[1].api.invariants().status == 200)
-          try await expectCleanAudit(url)
         }
+        #expect(sale.unexpectedAnswers == [])
+        #expect(sale.unitsGranted == Self.stock)
+        for server in servers { #expect(try await server.api.product(product).availableStock == 0) }
+        let (held, ids) = try await Self.heldUnits(url)
+        #expect(held == Self.stock)
+        #expect(ids == Set(sale.granted.map(\.holdId)))
+        #expect(try await servers[1].api.invariants().status == 200)
+        try await expectCleanAudit(url)
       }
     }
 

@@ -78,23 +78,22 @@ extension FlashSaleTests {
     }
 
     /// Swift's report of a crash contains frames, registers, and the memory that they point to.
-    @Test func `the report of a crash contains no secret`() async throws {
-      try await TestDatabases.withDatabase { url in
-        let server = ServerProcess(
-          database: TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@"),
-          settings: Self.loud.merging([
-            "SWIFT_BACKTRACE": "enable=yes,color=no,interactive=no,threads=all,symbolicate=off"
-          ]) { $1 },
-          arguments: [])
-        try await server.start()
-        let product = try await server.api.createProduct(stock: 5)
-        #expect(try await server.api.reserve(1, of: product).status == 201)
-        // A failed precondition raises SIGILL. If another process sends it, it is reported and the server goes on.
-        server.send(.init(rawValue: SIGILL))
-        try await eventually("the crash is reported", within: .seconds(60)) { server.output.contains("Backtrace took") }
-        try await server.end(with: .kill)
-        Self.expectNoMark(server.output)
-      }
+    @Test(.database) func `the report of a crash contains no secret`() async throws {
+      let url = TestDatabase.url
+      let server = ServerProcess(
+        database: TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@"),
+        settings: Self.loud.merging([
+          "SWIFT_BACKTRACE": "enable=yes,color=no,interactive=no,threads=all,symbolicate=off"
+        ]) { $1 },
+        arguments: [])
+      try await server.start()
+      let product = try await server.api.createProduct(stock: 5)
+      #expect(try await server.api.reserve(1, of: product).status == 201)
+      // A failed precondition raises SIGILL. If another process sends it, it is reported and the server goes on.
+      server.send(.init(rawValue: SIGILL))
+      try await eventually("the crash is reported", within: .seconds(60)) { server.output.contains("Backtrace took") }
+      try await server.end(with: .kill)
+      Self.expectNoMark(server.output)
     }
 
     @Test(arguments: [
@@ -141,21 +140,20 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `the password of the server role is never printed`() async throws {
-      try await TestDatabases.withDatabase { url in
-        let settings = ["SERVER_ROLE_PASSWORD": Self.password, "SERVER_ROLE": "flashsale_marked"]
-        let made = try await flashsale(["migrate"], database: url, settings: settings)
-        made.expectSuccess()
-        Self.expectNoMark("\(made)")
-        // A role that may not change roles is refused.
-        let refused = try await flashsale(
-          ["migrate", "--server-role", "flashsale"],
-          database: url.replacing("//flashsale@", with: "//flashsale_marked@"),
-          settings: settings)
-        #expect(refused.status == .exited(1), "\(refused)")
-        Self.expectNoMark("\(refused)")
-        try await withPool(on: url) { try await $0.run("drop owned by flashsale_marked; drop role flashsale_marked") }
-      }
+    @Test(.database) func `the password of the server role is never printed`() async throws {
+      let url = TestDatabase.url
+      let settings = ["SERVER_ROLE_PASSWORD": Self.password, "SERVER_ROLE": "flashsale_marked"]
+      let made = try await flashsale(["migrate"], database: url, settings: settings)
+      made.expectSuccess()
+      Self.expectNoMark("\(made)")
+      // A role that may not change roles is refused.
+      let refused = try await flashsale(
+        ["migrate", "--server-role", "flashsale"],
+        database: url.replacing("//flashsale@", with: "//flashsale_marked@"),
+        settings: settings)
+      #expect(refused.status == .exited(1), "\(refused)")
+      Self.expectNoMark("\(refused)")
+      try await withPool(on: url) { try await $0.run("drop owned by flashsale_marked; drop role flashsale_marked") }
     }
 
     @Test func `demo prints no configured secret`() async throws {

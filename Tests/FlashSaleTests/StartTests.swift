@@ -87,23 +87,21 @@ extension FlashSaleTests {
       }
     }
 
-    @Test func `a schema newer than the program is refused`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withPool(on: url) {
-          try await $0.run(
-            "insert into schema_files (kind, name, checksum) values ('migration', '9999_from_the_future', 'x')")
-        }
-        try await Self.expectRefusal(url, saying: "newer than this program")
+    @Test(.database) func `a schema newer than the program is refused`() async throws {
+      let url = TestDatabase.url
+      try await withPool(on: url) {
+        try await $0.run(
+          "insert into schema_files (kind, name, checksum) values ('migration', '9999_from_the_future', 'x')")
       }
+      try await Self.expectRefusal(url, saying: "newer than this program")
     }
 
-    @Test func `an edited migration is refused`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withPool(on: url) {
-          try await $0.run("update schema_files set checksum = 'x' where name like '0001%'")
-        }
-        try await Self.expectRefusal(url, saying: "was edited after it was applied")
+    @Test(.database) func `an edited migration is refused`() async throws {
+      let url = TestDatabase.url
+      try await withPool(on: url) {
+        try await $0.run("update schema_files set checksum = 'x' where name like '0001%'")
       }
+      try await Self.expectRefusal(url, saying: "was edited after it was applied")
     }
 
     /// Expects a refusal by each command, and that pending functions are not migrated.
@@ -121,17 +119,16 @@ extension FlashSaleTests {
       #expect(untouched == 0)
     }
 
-    @Test func `a port in use is reported in one line`() async throws {
-      try await TestDatabases.withDatabase { url in
-        try await withServers(1, on: url) { servers in
-          let second = try await flashsale(
-            ["serve", "--unsigned-webhooks", "--port", "\(servers[0].port)"], database: url)
-          second.expectFailure(saying: "port is in use")
-          #expect(try await servers[0].api.send("GET", "/health/ready").status == 200)
-        }
-        try await flashsale(["serve", "--unsigned-webhooks", "--host", "203.0.113.1"], database: url)
-          .expectFailure(saying: "cannot listen")
+    @Test(.database) func `a port in use is reported in one line`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let second = try await flashsale(
+          ["serve", "--unsigned-webhooks", "--port", "\(servers[0].port)"], database: url)
+        second.expectFailure(saying: "port is in use")
+        #expect(try await servers[0].api.send("GET", "/health/ready").status == 200)
       }
+      try await flashsale(["serve", "--unsigned-webhooks", "--host", "203.0.113.1"], database: url)
+        .expectFailure(saying: "cannot listen")
     }
 
     @Test func `concurrent migrations all succeed`() async throws {

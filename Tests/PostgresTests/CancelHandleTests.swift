@@ -15,10 +15,10 @@ import Testing
           "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
           + " and datname = current_database() and pid <> pg_backend_pid()"
         let task = Task { try await connection.execute(Sleep(milliseconds: 60_000)) }
-        try await eventually("the statement runs") { try await observer.integer(running) == 1 }
+        try await until("the statement runs") { try await observer.integer(running) == 1 }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        try await eventually("the statement has ended") { try await observer.integer(running) == 0 }
+        try await until("the statement has ended") { try await observer.integer(running) == 0 }
         #expect(connection.isBroken, "the cancel request could hit the next statement")
       }
     }
@@ -43,7 +43,7 @@ import Testing
       try await withConnection(configuration) { holder in
         try await holder.holdLock()
         let task = Task { try await connection.execute(WaitForLock()) }
-        try await eventually("the statement waits") { try await holder.waitingForLock() == 1 }
+        try await until("the statement waits") { try await holder.waitingForLock() == 1 }
         task.cancel()
         try await holder.releaseLock()
         let answer = try await task.value
@@ -66,7 +66,7 @@ import Testing
         let pool = Pool(configuration, size: 20)
         try await observer.holdLock()
         let waiting = (0..<20).map { _ in Task { try await pool.execute(WaitForLockOrCancellation()) } }
-        try await eventually("all statements wait") { try await observer.waitingForLock() == 20 }
+        try await until("all statements wait") { try await observer.waitingForLock() == 20 }
         kill(postmaster, SIGSTOP)
         // If the requests blocked the threads of tasks, this test would be blocked, too. So another thread ends the stop.
         let stop = Stop(of: postmaster, atMost: .seconds(60))
@@ -119,9 +119,9 @@ import Testing
         for try await answer in group { answers.formUnion(answer) }
         #expect(answers == Set(0..<50))
       }
-      try await eventually("no connection is left open") { try await observer.otherConnections() <= size }
+      try await until("no connection is left open") { try await observer.otherConnections() <= size }
       await pool.close()
-      try await eventually("all connections are closed") { try await observer.otherConnections() == 0 }
+      try await until("all connections are closed") { try await observer.otherConnections() == 0 }
     }
   }
 }

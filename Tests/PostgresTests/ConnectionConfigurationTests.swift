@@ -109,7 +109,7 @@ import Testing
     } _: { connection, configuration in
       try await connection.executeScript("begin")
       try await withConnection(configuration) { observer in
-        try await eventually("the server has ended it") { try await observer.otherConnections() == 0 }
+        try await until("the server has ended it") { try await observer.otherConnections() == 0 }
       }
       let error = try await postgresError { try await connection.executeScript("commit") }
       #expect("\(error)" == "connection lost during commit: terminating connection due to idle-in-transaction timeout")

@@ -266,7 +266,7 @@ import Time
         try await other.holdLock()
         let processID = try await connection.processID()
         async let waiting = postgresError { try await connection.execute(WaitForLock()) }
-        try await eventually("the statement waits") { try await other.waitingForLock() == 1 }
+        try await until("the statement waits") { try await other.waitingForLock() == 1 }
         try await other.terminate(processID)
         let error = try await waiting
         #expect(error.isConnectionLost)
@@ -283,7 +283,7 @@ import Time
       let processID = try await connection.processID()
       #expect(connection.isReusable)
       try await withConnection(configuration) { try await $0.terminate(processID) }
-      try await eventually("the loss is noticed") { !connection.isReusable }
+      try await until("the loss is noticed") { !connection.isReusable }
     }
   }
 
@@ -298,7 +298,7 @@ import Time
     for _ in 0..<20 {
       let (stream, sink) = AsyncStream.makeStream(of: Postgres.Notification.self)
       async let connecting = Connection.connect(configuration, notifications: sink)
-      try await eventually("the client connects") {
+      try await until("the client connects") {
         guard let end = server.logIn() else { return false }
         ends.append(end)
         return true
@@ -306,7 +306,7 @@ import Time
       let connection = try await connecting
       #expect(connection.isReusable)
       shutdown(ends.last!, Int32(SHUT_WR))
-      try await eventually("the loss is noticed") { connection.isBroken }
+      try await until("the loss is noticed") { connection.isBroken }
       for await _ in stream { Issue.record("no notification was sent") }
       lost.append(connection)
     }
@@ -342,7 +342,7 @@ import Time
     configuration.statementTimeout = .seconds(300)
     async let connecting = Connection.connect(configuration)
     var end: Int32 = -1
-    try await eventually("the client connects") {
+    try await until("the client connects") {
       end = server.logIn() ?? -1
       return end >= 0
     }
@@ -350,7 +350,7 @@ import Time
     async let sending = postgresError {
       try await connection.execute(Echo(String(repeating: "x", count: 32_000_000)))
     }
-    try await eventually("the statement is being sent") { !connection.isReusable }
+    try await until("the statement is being sent") { !connection.isReusable }
     close(end)
     let error = try await sending
     #expect(error.isConnectionLost)
@@ -393,9 +393,9 @@ import Time
         try await openAndClose(times: 5)
         let before = try openDescriptors()
         try await openAndClose(times: 250)
-        try await eventually("all descriptors are closed") { try openDescriptors() <= before }
+        try await until("all descriptors are closed") { try openDescriptors() <= before }
       }
-      try await eventually("the server has closed all connections") { try await observer.otherConnections() == 0 }
+      try await until("the server has closed all connections") { try await observer.otherConnections() == 0 }
     }
   }
 

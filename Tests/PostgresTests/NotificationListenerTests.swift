@@ -46,7 +46,7 @@ import Testing
         await gate.wait()
         task.cancel()
         await task.value
-        try await eventually("the connection is closed") { try await observer.otherConnections() == 0 }
+        try await until("the connection is closed") { try await observer.otherConnections() == 0 }
       }
     }
   }
@@ -69,7 +69,7 @@ import Testing
       #expect(await notifications.next()?.payload == "idle")
       try await sender.holdLock()
       async let waiting = listener.execute(WaitForLock())
-      try await eventually("the statement waits") { try await sender.waitingForLock() == 1 }
+      try await until("the statement waits") { try await sender.waitingForLock() == 1 }
       try await sender.executeScript("notify one, 'during'")
       try await sender.releaseLock()
       #expect(await notifications.next()?.payload == "during")

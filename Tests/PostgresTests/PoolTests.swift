@@ -223,7 +223,7 @@ import Time
         try await pool.withConnection { connection in
           let processID = try await connection.processID()
           try await observer.terminate(processID)
-          try await eventually("the connection is broken") { !connection.isReusable }
+          try await until("the connection is broken") { !connection.isReusable }
           try await connection.executeScript("select 1")
         }
       }
@@ -238,7 +238,7 @@ import Time
       for number in 0..<Int32(5) {
         let connection = try await pool.withConnection { $0 }
         try await observer.terminate(try await connection.processID())
-        try await eventually("the connection is broken") { !connection.isReusable }
+        try await until("the connection is broken") { !connection.isReusable }
         let answer = try await pool.execute(Echo(number))
         #expect(answer == [number])
       }
@@ -253,7 +253,7 @@ import Time
         _ = try await pool.execute(Echo(Int32(1)))
         try await gatekeeper.shut()
         // The first statements may lose their connection. All later ones cannot connect.
-        try await eventually("the database is away") {
+        try await until("the database is away") {
           do {
             _ = try await pool.execute(Echo(Int32(1)))
             return false
@@ -266,7 +266,7 @@ import Time
           #expect(error.isCannotConnect && error.isDatabaseAway)
         }
         try await gatekeeper.open()
-        try await eventually("the database is back") { try await isServing(pool) }
+        try await until("the database is back") { try await isServing(pool) }
       }
     }
   }
@@ -293,12 +293,12 @@ import Time
           }
           for _ in 0..<3 {
             // `shut` is repeated: it does not end a connection that is being opened at that moment.
-            try await eventually("the database is away") {
+            try await until("the database is away") {
               try await gatekeeper.shut()
               return try await !isServing(pool)
             }
             try await gatekeeper.open()
-            try await eventually("the database is back") { try await isServing(pool) }
+            try await until("the database is back") { try await isServing(pool) }
           }
           isOver.withLock { $0 = true }
           var total = (answers: 0, refusals: 0)
@@ -306,7 +306,7 @@ import Time
           #expect(total.answers > 0 && total.refusals > 0)
         }
       }
-      try await eventually("no connection is left open") { try await observer.otherConnections() <= size }
+      try await until("no connection is left open") { try await observer.otherConnections() <= size }
     }
   }
 
@@ -357,7 +357,7 @@ import Time
         outcomes.withLock { outcomes in
           for _ in 0..<20 { outcomes.append(Task { try await pool.execute(WaitForLock()) }) }
         }
-        try await eventually("two callers wait on the server") { try await holder.waitingForLock() == 2 }
+        try await until("two callers wait on the server") { try await holder.waitingForLock() == 2 }
       }
       try await withConnection(configuration) { try await $0.holdLock() }
     }
@@ -367,7 +367,7 @@ import Time
     let away = try await postgresError { try await pool.execute(Echo("")) }
     #expect(away.isCannotConnect)
     try await serve {
-      try await eventually("the database is back") { try await isServing(pool) }
+      try await until("the database is back") { try await isServing(pool) }
       await pool.close()
     }
   }
@@ -391,7 +391,7 @@ import Time
         let callers = (0..<20).map { number in
           line.start { try await crowded.withConnection { _ in served.withLock { $0.append(number) } } }
         }
-        try await eventually("all callers wait") { crowded.usage.waiting == callers.count }
+        try await until("all callers wait") { crowded.usage.waiting == callers.count }
         release()
         for caller in callers { try await caller.value }
       }
@@ -432,7 +432,7 @@ import Time
         let error = try await postgresError { try await connection.execute(Echo(Int32(1))) }
         #expect(error.isConnectionLost)
       }
-      try await eventually("no connection is left") { try await observer.otherConnections() == 0 }
+      try await until("no connection is left") { try await observer.otherConnections() == 0 }
       #expect(pool.usage.inUse == 0)
       #expect(try await pool.execute(Echo(Int32(1))) == [1])
     }
@@ -458,11 +458,11 @@ import Time
       await pool.close()
       let refused = try await postgresError { try await pool.execute(Echo(Int32(1))) }
       #expect(refused.isPoolUnavailable && refused.isDatabaseAway)
-      try await eventually("the idle connections are closed") { try await observer.otherConnections() == 1 }
+      try await until("the idle connections are closed") { try await observer.otherConnections() == 1 }
       giveBack.open()
       let answer = try await borrower.value
       #expect(answer == ["finished"])
-      try await eventually("the lent connection is closed, too") { try await observer.otherConnections() == 0 }
+      try await until("the lent connection is closed, too") { try await observer.otherConnections() == 0 }
       await pool.close()
     }
   }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Postgres
@@ -15,7 +16,7 @@ import Testing
       try await observer.holdLock()
       try await withThrowingTaskGroup(of: [Int64].self) { group in
         for _ in 0..<count { group.addTask { try await pool.execute(WaitForLock()) } }
-        try await eventually("all statements wait") { try await observer.waitingForLock() == count }
+        try await until("all statements wait") { try await observer.waitingForLock() == count }
         await Task.detached { for _ in 0..<1_000 { await Task.yield() } }.value
         try await observer.releaseLock()
         var answers = 0

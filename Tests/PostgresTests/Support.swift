@@ -231,18 +231,6 @@ func serverError<Result>(
 
 // MARK: Events
 
-/// Waits until a condition holds. Checks it every 5 ms.
-func eventually(
-  _ what: Comment, within limit: Duration = .seconds(50), at location: SourceLocation = #_sourceLocation,
-  _ condition: () async throws -> Bool
-) async throws {
-  let deadline = Moment.now + limit
-  while try await !condition() {
-    try #require(Moment.now < deadline, what, sourceLocation: location)
-    try await Task.sleep(for: .milliseconds(5))
-  }
-}
-
 /// Closed until `open`. One task can wait for it.
 struct Gate: Sendable {
   private let stream: AsyncStream<Void>

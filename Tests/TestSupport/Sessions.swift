@@ -34,14 +34,3 @@ extension Pool {
     }
   }
 }
-
-/// Polls until `condition` is true.
-///
-/// - Throws: ``Unexpected`` with `what` after 20 s.
-package func until(_ what: String, _ condition: () async throws -> Bool) async throws {
-  let deadline = Moment.now + .seconds(20)
-  while try await !condition() {
-    guard Moment.now < deadline else { throw Unexpected("not within 20 s: \(what)") }
-    await Task.yield()
-  }
-}
