@@ -43,6 +43,26 @@ import Time
     _ = try await checkout.order(hold)
   }
 
+  @Test(.checkout) func `a paused product refuses holds, and its holds and orders go on`() async throws {
+    let checkout = TestCheckout.current.checkout
+    let product = try await checkout.newProduct(stock: 5)
+    let hold = try await checkout.hold(2, of: product)
+    let order = try await checkout.order(1, of: product)
+    var change = UpdateProduct(productID: product.id)
+    change.isPaused = true
+    #expect(try await checkout.updateProduct(change) == true)
+    #expect(try await checkout.product(product.id)?.status == .paused)
+    #expect(try await checkout.reserveHold(productID: product.id, quantity: 1) == .salePaused)
+    _ = try await checkout.order(hold)
+    guard case .decided(.applied, .paid, _) = try await checkout.pay(order.id, key: "k") else {
+      throw Unexpected("the payment is refused")
+    }
+    change.isPaused = false
+    #expect(try await checkout.updateProduct(change) == true)
+    _ = try await checkout.hold(1, of: product)
+    try await checkout.expectCleanAudit()
+  }
+
   @Test(.checkout) func `a hold above the maximum quantity is refused`() async throws {
     let (checkout, pool) = TestCheckout.current
     let product = try await Self.product(perHold: 2, in: checkout, pool)

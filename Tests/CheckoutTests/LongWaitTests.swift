@@ -95,11 +95,12 @@ import Time
     case perCustomer = "max_per_customer = 1"
     case start = "starts_at = clock_timestamp() + interval '1 hour'"
     case end = "ends_at = clock_timestamp()"
+    case pause = "is_paused = true"
 
     func isReason(for outcome: ReserveHold.Outcome) -> Bool {
       switch (self, outcome) {
       case (.perHold, .quantityAboveLimit(1)), (.perCustomer, .customerLimitReached), (.start, .saleNotStarted),
-        (.end, .saleEnded):
+        (.end, .saleEnded), (.pause, .salePaused):
         true
       default: false
       }

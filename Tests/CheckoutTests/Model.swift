@@ -10,7 +10,7 @@ struct Model {
   }
 
   enum Window: CaseIterable {
-    case upcoming, open, ended
+    case upcoming, open, paused, ended
   }
 
   struct HoldState {
@@ -80,6 +80,7 @@ struct Model {
     switch products[product].window {
     case .upcoming: return .upcoming
     case .ended: return .ended
+    case .paused: return .paused
     case .open: break
     }
     if available(product) > 0 { return .onSale }
@@ -98,6 +99,7 @@ struct Model {
     case customerLimitReached = "customer_limit_reached"
     case saleNotStarted = "sale_not_started"
     case saleEnded = "sale_ended"
+    case salePaused = "sale_paused"
   }
 
   mutating func reserve(_ product: Int, _ quantity: Int32, _ customer: String?) -> Reservation {
@@ -107,6 +109,7 @@ struct Model {
     switch rules.window {
     case .upcoming: return .saleNotStarted
     case .ended: return .saleEnded
+    case .paused: return .salePaused
     case .open: break
     }
     if let maximum = rules.maximumPerCustomer, let customer, units(of: customer, in: product) + quantity > maximum {

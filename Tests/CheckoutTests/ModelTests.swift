@@ -110,6 +110,7 @@ private struct Interleaving {
       case .customerRequired: .customerRequired
       case .customerLimitReached: .customerLimitReached
       case .saleNotStarted: .saleNotStarted
+      case .salePaused: .salePaused
       case .saleEnded: .saleEnded
       case .keyReused, .productNotFound: nil
       }
@@ -153,11 +154,12 @@ private struct Interleaving {
       change.maximumPerCustomer = .set(model.products[product].maximumPerCustomer)
     default:
       let now = try await pool.integer("select extract(epoch from clock_timestamp())::bigint")
-      let window = [Model.Window.open, .open, .upcoming, .ended].randomElement(using: &random)!
+      let window = [Model.Window.open, .open, .upcoming, .paused, .ended].randomElement(using: &random)!
       model.products[product].window = window
       func hours(_ count: Int64) -> Timestamp { Timestamp(microsecondsSince1970: (now + count * 3600) * 1_000_000) }
       change.startsAt = .set(window == .upcoming ? hours(1) : nil)
       change.endsAt = .set(window == .ended ? hours(-1) : nil)
+      change.isPaused = window == .paused
     }
     history.append("change \(product) to \(model.products[product])")
     try expect(try await checkout.updateProduct(change) == true, "not changed")

@@ -9,8 +9,8 @@
 --
 -- Returns one row, none for an unknown product:
 --   outcomes        for each request, in their order: held, replayed, key_reused, insufficient_stock, quantity_above_limit,
---                   customer_required, customer_limit_reached, sale_not_started, sale_ended; or later, when nothing was done
---                   yet: the request depends on lapsed holds that another session has locked
+--                   customer_required, customer_limit_reached, sale_not_started, sale_paused, sale_ended; or later, when nothing
+--                   was done yet: the request depends on lapsed holds that another session has locked
 --   held_until      when the new holds expire
 --   is_rescheduled  whether a worker must be woken
 --   hold_ids        p_hold_ids, but for a replayed request the hold that it made the first time; null without keys
@@ -94,11 +94,13 @@ begin
     ends_at := v_product.ends_at;
     max_quantity_per_hold := v_product.max_quantity_per_hold;
     max_per_customer := v_product.max_per_customer;
-    if v_now < starts_at then
+    if v_now >= ends_at then
+        v_refusal := 'sale_ended';
+    elsif v_product.is_paused then
+        v_refusal := 'sale_paused';
+    elsif v_now < starts_at then
         v_refusal := 'sale_not_started';
         starts_in_us := extract(epoch from starts_at - v_now) * 1000000;
-    elsif v_now >= ends_at then
-        v_refusal := 'sale_ended';
     end if;
 
     if p_keys is null and v_refusal is null and max_quantity_per_hold is null and max_per_customer is null then
@@ -243,8 +245,9 @@ begin
         update products p
         set available_stock = p.available_stock - v_taken
         where p.id = p_product_id and p.available_stock >= v_taken
-          and (p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer) is not distinct from
-              (v_product.starts_at, v_product.ends_at, v_product.max_quantity_per_hold, v_product.max_per_customer)
+          and (p.starts_at, p.ends_at, p.is_paused, p.max_quantity_per_hold, p.max_per_customer) is not distinct from
+              (v_product.starts_at, v_product.ends_at, v_product.is_paused, v_product.max_quantity_per_hold,
+               v_product.max_per_customer)
         returning clock_timestamp() into v_taken_at;
         if not found then
             -- Another server was faster. To reclaim lapsed holds now would break the lock order, so everything is undone. The

@@ -71,12 +71,12 @@ begin
     cross join lateral (
         select j.run_at from scheduled_jobs j where j.product_id = wanted.id and j.kind = 'expire_holds' offset 0) j
     cross join lateral (
-        select p.ctid, p.available_stock, p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer
+        select p.ctid, p.available_stock, p.is_paused, p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer
         from products p
         where p.id = wanted.id
         for update skip locked) p
     where j.run_at <= held_until
-      and p.available_stock >= wanted.units
+      and p.available_stock >= wanted.units and not p.is_paused
       and coalesce(p.starts_at <= v_now, true) and coalesce(p.ends_at > v_now, true)
       and coalesce(p.max_quantity_per_hold >= wanted.largest, true) and p.max_per_customer is null;
     if served is null then

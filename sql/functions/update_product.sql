@@ -2,7 +2,8 @@
 -- when the sale would end before it starts. No row for an unknown product.
 create or replace function update_product(
     p_product_id integer, p_columns text[], p_name text, p_price integer,
-    p_starts_at timestamptz, p_ends_at timestamptz, p_max_quantity_per_hold integer, p_max_per_customer integer)
+    p_starts_at timestamptz, p_ends_at timestamptz, p_max_quantity_per_hold integer, p_max_per_customer integer,
+    p_is_paused boolean)
 returns table (is_done boolean)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
@@ -20,6 +21,7 @@ begin
     if 'ends_at' = any (p_columns) then v_product.ends_at := p_ends_at; end if;
     if 'max_quantity_per_hold' = any (p_columns) then v_product.max_quantity_per_hold := p_max_quantity_per_hold; end if;
     if 'max_per_customer' = any (p_columns) then v_product.max_per_customer := p_max_per_customer; end if;
+    if 'is_paused' = any (p_columns) then v_product.is_paused := p_is_paused; end if;
     is_done := coalesce(v_product.starts_at < v_product.ends_at, true);
     if is_done then
         update products p
@@ -28,7 +30,8 @@ begin
             starts_at             = v_product.starts_at,
             ends_at               = v_product.ends_at,
             max_quantity_per_hold = v_product.max_quantity_per_hold,
-            max_per_customer      = v_product.max_per_customer
+            max_per_customer      = v_product.max_per_customer,
+            is_paused             = v_product.is_paused
         where p.id = p_product_id;
     end if;
     return next;

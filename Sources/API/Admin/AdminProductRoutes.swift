@@ -92,9 +92,10 @@ struct UpdateBody: RequestBody {
   private let endsAt: UpdateProduct.Change<Timestamp>
   private let maximumQuantityPerHold: UpdateProduct.Change<Int32>
   private let maximumPerCustomer: UpdateProduct.Change<Int32>
+  private let isPaused: Bool?
 
   enum Member: String, CaseIterable {
-    case name, price
+    case name, price, paused
     case startsAt = "starts_at"
     case endsAt = "ends_at"
     case maximumQuantityPerHold = "max_quantity_per_hold"
@@ -109,6 +110,7 @@ struct UpdateBody: RequestBody {
     endsAt = members.change(.endsAt) { $0.timestamp($1) }
     maximumQuantityPerHold = members.change(.maximumQuantityPerHold) { $0.positiveInteger($1) }
     maximumPerCustomer = members.change(.maximumPerCustomer) { $0.positiveInteger($1) }
+    isPaused = members.contains(.paused) ? members.boolean(.paused) : nil
     try members.requireValid()
   }
 
@@ -120,6 +122,7 @@ struct UpdateBody: RequestBody {
     changes.endsAt = endsAt
     changes.maximumQuantityPerHold = maximumQuantityPerHold
     changes.maximumPerCustomer = maximumPerCustomer
+    changes.isPaused = isPaused
     return changes
   }
 }

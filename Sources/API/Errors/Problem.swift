@@ -48,6 +48,7 @@ struct Problem: Error {
     case requestTimeout = "request-timeout"
     case saleEnded = "sale-ended"
     case saleNotStarted = "sale-not-started"
+    case salePaused = "sale-paused"
     case shuttingDown = "shutting-down"
     case unauthorized
     case unsupportedMediaType = "unsupported-media-type"
@@ -58,7 +59,7 @@ struct Problem: Error {
       case .malformedRequest: .badRequest
       case .unauthorized, .invalidSignature: .unauthorized
       case .notFound: .notFound
-      case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .saleEnded,
+      case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused, .saleEnded,
         .customerLimitReached, .refundNotDue:
         .conflict
       case .methodNotAllowed: .methodNotAllowed
@@ -97,6 +98,7 @@ struct Problem: Error {
       case .refundNotDue: "No refund is due"
       case .saleEnded: "The sale has ended"
       case .saleNotStarted: "The sale has not started"
+      case .salePaused: "The sale is paused"
       case .requestTimeout: "The request took too long to arrive"
       case .shuttingDown: "The server is shutting down"
       case .unauthorized: "Not authorized"
@@ -126,6 +128,8 @@ extension Problem {
   static let holdExpired = Problem(.holdExpired, "The hold's expires_at has passed. Other buyers can hold its units.")
   static let keyReused = Problem(
     .idempotencyKeyReused, "An earlier request with other content has used this key. A key belongs to one request.")
+  static let salePaused = Problem(
+    .salePaused, "The shop has paused the sale. Existing holds can be ordered, and orders can be paid.")
   static let overloaded = Problem(
     .overloaded, "Nothing was done. Too many requests are waiting for the database.",
     retryAfterSeconds: 1)

@@ -86,6 +86,9 @@ extension Problem.Kind {
     case .saleNotStarted:
       "Units can be held from starts_at on, by the database's clock. Nothing was held. Retry-After is the time "
         + "until then."
+    case .salePaused:
+      "The shop has paused the sale. Nothing was held. Existing holds can still be ordered, and existing orders can "
+        + "still be paid. The stream of the product tells when the sale goes on."
     case .shuttingDown:
       "The server is shutting down. Nothing was done. Repeat the request; another server will handle it."
     case .unauthorized:

@@ -28,6 +28,7 @@ struct HoldRoutes {
       .json(status: .created, headers: .created("/api/holds/" + hold.id.holdText, isReplay: isReplay)) { $0.add(hold) }
     case .insufficientStock(let left): throw Problem.insufficientStock(left)
     case .saleNotStarted(let startsAt, let wait): throw Problem.saleNotStarted(startsAt: startsAt, in: wait)
+    case .salePaused: throw Problem.salePaused
     case .saleEnded(let endsAt): throw Problem.saleEnded(endsAt: endsAt)
     case .quantityAboveLimit(let maximum):
       throw Problem.validation("/quantity", "must be at most \(maximum) for this product")

@@ -96,6 +96,18 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
+  /// `true` or `false`.
+  mutating func boolean(_ name: Name) -> Bool? {
+    let value = read(name) { value -> Bool? in
+      switch value.first {
+      case UInt8(ascii: "t"): true
+      case UInt8(ascii: "f"): false
+      default: nil
+      }
+    }
+    return value.flatMap(\.self) ?? invalid(name, "must be true or false")
+  }
+
   /// A time (RFC 3339).
   mutating func timestamp(_ name: Name) -> Timestamp? {
     guard let text = text(name), let value = Timestamp(rfc3339: text) else {

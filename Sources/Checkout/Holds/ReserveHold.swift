@@ -16,6 +16,7 @@ package struct ReserveHold: BatchedUseCase {
     case held(Hold, isReplay: Bool)
     case insufficientStock(StockLeft)
     case saleNotStarted(startsAt: Timestamp, in: Duration)
+    case salePaused
     case saleEnded(endsAt: Timestamp)
     /// The quantity is above `max_quantity_per_hold`, the associated value.
     case quantityAboveLimit(Int32)
@@ -144,6 +145,7 @@ package struct ReserveHold: BatchedUseCase {
       case .customerLimitReached: return .customerLimitReached(try answer.customerLimit(at: index))
       case .saleNotStarted:
         return .saleNotStarted(startsAt: try answer.with(word, \.startsAt), in: try answer.with(word, \.startsIn))
+      case .salePaused: return .salePaused
       case .saleEnded: return .saleEnded(endsAt: try answer.with(word, \.endsAt))
       }
     }
@@ -158,6 +160,7 @@ package struct ReserveHold: BatchedUseCase {
     case customerRequired = "customer_required"
     case customerLimitReached = "customer_limit_reached"
     case saleNotStarted = "sale_not_started"
+    case salePaused = "sale_paused"
     case saleEnded = "sale_ended"
   }
 

@@ -32,6 +32,7 @@ extension ReserveHold.Outcome: CountedOutcome {
     case .held(_, isReplay: false): "held"
     case .insufficientStock: "insufficient_stock"
     case .saleNotStarted: "sale_not_started"
+    case .salePaused: "sale_paused"
     case .saleEnded: "sale_ended"
     case .quantityAboveLimit: "quantity_above_limit"
     case .customerRequired: "customer_required"
@@ -42,8 +43,8 @@ extension ReserveHold.Outcome: CountedOutcome {
   }
 
   static let words = [
-    "held", "replayed", "insufficient_stock", "sale_not_started", "sale_ended", "quantity_above_limit",
-    "customer_required", "customer_limit_reached", "key_reused", "product_not_found", failedOutcome,
+    "held", "replayed", "insufficient_stock", "sale_not_started", "sale_paused", "sale_ended",
+    "quantity_above_limit", "customer_required", "customer_limit_reached", "key_reused", "product_not_found", failedOutcome,
   ]
 }
 

@@ -27,6 +27,8 @@ package struct Product: Sendable, Equatable {
   package enum Status: String, Sendable, CaseIterable {
     case upcoming
     case onSale = "on_sale"
+    /// An operator has stopped new holds.
+    case paused
     /// No unit is available, but some units are in active holds or unpaid orders.
     case reservedOut = "reserved_out"
     /// No unit is available, in an active hold or in an unpaid order.

@@ -1,7 +1,7 @@
 import Postgres
 import Time
 
-/// Changes the name, the price, the times and the limits of a product. `RestockProduct` changes the stock.
+/// Changes the name, the price, the times and the limits of a product, or pauses its sale. `RestockProduct` changes the stock.
 ///
 /// Returns whether the change was made, or no row for an unknown product. It is refused when the sale would end before
 /// it starts.
@@ -9,7 +9,8 @@ package struct UpdateProduct: PreparedStatement {
   package static let name = "update_product"
   package static let sql = """
     select * from flashsale.update_product(
-      $1::integer, $2::text[], $3::text, $4::integer, $5::timestamptz, $6::timestamptz, $7::integer, $8::integer)
+      $1::integer, $2::text[], $3::text, $4::integer, $5::timestamptz, $6::timestamptz, $7::integer, $8::integer,
+      $9::boolean)
     """
 
   /// The change of an optional property.
@@ -29,6 +30,8 @@ package struct UpdateProduct: PreparedStatement {
   package var maximumQuantityPerHold = Change<Int32>.unchanged
   /// A customer that has more units already keeps them.
   package var maximumPerCustomer = Change<Int32>.unchanged
+  /// While a product is paused, new holds are refused. Existing holds and orders go on. Nil leaves it unchanged.
+  package var isPaused: Bool?
 
   package init(productID: Int32) {
     self.productID = productID
@@ -47,6 +50,7 @@ package struct UpdateProduct: PreparedStatement {
     let endsAt = value(endsAt, "ends_at")
     let maximumQuantityPerHold = value(maximumQuantityPerHold, "max_quantity_per_hold")
     let maximumPerCustomer = value(maximumPerCustomer, "max_per_customer")
+    let isPaused = value(isPaused.map { .set($0) } ?? .unchanged, "is_paused")
     parameters.append(productID)
     parameters.append(columns)
     parameters.append(name)
@@ -55,6 +59,7 @@ package struct UpdateProduct: PreparedStatement {
     parameters.append(endsAt)
     parameters.append(maximumQuantityPerHold)
     parameters.append(maximumPerCustomer)
+    parameters.append(isPaused)
   }
 
   package static func decode(_ row: inout Row) throws -> Bool {
