@@ -23,7 +23,7 @@ export async function call(method, path, { body, key } = {}) {
       headers,
       body: body && JSON.stringify(body),
       cache: "no-store",
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: AbortSignal.timeout?.(timeoutMs),
     });
     const received = performance.now();
     clock.observeDate(response.headers.get("Date"), sent, received);

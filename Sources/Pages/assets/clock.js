@@ -6,8 +6,9 @@
 //     Date - received  <=  offset  <  Date + 1 s - sent
 //
 // A hold bounds it in the same way: `expires_at` minus `expires_in_seconds`, which is cut to a second too, is the
-// database's time. The clock keeps the bounds that all responses share, and uses their middle. So its error is at most
-// half a second plus half of the fastest round trip, and shrinks with each response.
+// database's time. A new order has `created_at`, in milliseconds, which is a moment between sending and receiving. The
+// clock keeps the bounds that all responses share, and uses their middle. So its error is at most half a second plus half
+// of the fastest round trip, and shrinks with each response.
 
 class ServerClock {
   #low = -Infinity;
@@ -33,6 +34,12 @@ class ServerClock {
     if (hold.status !== "active") return;
     const latest = Date.parse(hold.expires_at) - hold.expires_in_seconds * 1000;
     this.#observe(latest - 1000, latest, sent, received);
+  }
+
+  /// - order: placed by this request, not by an earlier one under its key.
+  observeNewOrder(order, sent, received) {
+    const created = Date.parse(order.created_at);
+    this.#observe(created, created, sent, received);
   }
 
   #observe(earliest, latest, sent, received) {

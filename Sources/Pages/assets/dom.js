@@ -23,11 +23,13 @@ export function setting(name) {
   return document.querySelector(`meta[name="${name}"]`)?.content ?? "";
 }
 
+const announcementMs = 5000;
+
 /// Tells a screen reader, after what it says now. A repeated text is told again.
 export function announce(text) {
-  const region = find("announcer");
-  region.textContent = "";
-  setTimeout(() => (region.textContent = text), 50);
+  const line = make("p", {}, text);
+  find("announcer").append(line);
+  setTimeout(() => line.remove(), announcementMs);
 }
 
 export function focusOn(element) {

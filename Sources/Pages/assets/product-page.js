@@ -58,12 +58,14 @@ function enter(next, hadFocus) {
   const wasLoading = ["loading", "finding"].includes(shownStage);
   shownStage = next;
   const heading = document.querySelector(`[data-stage="${next}"] h2`);
-  document.title = [setTextOf(heading), product?.name, "FlashSale"].filter(Boolean).join(" · ");
+  // The isolates (U+2068, U+2069) keep a right-to-left name from turning the words around it.
+  const name = product && `\u2068${product.name}\u2069`;
+  document.title = [textOf(heading), name, "FlashSale"].filter(Boolean).join(" · ");
   if (hadFocus) focusOn(find("refusal").hidden ? heading : find("refusal"));
-  else if (!wasLoading) announce(setTextOf(heading));
+  else if (!wasLoading) announce(textOf(heading));
 }
 
-const setTextOf = (heading) => heading.textContent.trim();
+const textOf = (heading) => heading.textContent.trim();
 
 // MARK: The product
 
@@ -71,6 +73,7 @@ function renderProduct() {
   setText(find("status"), statusLabel(product));
   find("status").dataset.status = product.status;
   setText(find("name"), product.name);
+  find("name").classList.toggle("long", product.name.length > 60);
   setText(find("price"), money(product.price, product.currency));
   const [available, ofTotal] = stockWords(product);
   setText(find("available"), available);
@@ -111,6 +114,11 @@ function adopt(newProduct) {
 // MARK: The parts of the ticket
 
 const renderStage = {
+  missing() {
+    setText(find("status"), "Not found");
+    setText(find("name"), "There is no such product");
+  },
+
   loading() {
     setText(find("loading-text"), stream.state === "waiting" ? `${outageOf(stream.answer)} The page tries again.` : "One moment.");
   },
@@ -183,8 +191,8 @@ const renderStage = {
 
   over() {
     const [title, text] = {
-      cancelled: ["The payment failed", "The order is cancelled, and its units went back on sale. You paid nothing. You can buy again."],
-      expired: ["The time to pay is over", "The order has expired, and its units went back on sale. You can buy again."],
+      cancelled: ["The payment failed", "The order is cancelled, and its units went back on sale. If money of yours still arrives, the shop sends it back or sends you the units. You can buy again."],
+      expired: ["The time to pay is over", "The order has expired, and its units went back on sale. If money of yours still arrives, the shop sends it back or sends you the units. You can buy again."],
       refunded: ["Your money went back", "The shop has refunded this order."],
     }[purchase.order.status];
     setText(find("over-title"), title);
@@ -207,7 +215,7 @@ function setBusy(button, isBusy, text) {
 /// Where the buyer pays, with the order's id. Null if the shop has no such address.
 function checkoutAddress(orderID) {
   const base = setting("checkout-url");
-  if (!base || !URL.canParse(base, location.href)) return null;
+  if (!base) return null;
   const address = new URL(base, location.href);
   if (!["https:", "http:"].includes(address.protocol)) return null;
   address.searchParams.set("order_id", orderID);

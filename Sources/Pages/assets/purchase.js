@@ -24,6 +24,8 @@ import { buyerID, ofAllTabs, ofThisTab, randomKey } from "./storage.js";
 const oldestRequestMs = 10 * 60_000;
 const firstPollMs = 2000;
 const longestPollMs = 8000;
+/// A tab that waits longer for the lock says so.
+const otherTabMs = 1000;
 /// A browser ends a longer timer at once.
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -221,7 +223,10 @@ export class Purchase extends EventTarget {
     if (this.#isAsking) return;
     this.#isAsking = true;
     while (this.request && !this.request.isStopped) {
+      const timer = setTimeout(() => this.#tellOfOtherTab(), otherTabMs);
       await withLock(this.#recordName, async () => {
+        clearTimeout(timer);
+        this.attempt = null;
         // Another tab may have a hold, or the order, since.
         const record = ofAllTabs.read(this.#recordName);
         const isDone = this.request?.kind === "hold" ? record : record?.order_id;
@@ -231,6 +236,13 @@ export class Purchase extends EventTarget {
       });
     }
     this.#isAsking = false;
+  }
+
+  #tellOfOtherTab() {
+    if (!this.request || this.request.isStopped) return;
+    const text = "Another tab of yours asks for this product already. This tab waits for its answer.";
+    this.attempt = { number: 0, text, until: null };
+    this.#changed();
   }
 
   async #repeat(request) {
@@ -260,6 +272,7 @@ export class Purchase extends EventTarget {
       this.#remember({ hold_id: answer.body.hold_id, lasts_ms: answer.body.expires_in_seconds * 1000 });
       await this.#adoptHold(answer.body, answer);
     } else if (answer.ok) {
+      if (!answer.isReplay) clock.observeNewOrder(answer.body, answer.sent, answer.received);
       this.#adoptOrder(answer.body);
     } else if (answer.problem === "hold-already-ordered") {
       this.#remember({ order_id: answer.body.order_id });

@@ -106,6 +106,9 @@ export function faultOf(answer) {
     case "shutting-down":
       return "The shop is restarting. Nothing was done yet.";
   }
+  if (answer.status === 502 || answer.status === 504) {
+    return `The shop is out of reach (status ${answer.status}). The same request again tells whether it took effect.`;
+  }
   if (answer.status === 0) return "No response came, so your request may or may not have arrived. The same request again tells.";
   return `The shop has a fault (status ${answer.status}). The same request again tells what happened.`;
 }

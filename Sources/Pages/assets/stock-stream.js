@@ -47,7 +47,20 @@ export class StockStream extends EventTarget {
   #follow() {
     if (this.state === "missing") return;
     if (document.hidden) this.#close("hidden");
-    else if (!this.#source) this.#connect();
+    else if (!this.#source) {
+      this.#connect();
+      this.#ask();
+    }
+  }
+
+  /// Asks for the product beside a new stream. A stream does not show the header `Date`, and the clock needs it.
+  async #ask() {
+    const generation = this.#generation;
+    const answer = await call("GET", this.#path);
+    if (generation !== this.#generation) return;
+    if (answer.status === 404) this.#close("missing");
+    // What the stream has told since is newer.
+    else if (answer.ok && this.state !== "live") this.#tell(answer.body);
   }
 
   #connect() {
