@@ -301,8 +301,14 @@ class PagesTest(unittest.TestCase):
         for page in (first, second):
             self.visible(page, "#hold-button")
         # Both clicks are made before either answer.
+        waiting = []
+        buyer.route("**/api/holds", waiting.append)
         for page in (first, second):
-            page.evaluate("document.querySelector('#hold-button').click()")
+            page.click("#hold-button")
+        second.wait_for_timeout(500)
+        buyer.unroute("**/api/holds")
+        for route in waiting:
+            route.continue_()
         for page in (first, second):
             self.visible(page, "#order-button")
         self.assertEqual(available(product), 9)
@@ -400,7 +406,7 @@ class PagesTest(unittest.TestCase):
             (503, "database-unavailable", "The shop cannot reach its database."),
             (503, "outcome-unknown", "does not know yet whether your request took effect"),
             (429, "too-many-requests", "Too many requests"),
-            (502, None, "The shop has a fault (status 502)"),
+            (502, None, "The shop is out of reach (status 502)"),
         ]
         page = self.page(path=f"/p/{product}")
         self.visible(page, "#hold-button")
