@@ -277,7 +277,7 @@ export class Purchase extends EventTarget {
     } else if (answer.problem === "hold-already-ordered") {
       this.#remember({ order_id: answer.body.order_id });
       await this.refresh();
-    } else if (answer.problem === "hold-expired" || answer.problem === "hold-released") {
+    } else if (answer.problem === "hold-expired" || answer.problem === "hold-released" || isGone(request, answer)) {
       this.#end(answer.problem === "hold-released" ? wasReleased : hasExpired);
     } else {
       this.refusal = refusalOf(answer, request.body.quantity);
@@ -326,6 +326,11 @@ const isOver = {
 /// The API documents that the order of a hold has the same digits.
 export function orderIDOf(holdID) {
   return holdID.replace("hold_", "order_");
+}
+
+/// Whether the server has forgotten the hold. It keeps a hold for some time after its end.
+function isGone(request, answer) {
+  return request.kind === "order" && answer.status === 404;
 }
 
 async function withLock(name, action) {
