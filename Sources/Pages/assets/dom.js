@@ -1,0 +1,39 @@
+// Changes of the page. Text from the API becomes a text node, never HTML.
+
+export const find = (id) => document.getElementById(id);
+
+export function setText(element, text) {
+  // Equal text stays, so that a selection survives and a screen reader is not told again.
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function show(element, isShown) {
+  element.hidden = !isShown;
+}
+
+/// Makes an element with properties and children. A child is a node or a string.
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/// The content attribute of a `<meta>` of the page.
+export function setting(name) {
+  return document.querySelector(`meta[name="${name}"]`)?.content ?? "";
+}
+
+const announcementMs = 5000;
+
+/// Tells a screen reader, after what it says now. A repeated text is told again.
+export function announce(text) {
+  const line = make("p", {}, text);
+  find("announcer").append(line);
+  setTimeout(() => line.remove(), announcementMs);
+}
+
+export function focusOn(element) {
+  element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+  element.scrollIntoView({ block: "nearest" });
+}

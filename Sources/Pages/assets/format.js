@@ -1,0 +1,59 @@
+// Numbers, money and times as text. The pages are in English, so they use the English that the buyer prefers.
+
+const locale = navigator.languages?.find((language) => /^en\b/i.test(language)) ?? "en";
+
+// ISO 4217. All other currencies have two digits after the point.
+const minorDigits = new Map([
+  ..."BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(" ").map((code) => [code, 0]),
+  ..."BHD IQD JOD KWD LYD OMR TND".split(" ").map((code) => [code, 3]),
+  ..."CLF UYW".split(" ").map((code) => [code, 4]),
+]);
+
+/// - amount: in minor units of the currency.
+export function money(amount, currency) {
+  const digits = minorDigits.get(currency) ?? 2;
+  const format = { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return new Intl.NumberFormat(locale, format).format(amount / 10 ** digits);
+}
+
+export function count(number) {
+  return new Intl.NumberFormat(locale).format(number);
+}
+
+export function units(number) {
+  return number === 1 ? "1 unit" : `${count(number)} units`;
+}
+
+/// Such as 0:07, 12:07, 3:12:07 or 2 d 03:12:07.
+export function duration(milliseconds) {
+  const all = wholeSeconds(milliseconds);
+  const [days, hours, minutes, seconds] = parts(all);
+  const two = (number) => String(number).padStart(2, "0");
+  if (days) return `${days} d ${two(hours)}:${two(minutes)}:${two(seconds)}`;
+  if (hours) return `${hours}:${two(minutes)}:${two(seconds)}`;
+  return `${minutes}:${two(seconds)}`;
+}
+
+/// Such as "12 minutes 7 seconds", for a screen reader.
+export function spokenDuration(milliseconds) {
+  const all = wholeSeconds(milliseconds);
+  const names = ["day", "hour", "minute", "second"];
+  const words = parts(all)
+    .map((number, index) => (number ? `${number} ${names[index]}${number === 1 ? "" : "s"}` : ""))
+    .filter(Boolean);
+  return words.slice(0, 2).join(" ") || "less than a second";
+}
+
+/// A time in the buyer's time zone.
+export function dateTime(time) {
+  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(time));
+}
+
+/// A countdown ends when it shows zero, so a started second counts as a whole one.
+function wholeSeconds(milliseconds) {
+  return Math.max(0, Math.ceil(milliseconds / 1000));
+}
+
+function parts(seconds) {
+  return [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
+}
