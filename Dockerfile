@@ -11,9 +11,9 @@ WORKDIR /src
 # keeps the exact times.
 COPY Package.swift ./
 COPY Sources/CLibPQ Sources/CLibPQ
-COPY Sources/EmbedSQL Sources/EmbedSQL
-COPY Sources/EmbedSQLPlugin Sources/EmbedSQLPlugin
-RUN set -e; mkdir -p sql/migrations sql/functions; \
+COPY Sources/EmbedFiles Sources/EmbedFiles
+COPY Sources/EmbedFilesPlugin Sources/EmbedFilesPlugin
+RUN set -e; mkdir -p sql/migrations sql/functions Sources/Pages/assets; \
   for target in $(grep -oE '(name|path): "[^"]+"' Package.swift \
     | sed -E 's|^name: "(.*)"|Sources/\1 Tests/\1|; s|^path: "(.*)"|\1|'); do \
     [ -e "$target" ] || { mkdir -p "$target"; touch "$target/Empty.swift"; }; \

@@ -57,14 +57,15 @@ let package = Package(
         coreMetrics, crypto, deque, hummingbirdCore, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, tracing,
       ],
       resources: [.embedInCode("OpenAPI/openapi.yaml")],
-      swiftSettings: strict),
+      swiftSettings: strict,
+      plugins: ["EmbedFilesPlugin"]),
     .target(
       name: "Checkout",
       dependencies: [
         "Postgres", "Secrets", "Telemetry", "Time", coreMetrics, crypto, deque, logging, serviceLifecycle, tracing,
       ],
       swiftSettings: strict,
-      plugins: ["EmbedSQLPlugin"]),
+      plugins: ["EmbedFilesPlugin"]),
     .target(name: "Postgres", dependencies: ["CLibPQ", "Secrets", "Time", deque], swiftSettings: strict),
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .target(
@@ -114,9 +115,10 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    // The binary contains `sql/`: a build step turns its files into Swift constants.
-    .executableTarget(name: "EmbedSQL", swiftSettings: strict),
+    // The binary contains `sql/` and `Sources/Pages/`: a build step turns their files into Swift constants.
+    .executableTarget(name: "EmbedFiles", swiftSettings: strict),
     .plugin(
-      name: "EmbedSQLPlugin", capability: .buildTool(), dependencies: ["EmbedSQL"], path: "Sources/EmbedSQLPlugin"),
+      name: "EmbedFilesPlugin", capability: .buildTool(), dependencies: ["EmbedFiles"],
+      path: "Sources/EmbedFilesPlugin"),
   ]
 )

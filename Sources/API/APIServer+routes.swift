@@ -17,6 +17,7 @@ extension APIServer {
       + HealthRoutes(checkout: checkout, draining: draining).routes
       + OpenAPIRoute().routes
       + ProblemRoutes().routes
+    if let pages = configuration.pages { routes += PageRoutes(settings: pages).routes }
     if let metrics = configuration.metrics {
       let open = MetricsRoutes(checkout: checkout, metrics: metrics, streams: streams).routes
       let token = configuration.metricsToken.map {

@@ -23,6 +23,8 @@ package struct APIServer: Service, CustomStringConvertible {
     package var metricsToken: Secret?
     /// The proxies whose `X-Forwarded-For` gives the client's address.
     package var trustedProxies = TrustedProxies()
+    /// The settings of the pages for buyers. With nil, the server has no pages.
+    package var pages: PageSettings?
     /// Whether to refuse requests whose `Host` does not name this machine. It prevents DNS rebinding of a local server.
     package var isForLoopbackNames = false
     /// The largest request body, in bytes. Larger ones are refused.

@@ -73,13 +73,13 @@ struct SQLFile: Sendable {
   /// SHA-256 of the text, in hexadecimal.
   let checksum: String
 
-  private init(_ kind: Kind, name: String, text: String) {
-    key = Key(kind: kind, name: name)
-    self.text = text
+  private init(_ kind: Kind, _ file: (name: String, text: String)) {
+    key = Key(kind: kind, name: String(file.name.dropLast(".sql".count)))
+    text = file.text
     checksum = SHA256.hash(data: Array(text.utf8)).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
       .joined()
   }
 
-  static let migrations = EmbeddedSQL.migrations.map { SQLFile(.migration, name: $0.name, text: $0.text) }
-  static let functions = EmbeddedSQL.functions.map { SQLFile(.function, name: $0.name, text: $0.text) }
+  static let migrations = EmbeddedSQL.migrations.map { SQLFile(.migration, $0) }
+  static let functions = EmbeddedSQL.functions.map { SQLFile(.function, $0) }
 }

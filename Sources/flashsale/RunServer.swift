@@ -13,16 +13,15 @@ import UnixSignals
 ///
 /// - Parameters:
 ///   - allowsUnsignedWebhooks: accept unsigned payment events if there is no secret.
-///   - isForLoopbackNames: refuse requests whose host is not a loopback name.
+///   - isDemo: the server is a demo; see `Settings.server`.
 ///   - prepare: verifies or updates the schema. It is repeated while the database cannot be reached.
 ///   - onServing: called with the server's URL when the server is ready.
 func runServer(
-  _ settings: Settings, allowsUnsignedWebhooks: Bool, isForLoopbackNames: Bool = false, logger: Logger,
+  _ settings: Settings, allowsUnsignedWebhooks: Bool, isDemo: Bool = false, logger: Logger,
   prepare: @escaping @Sendable () async throws -> Void, onServing: @escaping @Sendable (_ url: String) -> Void
 ) async throws {
   let observation = try Observation(settings, logger: logger)
-  var configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks)
-  configuration.isForLoopbackNames = isForLoopbackNames
+  var configuration = try settings.server(allowsUnsigned: allowsUnsignedWebhooks, isDemo: isDemo)
   configuration.metrics = observation.metrics
   configuration.tracer = observation.tracer
   let descriptors = raiseDescriptorLimit(to: configuration.maximumStreams + requestDescriptors)

@@ -63,6 +63,14 @@ struct ServerOptions: ParsableArguments {
   var metricsToken: String?
   @Option(help: "Path of a file with the metrics token.")
   var metricsTokenFile: String?
+  @Option(help: "true serves the pages for buyers (default: false).")
+  var pages: String?
+  @Option(
+    name: .customLong("checkout-url"),
+    help: "URL to which the pages send a buyer who pays, with the order's id in order_id.")
+  var checkoutURL: String?
+  @Option(name: .customLong("checkout-url-file"), help: "Path of a file with that URL.")
+  var checkoutURLFile: String?
   @Option(help: "Addresses or networks of proxies whose X-Forwarded-For is trusted, separated by commas.")
   var trustedProxies: String?
   @Option(help: "Most bytes of a request body, 1024 to 16777216 (default: 16384).")
@@ -129,6 +137,9 @@ struct ServerOptions: ParsableArguments {
       "ADMIN_TOKEN_FILE": adminTokenFile,
       "METRICS_TOKEN": metricsToken,
       "METRICS_TOKEN_FILE": metricsTokenFile,
+      "PAGES": pages,
+      "CHECKOUT_URL": checkoutURL,
+      "CHECKOUT_URL_FILE": checkoutURLFile,
       "TRUSTED_PROXIES": trustedProxies,
       "MAX_BODY_BYTES": maxBodyBytes,
       "MAX_IN_FLIGHT": maxInFlight,

@@ -156,8 +156,11 @@ struct Settings {
     try string("SERVER_ROLE").map { ServerRole(name: $0, password: try secret("SERVER_ROLE_PASSWORD")) }
   }
 
-  /// - Parameter allowsUnsigned: accept unsigned payment events if there is no secret. Otherwise a secret is required.
-  func server(allowsUnsigned: Bool) throws -> APIServer.Configuration {
+  /// - Parameters:
+  ///   - allowsUnsigned: accept unsigned payment events if there is no secret. Otherwise a secret is required.
+  ///   - isDemo: have pages by default, which play the payment provider, and refuse requests for other host names than
+  ///     loopback names.
+  func server(allowsUnsigned: Bool, isDemo: Bool = false) throws -> APIServer.Configuration {
     let secrets = try webhookSecrets()
     if secrets.isEmpty, !allowsUnsigned {
       throw Failure(
@@ -168,6 +171,9 @@ struct Settings {
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: try adminToken())
     configuration.metricsToken = try bearerToken("METRICS_TOKEN")
     configuration.trustedProxies = try trustedProxies()
+    configuration.isForLoopbackNames = isDemo
+    let pages = PageSettings(checkoutURL: try checkoutURL(), playsProvider: isDemo && secrets.isEmpty)
+    if try boolean("PAGES", default: isDemo) { configuration.pages = pages }
     configuration.host = string("HOST") ?? configuration.host
     try set(&configuration.port, "PORT", in: 0...65535)
     try set(&configuration.maximumBodyBytes, "MAX_BODY_BYTES", in: 1024...(16 << 20))
@@ -189,6 +195,20 @@ struct Settings {
         "TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, separated by commas, not '\(list)'")
     }
     return proxies
+  }
+
+  /// The URL to which the pages send a buyer who pays.
+  private func checkoutURL() throws -> String? {
+    guard let text = try secret("CHECKOUT_URL")?.revealed() else { return nil }
+    guard text.utf8.allSatisfy({ 0x21...0x7e ~= $0 }), let url = URL(string: text),
+      ["http", "https"].contains(url.scheme?.lowercased()), url.host?.isEmpty == false, url.user == nil,
+      1...65535 ~= url.port ?? 443
+    else {
+      throw Failure(
+        "CHECKOUT_URL must be an absolute URL such as https://pay.example.com/start, in visible ASCII and without a "
+          + "user name")
+    }
+    return text
   }
 
   func webhookSecrets() throws -> [WebhookSecret] {

@@ -23,6 +23,14 @@ import Testing
       ])
   }
 
+  @Test func `a 304 has no length, and a response that may be stored is revalidated`() {
+    var response = Response(notModified: [("ETag", "\"a\"")])
+    response.mayBeStored = true
+    let text = text(response, body: "")
+    #expect(text.hasPrefix("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nCache-Control: no-cache\r\nDate: "))
+    #expect(!text.contains("Content-Length") && !text.contains("Transfer-Encoding") && text.hasSuffix("\r\n\r\n"))
+  }
+
   @Test func `the framing sets the version, Connection and Transfer-Encoding`() {
     let response = Response(contentType: "text/plain", body: ByteBuffer())
     #expect(text(response, .init(isChunked: true)).contains("\r\nTransfer-Encoding: chunked\r\n"))

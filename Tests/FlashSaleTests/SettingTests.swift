@@ -23,7 +23,7 @@ extension FlashSaleTests {
         "DATABASE_URL_FILE": TestDatabases.serverURL(url), "LISTEN_DATABASE_URL_FILE": TestDatabases.serverURL(url),
         "WEBHOOK_SECRETS_FILE": Self.secret, "ADMIN_TOKEN_FILE": ServerProcess.adminToken,
         "METRICS_TOKEN_FILE": "the-token-of-the-monitor", "OTEL_EXPORTER_OTLP_ENDPOINT_FILE": "http://127.0.0.1:1",
-        "OTEL_EXPORTER_OTLP_HEADERS_FILE": "a=b",
+        "OTEL_EXPORTER_OTLP_HEADERS_FILE": "a=b", "CHECKOUT_URL_FILE": "https://pay.example.com/start",
       ]) { files in
         try await Self.expectToServe(files.merging(["PORT": "0"]) { $1 })
         let flags = files.flatMap { name, path in ["--" + name.lowercased().replacing("_", with: "-"), path] }

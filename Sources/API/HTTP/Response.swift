@@ -14,6 +14,8 @@ struct Response: Sendable {
   /// The header fields, except those that `ResponseHead` adds to every response.
   var headers: Headers
   var body: Body
+  /// Whether caches may store the response. They must then revalidate it before each use.
+  var mayBeStored = false
   /// The problem that this response reports, for the access log.
   var problem: (kind: Problem.Kind, reason: String?)?
 
@@ -29,6 +31,15 @@ struct Response: Sendable {
     status = .ok
     self.headers = [("Content-Type", contentType)] + headers
     body = .stream(stream)
+  }
+
+  /// The response to a conditional request of a client that has the current representation. It has no body.
+  ///
+  /// - Parameter headers: the fields of the response with the representation that describe it to a cache.
+  init(notModified headers: Headers) {
+    status = .notModified
+    self.headers = headers
+    body = .bytes(ByteBuffer())
   }
 
   /// A response whose body is a JSON object.

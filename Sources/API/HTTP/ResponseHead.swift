@@ -7,14 +7,11 @@ struct ResponseHead {
   let requestID: String
   let framing: ConnectionState.Framing
 
-  /// No cache may store a response, because stock and orders change within milliseconds.
-  private static let noStore = (name: "Cache-Control", value: "no-store")
-
   static let continueBytes = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
 
   /// The head, followed by the body, in one buffer.
   ///
-  /// It does not support a status without a body (1xx, 204, 304). It does not validate header values. The only value
+  /// It does not support the statuses 1xx and 204. It does not validate header values. The only value
   /// that comes from a client is the request's id, which `RequestID` validates.
   func encoded(with body: ByteBuffer? = nil) -> ByteBuffer {
     // An array, because a ByteBuffer makes several checks for each short write.
@@ -33,7 +30,8 @@ struct ResponseHead {
     append(response.status.reasonPhrase)
     append("\r\n")
     for header in response.headers { append(header.name, header.value) }
-    append(Self.noStore.name, Self.noStore.value)
+    // Stock and orders change within milliseconds, so no cache may store them.
+    append("Cache-Control", response.mayBeStored ? "no-cache" : "no-store")
     append("Date", DateHeader.now())
     append("X-Request-Id", requestID)
     if framing.isChunked { append("Transfer-Encoding", "chunked") }

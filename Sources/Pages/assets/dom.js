@@ -18,11 +18,6 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/// The content attribute of a `<meta>` of the page.
-export function setting(name) {
-  return document.querySelector(`meta[name="${name}"]`)?.content ?? "";
-}
-
 const announcementMs = 5000;
 
 /// Tells a screen reader, after what it says now. A repeated text is told again.

@@ -1,11 +1,12 @@
 // The page of one product. It shows what the stream, the purchase and the clock say, and passes the buyer's clicks on.
 
 import { clock } from "./clock.js";
-import { announce, find, focusOn, make, setText, setting, show } from "./dom.js";
+import { announce, find, focusOn, make, setText, show } from "./dom.js";
 import { count, dateTime, duration, money, spokenDuration, units } from "./format.js";
 import { startWords, statusLabel, stockWords } from "./product-status.js";
 import { Purchase } from "./purchase.js";
 import { outageOf } from "./refusals.js";
+import { checkoutURL, playsProvider } from "./settings.js";
 import { StockStream } from "./stock-stream.js";
 
 const tickMs = 250;
@@ -176,12 +177,11 @@ const renderStage = {
 
   unpaid() {
     const address = checkoutAddress(purchase.order.order_id);
-    const isDemo = setting("demo-provider") === "on";
     setText(
       find("unpaid-text"),
       address
         ? "Your order is placed. Pay before the time runs out. Then come back: this page has your receipt."
-        : isDemo
+        : playsProvider
           ? "Your order is placed. This is a demo: below, you play the payment provider."
           : "Your order is placed. Pay as the shop told you, and name the order. This page shows the receipt when the payment is in.",
     );
@@ -214,10 +214,8 @@ function setBusy(button, isBusy, text) {
 
 /// Where the buyer pays, with the order's id. Null if the shop has no such address.
 function checkoutAddress(orderID) {
-  const base = setting("checkout-url");
-  if (!base) return null;
-  const address = new URL(base, location.href);
-  if (!["https:", "http:"].includes(address.protocol)) return null;
+  if (!checkoutURL) return null;
+  const address = new URL(checkoutURL);
   address.searchParams.set("order_id", orderID);
   return address.href;
 }
@@ -407,7 +405,7 @@ async function start() {
   stream.start();
   purchase.start();
   setInterval(tick, tickMs);
-  if (setting("demo-provider") === "on") {
+  if (playsProvider) {
     const { DemoProvider } = await import("./demo-provider.js");
     provider = new DemoProvider(find("provider"), purchase);
     render();

@@ -1,10 +1,11 @@
+import API
 import ArgumentParser
 import LocalPostgres
 import Logging
 
 struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "demo", abstract: "Start a private PostgreSQL with one product, and serve the API on loopback.",
+    commandName: "demo", abstract: "Start a private PostgreSQL with one product, and serve API and pages on loopback.",
     discussion: "It needs no setting. The data stays in the data directory for the next start. Ctrl-C stops both.")
 
   @Option(help: "Port to listen on, 0 to 65535; 0 means any free port.")
@@ -24,8 +25,9 @@ struct DemoCommand: AsyncParsableCommand {
     let givenToken = try given.adminToken()
     let adminToken = givenToken?.revealed() ?? Self.makeToken()
     flags.merge(["ADMIN_TOKEN": adminToken, "ADMIN_TOKEN_FILE": ""]) { $1 }
+    let server = try given.server(allowsUnsigned: true, isDemo: true)
     // With secrets, the server requires signatures.
-    let acceptsUnsignedEvents = try given.webhookSecrets().isEmpty
+    let (acceptsUnsignedEvents, hasPages) = (server.webhookVerifier == nil, server.pages != nil)
     let logger = try given.logger()
     print("Starting a private PostgreSQL in \(dataDir) ...")
     try await LocalPostgres.withServer(directory: dataDir, logger: logger) { [flags] postgres in
@@ -33,7 +35,7 @@ struct DemoCommand: AsyncParsableCommand {
       let settings = Settings(flags: flags.merging(["DATABASE_URL": databaseURL]) { $1 })
       let database = try settings.database()
       try await runServer(
-        settings, allowsUnsignedWebhooks: true, isForLoopbackNames: true, logger: logger,
+        settings, allowsUnsignedWebhooks: true, isDemo: true, logger: logger,
         prepare: { try await migrateDatabase(database, seed: true) }
       ) { url in
         let payment =
@@ -43,7 +45,7 @@ struct DemoCommand: AsyncParsableCommand {
         // The operator knows a token from a setting. Printing it would store it in the terminal's history.
         print(
           Self.welcome(
-            url: url, payment: payment, adminToken: givenToken == nil ? adminToken : "$ADMIN_TOKEN",
+            url: url, hasPages: hasPages, payment: payment, adminToken: givenToken == nil ? adminToken : "$ADMIN_TOKEN",
             databaseURL: databaseURL))
       }
       print("Stopped. The data stays in \(dataDir).")
@@ -54,9 +56,11 @@ struct DemoCommand: AsyncParsableCommand {
     (0..<4).map { _ in String(UInt32.random(in: 0x1000_0000 ... .max), radix: 16) }.joined()
   }
 
-  private static func welcome(url: String, payment: String, adminToken: String, databaseURL: String) -> String {
+  private static func welcome(
+    url: String, hasPages: Bool, payment: String, adminToken: String, databaseURL: String
+  ) -> String {
     """
-
+    \(hasPages ? "\nOpen \(url) in a browser, and buy.\n" : "")
     flashsale serves on \(url)
 
     Buy something, from another terminal:

@@ -1,0 +1,56 @@
+import Foundation
+
+// Usage: EmbedFiles OUTPUT ENUM [--gzip] (--list NAME FILE...)...
+// Writes a Swift file with an enum. For each --list the enum has a list with the names and texts of the files. With --gzip
+// the list also has the texts in gzip form, encoded in Base64.
+
+func fail(_ reason: String, status: Int32) -> Never {
+  FileHandle.standardError.write(Data("error: EmbedFiles: \(reason)\n".utf8))
+  exit(status)
+}
+
+/// The file in gzip form, without its name and time. So each build of the same file gives the same bytes.
+///
+/// Foundation has no gzip, and zlib would need one more package on each machine that builds.
+func compressed(_ path: String) throws -> Data {
+  let program = "/usr/bin/gzip"
+  guard FileManager.default.isExecutableFile(atPath: program) else {
+    fail("\(program) is missing; install the package gzip", status: 1)
+  }
+  let (process, output) = (Process(), Pipe())
+  process.executableURL = URL(filePath: program)
+  process.arguments = ["-9nc", path]
+  process.standardOutput = output
+  try process.run()
+  let bytes = try output.fileHandleForReading.readToEnd()
+  process.waitUntilExit()
+  guard process.terminationStatus == 0, let bytes else { fail("gzip cannot read \(path)", status: 1) }
+  return bytes
+}
+
+var arguments = CommandLine.arguments.dropFirst()
+guard let output = arguments.popFirst(), let name = arguments.popFirst() else {
+  fail("usage: EmbedFiles OUTPUT ENUM [--gzip] (--list NAME FILE...)...", status: 64)
+}
+let hasGzip = arguments.first == "--gzip"
+if hasGzip { arguments.removeFirst() }
+
+var source = "/// Files of this package, in the order of their names.\nenum \(name) {\n"
+while arguments.popFirst() == "--list", let list = arguments.popFirst() {
+  let paths = arguments.prefix { $0 != "--list" }
+  arguments.removeFirst(paths.count)
+  source += "  static let \(list): [(name: String, text: String\(hasGzip ? ", gzip: String" : ""))] = [\n"
+  for path in paths {
+    let file = URL(filePath: path)
+    let text = try String(contentsOf: file, encoding: .utf8)
+    source += "    (\"\(file.lastPathComponent)\", ###\"\"\"\n\(text)\n\"\"\"###"
+    if hasGzip {
+      let gzip = try compressed(path)
+      source += ", \"\(gzip.base64EncodedString())\""
+    }
+    source += "),\n"
+  }
+  source += "  ]\n"
+}
+source += "}\n"
+try source.write(toFile: output, atomically: true, encoding: .utf8)
