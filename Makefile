@@ -71,9 +71,11 @@ proxies: build ## test servers behind nginx, HAProxy, Caddy, Apache, lighttpd an
 	Tests/Proxies/run $(ARGS)
 
 browser: MISSING += $(shell \
-  command -v python3 >/dev/null || echo python3; command -v chromium >/dev/null || echo chromium)
-browser: build ## open pages of other sites in Chromium, and check that they cannot buy
+  command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
+  command -v chromium >/dev/null || echo chromium)
+browser: packages build ## buy on the pages in Chromium, and check that pages of other sites cannot buy
 	Tests/Browser/run
+	Tests/Browser/buy $(ARGS)
 
 deploy-check: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \

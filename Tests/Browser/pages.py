@@ -3,7 +3,7 @@
 
     Tests/Browser/pages.py --url http://127.0.0.1:8080 --admin-token TOKEN [--chromium PATH] [--pictures DIR] [TEST ...]
 
-The server is `flashsale demo`, so that the pages play the payment provider. With HOLD_TTL_SECONDS and ORDER_TTL_SECONDS of
+`Tests/Browser/buy` starts a server and runs this. The server is `flashsale demo`, so that the pages play the payment provider. With HOLD_TTL_SECONDS and ORDER_TTL_SECONDS of
 at most 60, the tests also wait for the end of a hold and of an order. Needs `playwright` and `axe-playwright-python` of
 PyPI, and a Chromium. With --pictures, each state of the pages becomes a picture.
 """

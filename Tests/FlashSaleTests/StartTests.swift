@@ -25,8 +25,9 @@ extension FlashSaleTests {
       "QUEUE_TIMEOUT_MS=1.5", "MAX_STREAMS=0", "HOLD_RETENTION_SECONDS=0", "IDEMPOTENCY_KEY_TTL_SECONDS=x",
       "SHUTDOWN_TIMEOUT_SECONDS=never", "SHUTDOWN_DELAY_SECONDS=-1",
       "PAGES=maybe", "CHECKOUT_URL=pay.example.com/start", "CHECKOUT_URL=ftp://pay.example.com/",
-      "CHECKOUT_URL=https://", "CHECKOUT_URL=https://user@pay.example.com/", "CHECKOUT_URL=https://pay.example.com:99999/",
-      "CHECKOUT_URL=javascript:alert(1)", "CHECKOUT_URL=https://pay.example.com/a b",
+      "CHECKOUT_URL=https://", "CHECKOUT_URL=https://user@pay.example.com/",
+      "CHECKOUT_URL=https://pay.example.com:99999/", "CHECKOUT_URL=javascript:alert(1)",
+      "CHECKOUT_URL=https://pay.example.com/a b",
       "DATABASE_URL=mysql://localhost/shop", "LISTEN_DATABASE_URL=http://localhost/",
     ])
     func `a bad setting is named before the database is changed`(_ setting: String) async throws {

@@ -59,8 +59,8 @@ struct Problem: Error {
       case .malformedRequest: .badRequest
       case .unauthorized, .invalidSignature: .unauthorized
       case .notFound: .notFound
-      case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused, .saleEnded,
-        .customerLimitReached, .refundNotDue:
+      case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused,
+        .saleEnded, .customerLimitReached, .refundNotDue:
         .conflict
       case .methodNotAllowed: .methodNotAllowed
       case .misdirectedRequest: .misdirectedRequest

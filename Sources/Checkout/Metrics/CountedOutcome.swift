@@ -44,7 +44,8 @@ extension ReserveHold.Outcome: CountedOutcome {
 
   static let words = [
     "held", "replayed", "insufficient_stock", "sale_not_started", "sale_paused", "sale_ended",
-    "quantity_above_limit", "customer_required", "customer_limit_reached", "key_reused", "product_not_found", failedOutcome,
+    "quantity_above_limit", "customer_required", "customer_limit_reached", "key_reused", "product_not_found",
+    failedOutcome,
   ]
 }
 
