@@ -16,13 +16,13 @@ run: build ## start the API with its own database on http://127.0.0.1:8080 (PORT
 	@exec .build/release/flashsale demo --port $(PORT) $(ARGS)
 
 # All tests use Swift Testing. XCTest would only report 0 tests.
-# The tests of whole processes and of streams depend on time, so they run after the others. Three of them run at once.
+# The tests of whole processes and of streams depend on time, so they run after the others.
 TESTS = swift test --disable-xctest --disable-index-store
 test: MISSING += $(shell ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test: packages ## run all tests; they start their own PostgreSQL (ARGS="--filter Holds" for some)
 ifeq ($(ARGS),)
 	$(TESTS) --skip 'FlashSaleTests|StockStreamTests'
-	$(TESTS) --skip-build --filter 'FlashSaleTests|StockStreamTests' --experimental-maximum-parallelization-width 3
+	$(TESTS) --skip-build --filter 'FlashSaleTests|StockStreamTests'
 else
 	$(TESTS) $(ARGS)
 endif
