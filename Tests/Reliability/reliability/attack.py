@@ -21,9 +21,8 @@ from harness.processes import HarnessError, answers, running
 from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
+from .mode import Mode
 from .processes import stat_of, wait_for
-
-SUMMARY = "slow, malformed, pipelined and very many connections while honest buyers go on"
 
 ATTACKER = Path(__file__).with_name("attacker.py")
 PARTS = {  # how many of each: connections, requests a second, connections, (as many as possible), connections
@@ -134,13 +133,7 @@ class Sale:
             seen.newcomers.append(time.monotonic() - start if is_served else None)
 
 
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--seconds", type=float, default=30, help="for each of (a), (b) and (c) (default: 30)")
-    group.add_argument("--parts", default=",".join(BEARABLE),
-                       help=f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})")
-
-
-def run(options: argparse.Namespace, work: Path) -> list[str]:
+async def run(options: argparse.Namespace, work: Path) -> list[str]:
     """Attacks, prints what was seen; returns what was other than promised."""
     parts = options.parts.split(",")
     unknown = set(parts) - set(PARTS)
@@ -286,3 +279,9 @@ def seconds_until_gone(server: Server, idle: int) -> float | None:
 def cpu_seconds(server: Server) -> float:
     fields = stat_of(server.pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+MODE = Mode("slow, malformed, pipelined and very many connections while honest buyers go on", run, {
+    "--seconds": {"type": float, "default": 30, "help": "for each of (a), (b) and (c) (default: 30)"},
+    "--parts": {"default": ",".join(BEARABLE), "help": f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})"},
+})

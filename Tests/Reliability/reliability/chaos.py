@@ -1,4 +1,5 @@
-"""Random faults under load. Then the history must be linearizable, and all holds and orders settled."""
+"""`--chaos` and `--crashes`: faults under load, one after the other. Every response must be true, and all holds and orders
+must settle."""
 
 import argparse
 import asyncio
@@ -7,32 +8,39 @@ import random
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.output import table
 from harness.processes import HarnessError
 
 from . import faults
 from .client import Client
 from .history import History
-from .scene import staged
+from .mode import Mode
+from .processes import Server
+from .scene import ORDER_TTL, Scene, staged
+from .shop import Shop
 from .trial import SETTLES_WITHIN, Trial
-
-SUMMARY = "two servers and their PostgreSQL under random faults, one after the other"
 
 # Seconds in which service has to return by itself after a fault. In the worst case a statement and a connection are given
 # up first, and a probe has to ask again.
 RETURNS_WITHIN = 8.0
-
 PRODUCTS = 5
+SCARCE_STOCK = 40
 ALL_KINDS_WITHIN = 5.0  # minutes
+# After a crash: from when PostgreSQL accepts connections, and from when a server is started.
+READY_WITHIN = 2.0   # seconds
+# Load between two crashes.
+PAUSE = (0.2, 0.6)   # seconds
 
 
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--minutes", type=float, default=30, help="of load (default: 30)")
-    group.add_argument("--clients", type=int, default=20)
-    group.add_argument("--rate", type=float, default=200, help="calls a second, of all clients (default: 200)")
-    group.add_argument("--only", default="", help="only faults whose names contain one of these, with commas")
+def trial_of(scene: Scene, stock: int, rate: float, clients: int, seed: int) -> Trial:
+    """`rate` is in calls a second, of all clients."""
+    stocks = scene.add_products(PRODUCTS, stock, SCARCE_STOCK)
+    scarce = max(stocks)
+    return Trial(scene, Shop(list(stocks), rate, ORDER_TTL, too_many=stock + 1, payable={scarce: SCARCE_STOCK // 2}), clients, seed)
 
 
 @dataclass
@@ -45,22 +53,16 @@ class Episode:
     outages: list[float]  # for each server: the longest time that it sold nothing, from the fault until it did again
 
 
-def run(options: argparse.Namespace, work: Path) -> list[str]:
-    """Returns the violations."""
-    return asyncio.run(run_chaos(options, work))
-
-
 async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
     async with staged(work) as scene:
         chosen = options.only.split(",")
         possible = {name: fault for name, fault in faults.possible(scene).items() if any(part in name for part in chosen)}
         if not possible:
             raise HarnessError(f"no fault that is possible here has a name with {options.only} in it")
-        # Enough that not everything is refused, and little enough that it runs out towards the end.
-        stocks = await asyncio.to_thread(scene.add_products, PRODUCTS, 500 + int(options.minutes * 600))
-        trial = Trial(scene, stocks, options.rate, options.clients, options.seed)
-        probes = [Probe(server, scene.ports, min(stocks), trial.history) for server in range(len(scene.servers))]
-        trial.start()
+        # The stock is enough for most buyers, and runs out towards the end.
+        trial = trial_of(scene, 500 + int(options.minutes * 600), options.rate, options.clients, options.seed)
+        probes = [Probe(server, scene.ports, min(trial.shop.products), trial.history) for server in range(len(scene.servers))]
+        await trial.start()
         tasks = [asyncio.create_task(probe.run()) for probe in probes]
         episodes = await break_things(
             trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
@@ -81,7 +83,7 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
 class Probe:
     """Holds a unit again and again. That needs a server, its network and its database."""
 
-    PAUSE = 0.1       # seconds between calls: what is shorter is not seen
+    PAUSE = 0.1       # seconds between calls: a shorter outage is not seen
     PATIENCE = 1.0    # seconds
 
     def __init__(self, server: int, ports: list[int], product: int, history: History) -> None:
@@ -125,7 +127,7 @@ async def break_things(
     deck: list[str] = []
     deadline = time.monotonic() + seconds
     await asyncio.sleep(1)
-    while time.monotonic() < deadline and possible:
+    while time.monotonic() < deadline:
         deck = deck or rng.sample(list(possible), len(possible))
         name = deck.pop()
         begin = time.monotonic()
@@ -135,8 +137,7 @@ async def break_things(
             trial.violations.append(f"{name}: {error}")
             break
         end = time.monotonic()
-        if end >= deadline:  # the last one, after which everything has to run out
-            trial.shop.is_settling = True
+        trial.shop.is_settling = end >= deadline  # after the last fault everything has to settle
         if not await are_served(probes, RETURNS_WITHIN):
             trial.violations.append(
                 f"{name}: a server sold nothing in the {RETURNS_WITHIN:.0f} s after the fault had ended")
@@ -145,14 +146,70 @@ async def break_things(
     return episodes
 
 
-def print_episodes(episodes: list[Episode]) -> None:
+def print_episodes(episodes: Sequence[Episode]) -> None:
     kinds: defaultdict[str, list[Episode]] = defaultdict(list)
     for episode in episodes:
         kinds[episode.name].append(episode)
-    print("faults, and the seconds without a sale: at the server where it was longest, and at all of them")
-    print(f"  {'':26}  {'times':>5}  {'lasted':>6}  {'median':>6}  {'most':>6}  {'at all':>6}")
+    print("Seconds without a sale, at the server where it was longest, and at all servers")
+    rows = []
     for name, same in sorted(kinds.items()):
         longest = [max(episode.outages) for episode in same]
-        lasted = statistics.median(episode.end - episode.begin for episode in same)
-        print(f"  {name:26}  {len(same):5}  {lasted:6.2f}  {statistics.median(longest):6.2f}  {max(longest):6.2f}"
-              f"  {max(min(episode.outages) for episode in same):6.2f}")
+        figures = (statistics.median(episode.end - episode.begin for episode in same), statistics.median(longest),
+                   max(longest), max(min(episode.outages) for episode in same))
+        rows.append([name, str(len(same)), *(f"{figure:.2f}" for figure in figures)])
+    print(table(["fault", "times", "lasted", "median", "most", "at all"], rows))
+
+
+async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
+    rng = random.Random(options.seed)
+    crashes = ["server"] * (200 if options.kills is None else options.kills) + ["database"] * options.database_crashes
+    rng.shuffle(crashes)
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    async with staged(work) as scene:
+        trial = trial_of(scene, 1000 + 20 * len(crashes), 250, 50, options.seed)
+        await trial.start()
+        for crash in crashes:
+            await asyncio.sleep(rng.uniform(*PAUSE))
+            if crash == "server":
+                ready = await kill(scene, rng.choice(scene.servers))
+                times["from a server's start until it was ready"].append(ready)
+            else:
+                recovered, ready = await crash_database(scene)
+                times["from PostgreSQL's start until it accepted connections"].append(recovered)
+                times["from then until both servers were ready"].append(ready)
+            await trial.audit(f"after a crash of the {crash}")
+            if ready > READY_WITHIN:
+                trial.violations.append(f"ready {ready:.2f} s after the {crash} was back, not within {READY_WITHIN}")
+        await trial.finish()
+    print(table(["seconds", "times", "median", "most"], [
+        [what, str(len(each)), f"{statistics.median(each):.3f}", f"{max(each):.3f}"] for what, each in times.items()]))
+    return trial.violations
+
+
+async def kill(scene: Scene, server: Server) -> float:
+    """Returns how many seconds after its start it was ready again."""
+    scene.is_wanted[server.name] = False
+    await asyncio.to_thread(server.kill)
+    scene.is_wanted[server.name] = True
+    server.start()
+    return await scene.wait_until_ready([server])
+
+
+async def crash_database(scene: Scene) -> tuple[float, float]:
+    """Returns how many seconds it took to recover, and the servers to be ready after that."""
+    await asyncio.to_thread(scene.database.kill)
+    start = time.monotonic()
+    await asyncio.to_thread(scene.database.start)
+    return time.monotonic() - start, await scene.wait_until_ready()
+
+
+CHAOS = Mode("two servers and their PostgreSQL under random faults, one after the other", run_chaos, {
+    "--minutes": {"type": float, "default": 30, "help": "of load (default: 30)"},
+    "--clients": {"type": int, "default": 20},
+    "--rate": {"type": float, "default": 200, "help": "calls a second, of all clients (default: 200)"},
+    "--only": {"default": "", "help": "only faults whose names contain one of these, with commas"},
+})
+CRASHES = Mode("many crashes of servers and of PostgreSQL under load, and how long each took to serve again", run_crashes, {
+    "--kills": {"type": int, "help": "of servers (default: 200); with --failover, of primaries (10)"},
+    "--database-crashes": {"type": int, "default": 50, "help": "(default: 50)"},
+})

@@ -1,5 +1,4 @@
-"""Faults. Each is a coroutine that breaks something for some seconds and then repairs it as an operator would. What
-recovers by itself is left alone."""
+"""Faults. Each breaks something for some seconds, then repairs it as an operator would. It leaves the recovery to servers."""
 
 import asyncio
 import random
@@ -65,11 +64,12 @@ async def backend_killed(scene: Scene, rng: random.Random) -> None:
 async def backend_stopped(scene: Scene, rng: random.Random) -> None:
     """It keeps the locks that it has."""
     backend = await _backend(scene, rng)
-    send(backend, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(rng.uniform(0.3, 3.5))
-    finally:
-        send(backend, signal.SIGCONT)
+    with scene.stalled():
+        send(backend, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(rng.uniform(0.3, 3.5))
+        finally:
+            send(backend, signal.SIGCONT)
 
 
 async def database_killed(scene: Scene, rng: random.Random) -> None:
@@ -80,7 +80,7 @@ async def database_killed(scene: Scene, rng: random.Random) -> None:
 
 async def database_stopped(scene: Scene, rng: random.Random) -> None:
     """All of it hangs, for a shorter or a longer time than servers wait."""
-    with scene.database.stopped():
+    with scene.stalled(), scene.database.stopped():
         await asyncio.sleep(rng.uniform(0.3, 6))
 
 
@@ -142,7 +142,7 @@ async def listener_half_open(scene: Scene, rng: random.Random) -> None:
 
 
 async def row_held(scene: Scene, rng: random.Random) -> None:
-    """Another transaction has a product's row locked."""
+    """Another transaction locks a product's row."""
     product = 1 + rng.randrange(int(await asyncio.to_thread(scene.sql, "select count(*) from products")))
     await asyncio.to_thread(scene.sql, f"begin; select from products where id = {product} for update; "
                                        "select pg_sleep(3); commit")
@@ -193,7 +193,7 @@ FAULTS: dict[str, Fault] = {
 
 
 def possible(scene: Scene) -> dict[str, Fault]:
-    """The faults that can be had on this machine; says why others cannot."""
+    """The faults that this machine allows. Prints why it does not allow others."""
     obstacles = {"disk full": scene.disk.obstacle, "server's clock an hour off": obstacle_to_clocks(scene)}
     for name, obstacle in obstacles.items():
         if obstacle:
@@ -213,7 +213,7 @@ def obstacle_to_clocks(scene: Scene) -> str:
 
 
 async def _backend(scene: Scene, rng: random.Random) -> int:
-    """One that is at work, if there is one."""
+    """A busy one, if there is one."""
     for condition in ("state = 'active'", "true"):
         if backends := await asyncio.to_thread(scene.database.backends, condition):
             return rng.choice(backends)

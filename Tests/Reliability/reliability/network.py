@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.processes import HarnessError, output_of
-
-from .processes import reserved_port
+from harness.processes import HarnessError, free_port, output_of
 
 CHUNK = 65536
 
@@ -65,7 +63,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        self.port = reserved_port()
+        self.port = free_port()
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def close(self) -> None:

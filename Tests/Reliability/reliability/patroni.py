@@ -9,11 +9,11 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.processes import HarnessError, answers, running, wait_until
+from harness.processes import HarnessError, answers, free_port, running, wait_until
 from harness.services import sql
 
 from .postgres import as_owner, binaries, give_to_owner
-from .processes import Child, reserved_port, send, wait_for
+from .processes import Child, send, wait_for
 
 # How the cluster behaves, for all nodes. A primary that is not heard of for `ttl` seconds is replaced.
 CLUSTER = {
@@ -31,6 +31,7 @@ CLUSTER = {
             "wal_retrieve_retry_interval": "500ms",  # how soon a standby looks for its new primary
             "unix_socket_directories": "",
             "max_connections": 100,
+            "track_commit_timestamp": "on",  # the checker reads the changes in the order of commits
         },
     },
 }
@@ -44,7 +45,7 @@ class Node(Child):
 
     def __init__(self, name: str, work: Path, etcd: int, is_synchronous: bool) -> None:
         super().__init__(name, work)
-        self.port, self.rest = reserved_port(), reserved_port()
+        self.port, self.rest = free_port(), free_port()
         self._folder = work / name
         self._folder.mkdir()
         self._data = self._folder / "data"
@@ -106,7 +107,7 @@ class PatroniCluster:
         self._work = work
         self._is_synchronous = is_synchronous
         self._stack = ExitStack()
-        self._etcd = reserved_port()
+        self._etcd = free_port()
         work.chmod(0o755)
         self.nodes = [Node(f"node{number}", work, self._etcd, is_synchronous) for number in (1, 2, 3)]
 
@@ -128,7 +129,7 @@ class PatroniCluster:
         self._stack.close()
 
     def _start_etcd(self, stack: ExitStack) -> None:
-        client, peer = f"http://127.0.0.1:{self._etcd}", f"http://127.0.0.1:{reserved_port()}"
+        client, peer = f"http://127.0.0.1:{self._etcd}", f"http://127.0.0.1:{free_port()}"
         log = self._work / "etcd.log"
         process = stack.enter_context(running(
             "etcd", "--data-dir", self._work / "etcd",

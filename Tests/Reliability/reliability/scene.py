@@ -2,23 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.processes import HarnessError
 from harness.services import create_product, sql
 
+from .checker.conditions import Conditions
+from .client import TOKEN
 from .disk import Disk
 from .network import Proxy
-from .postgres import Postgres
+from .postgres import Postgres, postgres
 from .processes import STARTS_WITHIN, Server
 
 HOLD_TTL = 3.0   # seconds: short, so that lapses matter
 ORDER_TTL = 5.0
-
-SETTINGS = {"HOLD_TTL_SECONDS": str(HOLD_TTL), "ORDER_TTL_SECONDS": str(ORDER_TTL), "LOG_LEVEL": "info"}
+TTLS = ((HOLD_TTL, ORDER_TTL), (HOLD_TTL, ORDER_TTL))  # of each server
 
 
 @dataclass
@@ -26,8 +27,9 @@ class Scene:
     work: Path
     disk: Disk
     database: Postgres
-    servers: list[Server]
-    proxies: list[Proxy]
+    conditions: Conditions
+    servers: list[Server] = field(default_factory=list)
+    proxies: list[Proxy] = field(default_factory=list)
     # Whether a server is to run. The supervisor starts a server that is down, as a service manager would.
     is_wanted: dict[str, bool] = field(default_factory=dict)
     clock_of: dict[str, dict[str, str]] = field(default_factory=dict)  # of servers whose clocks are off
@@ -41,11 +43,20 @@ class Scene:
     def sql(self, statements: str) -> str:
         return sql(self.database.url, statements)
 
-    def add_products(self, count: int, stock: int, scarce_stock: int = 40) -> dict[int, int]:
-        """Their stocks, by id. The last one is scarce, if there are several."""
-        stocks = [stock] * (count - 1) + [scarce_stock if count > 1 else stock]
+    def add_products(self, count: int, stock: int, scarce_stock: int | None = None) -> dict[int, int]:
+        """Their stocks, by id. The last one may be scarce."""
+        stocks = [stock] * (count - 1) + [scarce_stock or stock]
         return {create_product(self.database.url, f"Product {number}", units, price=1000 * number): units
                 for number, units in enumerate(stocks, 1)}
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Records that processes of the database are stopped."""
+        begin = time.time()
+        try:
+            yield
+        finally:
+            self.conditions.stalls.append((begin, time.time()))
 
     async def is_ready(self, server: Server) -> bool:
         return server.is_running and await asyncio.to_thread(server.is_ready)
@@ -73,26 +84,25 @@ class Scene:
 
 @asynccontextmanager
 async def staged(
-    work: Path, settings: Sequence[Mapping[str, str]] = (SETTINGS, SETTINGS), has_proxies: bool = True,
-    preparation: str = "",
+    work: Path, ttls: Sequence[tuple[float, float]] = TTLS, settings: Mapping[str, str] | None = None,
+    has_proxies: bool = True, preparation: str = "",
 ) -> AsyncIterator[Scene]:
     """Everything up and running until the end of the block, each server's network included.
 
-    - settings: of each server.
+    - ttls: of the holds and of the orders of each server.
     - has_proxies: whether each server has a network of its own that can be broken; it takes CPU.
     - preparation: statements to be run before the servers start.
     """
     async with AsyncExitStack() as stack:
         disk = Disk()
         stack.callback(disk.remove)
-        database = Postgres(work, disk.data)
-        stack.callback(database.end)
-        await asyncio.to_thread(database.create)
-        await asyncio.to_thread(database.add, "flashsale")
+        database = stack.enter_context(postgres(work, disk.data))
+        url = database.add()
         if preparation:
-            await asyncio.to_thread(sql, database.url, preparation)
-        scene = Scene(work, disk, database, [], [])
-        for number, own in enumerate(settings):
+            sql(url, preparation)
+        holds, orders = zip(*ttls)
+        scene = Scene(work, disk, database, Conditions(holds, orders))
+        for number, (hold_ttl, order_ttl) in enumerate(ttls):
             url = database.url
             if has_proxies:
                 proxy = Proxy(database.port)
@@ -100,7 +110,9 @@ async def staged(
                 stack.push_async_callback(proxy.close)
                 scene.proxies.append(proxy)
                 url = database.url_at(proxy.port)
-            server = Server(number, work, url, own)
+            server = Server(number, work, url, {
+                "HOLD_TTL_SECONDS": str(hold_ttl), "ORDER_TTL_SECONDS": str(order_ttl), "LOG_LEVEL": "info",
+                "ADMIN_TOKEN": TOKEN, **(settings or {})})
             scene.servers.append(server)
             scene.is_wanted[server.name] = True
         supervisor = asyncio.create_task(scene.keep_servers_running())
@@ -109,7 +121,7 @@ async def staged(
             yield scene
         finally:
             supervisor.cancel()
-            # The servers end while their network still works: they answer what they accepted.
+            # The servers end while their network still works: they respond to the requests that they accepted.
             for proxy in scene.proxies:
                 proxy.thaw()
             await asyncio.gather(*(asyncio.to_thread(server.end) for server in scene.servers), return_exceptions=True)

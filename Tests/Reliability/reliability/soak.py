@@ -19,8 +19,7 @@ from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
 from .attack import ATTACKER
-
-SUMMARY = "half the peak for an hour: memory, descriptors, tables and latencies stay as they are"
+from .mode import Mode
 
 SCRIPT = Path(__file__).resolve().parents[1] / "wrk/soak.lua"
 SLICE = 10  # seconds, between samples
@@ -59,11 +58,7 @@ class State:
         return self.bytes[name] / max(1, self.live[COMES_AND_GOES.get(name, name)])
 
 
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--soak-minutes", type=float, default=60, help="(default: 60)")
-
-
-def run(options: argparse.Namespace, work: Path) -> list[str]:
+async def run(options: argparse.Namespace, work: Path) -> list[str]:
     """Loads, samples, prints a table by quarter; returns what was other than promised."""
     retention = str(max(5, min(60, round(options.soak_minutes * 60 / 16))))  # so that a short run gets there too
     settings = {
@@ -194,3 +189,8 @@ def judge(quarters: Sequence[Sequence[State]], rate: float) -> list[str]:
     if last["p99 ms"] > LATENCY_WITHIN * first["p99 ms"]:
         violations.append(f"p99 went from {first['p99 ms']:.1f} to {last['p99 ms']:.1f} ms")
     return violations
+
+
+MODE = Mode("half the peak for an hour: memory, descriptors, tables and latencies stay as they are", run, {
+    "--soak-minutes": {"type": float, "default": 60, "help": "(default: 60)"},
+})

@@ -2,10 +2,29 @@
 
 from dataclasses import dataclass, field
 
-from ..contract import following
 from .book import LIVE, Book, Row, Step
-from .conditions import Conditions
 from .rules import within_limit
+
+
+def following(
+    event: tuple[str, int | None, str | None], order: tuple[int, str], now: str
+) -> dict[str, str]:
+    """The verdicts that an event may get, each with the status of its order after it.
+
+    - event: its status, amount and currency.
+    - order: its amount and currency.
+    - now: the status of the order before.
+    """
+    status, amount, currency = event
+    if amount not in (None, order[0]) or currency not in (None, order[1]):
+        return {"amount_mismatch": now}
+    if status == "failed":
+        return {"applied": "cancelled"} if now == "pending_payment" else {"ignored": now}
+    if now == "pending_payment":
+        return {"applied": "paid"}
+    if now in ("cancelled", "expired"):
+        return {"reacquired": "paid", "refund_due": now}
+    return {"refund_due": now}
 
 
 @dataclass(slots=True)
@@ -40,7 +59,7 @@ class Attempt:
     is_changed: bool = False
 
 
-def check(book: Book, step: Step, conditions: Conditions) -> Verdicts:
+def check(book: Book, step: Step) -> Verdicts:
     verdicts = Verdicts()
     attempts: dict[str, Attempt] = {}
     for (table, id), before in step.before.items():
@@ -52,14 +71,14 @@ def check(book: Book, step: Step, conditions: Conditions) -> Verdicts:
     given_back: dict[int, int] = {}
     late: dict[int, set[str | None]] = {}
     for key, before, row in events:
-        verdicts.violations += unapplied(key, before, row, step, conditions)
+        verdicts.violations += unapplied(key, before, row, book, step)
         is_parked = before is not None and before["verdict"] == "parked"
         if row is None or (before is not None and not is_parked) or row["verdict"] == (before and before["verdict"]):
             continue
         order = attempts.get(row["order_id"])
         if order is None and (known := book.rows["orders"].get(row["order_id"])) is not None:
             order = attempts[row["order_id"]] = Attempt(known, known["status"])
-        if before is not None and row["verdict"] == "refund_due" and was_given_up(before, row, step, conditions):
+        if before is not None and row["verdict"] == "refund_due" and was_given_up(before, row, book, step):
             continue
         if before is not None and before.get("settled_at") is not None:
             if row["verdict"] != "refund_due":
@@ -98,7 +117,7 @@ def check(book: Book, step: Step, conditions: Conditions) -> Verdicts:
     return verdicts
 
 
-def unapplied(key: str, before: Row | None, row: Row | None, step: Step, conditions: Conditions) -> list[str]:
+def unapplied(key: str, before: Row | None, row: Row | None, book: Book, step: Step) -> list[str]:
     """Events that change without being applied."""
     if before is None:
         return []
@@ -106,7 +125,7 @@ def unapplied(key: str, before: Row | None, row: Row | None, step: Step, conditi
         if before["verdict"] != "parked" or before["status"] != "failed":
             return [f"payment event {key} is gone: a {before['status']} that was {before['verdict']}"]
         kept = step.by.committed - before["received_at"]
-        return [] if kept >= conditions.parked_ttl else [f"payment event {key} was kept for {kept:.3f} s only"]
+        return [] if kept >= book.conditions.parked_ttl else [f"payment event {key} was kept for {kept:.3f} s only"]
     names = ("order_id", "status", "amount", "currency", "received_at")
     if any(before[name] != row[name] for name in names):
         return [f"payment event {key} is another than before: {row}"]
@@ -117,9 +136,9 @@ def unapplied(key: str, before: Row | None, row: Row | None, step: Step, conditi
     return []
 
 
-def was_given_up(before: Row, row: Row, step: Step, conditions: Conditions) -> bool:
+def was_given_up(before: Row, row: Row, book: Book, step: Step) -> bool:
     """Whether a parked success may have become refund_due by its age, or by being settled."""
-    is_old = step.by.committed - before["received_at"] >= conditions.parked_ttl
+    is_old = step.by.committed - before["received_at"] >= book.conditions.parked_ttl
     return before["status"] == "success" and (is_old or row.get("settled_at") is not None)
 
 

@@ -1,53 +1,73 @@
-"""The rows after each transaction of the log, and which versions could be seen at which time."""
+"""The rows after each transaction of the log, and the versions that could be seen at each time."""
 
+from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..history import Call, hold_of
 from .changes import TABLES, Change, Transaction
+from .conditions import Conditions
 from .timeline import Holdings, Stock, Timeline
 
 Row = dict[str, Any]
 
 LIVE = ("pending_payment", "paid")
+# No version of a stock is judged for longer, so ends that are farther away cannot come meanwhile.
+HORIZON = 120.0   # seconds
 
 
 @dataclass(slots=True)
 class Bag:
-    """What a customer has of a product."""
+    """A customer's units of a product."""
 
     active: dict[str, Row] = field(default_factory=dict)   # holds
     ordered: int = 0                                       # units in live orders
 
     def add(self, id: str, before: Row | None, row: Row | None) -> None:
-        if id.startswith("hold_"):
-            if row is not None and row["status"] == "active":
-                self.active[id] = row
-            else:
-                self.active.pop(id, None)
+        self.ordered += live_units(row) - live_units(before)
+        if row is not None and row["status"] == "active":
+            self.active[id] = row
         else:
-            self.ordered += live_units(row) - live_units(before)
+            self.active.pop(id, None)
 
     @property
-    def expiries(self) -> tuple[tuple[float, int], ...]:
-        return tuple((hold["expires_at"], hold["quantity"]) for hold in self.active.values())
+    def holdings(self) -> Holdings:
+        return Holdings(tuple((hold["expires_at"], hold["quantity"]) for hold in self.active.values()), self.ordered)
 
 
-def live_units(order: Row | None) -> int:
-    return order["quantity"] if order is not None and order["status"] in LIVE else 0
+def live_units(row: Row | None) -> int:
+    """Of an order. A hold has none of these statuses."""
+    return row["quantity"] if row is not None and row["status"] in LIVE else 0
+
+
+def end_of(row: Row | None) -> tuple[float, int, str] | None:
+    """When an active hold expires, with its units, and when an unpaid order is due, with none."""
+    if row is None or row["status"] not in ("active", "pending_payment"):
+        return None
+    if row["status"] == "active":
+        return row["expires_at"], row["quantity"], row["id"]
+    return row["payment_due_at"], 0, row["id"]
 
 
 @dataclass(slots=True)
 class Shelf:
     """A product's units that are not available."""
 
-    all: Bag = field(default_factory=Bag)
-    unpaid: dict[str, Row] = field(default_factory=dict)   # orders
+    held: int = 0
+    ordered: int = 0
+    ends: list[tuple[float, int, str]] = field(default_factory=list)   # see Stock
+    passing: list[tuple[float, float, int, str]] = field(default_factory=list)
     of_customer: defaultdict[str, Bag] = field(default_factory=lambda: defaultdict(Bag))
 
-    @property
-    def held(self) -> int:
-        return sum(hold["quantity"] for hold in self.all.active.values())
+    def add(self, before: Row | None, row: Row | None) -> None:
+        self.ordered += live_units(row) - live_units(before)
+        if was := end_of(before):
+            self.held -= was[1]
+            del self.ends[bisect_left(self.ends, was)]
+        if now := end_of(row):
+            self.held += now[1]
+            insort(self.ends, now)
 
 
 @dataclass(slots=True)
@@ -66,31 +86,38 @@ class Step:
 
 
 class Book:
-    def __init__(self) -> None:
+    def __init__(self, conditions: Conditions) -> None:
+        self.conditions = conditions
         self.rows: dict[str, dict[str, Row]] = {table: {} for table in TABLES}
         self.shelves: defaultdict[int, Shelf] = defaultdict(Shelf)
         self.parked: defaultdict[str, set[str]] = defaultdict(set)   # keys of events by order
+        self.keys: dict[tuple[int, str | None, str], Row] = {}       # by product, customer and key
         # When each customer got units: commit, the limit in force, and the customer's units after it.
         self.grants: defaultdict[tuple[int, str], list[tuple[float, int, int]]] = defaultdict(list)
         self.violations: list[str] = []
-        # Of what could be seen: rows of holds, orders and payment events; stock of products; what customers have.
+        # Of what could be seen: rows of holds, orders and payment events; stock of products; customers' units.
         self.history: dict[str, defaultdict[str, Timeline[Row | None]]] = {
             table: defaultdict(Timeline) for table in ("holds", "orders", "payment_events")}
         self.stock: defaultdict[int, Timeline[Stock]] = defaultdict(Timeline)
         self.holdings: defaultdict[tuple[int, str], Timeline[Holdings]] = defaultdict(Timeline)
         self._last: dict[tuple[str, str], Transaction] = {}
 
-    def customer_of(self, number: str) -> str | None:
+    def customer_of(self, id: str) -> str | None:
         """Of a hold or an order."""
-        hold = self.rows["holds"].get(number.replace("order_", "hold_"))
+        hold = self.rows["holds"].get(hold_of(id))
         return hold and hold.get("customer_id")
 
     def of(self, table: str, id: str) -> Timeline[Row | None]:
         """The versions of a row; empty when there never was one."""
         return self.history[table].get(id) or Timeline()
 
-    def holdings_of(self, product: int, customer: str) -> Timeline[Holdings]:
-        return self.holdings.get((product, customer)) or Timeline()
+    def last_row(self, table: str, id: str) -> Row | None:
+        versions = self.of(table, id).versions
+        return versions[-1].value if versions else None
+
+    def seen(self, table: str, id: str, call: Call) -> list[tuple[Row | None, float, float]]:
+        """The versions of a row that a call may have seen, None for no row, each with the time in which it was visible."""
+        return [(version and version.value, begin, end) for version, begin, end in self.of(table, id).seen(call.start, call.end)]
 
     def times_made(self, table: str, id: str) -> list[float]:
         """When the row was inserted: a parked failure that was removed may come again."""
@@ -99,12 +126,17 @@ class Book:
                 if version.value is not None and (before is None or before.value is None)]
 
     def units_of(self, product: int, customer: str, at: float) -> int:
-        return self._holdings(product, customer).units(at)
+        return self.shelves[product].of_customer[customer].holdings.units(at)
 
     def take(self, transaction: Transaction) -> Step:
+        transaction.seen_by = transaction.committed + self.conditions.visible_within
         step = Step(transaction)
         customers: set[tuple[int, str]] = set()
         for change in transaction.changes:
+            if change.table == "idempotency_keys":
+                if change.row is not None:
+                    self.keys[change.row["product_id"], change.row["customer_id"] or None, change.id] = change.row
+                continue
             self._apply(change, step)
             row = change.row or step.before[change.table, change.id]
             assert row is not None
@@ -113,20 +145,28 @@ class Book:
             if change.table in ("holds", "orders") and (customer := self.customer_of(change.id)):
                 customers.add((product, customer))
         for table, id in step.before:
-            if table != "products":
+            if table in self.history:
                 self.history[table][id].add(transaction, self.rows[table].get(id))
             self._last[table, id] = transaction
         for product in step.products:
             if product in self.stock or str(product) in self.rows["products"]:
-                self.stock[product].add(transaction, self._stock(product), step.first("products", str(product)))
+                self.stock[product].add(transaction, self._stock(product, transaction), step.first("products", str(product)))
         for product, customer in customers:
             self.holdings[product, customer].add(
-                transaction, self._holdings(product, customer), step.first("products", str(product)))
+                transaction, self.shelves[product].of_customer[customer].holdings, step.first("products", str(product)))
         return step
+
+    def find_passing(self) -> None:
+        """To be called when responses have told when each commit was visible."""
+        for id, timeline in self.history["orders"].items():
+            hold, placed = self.rows["holds"].get(hold_of(id)), timeline.versions[0].by
+            if hold is not None and hold["expires_at"] < placed.seen_by:
+                self.shelves[hold["product_id"]].passing.append(
+                    (hold["expires_at"], placed.seen_by, hold["quantity"], hold["id"]))
 
     def _apply(self, change: Change, step: Step) -> None:
         table, id, rows = change.table, change.id, self.rows[change.table]
-        before = rows.get(id)
+        row, before = change.row, rows.get(id)
         if (table, id) not in step.before:
             step.before[table, id] = before
             last = self._last.get((table, id))
@@ -138,38 +178,21 @@ class Book:
             self.violations.append(
                 f"{table} {id} was {change.was} to the transaction of {step.by.committed:.4f}, and {found} as the one "
                 f"before had left it")
-        if change.row is None:
+        if row is None:
             rows.pop(id, None)
         else:
-            rows[id] = change.row
+            rows[id] = row
+        product = (row or before or {}).get("product_id")
         if table in ("holds", "orders"):
-            self._shelve(id, change.row, before)
+            self.shelves[product].add(before, row)
+            if customer := self.customer_of(id):
+                self.shelves[product].of_customer[customer].add(id, before, row)
         elif table == "payment_events":
-            self._park(change, before)
+            is_parked = row is not None and row["verdict"] == "parked" and row.get("settled_at") is None
+            (self.parked[row["order_id"]].add if is_parked else self.parked[(row or before)["order_id"]].discard)(id)
 
-    def _shelve(self, id: str, row: Row | None, before: Row | None) -> None:
-        shelf = self.shelves[(row or before or {})["product_id"]]
-        shelf.all.add(id, before, row)
-        if customer := self.customer_of(id):
-            shelf.of_customer[customer].add(id, before, row)
-        if row is not None and row["status"] == "pending_payment":
-            shelf.unpaid[id] = row
-        else:
-            shelf.unpaid.pop(id, None)
-
-    def _park(self, change: Change, before: Row | None) -> None:
-        row = change.row
-        order = (row or before or {})["order_id"]
-        if row is not None and row["verdict"] == "parked" and row.get("settled_at") is None:
-            self.parked[order].add(change.id)
-        else:
-            self.parked[order].discard(change.id)
-
-    def _stock(self, product: int) -> Stock:
+    def _stock(self, product: int, by: Transaction) -> Stock:
         shelf = self.shelves[product]
-        return Stock(self.rows["products"][str(product)], shelf.all.expiries, shelf.all.ordered,
-                     tuple(order["payment_due_at"] for order in shelf.unpaid.values()))
-
-    def _holdings(self, product: int, customer: str) -> Holdings:
-        bag = self.shelves[product].of_customer[customer]
-        return Holdings(bag.expiries, bag.ordered)
+        ends = shelf.ends[:bisect_left(shelf.ends, (by.committed + HORIZON,)) + 1]
+        return Stock(self.rows["products"][str(product)], tuple(ends), shelf.ordered, shelf.passing,
+                     self.conditions.snapshot_takes)

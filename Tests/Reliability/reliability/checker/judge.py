@@ -1,11 +1,11 @@
-"""Judges a run of --stress: replays the log of changes, and checks every response against it."""
+"""The checker of all modes: replays the log of changes, and checks every response against it."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..history import Call
+from ..history import Call, clock_step
 from . import answers, effects, rules, verdicts
 from .book import Book
 from .changes import Transaction
@@ -18,6 +18,8 @@ RECOVERS_WITHIN = 4.0   # seconds
 SHOWN = 5   # violations of a kind
 # How long the job that removes old events may sleep, beside the retention itself.
 GIVES_UP_WITHIN = 5.0   # seconds
+# Times of calls are compared with times of the database, so nobody may set the wall clock.
+CLOCK_STEP_MAX = 0.01   # seconds
 
 
 @dataclass(slots=True)
@@ -31,14 +33,16 @@ class Judgement:
 
 def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions) -> Judgement:
     judgement = Judgement()
-    book = Book()
-    conditions.index()
+    if (step := clock_step(calls)) > CLOCK_STEP_MAX:
+        judgement.violations.append(f"this machine's clock was set by {step:.3f} s during the run: its times prove nothing")
+        return judgement
+    book = Book(conditions)
     refusals: list[verdicts.Refusal] = []
     ended = 0.0
     for transaction in log:
         step = book.take(transaction)
-        judgement.violations += rules.check(book, step, conditions)
-        found = verdicts.check(book, step, conditions)
+        judgement.violations += rules.check(book, step)
+        found = verdicts.check(book, step)
         judgement.violations += [f"{line} (transaction {transaction.id}, committed at {transaction.committed:.4f})"
                                  for line in found.violations]
         refusals += found.refusals
@@ -46,34 +50,36 @@ def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions)
         judgement.changes += len(transaction.changes)
         ended = transaction.committed
     judgement.violations += book.violations
-    judgement.violations += answers.check(calls, book, conditions)
+    judgement.violations += answers.check(calls, book)
     judgement.violations += [line for refusal in refusals for line in unexplained(refusal, book)]
     judgement.violations += effects.check(calls, book)
-    judgement.violations += late(book, conditions, judgement)
-    judgement.violations += forgotten(book, conditions, max([ended, *(call.end for call in calls)]))
+    judgement.violations += late(book, judgement)
+    judgement.violations += forgotten(book, max([ended, *(call.end for call in calls)]))
     return judgement
 
 
 def unexplained(refusal: verdicts.Refusal, book: Book) -> list[str]:
     """Whether stock and the customer's limit allowed the late payment during the whole transaction."""
-    stocks = [stock for stock, _, _ in book.stock[refusal.product].seen(refusal.begin, refusal.end) if stock is not None]
-    least = min((stock.least_available(refusal.begin) for stock in stocks), default=0)
+    stocks = [version.value for version, _, _ in book.stock[refusal.product].seen(refusal.begin, refusal.end)
+              if version is not None]
+    least = min((min(stock.available(refusal.begin, refusal.begin)) for stock in stocks), default=0)
     if least + refusal.given_back < refusal.quantity:
         return []
     limits = [stock.product["max_per_customer"] for stock in stocks if stock.product["max_per_customer"] is not None]
     most = 0
     if limits and refusal.customer is not None:
-        most = max((holdings.units(refusal.begin) for holdings, _, _ in book.holdings_of(
-            refusal.product, refusal.customer).seen(refusal.begin, refusal.end) if holdings is not None), default=0)
+        holdings = book.holdings.get((refusal.product, refusal.customer))
+        seen = holdings.seen(refusal.begin, refusal.end) if holdings else ()
+        most = max((version.value.units(refusal.begin) for version, _, _ in seen if version is not None), default=0)
         if most + refusal.quantity > min(limits):
             return []
     return [f"payment event {refusal.key} is refund_due, and {refusal.order} could have been paid: it has "
             f"{refusal.quantity} units, {least} were available, customer {refusal.customer} had {most} of {limits}"]
 
 
-def late(book: Book, conditions: Conditions, judgement: Judgement) -> list[str]:
+def late(book: Book, judgement: Judgement) -> list[str]:
     """Holds and orders that expired late, of products whose rows the harness has not locked."""
-    violations = []
+    violations, conditions = [], book.conditions
     for table, due_name, open_status in (
             ("holds", "expires_at", "active"), ("orders", "payment_due_at", "pending_payment")):
         for id, timeline in book.history[table].items():
@@ -97,12 +103,12 @@ def late(book: Book, conditions: Conditions, judgement: Judgement) -> list[str]:
     return violations
 
 
-def forgotten(book: Book, conditions: Conditions, now: float) -> list[str]:
+def forgotten(book: Book, now: float) -> list[str]:
     """A parked success whose order does not come becomes refund_due in time."""
     return [f"payment event {key} is parked for {now - row['received_at']:.1f} s"
             for key, row in book.rows["payment_events"].items()
             if row["verdict"] == "parked" and row["status"] == "success" and row.get("settled_at") is None
-            and now - row["received_at"] > conditions.parked_ttl + GIVES_UP_WITHIN]
+            and now - row["received_at"] > book.conditions.parked_ttl + GIVES_UP_WITHIN]
 
 
 def some_of_each_kind(violations: list[str], most: int = SHOWN) -> list[str]:

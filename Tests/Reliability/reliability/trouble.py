@@ -1,17 +1,48 @@
-"""The trouble that the harness makes: rows and tables that it keeps locked, backends that it ends."""
+"""Sessions that keep rows and tables locked, and that end the servers' backends."""
 
 import asyncio
 import random
 
-from ..shop import Shop
-from .conditions import EVERY_ROW, Lock
-from .session import Session
+from .checker.conditions import EVERY_ROW, Lock
+from .shop import Shop
 
 LOCKED_FOR = (0.1, 1.4)    # seconds; servers wait for 1.5 at most
 PAUSE = (0.05, 0.5)
 TABLE_LOCKED_FOR = (0.05, 0.5)
 TABLE_PAUSE = (1.0, 6.0)
 KILLS_EVERY = (0.2, 0.8)
+END = "--end--"
+
+
+class Session:
+    """A psql on pipes: its transactions can last as long as the harness likes. Not for several callers at the same time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def __aenter__(self) -> "Session":
+        self._process = await asyncio.create_subprocess_exec(
+            "setpriv", "--pdeathsig", "TERM", "psql", "-qXAt", "-d", self._url, stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
+        await self.ask("set application_name = 'harness'; set search_path = flashsale, public")
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._process.returncode is None:
+            self._process.terminate()
+        await self._process.wait()
+
+    async def ask(self, statements: str) -> list[str]:
+        """Returns the rows of all statements. A statement that fails has none, and the next ones are still run."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(f"{statements};\n\\echo {END}\n".encode())
+        rows = []
+        while line := await self._process.stdout.readline():
+            row = line.decode().rstrip("\n")
+            if row == END:
+                return rows
+            rows.append(row)
+        raise ConnectionError("the session with the database has ended")
 
 
 async def lock_rows(url: str, products: list[int], shop: Shop, locks: list[Lock], rng: random.Random) -> None:
@@ -37,8 +68,8 @@ def choose(products: list[int], shop: Shop, rng: random.Random) -> tuple[int, st
     table = rng.choices(("products", "holds", "orders", "payment_events"), (5, 4, 3, 1))[0]
     ids = {
         "products": [str(product)],
-        "holds": [held.id for held in shop.holds if held.product == product],
-        "orders": [placed.id for placed in shop.orders if placed.product == product],
+        "holds": [id for of_product, id in shop.holds if of_product == product],
+        "orders": [id for of_product, id, _, _ in shop.orders if of_product == product],
         "payment_events": [request["idempotency_key"] for event, request in shop.events if event == product],
     }[table][-8:]
     return product, table, tuple(rng.sample(ids, min(len(ids), rng.randint(1, 3))))

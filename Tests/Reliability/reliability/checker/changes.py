@@ -1,4 +1,4 @@
-"""The log of all row changes that were committed, kept by triggers, and read in the order of commits.
+"""The log of all committed row changes, kept by triggers, and read in the order of commits.
 
 `pg_xact_commit_timestamp` gives that order. Of two transactions that lock the same row, the second gets the lock when the
 first has committed, and takes its own commit time after that. The same is true of advisory locks. The order of two
@@ -7,7 +7,7 @@ what the change before it left.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.processes import output_of
-
-# The longest time from a commit's timestamp until others see it, unless a response shows it sooner. In between its record
-# is flushed.
-VISIBLE_WITHIN = 2.0  # seconds
+from harness.services import sql
 
 # The tables, each with the column that tells what a change found.
-TABLES = {"products": "available_stock", "holds": "status", "orders": "status", "payment_events": "verdict"}
+TABLES = {"products": "available_stock", "holds": "status", "orders": "status", "payment_events": "verdict",
+          "idempotency_keys": "operation"}
+KEYS = {"payment_events": "idempotency_key", "idempotency_keys": "key"}  # the column that identifies a row, if not id
+TIMES = ("expires_at", "payment_due_at", "created_at", "received_at", "settled_at", "starts_at", "ends_at")
 
 # In a schema of its own, which the program's functions do not see. Without an index, since every transaction writes it.
 INSTALL = """
@@ -48,7 +48,6 @@ TRIGGER = """
 create trigger note after insert or update or delete on {table} for each row
 execute function harness.note('{found}', '{id}');
 """
-
 # A row of a subtransaction has the subtransaction's xmin, with the commit time of the whole transaction.
 READ = """
 select json_build_array(
@@ -80,18 +79,14 @@ class Transaction:
     changes: list[Change] = field(default_factory=list)
     seen_by: float = inf     # when it was certainly visible; responses narrow it
 
-    def __post_init__(self) -> None:
-        self.seen_by = min(self.seen_by, self.committed + VISIBLE_WITHIN)
-
     def was_seen(self, at: float) -> None:
         """By then, no later."""
         self.seen_by = max(self.committed, min(self.seen_by, at))
 
 
-def install(sql: Callable[[str], str]) -> None:
-    sql(INSTALL)
-    for table, found in TABLES.items():
-        sql(TRIGGER.format(table=table, found=found, id="idempotency_key" if table == "payment_events" else "id"))
+def install(url: str) -> None:
+    sql(url, INSTALL + "".join(TRIGGER.format(table=table, found=found, id=KEYS.get(table, "id"))
+                               for table, found in TABLES.items()))
 
 
 def save(url: str, path: Path) -> None:
@@ -115,12 +110,7 @@ def read(path: Path) -> Iterator[Transaction]:
 
 def shown(table: str, id: str) -> str:
     """The id of a row as clients see it."""
-    if table in ("holds", "orders"):
-        return f"{table[:-1]}_{id.replace('-', '')}"
-    return id
-
-
-TIMES = ("expires_at", "payment_due_at", "created_at", "received_at", "settled_at", "starts_at", "ends_at")
+    return f"{table[:-1]}_{id.replace('-', '')}" if table in ("holds", "orders") else id
 
 
 def understood(table: str, row: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -134,4 +124,6 @@ def understood(table: str, row: dict[str, Any] | None) -> dict[str, Any] | None:
         row["id"] = shown(table, row["id"])
     elif table == "payment_events":
         row["order_id"] = shown("orders", row["order_id"])
+    elif table == "idempotency_keys":
+        row["hold_id"] = shown("holds", row["hold_id"])
     return row
