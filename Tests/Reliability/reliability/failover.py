@@ -28,7 +28,7 @@ from .crowd import failures, writes
 from .haproxy import POSTGRESQL, proxying
 from .history import History
 from .mode import Mode
-from .patroni import PatroniCluster
+from .patroni import Cluster, clustered
 from .processes import Server, wait_for
 from .trial import Sale, print_calls
 
@@ -43,8 +43,8 @@ WAITING_SECONDS_MAX = 120.0
 
 async def run(options: argparse.Namespace, work: Path) -> list[str]:
     with ExitStack() as stack:
-        cluster = stack.enter_context(PatroniCluster(work, is_synchronous=not options.asynchronous))
-        url = cluster.url("flashsale")
+        cluster = stack.enter_context(clustered(work, is_synchronous=not options.asynchronous))
+        url = cluster.url()
         migrate(url)
         changes.install(url)
         sale = Sale(work, url, RATE, BUYERS, options.seed)
@@ -77,7 +77,7 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
     return found
 
 
-async def lose_primary(cluster: PatroniCluster, history: History) -> tuple[float, float]:
+async def lose_primary(cluster: Cluster, history: History) -> tuple[float, float]:
     """Kills the primary and returns when the cluster is whole again: after how long there was another primary, and for
     how long nobody could write."""
     primary = cluster.primary()

@@ -56,6 +56,14 @@ def clock_off(port: int) -> float:
         return parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
 
 
+async def _backend(scene: Scene, rng: random.Random) -> int:
+    """A busy one, if there is one."""
+    for condition in ("state = 'active'", "true"):
+        if backends := await asyncio.to_thread(scene.database.backends, condition):
+            return rng.choice(backends)
+    raise HarnessError("no server is connected to the database")
+
+
 async def backend_killed(scene: Scene, rng: random.Random) -> None:
     """SIGKILL of one process of PostgreSQL: it cannot trust its shared memory then, ends all others and recovers."""
     send(await _backend(scene, rng), signal.SIGKILL)
@@ -203,18 +211,8 @@ def possible(scene: Scene) -> dict[str, Fault]:
 
 def obstacle_to_clocks(scene: Scene) -> str:
     compiler = shutil.which("cc") or shutil.which("clang")  # Swift brings clang with it
-    if not compiler:
-        return "there is no C compiler"
     try:
-        output_of(compiler, "-O2", "-shared", "-fPIC", "-o", scene.work / CLOCK, ROOT / "Tests/Reliability/clock.c")
-    except HarnessError as error:
-        return str(error)
+        output_of(compiler or "cc", "-O2", "-shared", "-fPIC", "-o", scene.work / CLOCK, ROOT / "Tests/Reliability/clock.c")
+    except (HarnessError, OSError) as error:
+        return f"the C compiler failed: {error}"
     return ""
-
-
-async def _backend(scene: Scene, rng: random.Random) -> int:
-    """A busy one, if there is one."""
-    for condition in ("state = 'active'", "true"):
-        if backends := await asyncio.to_thread(scene.database.backends, condition):
-            return rng.choice(backends)
-    raise HarnessError("no server is connected to the database")

@@ -55,17 +55,17 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
 @asynccontextmanager
 async def listening(name: str, database: Postgres, of: str) -> AsyncIterator[tuple[str, Callable[[], None]]]:
     """The address for LISTEN, and a function to call once LISTEN has begun."""
-    if name == "alive":
-        yield database.url_at(database.port, of), lambda: None
-    elif name == "dead: a closed port":
-        yield database.url_at(free_port(), of), lambda: None
-    else:
-        proxy = Proxy(database.port if name == "dead: went silent" else None)
-        await proxy.open()
-        try:
-            yield database.url_at(proxy.port, of), proxy.freeze
-        finally:
-            await proxy.close()
+    if not name.endswith("silent") and not name.endswith("silence"):
+        yield database.url_at(database.port if name == "alive" else free_port(), of), lambda: None
+        return
+    proxy = Proxy(database.port)
+    await proxy.open()
+    if name == "dead: silence":
+        proxy.freeze()
+    try:
+        yield database.url_at(proxy.port, of), proxy.freeze
+    finally:
+        await proxy.close()
 
 
 async def measure(

@@ -68,7 +68,7 @@ BUGS = [
         from gone where p.id = gone.product_id""",
         caught_by=("an acknowledged hold is not in the database", "is gone")),
     Bug("what is acknowledged is not on disk yet when PostgreSQL crashes", crashes=True, also=(
-        "alter system set wal_writer_delay = '10s'", "select pg_reload_conf()",
+        "alter system set wal_writer_delay = '10s'", "alter system set wal_writer_flush_after = '1GB'", "select pg_reload_conf()",
         # Overrides the command line of PostgreSQL, for sessions that begin after it.
         "do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$",
         "select pg_terminate_backend(pid) from pg_stat_activity"
@@ -86,7 +86,7 @@ BUGS = [
     Bug("holds are ordered after their time", "place_orders", (
         ("if v_locked.statuses[i] <> 'active' then", "if v_locked.statuses[i] not in ('active', 'expired') then"),
         ("elsif v_locked.expiries[i] <= v_now then", "elsif false then")),
-        caught_by=("after its hold's time",)),
+        caught_by=("was placed from a hold that is expired",)),
     Bug("nothing is planted, under stress", is_stressed=True),
     Bug("a late payment does not count for the customer's limit", "decide_payment_events", (
         ("if v_left[v_customer] + v_returned[v_customer] < v_quantities[v_at] then", "if false then"),),

@@ -12,7 +12,7 @@ from harness.services import create_product, sql
 
 from .checker.conditions import Conditions
 from .client import TOKEN
-from .disk import Disk
+from .disk import Disk, small_disk
 from .network import Proxy
 from .postgres import Postgres, postgres
 from .processes import STARTS_WITHIN, Server
@@ -94,8 +94,7 @@ async def staged(
     - preparation: statements to be run before the servers start.
     """
     async with AsyncExitStack() as stack:
-        disk = Disk()
-        stack.callback(disk.remove)
+        disk = stack.enter_context(small_disk())
         database = stack.enter_context(postgres(work, disk.data))
         url = database.add()
         if preparation:

@@ -266,7 +266,7 @@ class Operator(Person):
         while not self.shop.is_over:
             product = self.random.choice(self.shop.products)
             if not self.shop.is_settling:
-                await self.random.choices((self.limit, self.window, self.restock), (4, 4, 7))[0](product)
+                await self.random.choices((self.limit, self.window, self.restock), (4, 6, 6))[0](product)
             await asyncio.sleep(self.random.uniform(0, self.PAUSE))
 
     async def limit(self, product: int) -> None:
@@ -275,9 +275,9 @@ class Operator(Person):
         await self.call("change", product, {"product_id": product, name: value})
 
     async def window(self, product: int) -> None:
-        """The sale is mostly open."""
+        """The sale is open, ends soon, or starts soon."""
         within = partial(self.random.uniform, 0.1)
-        windows = {(None, None): 7, (None, after(within(1.5))): 3, (after(within(1)), None): 2}
+        windows = {(None, None): 7, (None, after(within(1.5))): 6, (after(within(1)), None): 2}
         starts, ends = self.random.choices(list(windows), list(windows.values()))[0]
         await self.call("change", product, {"product_id": product, "starts_at": starts, "ends_at": ends})
 

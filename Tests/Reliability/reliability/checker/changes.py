@@ -20,42 +20,7 @@ from harness.services import sql
 # The tables, each with the column that tells what a change found.
 TABLES = {"products": "available_stock", "holds": "status", "orders": "status", "payment_events": "verdict",
           "idempotency_keys": "operation"}
-KEYS = {"payment_events": "idempotency_key", "idempotency_keys": "key"}  # the column that identifies a row, if not id
 TIMES = ("expires_at", "payment_due_at", "created_at", "received_at", "settled_at", "starts_at", "ends_at")
-
-# In a schema of its own, which the program's functions do not see. Without an index, since every transaction writes it.
-INSTALL = """
-create schema harness;
-create sequence harness.numbers cache 1;
-create table harness.changes (
-    number bigint not null, transaction text not null, began timestamptz not null, at timestamptz not null,
-    table_name text not null, was text, row jsonb, id text not null);
-create function harness.note() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-    v_row jsonb := case when tg_op = 'DELETE' then to_jsonb(old) else to_jsonb(new) end;
-begin
-    insert into harness.changes (number, transaction, began, at, table_name, was, row, id)
-    values (nextval('harness.numbers'), pg_current_xact_id()::text, transaction_timestamp(), clock_timestamp(),
-            tg_table_name, case when tg_op <> 'INSERT' then to_jsonb(old) ->> tg_argv[0] end,
-            case when tg_op <> 'DELETE' then v_row end, v_row ->> tg_argv[1]);
-    return null;
-end
-$$;
-grant usage on schema harness to public;
-"""
-TRIGGER = """
-create trigger note after insert or update or delete on {table} for each row
-execute function harness.note('{found}', '{id}');
-"""
-# A row of a subtransaction has the subtransaction's xmin, with the commit time of the whole transaction.
-READ = """
-select json_build_array(
-    extract(epoch from pg_xact_commit_timestamp(c.xmin)), c.transaction, extract(epoch from c.began),
-    extract(epoch from c.at), c.table_name, c.id, c.was, c.row)
-from harness.changes c
-order by pg_xact_commit_timestamp(c.xmin), c.transaction, c.number
-"""
 
 
 @dataclass(slots=True)
@@ -85,12 +50,11 @@ class Transaction:
 
 
 def install(url: str) -> None:
-    sql(url, INSTALL + "".join(TRIGGER.format(table=table, found=found, id=KEYS.get(table, "id"))
-                               for table, found in TABLES.items()))
+    sql(url, Path(__file__).with_suffix(".sql").read_text())
 
 
 def save(url: str, path: Path) -> None:
-    output_of("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-o", path, "-c", READ)
+    output_of("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-o", path, "-c", "select * from harness.log")
 
 
 def read(path: Path) -> Iterator[Transaction]:
