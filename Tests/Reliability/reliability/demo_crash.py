@@ -52,7 +52,8 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
         sql(url, "alter system set track_commit_timestamp = on")
         demo.end()
         demo.start()
-        changes.install(await demo.ready())
+        url = await demo.ready()
+        changes.install(url)
         return await crash_and_look(demo, Sale(work, url, RATE, BUYERS, options.seed), options.demo_crashes)
     finally:
         demo.end()

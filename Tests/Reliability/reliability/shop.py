@@ -51,6 +51,7 @@ class Shop:
     events: deque[tuple[int, dict[str, Any]]] = memory(100)
     parked: deque[tuple[float, int, dict[str, Any]]] = memory(200)
     owed: deque[tuple[int, str]] = memory(50)                # product, key of an event
+    has_admin: bool = True      # whether servers know the harness's token, and no proxy is in the way
     is_over: bool = False
     is_settling: bool = False   # no more holds and orders
 
@@ -249,6 +250,8 @@ class Buyer(Person):
                 self.shop.owed.append((product, request["idempotency_key"]))
 
     async def settle(self) -> None:
+        if not self.shop.has_admin:
+            return
         if self.shop.owed and self.chance(0.9):
             product, key = self.random.choice(self.shop.owed)
             await self.call("settle", product, {"idempotency_key": key})

@@ -45,7 +45,7 @@ class Sale:
         self.product = create_product(url, stock=self.STOCK)
 
     def crowd(self, *ports: int) -> Crowd:
-        return Crowd(Shop([self.product], self.rate), self.buyers, ports, self.history, self.seed)
+        return Crowd(Shop([self.product], self.rate, has_admin=False), self.buyers, ports, self.history, self.seed)
 
     async def judge(self) -> list[str]:
         self.history.flush()

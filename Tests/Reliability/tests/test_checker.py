@@ -426,12 +426,12 @@ class EffectTests(StoryTests):
         story = Story()
         story.holds(0)
         story.commit(1, story.hold(status="released"), story.take(-1))
-        self.refuse(story, "was released, and whoever asked")
+        self.refuse(story, "hold_a changed by release")
         story = Story()
         story.holds(0)
         story.places(1)
         story.calls.pop()
-        self.refuse(story, "was ordered, and whoever asked")
+        self.refuse(story, "hold_a changed by order")
 
     def test_payment_that_was_refused_and_is_recorded_is_refused(self) -> None:
         story = Story()
@@ -439,7 +439,7 @@ class EffectTests(StoryTests):
         story.kills = [0.5]
         story.pays(0.5, "p", "parked", None)
         story.calls[-1].answered(503, problem("overloaded"), False, 1)
-        self.refuse(story, "its sender was refused")
+        self.refuse(story, "p changed by pay, and its sender was refused")
 
     def test_restock_adds_once_under_a_key(self) -> None:
         story = Story()

@@ -167,7 +167,7 @@ class ResponseTests(StoryTests):
             story.holds(0)
             story.places(1)
             story.calls[-1].answered(503 if "overloaded" in refusal["type"] else 409, refusal, False, 1)
-            self.refuse(story, "was ordered, and whoever asked for that was refused or told that nothing was done")
+            self.refuse(story, "hold_a changed by order, and its sender was refused or told that nothing was done")
 
     def test_response_that_the_contract_does_not_know_is_refused(self) -> None:
         for operation, status, slug, request in (

@@ -2,17 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from math import inf
 
 from ..history import Call
-from .book import Book
+from .book import Book, Row
 
 # The product, the customer and the key.
 Key = tuple[int, str | None, str]
 
 
 def check(calls: list[Call], book: Book) -> list[str]:
-    return [*keys(calls, book), *made_once(calls), *holds(calls, book), *changes_of_holds(calls, book),
-            *events(calls, book), *restocks(calls, book)]
+    return [*keys(calls, book), *made_once(calls), *holds(calls, book), *explained(calls, book), *restocks(calls, book)]
 
 
 def key_of(call: Call, book: Book) -> Key | None:
@@ -67,88 +67,76 @@ def made_once(calls: Iterable[Call]) -> list[str]:
             for (operation, id), count in made.items() if count > 1]
 
 
-def holds(calls: list[Call], book: Book) -> list[str]:
-    """At most as many holds as calls that succeeded or whose outcome is unknown."""
-    made: Counter[tuple[int, int, str | None]] = Counter()
-    for id, timeline in book.history["holds"].items():
+def holds(calls: Iterable[Call], book: Book) -> list[str]:
+    """At most as many holds as requests that succeeded or whose outcome is unknown. A key stands for one request."""
+    Kind = tuple[int, int, str | None]  # the product, the quantity, the customer
+    made: Counter[Kind] = Counter()
+    for timeline in book.history["holds"].values():
         row = timeline.versions[0].value
         if row is not None and row["status"] != "released":  # released at once: its number was only taken
             made[row["product_id"], row["quantity"], row["customer_id"]] += 1
-    asked = [call for call in calls if call.operation == "hold"]
-    told: defaultdict[tuple[int, int, str | None], set[object]] = defaultdict(set)
-    open_keys: defaultdict[tuple[int, int, str | None], set[str]] = defaultdict(set)
-    unknown: Counter[tuple[int, int, str | None]] = Counter()
-    answered_keys = {key_of(call, book) for call in asked if call.key and call.status == 201}
+    asked = [call for call in calls if call.operation == "hold" and call.may_have_acted]
+    requests: defaultdict[Kind, set[object]] = defaultdict(set)
+    # A key that has succeeded with one request has no effect with another.
+    kinds = {key: call.request for call in asked if call.status == 201 and (key := key_of(call, book))}
     for call in asked:
-        kind = (call.product, call.request["quantity"], call.request.get("customer_id"))
-        if call.status == 201:
-            told[kind].add(key_of(call, book) or call.answer["hold_id"])
-        elif call.may_have_acted and call.key is None:
-            unknown[kind] += 1
-        elif call.may_have_acted and call.key is not None and key_of(call, book) not in answered_keys:
-            open_keys[kind].add(call.key)
-    violations = []
-    for kind, count in made.items():
-        most = len(told[kind]) + unknown[kind] + len(open_keys[kind])
-        if count > most:
-            violations.append(f"{count} holds of product {kind[0]} with {kind[1]} units for customer {kind[2]}; at most "
-                              f"{most} were asked for by those who were not refused")
-    return violations
+        key = key_of(call, book)
+        request = kinds.get(key, call.request)
+        requests[call.product, request["quantity"], request.get("customer_id")].add(
+            key or call.answer.get("hold_id") or id(call))
+    return [f"{count} holds of product {kind[0]} with {kind[1]} units for customer {kind[2]}; at most {len(requests[kind])} "
+            f"were asked for by those who were not refused" for kind, count in made.items() if count > len(requests[kind])]
 
 
-def changes_of_holds(calls: list[Call], book: Book) -> list[str]:
-    asked: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+def explained(calls: Iterable[Call], book: Book) -> list[str]:
+    """Clients asked for each order, release, payment event and settlement before it happened, and were not refused."""
+    asked: defaultdict[tuple[str, str], float] = defaultdict(lambda: inf)
+    fresh: Counter[str] = Counter()
     for call in calls:
-        if call.operation in ("order", "release") and call.may_have_acted:
-            asked[call.operation, call.request["hold_id"]].append(call.start)
+        subject = call.request.get("idempotency_key") or call.request.get("hold_id", "")
+        if call.may_have_acted:
+            asked[call.operation, subject] = min(asked[call.operation, subject], call.start)
+        if call.operation == "pay" and call.status in (200, 202) and not call.is_replay:
+            fresh[subject] += 1
     violations = []
-    for id, timeline in book.history["holds"].items():
-        for version in timeline.versions[1:]:
-            status = version.value and version.value["status"]
-            operation = {"ordered": "order", "released": "release"}.get(status or "")
-            if operation and not any(start <= version.by.committed for start in asked[operation, id]):
+    for id, timeline in [*book.history["holds"].items(), *book.history["payment_events"].items()]:
+        before = None
+        for version in timeline.versions:
+            operation = operation_of(before, version.value)
+            if operation and asked[operation, id] > version.by.committed:
                 violations.append(
-                    f"{id} was {status}, and whoever asked for that was refused or told that nothing was done")
-    return violations
+                    f"{id} changed by {operation}, and its sender was refused or told that nothing was done: {version.value}")
+            before = version.value
+    return violations + [f"{count} answers to payment event {key} say that it came for the first time"
+                         for key, count in fresh.items() if count > max(1, len(book.times_made("payment_events", key)))]
 
 
-def events(calls: list[Call], book: Book) -> list[str]:
-    by_event: defaultdict[str, list[Call]] = defaultdict(list)
-    settled = {call.request["idempotency_key"] for call in calls if call.operation == "settle" and call.may_have_acted}
-    for call in calls:
-        if call.operation == "pay":
-            by_event[call.request["idempotency_key"]].append(call)
-    violations = []
-    for key, timeline in book.history["payment_events"].items():
-        if not any(call.may_have_acted and call.start <= timeline.versions[0].by.committed for call in by_event[key]):
-            violations.append(f"payment event {key} is recorded, and its sender was refused or told that nothing was done")
-        row = timeline.versions[-1].value
-        if row is not None and row["settled_at"] is not None and key not in settled:
-            violations.append(f"payment event {key} is settled, and whoever asked for that was refused")
-    for key, same in by_event.items():
-        fresh = sum(1 for call in same if call.status in (200, 202) and not call.is_replay)
-        if fresh > max(1, len(book.times_made("payment_events", key))):
-            violations.append(f"{fresh} answers to payment event {key} say that it came for the first time")
-    return violations
+def operation_of(before: Row | None, row: Row | None) -> str | None:
+    """The operation that changes a hold or a payment event so."""
+    if row is None:
+        return None
+    if "verdict" in row:
+        if before is None:
+            return "pay"
+        return "settle" if row["settled_at"] is not None and before["settled_at"] is None else None
+    if before is None or before["status"] == row["status"]:
+        return None
+    return {"ordered": "order", "released": "release"}.get(row["status"])
 
 
-def restocks(calls: list[Call], book: Book) -> list[str]:
+def restocks(calls: Iterable[Call], book: Book) -> list[str]:
     """A key adds once."""
     done: Counter[tuple[int, int]] = Counter()
     for product, timeline in book.stock.items():
         for before, after in zip(timeline.versions, timeline.versions[1:]):
-            delta = after.value.product["total_stock"] - before.value.product["total_stock"]
-            if delta:
-                done[product, delta] += 1
+            done[product, after.value.product["total_stock"] - before.value.product["total_stock"]] += 1
+    told: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
     asked: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
-    open_keys: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
     for call in calls:
         if call.operation == "restock" and call.may_have_acted and call.key:
-            (asked if call.status == 200 else open_keys)[call.product, call.request["delta"]].add(call.key)
-    violations = []
-    for kind in {*done, *asked}:
-        least, most = len(asked[kind]), len(asked[kind] | open_keys[kind])
-        if not least <= done[kind] <= most:
-            violations.append(f"the stock of product {kind[0]} was changed by {kind[1]:+} {done[kind]} times; {least} keys "
-                              f"were told so, and {most - least} may have been")
-    return violations
+            asked[call.product, call.request["delta"]].add(call.key)
+            if call.status == 200:
+                told[call.product, call.request["delta"]].add(call.key)
+    return [f"the stock of product {kind[0]} was changed by {kind[1]:+} {done[kind]} times; {len(told[kind])} keys were told "
+            f"so, and {len(asked[kind])} asked" for kind in {*done, *asked}
+            if kind[1] != 0 and not len(told[kind]) <= done[kind] <= len(asked[kind])]
