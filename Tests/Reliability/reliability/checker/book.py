@@ -85,6 +85,17 @@ class Step:
         return min((change.at for change in self.by.changes if (change.table, change.id) == (table, id)), default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A late success that is refund_due: too little stock, or the customer's limit. It is judged once all versions are
+    known."""
+
+    key: str
+    order: Row
+    given_back: int      # units, by events before it in the same transaction
+    by: Transaction
+
+
 class Book:
     def __init__(self, conditions: Conditions) -> None:
         self.conditions = conditions
@@ -94,6 +105,7 @@ class Book:
         self.keys: dict[tuple[int, str | None, str], Row] = {}       # by product, customer and key
         # When each customer got units: commit, the limit in force, and the customer's units after it.
         self.grants: defaultdict[tuple[int, str], list[tuple[float, int, int]]] = defaultdict(list)
+        self.refusals: list[Refusal] = []
         self.violations: list[str] = []
         # Of what could be seen: rows of holds, orders and payment events; stock of products; customers' units.
         self.history: dict[str, defaultdict[str, Timeline[Row | None]]] = {

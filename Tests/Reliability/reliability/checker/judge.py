@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..history import Call, clock_step
 from . import answers, effects, rules, verdicts
-from .book import Book
+from .book import Book, Refusal
 from .changes import Transaction
 from .conditions import Conditions
 
@@ -37,44 +37,33 @@ def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions)
         judgement.violations.append(f"this machine's clock was set by {step:.3f} s during the run: its times prove nothing")
         return judgement
     book = Book(conditions)
-    refusals: list[verdicts.Refusal] = []
     ended = 0.0
     for transaction in log:
         step = book.take(transaction)
-        judgement.violations += rules.check(book, step)
-        found = verdicts.check(book, step)
         judgement.violations += [f"{line} (transaction {transaction.id}, committed at {transaction.committed:.4f})"
-                                 for line in found.violations]
-        refusals += found.refusals
+                                 for line in (*rules.check(book, step), *verdicts.check(book, step))]
         judgement.transactions += 1
         judgement.changes += len(transaction.changes)
         ended = transaction.committed
-    judgement.violations += book.violations
-    judgement.violations += answers.check(calls, book)
-    judgement.violations += [line for refusal in refusals for line in unexplained(refusal, book)]
-    judgement.violations += effects.check(calls, book)
-    judgement.violations += late(book, judgement)
-    judgement.violations += forgotten(book, max([ended, *(call.end for call in calls)]))
+    judgement.violations += [
+        *book.violations, *answers.check(calls, book), *(line for refusal in book.refusals for line in unexplained(refusal, book)),
+        *effects.check(calls, book), *late(book, judgement), *forgotten(book, max([ended, *(call.end for call in calls)]))]
     return judgement
 
 
-def unexplained(refusal: verdicts.Refusal, book: Book) -> list[str]:
+def unexplained(refusal: Refusal, book: Book) -> list[str]:
     """Whether stock and the customer's limit allowed the late payment during the whole transaction."""
-    stocks = [version.value for version, _, _ in book.stock[refusal.product].seen(refusal.begin, refusal.end)
-              if version is not None]
-    least = min((min(stock.available(refusal.begin, refusal.begin)) for stock in stocks), default=0)
-    if least + refusal.given_back < refusal.quantity:
-        return []
+    product, begin, end = refusal.order["product_id"], refusal.by.began, refusal.by.committed
+    stocks = [version.value for version, _, _ in book.stock[product].seen(begin, end) if version is not None]
+    least, quantity = min((min(stock.available(begin, begin)) for stock in stocks), default=0), refusal.order["quantity"]
     limits = [stock.product["max_per_customer"] for stock in stocks if stock.product["max_per_customer"] is not None]
-    most = 0
-    if limits and refusal.customer is not None:
-        holdings = book.holdings.get((refusal.product, refusal.customer))
-        seen = holdings.seen(refusal.begin, refusal.end) if holdings else ()
-        most = max((version.value.units(refusal.begin) for version, _, _ in seen if version is not None), default=0)
-        if most + refusal.quantity > min(limits):
-            return []
-    return [f"payment event {refusal.key} is refund_due, and {refusal.order} could have been paid: it has "
-            f"{refusal.quantity} units, {least} were available, customer {refusal.customer} had {most} of {limits}"]
+    holdings = book.holdings.get((product, book.customer_of(refusal.order["id"]) or ""))
+    seen = holdings.seen(begin, end) if holdings else ()
+    most = max((version.value.units(begin) for version, _, _ in seen if version is not None), default=0)
+    if least + refusal.given_back < quantity or holdings and limits and most + quantity > min(limits):
+        return []
+    return [f"payment event {refusal.key} is refund_due, and {refusal.order['id']} could have been paid: it has {quantity} "
+            f"units, {least} were available, its customer had {most} of {limits}"]
 
 
 def late(book: Book, judgement: Judgement) -> list[str]:

@@ -19,8 +19,7 @@ def check(book: Book, step: Step) -> list[str]:
                 granted.append(row)
         elif table == "orders":
             violations += order_changed(book, step, id, before, row)
-    violations += grants(book, step, granted)
-    return [f"{line} (transaction {step.by.id}, committed at {step.by.committed:.4f})" for line in violations]
+    return violations + grants(book, step, granted)
 
 
 def conserved(book: Book, product: int) -> list[str]:

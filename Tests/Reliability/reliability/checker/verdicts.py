@@ -1,8 +1,8 @@
 """Whether each payment event did what the contract's table says, given the state before its transaction."""
 
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
 
-from .book import LIVE, Book, Row, Step
+from .book import LIVE, Book, Refusal, Row, Step
 from .rules import within_limit
 
 
@@ -27,94 +27,69 @@ def following(
     return {"refund_due": now}
 
 
-@dataclass(slots=True)
-class Refusal:
-    """A late success that is refund_due: too little stock, or the customer's limit. It is judged once all versions are
-    known."""
+def check(book: Book, step: Step) -> list[str]:
+    violations: list[str] = []
+    placed = {id: before for (table, id), before in step.before.items() if table == "orders" and id in book.rows["orders"]}
+    # The status of each order, as the events of the transaction change it one after the other.
+    now = {id: before["status"] if before else "pending_payment" for id, before in placed.items()}
+    changed: set[str] = set()
+    given_back: Counter[int] = Counter()
+    late: defaultdict[int, set[str | None]] = defaultdict(set)
+    for key, before, row in events_of(book, step):
+        violations += unapplied(key, before, row, book, step)
+        if row is None or not is_decided(before, row, book, step):
+            continue
+        id, product, verdict = row["order_id"], row["product_id"], row["verdict"]
+        if before is not None and before["settled_at"] is not None:
+            if verdict != "refund_due":
+                violations.append(f"payment event {key} was settled while it was parked, and then {verdict}")
+            continue
+        order = book.rows["orders"].get(id)
+        if order is None:
+            if verdict != "parked":
+                violations.append(f"payment event {key} is {verdict}, and there is no {id}")
+            continue
+        was = now.setdefault(id, order["status"])
+        allowed = following((row["status"], row["amount"], row["currency"]), (order["amount"], order["currency"]), was)
+        if verdict not in allowed:
+            violations.append(f"payment event {key}, {row['status']} on {id} that is {was}, is {verdict}")
+            continue
+        now[id] = allowed[verdict]
+        if now[id] != was:
+            changed.add(id)
+        if row["order_status"] != now[id]:
+            violations.append(f"payment event {key} says that {id} is {row['order_status']}, which is {now[id]}")
+        if "reacquired" in allowed and verdict == "refund_due":
+            book.refusals.append(Refusal(key, order, given_back[product], step.by))
+        given_back[product] += ((was in LIVE) - (now[id] in LIVE)) * order["quantity"]
+        if verdict == "reacquired":
+            late[product].add(book.customer_of(id))
+    for product, customers in late.items():
+        violations += within_limit(book, step, product, customers, "a late payment")
+    for id, status in now.items():
+        violations += ended(id, status, id in changed, book, step)
+        if id in placed and placed[id] is None and book.parked[id]:
+            violations.append(f"{id} was placed, and its parked events were not applied: {sorted(book.parked[id])}")
+    return violations
 
-    key: str
-    order: str
-    product: int
-    customer: str | None
-    quantity: int
-    given_back: int      # units, by events before it in the same transaction
-    begin: float
-    end: float
 
-
-@dataclass(slots=True)
-class Verdicts:
-    """Of a transaction."""
-
-    violations: list[str] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Attempt:
-    """An order as the events of a transaction change it one after the other."""
-
-    row: Row
-    status: str
-    is_changed: bool = False
-
-
-def check(book: Book, step: Step) -> Verdicts:
-    verdicts = Verdicts()
-    attempts: dict[str, Attempt] = {}
-    for (table, id), before in step.before.items():
-        if table == "orders" and (row := book.rows["orders"].get(id)) is not None:
-            attempts[id] = Attempt(row, before["status"] if before else "pending_payment")
+def events_of(book: Book, step: Step) -> list[tuple[str, Row | None, Row | None]]:
+    """The payment events of a transaction in the order of their arrival, before and after it."""
     events = [(key, before, book.rows["payment_events"].get(key))
               for (table, key), before in step.before.items() if table == "payment_events"]
-    events.sort(key=lambda event: (event[2]["received_at"], event[0]) if event[2] else (0.0, event[0]))
-    given_back: dict[int, int] = {}
-    late: dict[int, set[str | None]] = {}
-    for key, before, row in events:
-        verdicts.violations += unapplied(key, before, row, book, step)
-        is_parked = before is not None and before["verdict"] == "parked"
-        if row is None or (before is not None and not is_parked) or row["verdict"] == (before and before["verdict"]):
-            continue
-        order = attempts.get(row["order_id"])
-        if order is None and (known := book.rows["orders"].get(row["order_id"])) is not None:
-            order = attempts[row["order_id"]] = Attempt(known, known["status"])
-        if before is not None and row["verdict"] == "refund_due" and was_given_up(before, row, book, step):
-            continue
-        if before is not None and before.get("settled_at") is not None:
-            if row["verdict"] != "refund_due":
-                verdicts.violations.append(f"payment event {key} was settled while it was parked, and then {row['verdict']}")
-            continue
-        if order is None:
-            if row["verdict"] != "parked":
-                verdicts.violations.append(f"payment event {key} is {row['verdict']}, and there is no {row['order_id']}")
-            continue
-        was = order.status
-        allowed = following((row["status"], row["amount"], row["currency"]), (order.row["amount"], order.row["currency"]), was)
-        if row["verdict"] not in allowed:
-            verdicts.violations.append(
-                f"payment event {key}, {row['status']} on {row['order_id']} that is {was}, is {row['verdict']}")
-            continue
-        order.status = allowed[row["verdict"]]
-        order.is_changed |= order.status != was
-        if row["order_status"] != order.status:
-            verdicts.violations.append(
-                f"payment event {key} says that {row['order_id']} is {row['order_status']}, which is {order.status}")
-        product, customer = row["product_id"], book.customer_of(row["order_id"])
-        if "reacquired" in allowed and row["verdict"] == "refund_due":
-            verdicts.refusals.append(Refusal(
-                key, row["order_id"], product, customer, order.row["quantity"], given_back.get(product, 0), step.by.began,
-                step.by.committed))
-        change = (was in LIVE) - (order.status in LIVE)
-        given_back[product] = given_back.get(product, 0) + change * order.row["quantity"]
-        if row["verdict"] == "reacquired":
-            late.setdefault(product, set()).add(customer)
-    for product, customers in late.items():
-        verdicts.violations += within_limit(book, step, product, customers, "a late payment")
-    for id, attempt in attempts.items():
-        verdicts.violations += ended(id, attempt, step)
-        if step.before.get(("orders", id), attempt.row) is None and book.parked[id]:
-            verdicts.violations.append(f"{id} was placed, and its parked events were not applied: {sorted(book.parked[id])}")
-    return verdicts
+    return sorted(events, key=lambda event: (event[2]["received_at"] if event[2] else 0.0, event[0]))
+
+
+def is_decided(before: Row | None, row: Row, book: Book, step: Step) -> bool:
+    """Whether the transaction gave the event its verdict by the state of its order."""
+    if before is None:
+        return True
+    if before["verdict"] != "parked" or row["verdict"] == "parked":
+        return False
+    # A parked success becomes refund_due by its age, or by being settled.
+    is_old = step.by.committed - before["received_at"] >= book.conditions.parked_ttl
+    is_given_up = before["status"] == "success" and (is_old or row["settled_at"] is not None)
+    return row["verdict"] != "refund_due" or not is_given_up
 
 
 def unapplied(key: str, before: Row | None, row: Row | None, book: Book, step: Step) -> list[str]:
@@ -136,19 +111,12 @@ def unapplied(key: str, before: Row | None, row: Row | None, book: Book, step: S
     return []
 
 
-def was_given_up(before: Row, row: Row, book: Book, step: Step) -> bool:
-    """Whether a parked success may have become refund_due by its age, or by being settled."""
-    is_old = step.by.committed - before["received_at"] >= book.conditions.parked_ttl
-    return before["status"] == "success" and (is_old or row.get("settled_at") is not None)
-
-
-def ended(id: str, attempt: Attempt, step: Step) -> list[str]:
+def ended(id: str, by_events: str, is_changed: bool, book: Book, step: Step) -> list[str]:
     """The order is as its events left it, or has expired."""
-    status, before = attempt.row["status"], step.before.get(("orders", id))
-    if status == attempt.status:
+    row, before = book.rows["orders"][id], step.before.get(("orders", id))
+    if row["status"] == by_events:
         return []
-    if (before and before["status"], status) == ("pending_payment", "expired") and not attempt.is_changed:
-        at = step.first("orders", id) or 0.0
-        early = attempt.row["payment_due_at"] - at
+    if (before and before["status"], row["status"]) == ("pending_payment", "expired") and not is_changed:
+        early = row["payment_due_at"] - (step.first("orders", id) or 0.0)
         return [f"{id} was expired {early:.4f} s before it was due"] if early > 0 else []
-    return [f"{id} is {status}, and by its payments it is {attempt.status}"]
+    return [f"{id} is {row['status']}, and by its payments it is {by_events}"]
