@@ -8,8 +8,7 @@ import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.output import table
@@ -38,19 +37,9 @@ PAUSE = (0.2, 0.6)   # seconds
 
 def trial_of(scene: Scene, stock: int, rate: float, clients: int, seed: int) -> Trial:
     """`rate` is in calls a second, of all clients."""
-    stocks = scene.add_products(PRODUCTS, stock, SCARCE_STOCK)
-    scarce = max(stocks)
-    return Trial(scene, Shop(list(stocks), rate, ORDER_TTL, too_many=stock + 1, payable={scarce: SCARCE_STOCK // 2}), clients, seed)
-
-
-@dataclass
-class Episode:
-    """A fault as it happened. Times are of the monotonic clock."""
-
-    name: str
-    begin: float
-    end: float
-    outages: list[float]  # for each server: the longest time that it sold nothing, from the fault until it did again
+    products = scene.add_products(PRODUCTS, stock, SCARCE_STOCK)
+    shop = Shop(products, rate, ORDER_TTL, too_many=stock + 1, payable={products[-1]: SCARCE_STOCK // 2})
+    return Trial(scene, shop, clients, seed)
 
 
 async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
@@ -64,32 +53,36 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
         probes = [Probe(server, scene.ports, min(trial.shop.products), trial.history) for server in range(len(scene.servers))]
         await trial.start()
         tasks = [asyncio.create_task(probe.run()) for probe in probes]
-        episodes = await break_things(
+        last, served = await break_things(
             trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         # Buyers went on until now, unless the last fault ended after the deadline.
-        await trial.finish(episodes[-1].end if trial.shop.is_settling else None)
-        if not episodes:
+        await trial.finish(last if trial.shop.is_settling else None)
+        if not served:
             trial.violations.append("there was no time for a fault")
         if options.minutes >= ALL_KINDS_WITHIN and not options.only:
-            happened = {episode.name for episode in episodes}
-            trial.violations += [f"{name}: did not happen" for name in faults.FAULTS if name not in happened]
-    print_episodes(episodes)
+            trial.violations += [f"{name}: did not happen" for name in faults.FAULTS if name not in served]
+    print_times("seconds from the end of the fault until all servers sold", served)
     return trial.violations
+
+
+def print_times(what: str, times: Mapping[str, Sequence[float]]) -> None:
+    print(table([what, "times", "median", "most"], [
+        [name, str(len(each)), f"{statistics.median(each):.3f}", f"{max(each):.3f}"] for name, each in sorted(times.items())]))
 
 
 class Probe:
     """Holds a unit again and again. That needs a server, its network and its database."""
 
-    PAUSE = 0.1       # seconds between calls: a shorter outage is not seen
+    PAUSE = 0.1       # seconds between calls
     PATIENCE = 1.0    # seconds
 
     def __init__(self, server: int, ports: list[int], product: int, history: History) -> None:
         self._client = Client(-1 - server, ports, history, self.PATIENCE)
         self._server, self._product = server, product
-        self.answered: list[float] = []  # monotonic times
+        self.granted = 0.0  # when, on the monotonic clock, the last hold was
 
     async def run(self) -> None:
         try:
@@ -97,40 +90,27 @@ class Probe:
                 call = await self._client.call("hold", self._product, {
                     "product_id": self._product, "quantity": 1, "customer_id": f"probe-{self._server}-{count}"}, self._server)
                 if call.status == 201:
-                    self.answered.append(call.end_monotonic)
+                    self.granted = call.end_monotonic
                 await asyncio.sleep(self.PAUSE)
         finally:
             self._client.close()
 
-    def outage(self, begin: float, end: float) -> float:
-        """The longest time without a hold that overlaps with this one."""
-        before = [time for time in self.answered if time < begin]
-        times = [before[-1] if before else begin, *(time for time in self.answered if begin <= time <= end), end]
-        return max(later - earlier for earlier, later in zip(times, times[1:]))
-
-
-async def are_served(probes: list[Probe], seconds: float) -> bool:
-    """Whether every server grants a hold within this time."""
-    start = time.monotonic()
-    while time.monotonic() - start < seconds:
-        if all(probe.answered and probe.answered[-1] > start for probe in probes):
-            return True
-        await asyncio.sleep(0.02)
-    return False
-
 
 async def break_things(
     trial: Trial, probes: list[Probe], possible: dict[str, faults.Fault], rng: random.Random, seconds: float
-) -> list[Episode]:
-    """One fault after the other until the deadline: all kinds in random order, then all again in another."""
-    episodes: list[Episode] = []
+) -> tuple[float, dict[str, list[float]]]:
+    """One fault after the other until the deadline: all kinds in random order, then all again in another.
+
+    Returns when the last one ended, and for each kind the seconds from each end until every server had granted a hold.
+    """
+    served: defaultdict[str, list[float]] = defaultdict(list)
     deck: list[str] = []
+    end = 0.0
     deadline = time.monotonic() + seconds
     await asyncio.sleep(1)
     while time.monotonic() < deadline:
         deck = deck or rng.sample(list(possible), len(possible))
         name = deck.pop()
-        begin = time.monotonic()
         try:
             await possible[name](trial.scene, rng)
         except HarnessError as error:
@@ -138,26 +118,14 @@ async def break_things(
             break
         end = time.monotonic()
         trial.shop.is_settling = end >= deadline  # after the last fault everything has to settle
-        if not await are_served(probes, RETURNS_WITHIN):
+        while not all(probe.granted > end for probe in probes) and time.monotonic() < end + RETURNS_WITHIN:
+            await asyncio.sleep(0.02)
+        served[name].append(max(probe.granted for probe in probes) - end)
+        if not all(probe.granted > end for probe in probes):
             trial.violations.append(
                 f"{name}: a server sold nothing in the {RETURNS_WITHIN:.0f} s after the fault had ended")
-        episodes.append(Episode(name, begin, end, [probe.outage(begin, time.monotonic()) for probe in probes]))
         await asyncio.sleep(rng.uniform(0, 0.8))
-    return episodes
-
-
-def print_episodes(episodes: Sequence[Episode]) -> None:
-    kinds: defaultdict[str, list[Episode]] = defaultdict(list)
-    for episode in episodes:
-        kinds[episode.name].append(episode)
-    print("Seconds without a sale, at the server where it was longest, and at all servers")
-    rows = []
-    for name, same in sorted(kinds.items()):
-        longest = [max(episode.outages) for episode in same]
-        figures = (statistics.median(episode.end - episode.begin for episode in same), statistics.median(longest),
-                   max(longest), max(min(episode.outages) for episode in same))
-        rows.append([name, str(len(same)), *(f"{figure:.2f}" for figure in figures)])
-    print(table(["fault", "times", "lasted", "median", "most", "at all"], rows))
+    return end, served
 
 
 async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
@@ -181,8 +149,7 @@ async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
             if ready > READY_WITHIN:
                 trial.violations.append(f"ready {ready:.2f} s after the {crash} was back, not within {READY_WITHIN}")
         await trial.finish()
-    print(table(["seconds", "times", "median", "most"], [
-        [what, str(len(each)), f"{statistics.median(each):.3f}", f"{max(each):.3f}"] for what, each in times.items()]))
+    print_times("seconds", times)
     return trial.violations
 
 

@@ -154,10 +154,10 @@ async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
     if bug.is_stressed:
         return await stress(work, seed, STRESS_SECONDS, sabotage=bug.sabotage(), again_and_again=bug.again_and_again)
     async with staged(work) as scene:
-        stocks = scene.add_products(3, 2000, scarce_stock=40)
+        products = scene.add_products(3, 2000, last_stock=40)
         for statement in bug.sabotage():
             scene.sql(statement)
-        shop = Shop(list(stocks), 300, ORDER_TTL, too_many=2001, payable={max(stocks): 20})
+        shop = Shop(products, 300, ORDER_TTL, too_many=2001, payable={products[-1]: 20})
         trial = Trial(scene, shop, 20, seed, Cached if bug.is_cached else Client, audit_period=0.5)
         await trial.start()
         saboteur = asyncio.create_task(repeat(scene.database.url, bug.again_and_again))

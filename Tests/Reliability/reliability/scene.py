@@ -43,11 +43,11 @@ class Scene:
     def sql(self, statements: str) -> str:
         return sql(self.database.url, statements)
 
-    def add_products(self, count: int, stock: int, scarce_stock: int | None = None) -> dict[int, int]:
-        """Their stocks, by id. The last one may be scarce."""
-        stocks = [stock] * (count - 1) + [scarce_stock or stock]
-        return {create_product(self.database.url, f"Product {number}", units, price=1000 * number): units
-                for number, units in enumerate(stocks, 1)}
+    def add_products(self, count: int, stock: int, last_stock: int | None = None) -> list[int]:
+        """Returns the products' ids. The last product may have another stock."""
+        stocks = [stock] * (count - 1) + [last_stock or stock]
+        return [create_product(self.database.url, f"Product {number}", units, price=1000 * number)
+                for number, units in enumerate(stocks, 1)]
 
     @contextmanager
     def stalled(self) -> Iterator[None]:

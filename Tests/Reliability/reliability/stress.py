@@ -45,7 +45,7 @@ async def stress(
 
     settings = {"PARKED_EVENT_TTL_SECONDS": str(PARKED_TTL)}
     async with staged(work, TTLS, settings, has_proxies=False, preparation=PREPARATION) as scene:
-        products = list(scene.add_products(PRODUCTS, STOCK))
+        products = scene.add_products(PRODUCTS, STOCK)
         for statement in sabotage:
             scene.sql(statement)
         conditions, url = scene.conditions, scene.database.url

@@ -143,7 +143,7 @@ def too_few(call: Call, book: Book, wanted: int) -> str | None:
     return (
         any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end))
         or any_stock(call, book, lambda stock, begin, end: (
-            call.answer["held_stock"] == stock.product["total_stock"] - stock.ordered - available))
+            call.answer["held_stock"] == stock.product["total_stock"] - stock.holdings.ordered - available))
         or any_stock(call, book, lambda stock, begin, end: stock.is_next_release(time and seconds(time), end)))
 
 

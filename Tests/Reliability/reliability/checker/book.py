@@ -3,12 +3,13 @@
 from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from ..history import Call, hold_of
 from .changes import TABLES, Change, Transaction
 from .conditions import Conditions
-from .timeline import Holdings, Stock, Timeline
+from .timeline import End, Holdings, Stock, Timeline
 
 Row = dict[str, Any]
 
@@ -17,48 +18,26 @@ LIVE = ("pending_payment", "paid")
 HORIZON = 120.0   # seconds
 
 
-@dataclass(slots=True)
-class Bag:
-    """A customer's units of a product."""
-
-    active: dict[str, Row] = field(default_factory=dict)   # holds
-    ordered: int = 0                                       # units in live orders
-
-    def add(self, id: str, before: Row | None, row: Row | None) -> None:
-        self.ordered += live_units(row) - live_units(before)
-        if row is not None and row["status"] == "active":
-            self.active[id] = row
-        else:
-            self.active.pop(id, None)
-
-    @property
-    def holdings(self) -> Holdings:
-        return Holdings(tuple((hold["expires_at"], hold["quantity"]) for hold in self.active.values()), self.ordered)
-
-
 def live_units(row: Row | None) -> int:
     """Of an order. A hold has none of these statuses."""
     return row["quantity"] if row is not None and row["status"] in LIVE else 0
 
 
-def end_of(row: Row | None) -> tuple[float, int, str] | None:
-    """When an active hold expires, with its units, and when an unpaid order is due, with none."""
+def end_of(row: Row | None) -> End | None:
     if row is None or row["status"] not in ("active", "pending_payment"):
         return None
-    if row["status"] == "active":
-        return row["expires_at"], row["quantity"], row["id"]
-    return row["payment_due_at"], 0, row["id"]
+    is_hold = row["status"] == "active"
+    return (row["expires_at"], row["quantity"], row["id"]) if is_hold else (row["payment_due_at"], 0, row["id"])
 
 
 @dataclass(slots=True)
 class Shelf:
-    """A product's units that are not available."""
+    """The units of a product that are not available, or the units of a customer."""
 
     held: int = 0
     ordered: int = 0
-    ends: list[tuple[float, int, str]] = field(default_factory=list)   # see Stock
-    passing: list[tuple[float, float, int, str]] = field(default_factory=list)
-    of_customer: defaultdict[str, Bag] = field(default_factory=lambda: defaultdict(Bag))
+    ends: list[End] = field(default_factory=list)
+    passing: list[tuple[float, float, int, str]] = field(default_factory=list)   # see Stock
 
     def add(self, before: Row | None, row: Row | None) -> None:
         self.ordered += live_units(row) - live_units(before)
@@ -68,6 +47,10 @@ class Shelf:
         if now := end_of(row):
             self.held += now[1]
             insort(self.ends, now)
+
+    def holdings(self, at: float = inf) -> Holdings:
+        """`at` is the time from which on the holdings are judged; without it they have all ends."""
+        return Holdings(tuple(self.ends[:bisect_left(self.ends, (at + HORIZON,)) + 1]), self.ordered)
 
 
 @dataclass(slots=True)
@@ -100,7 +83,8 @@ class Book:
     def __init__(self, conditions: Conditions) -> None:
         self.conditions = conditions
         self.rows: dict[str, dict[str, Row]] = {table: {} for table in TABLES}
-        self.shelves: defaultdict[int, Shelf] = defaultdict(Shelf)
+        self.shelves: defaultdict[int, Shelf] = defaultdict(Shelf)   # of products
+        self.customers: defaultdict[tuple[int, str], Shelf] = defaultdict(Shelf)   # by product and customer
         self.parked: defaultdict[str, set[str]] = defaultdict(set)   # keys of events by order
         self.keys: dict[tuple[int, str | None, str], Row] = {}       # by product, customer and key
         # When each customer got units: commit, the limit in force, and the customer's units after it.
@@ -129,7 +113,8 @@ class Book:
 
     def seen(self, table: str, id: str, call: Call) -> list[tuple[Row | None, float, float]]:
         """The versions of a row that a call may have seen, None for no row, each with the time in which it was visible."""
-        return [(version and version.value, begin, end) for version, begin, end in self.of(table, id).seen(call.start, call.end)]
+        return [(version and version.value, begin, end)
+                for version, begin, end in self.of(table, id).seen(call.start, call.end)]
 
     def times_made(self, table: str, id: str) -> list[float]:
         """When the row was inserted: a parked failure that was removed may come again."""
@@ -138,7 +123,7 @@ class Book:
                 if version.value is not None and (before is None or before.value is None)]
 
     def units_of(self, product: int, customer: str, at: float) -> int:
-        return self.shelves[product].of_customer[customer].holdings.units(at)
+        return self.customers[product, customer].holdings().units(at)
 
     def take(self, transaction: Transaction) -> Step:
         transaction.seen_by = transaction.committed + self.conditions.visible_within
@@ -165,7 +150,7 @@ class Book:
                 self.stock[product].add(transaction, self._stock(product, transaction), step.first("products", str(product)))
         for product, customer in customers:
             self.holdings[product, customer].add(
-                transaction, self.shelves[product].of_customer[customer].holdings, step.first("products", str(product)))
+                transaction, self.customers[product, customer].holdings(), step.first("products", str(product)))
         return step
 
     def find_passing(self) -> None:
@@ -198,13 +183,12 @@ class Book:
         if table in ("holds", "orders"):
             self.shelves[product].add(before, row)
             if customer := self.customer_of(id):
-                self.shelves[product].of_customer[customer].add(id, before, row)
+                self.customers[product, customer].add(before, row)
         elif table == "payment_events":
             is_parked = row is not None and row["verdict"] == "parked" and row.get("settled_at") is None
             (self.parked[row["order_id"]].add if is_parked else self.parked[(row or before)["order_id"]].discard)(id)
 
     def _stock(self, product: int, by: Transaction) -> Stock:
         shelf = self.shelves[product]
-        ends = shelf.ends[:bisect_left(shelf.ends, (by.committed + HORIZON,)) + 1]
-        return Stock(self.rows["products"][str(product)], tuple(ends), shelf.ordered, shelf.passing,
+        return Stock(self.rows["products"][str(product)], shelf.holdings(by.committed), shelf.passing,
                      self.conditions.snapshot_takes)

@@ -57,15 +57,27 @@ class Timeline(Generic[T]):
                 yield version, max(start, version.since), min(end, until)
 
 
+# When an active hold expires, with its units, or when an unpaid order is due, with none; and its id.
+End = tuple[float, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The units that a product or a customer has in holds and live orders."""
+
+    ends: tuple[End, ...]   # sorted; of the ends after HORIZON only the first
+    ordered: int
+
+    def units(self, at: float) -> int:
+        return self.ordered + sum(units for time, units, _ in self.ends if time > at)
+
+
 @dataclass(frozen=True, slots=True)
 class Stock:
     """What responses tell of a product's stock. `slack` is `Conditions.snapshot_takes`."""
 
     product: dict[str, Any]
-    # When each active hold expires, with its units, and when each unpaid order is due, with none. Sorted. Of the ends after
-    # HORIZON only the first.
-    ends: tuple[tuple[float, int, str], ...]
-    ordered: int   # units in live orders
+    holdings: Holdings
     # Holds that lapsed while their orders were being committed: from when, until when, the hold's units and its id. All of a
     # product's versions share the list.
     passing: list[tuple[float, float, int, str]]
@@ -76,7 +88,7 @@ class Stock:
         begin, end = begin - self.slack, end + self.slack
         total = self.product["available_stock"]
         values: set[int] = set()
-        for time, units, _ in self.ends:
+        for time, units, _ in self.holdings.ends:
             if time > end:
                 break
             if time > begin:
@@ -86,13 +98,13 @@ class Stock:
         # A hold that was ordered in time may lapse while its order is being committed. Until the commit, reads count its
         # units as available. They cannot be bought while the order has the row locked.
         for lapsed, committed, units, id in self.passing:
-            if lapsed <= end and begin <= committed and all(id != active for _, _, active in self.ends):
+            if lapsed <= end and begin <= committed and all(id != active for _, _, active in self.holdings.ends):
                 values |= {value + units for value in values}
         return values
 
     def is_next_release(self, time: float | None, at: float) -> bool:
         """Whether the first units come back then, as of `at` or shortly before: from a hold or an unpaid order."""
-        ends = [end for end, _, _ in self.ends]
+        ends = [end for end, _, _ in self.holdings.ends]
         if time is None:
             return not any(end > at + self.slack for end in ends)
         return (any(abs(end - time) < ROUNDED for end in ends)
@@ -108,7 +120,7 @@ class Stock:
         if ends_at is not None and end >= ends_at:
             statuses.add("ended")
         if (starts_at is None or end >= starts_at) and (ends_at is None or begin < ends_at):
-            may_come_back = any(units == 0 or time > begin for time, units, _ in self.ends)
+            may_come_back = any(units == 0 or time > begin for time, units, _ in self.holdings.ends)
             statuses.add("on_sale" if available > 0 else "reserved_out" if may_come_back else "sold_out")
         return statuses
 
@@ -117,15 +129,5 @@ class Stock:
         rules = {name: self.product[name] for name in ("starts_at", "ends_at", "max_quantity_per_hold", "max_per_customer")
                  if self.product[name] is not None}
         return (f"from {begin:.4f} to {end:.4f}: {sorted(self.available(begin, end))} of {self.product['total_stock']} "
-                f"available, {self.ordered} ordered, the first back at {self.ends[0][0] if self.ends else None}, {rules}")
+                f"available, {self.holdings.ordered} ordered, the first back at {self.holdings.ends[0][0] if self.holdings.ends else None}, {rules}")
 
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """A customer's units of a product."""
-
-    active: tuple[tuple[float, int], ...]   # when each hold expires, and its units
-    ordered: int
-
-    def units(self, at: float) -> int:
-        return self.ordered + sum(units for expires, units in self.active if expires > at)
