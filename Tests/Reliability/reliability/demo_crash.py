@@ -1,5 +1,5 @@
-"""`--demo-crash`: `flashsale demo`, its supervisor and all of its PostgreSQL get SIGKILL at once, again and again, under load,
-and sometimes while they recover. Each time, acknowledged changes must be there."""
+"""`--demo-crash`: `flashsale demo`, its supervisor and its PostgreSQL get SIGKILL at once, again and again, under load, and
+sometimes while they recover. Each time, acknowledged changes must be there."""
 
 import argparse
 import asyncio

@@ -1,7 +1,7 @@
 """`--lag`: how long after their time holds are expired by a worker, when their own server has stopped.
 
 Two servers use one database. One makes holds that last for an hour, and sleeps until then. The other makes holds of the same
-products that last for a moment, and stops before they lapse. The sleeper has to learn of them: by NOTIFY, or, where it cannot
+products that last for a moment, and stops before they lapse. The sleeper has to learn of them: by NOTIFY, or, if it cannot
 LISTEN, by polling. The time of the expiry is the timestamp of its commit.
 """
 
@@ -11,8 +11,7 @@ import random
 import re
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.output import table, tell
@@ -23,12 +22,13 @@ from .client import Client
 from .history import History
 from .mode import Mode
 from .network import Proxy
-from .postgres import Postgres, postgres
+from .postgres import postgres
 from .processes import Server, wait_for
 
 MOMENT = 0.2  # seconds that the holds of the server that stops last
 STOPS_AFTER = 0.1  # seconds after it has made them: long enough to have notified the sleeper
 PRODUCTS = 10
+ACTIVE = "select count(*) from holds where status = 'active' and expires_at < clock_timestamp() + interval '1 minute'"
 CASES = {  # the state of LISTEN, and in how many milliseconds 99 of 100 holds expire then
     "alive": 100,
     "dead: a closed port": 1200,
@@ -43,53 +43,44 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
     with postgres(work) as database:
         for index, (name, most_ms) in enumerate(CASES.items()):
             tell(f"LISTEN {name}")
-            folder = work / str(index)
-            folder.mkdir()
-            row, found = await measure(name, database, f"lag_{index}", folder, most_ms, options)
+            database.add(f"lag_{index}")
+            (work / str(index)).mkdir()
+            proxy = Proxy(database.port)
+            await proxy.open()
+            listen_port = {"alive": database.port, "dead: a closed port": free_port()}.get(name, proxy.port)
+            if name == "dead: silence":
+                proxy.freeze()
+            try:
+                row, found = await measure(
+                    work / str(index), database.url_at(database.port, f"lag_{index}"),
+                    database.url_at(listen_port, f"lag_{index}"), proxy.freeze, most_ms, options)
+            finally:
+                await proxy.close()
             rows.append([f"LISTEN {name}", *row])
             violations += [f"LISTEN {name}: {violation}" for violation in found]
     print(table(["", "holds", "p50 ms", "p99 ms", "at most ms", "bar ms", "in time by metric"], rows))
     return violations
 
 
-@asynccontextmanager
-async def listening(name: str, database: Postgres, of: str) -> AsyncIterator[tuple[str, Callable[[], None]]]:
-    """The address for LISTEN, and a function to call once LISTEN has begun."""
-    if not name.endswith("silent") and not name.endswith("silence"):
-        yield database.url_at(database.port if name == "alive" else free_port(), of), lambda: None
-        return
-    proxy = Proxy(database.port)
-    await proxy.open()
-    if name == "dead: silence":
-        proxy.freeze()
-    try:
-        yield database.url_at(proxy.port, of), proxy.freeze
-    finally:
-        await proxy.close()
-
-
 async def measure(
-    name: str, database: Postgres, database_name: str, folder: Path, most_ms: int, options: argparse.Namespace
+    folder: Path, url: str, listen_url: str, once_listening: Callable[[], None], most_ms: int, options: argparse.Namespace
 ) -> tuple[list[str], list[str]]:
     """Returns the case's row of the table, and its violations."""
-    database.add(database_name)
-    url = database.url_at(database.port, database_name)
     first = create_products(url, PRODUCTS)
     products = range(first, first + PRODUCTS)
-    async with listening(name, database, database_name) as (listen_url, once_listening):
-        sleeper = Server(0, folder, url, {**NOTHING_LAPSES, "LISTEN_DATABASE_URL": listen_url})
-        stopper = Server(1, folder, url, {**NOTHING_LAPSES, "HOLD_TTL_SECONDS": str(MOMENT)})
-        try:
-            for server in (sleeper, stopper):
-                await server.serve()
-            await hold(sleeper, products)
-            once_listening()
-            before = await asyncio.to_thread(jobs, sleeper, most_ms)
-            made, stopped_late = await stop_again_and_again(stopper, products, url, options.rounds, random.Random(options.seed))
-            after = await asyncio.to_thread(jobs, sleeper, most_ms)
-        finally:
-            for server in (stopper, sleeper):
-                await asyncio.to_thread(server.end)
+    sleeper = Server(0, folder, url, {**NOTHING_LAPSES, "LISTEN_DATABASE_URL": listen_url})
+    stopper = Server(1, folder, url, {**NOTHING_LAPSES, "HOLD_TTL_SECONDS": str(MOMENT)})
+    try:
+        for server in (sleeper, stopper):
+            await server.serve()
+        await hold(sleeper, products)
+        once_listening()
+        before = await asyncio.to_thread(jobs, sleeper, most_ms)
+        made, stopped_late = await stop_again_and_again(stopper, products, url, options)
+        after = await asyncio.to_thread(jobs, sleeper, most_ms)
+    finally:
+        for server in (stopper, sleeper):
+            await asyncio.to_thread(server.end)
     lags = lags_of(url, made)
     count, in_time = after[0] - before[0], after[1] - before[1]
     p50, p99 = (lags[min(len(lags) - 1, len(lags) * percent // 100)] for percent in (50, 99))
@@ -107,12 +98,13 @@ async def measure(
 
 
 async def stop_again_and_again(
-    stopper: Server, products: range, url: str, rounds: int, choices: random.Random
+    stopper: Server, products: range, url: str, options: argparse.Namespace
 ) -> tuple[list[str], int]:
     """Returns the ids of holds that lapsed while their server was stopped, and the number of those that lapsed before."""
     made: list[str] = []
     stopped_late = 0
-    for _ in range(rounds):
+    choices = random.Random(options.seed)
+    for _ in range(options.rounds):
         await asyncio.sleep(choices.random())  # anywhere in the sleeper's sleep
         start = time.monotonic()
         holds = await hold(stopper, products)
@@ -120,13 +112,11 @@ async def stop_again_and_again(
         stopper.pause()
         try:
             is_in_time = time.monotonic() < start + MOMENT
-            await asyncio.to_thread(wait_for, lambda: are_expired(url), 30, "holds to be expired", 0.02)
+            await asyncio.to_thread(wait_for, lambda: sql(url, ACTIVE) == "0", 30, "holds to be expired", 0.02)
         finally:
             stopper.resume()
-        if is_in_time:
-            made += holds
-        else:
-            stopped_late += len(holds)
+        made += holds if is_in_time else []
+        stopped_late += 0 if is_in_time else len(holds)
     return made, stopped_late
 
 
@@ -139,12 +129,6 @@ async def hold(server: Server, products: range) -> list[str]:
         if call.status != 201:
             raise HarnessError(f"a hold was answered {call.word}")
     return [call.answer["hold_id"] for call in calls]
-
-
-def are_expired(url: str) -> bool:
-    return sql(url, """
-        select count(*) from holds
-        where status = 'active' and expires_at < clock_timestamp() + interval '1 minute'""") == "0"
 
 
 def lags_of(url: str, made: list[str]) -> list[float]:

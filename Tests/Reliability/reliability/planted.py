@@ -52,7 +52,8 @@ BUGS = [
         ("where p.id = p_product_id and p.available_stock >= v_taken", "where p.id = p_product_id")),
         also=("alter table products drop constraint products_available_stock_in_range",),
         caught_by=("is not conserved",)),
-    Bug("reads of a product are answered from a cache", is_cached=True, caught_by=("product was answered 200: it was never so",)),
+    Bug("reads of a product are answered from a cache", is_cached=True,
+        caught_by=("product was answered 200: it was never so",)),
     Bug("a failed payment restores the stock twice", "decide_payment_events", (
         ("set available_stock = p.available_stock + v_given_back where",
          "set available_stock = p.available_stock + v_given_back + greatest(v_given_back, 0) where"),),
@@ -68,7 +69,8 @@ BUGS = [
         from gone where p.id = gone.product_id""",
         caught_by=("an acknowledged hold is not in the database", "is gone")),
     Bug("what is acknowledged is not on disk yet when PostgreSQL crashes", crashes=True, also=(
-        "alter system set wal_writer_delay = '10s'", "alter system set wal_writer_flush_after = '1GB'", "select pg_reload_conf()",
+        "alter system set wal_writer_delay = '10s'", "alter system set wal_writer_flush_after = '1GB'",
+        "select pg_reload_conf()",
         # Overrides the command line of PostgreSQL, for sessions that begin after it.
         "do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$",
         "select pg_terminate_backend(pid) from pg_stat_activity"

@@ -1,7 +1,6 @@
 """A private PostgreSQL on a port that it keeps, with everything durable."""
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -29,8 +28,8 @@ def binaries() -> Path:
 
 
 def as_owner(death_signal: str = "TERM") -> list[str]:
-    """The words before a command that must not run as root. The change of user clears the signal that a process gets when the
-    harness ends, so it is set again."""
+    """The words before a command that must not run as root. The change of user clears the signal that a process gets when
+    the harness ends, so it is set again."""
     user = [f"--reuid={OWNER}", f"--regid={OWNER}", "--init-groups"] if os.geteuid() == 0 else []
     return ["setpriv", *user, "--pdeathsig", death_signal]
 
@@ -38,10 +37,9 @@ def as_owner(death_signal: str = "TERM") -> list[str]:
 def give_to_owner(folder: Path) -> None:
     if os.geteuid() == 0:
         try:
-            entry = pwd.getpwnam(OWNER)
-        except KeyError:
+            shutil.chown(folder, OWNER, OWNER)
+        except LookupError:
             raise HarnessError(f"PostgreSQL does not run as root, and there is no user {OWNER}") from None
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
 
 
 class Postgres(Child):

@@ -175,7 +175,8 @@ class Server(Child):
 
     def start(self, clock: Mapping[str, str] | None = None) -> None:
         """Launches it; `is_ready` tells when it serves. `clock` is the environment in which its clock is off."""
-        self.launch(FLASHSALE, "serve", "--unsigned-webhooks", "--port", str(self.port), env={**self.settings, **(clock or {})})
+        self.launch(FLASHSALE, "serve", "--unsigned-webhooks", "--port", str(self.port),
+                    env={**self.settings, **(clock or {})})
 
     async def serve(self) -> None:
         """Starts it and waits until it is ready. The loop's own thread starts the process: the kernel sends the process

@@ -1,8 +1,8 @@
 """`--restarts` and `--termination`: servers get SIGTERM while a crowd buys, and no request fails.
 
-In `--restarts` HAProxy asks each server whether it is ready. A server that gets SIGTERM first stops being ready, and serves on
-until HAProxy has noticed. So no request meets a closed port. In `--termination` the server may refuse new connections after
-SIGTERM. Each request on an accepted connection gets its whole response. Buyers do not repeat requests, so each failure counts.
+In `--restarts` HAProxy asks each server whether it is ready. A server that gets SIGTERM first stops being ready, and serves
+on until HAProxy has noticed. So no request meets a closed port. In `--termination` the server may refuse new connections
+after SIGTERM. Each request on an accepted connection gets its whole response. Buyers do not repeat requests.
 """
 
 import argparse

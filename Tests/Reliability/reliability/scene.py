@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.processes import HarnessError
 from harness.services import create_product, sql
 
 from .checker.conditions import Conditions
@@ -15,7 +14,7 @@ from .client import TOKEN
 from .disk import Disk, small_disk
 from .network import Proxy
 from .postgres import Postgres, postgres
-from .processes import STARTS_WITHIN, Server
+from .processes import STARTS_WITHIN, Server, wait_for
 
 HOLD_TTL = 3.0   # seconds: short, so that lapses matter
 ORDER_TTL = 5.0
@@ -58,17 +57,11 @@ class Scene:
         finally:
             self.conditions.stalls.append((begin, time.time()))
 
-    async def is_ready(self, server: Server) -> bool:
-        return server.is_running and await asyncio.to_thread(server.is_ready)
-
-    async def wait_until_ready(self, servers: Sequence[Server] = (), seconds: float = STARTS_WITHIN) -> float:
+    async def wait_until_ready(self, servers: Sequence[Server] = ()) -> float:
         """Returns after how long all servers could serve, or these; raises `HarnessError` if they cannot in time."""
-        start = time.monotonic()
-        while time.monotonic() - start < seconds:
-            if all(await asyncio.gather(*(self.is_ready(server) for server in servers or self.servers))):
-                return time.monotonic() - start
-            await asyncio.sleep(0.02)
-        raise HarnessError(f"a server was not ready within {seconds:.0f} s")
+        return await asyncio.to_thread(
+            wait_for, lambda: all(server.is_running and server.is_ready() for server in servers or self.servers),
+            STARTS_WITHIN, "servers to be ready", 0.02)
 
     async def keep_servers_running(self) -> None:
         """Starts servers again that the harness has ended. No server ends by itself, even while its database is away."""

@@ -4,16 +4,17 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.services import TIME_TO_LIVE
 
 from .client import Client
 from .history import Call, Outcome, order_of
+
+T = TypeVar("T")
 
 CURRENCY = "USD"
 REPEATED = 0.7     # of the calls without a response
@@ -66,6 +67,9 @@ class Person:
     def chance(self, part: float) -> bool:
         return self.random.random() < part
 
+    def one_of(self, weights: dict[T, int]) -> T:
+        return self.random.choices(list(weights), list(weights.values()))[0]
+
     def new_key(self, kind: str) -> str:
         self._count += 1
         return f"{kind}-{self.client.number}-{self._count}"
@@ -93,18 +97,15 @@ class Buyer(Person):
         await asyncio.sleep(self.random.random() * pause)
         while not self.shop.is_over:
             began = time.monotonic()
-            name = self._one_of(CALLS)
+            name = self.one_of(CALLS)
             if self.shop.is_settling and name in ("hold", "order"):
                 name = "product"
             await getattr(self, name)()
             await asyncio.sleep(max(0.0, pause * self.random.uniform(0.5, 1.5) - (time.monotonic() - began)))
 
-    def _one_of(self, weights: dict[str, int]) -> str:
-        return self.random.choices(list(weights), list(weights.values()))[0]
-
-    def _recent(self, things: deque[Any]) -> Any:
+    def _recent(self, things: deque[T], mean: float | None = None) -> T:
         """Mostly one of the last. Of shared customers' holds a younger one, since those last for a second only."""
-        mean = 60 if self.shop.customers_come_every is None else 10
+        mean = mean or (60 if self.shop.customers_come_every is None else 10)
         return things[-1 - min(int(self.random.expovariate(1 / mean)), len(things) - 1)]
 
     def _customer(self) -> str:
@@ -183,23 +184,28 @@ class Buyer(Person):
     # The payment provider
 
     async def pay(self) -> None:
-        action: Callable[[], Awaitable[None]] = getattr(self, f"_pay_{self._one_of(PAYMENTS)}")
-        await action()
+        """Now, before the order, late, again, about when a parked event's time ends, or another event under the same key."""
+        shop, now, kind = self.shop, time.monotonic(), self.one_of(PAYMENTS)
+        late = [order for order in shop.orders if now - order[3] > shop.order_ttl][-40:]
+        parked = [event for at, *event in shop.parked if -0.5 < now - at - shop.parked_ttl < 2.5]
+        if kind == "now" and shop.orders:
+            await self._pay(*self._recent(shop.orders, 10), successes=0.65)
+        elif kind == "late" and late:
+            await self._pay(*self.random.choice(late), successes=0.85)
+        elif kind == "early" and shop.holds:
+            product, hold = self._recent(shop.holds)
+            await self._deliver(product, {"idempotency_key": self.new_key("e"), "order_id": order_of(hold),
+                                          "status": self._status(product, 0.8)})
+        elif kind == "parked_again" and parked:
+            await self._deliver(*self.random.choice(parked))
+        elif kind == "again" and shop.events:
+            await self._deliver(*self.random.choice(shop.events))
+        elif kind == "otherwise" and shop.events:
+            product, request = self.random.choice(shop.events)
+            await self.call("pay", product, request | {"status": "failed" if request["status"] == "success" else "success"})
 
-    async def _pay_now(self) -> None:
-        if self.shop.orders:
-            things = self.shop.orders
-            await self._pay(things[-1 - min(int(self.random.expovariate(0.1)), len(things) - 1)], 0.65)
-
-    async def _pay_late(self) -> None:
-        """After the order has expired or was cancelled."""
-        over = [order for order in self.shop.orders if time.monotonic() - order[3] > self.shop.order_ttl]
-        if over:
-            await self._pay(self.random.choice(over[-40:]), 0.85)
-
-    async def _pay(self, order: tuple[int, str, int, float], successes: float) -> None:
-        product, id, amount, _ = order
-        request: dict[str, Any] = {"idempotency_key": self.new_key("p"), "order_id": id,
+    async def _pay(self, product: int, order: str, amount: int, placed: float, successes: float) -> None:
+        request: dict[str, Any] = {"idempotency_key": self.new_key("p"), "order_id": order,
                                    "status": self._status(product, successes)}
         if self.chance(0.4):
             request |= {"amount": amount + self.chance(0.1), "currency": "EUR" if self.chance(0.05) else CURRENCY}
@@ -212,32 +218,6 @@ class Buyer(Person):
         if product in self.shop.payable:
             self.shop.payable[product] -= max(QUANTITIES)
         return "success"
-
-    async def _pay_early(self) -> None:
-        """Before its order, which may never come."""
-        if self.shop.holds:
-            product, hold = self._recent(self.shop.holds)
-            await self._deliver(product, {"idempotency_key": self.new_key("e"), "order_id": order_of(hold),
-                                          "status": self._status(product, 0.8)})
-
-    async def _pay_again(self) -> None:
-        if self.shop.events:
-            await self._deliver(*self.random.choice(self.shop.events))
-
-    async def _pay_parked_again(self) -> None:
-        """About when its time to be parked ends."""
-        now = time.monotonic()
-        due = [(product, request) for at, product, request in self.shop.parked
-               if -0.5 < now - at - self.shop.parked_ttl < 2.5]
-        if due:
-            await self._deliver(*self.random.choice(due))
-
-    async def _pay_otherwise(self) -> None:
-        """Another event under the same key."""
-        if self.shop.events:
-            product, request = self.random.choice(self.shop.events)
-            other = "failed" if request["status"] == "success" else "success"
-            await self.call("pay", product, request | {"status": other})
 
     async def _deliver(self, product: int, request: dict[str, Any]) -> None:
         calls = await self.told("pay", product, request)
@@ -280,8 +260,7 @@ class Operator(Person):
     async def window(self, product: int) -> None:
         """The sale is open, ends soon, or starts soon."""
         within = partial(self.random.uniform, 0.1)
-        windows = {(None, None): 7, (None, after(within(1.5))): 6, (after(within(1)), None): 2}
-        starts, ends = self.random.choices(list(windows), list(windows.values()))[0]
+        starts, ends = self.one_of({(None, None): 7, (None, after(within(1.5))): 6, (after(within(1)), None): 2})
         await self.call("change", product, {"product_id": product, "starts_at": starts, "ends_at": ends})
 
     async def restock(self, product: int) -> None:

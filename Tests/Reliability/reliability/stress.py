@@ -82,6 +82,5 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
     return await stress(work, options.seed, options.minutes * 60, options.backends)
 
 
-MODE = Mode("random calls with limits, windows, late payments and locked rows; every change and every answer is judged", run, {
-    "--backends": {"action": "store_true", "help": "end backends of PostgreSQL all the time, too"},
-})
+MODE = Mode("random calls with limits, windows, late payments and locked rows; every change is judged", run, {
+    "--backends": {"action": "store_true", "help": "end backends of PostgreSQL all the time, too"}})

@@ -26,7 +26,6 @@ HISTORY = "history.jsonl"
 CHANGES = "changes.jsonl"
 CONDITIONS = "conditions.json"
 
-AUDIT_PERIOD = 5.0     # seconds
 ANSWER_WITHIN = 5.0    # seconds, whatever happens
 # Seconds after the last fault in which every hold and order must end; longer than their times to live.
 SETTLES_WITHIN = 10.0
@@ -57,7 +56,7 @@ class Trial:
 
     def __init__(
         self, scene: Scene, shop: Shop, clients: int, seed: int, client: type[Client] = Client,
-        audit_period: float = AUDIT_PERIOD, settles_within: float = SETTLES_WITHIN,
+        audit_period: float = 5.0, settles_within: float = SETTLES_WITHIN,
     ) -> None:
         self.scene, self.shop = scene, shop
         self.history = History(scene.work / HISTORY)
@@ -119,9 +118,11 @@ def judged(history: History, url: str, work: Path, conditions: Conditions) -> li
     conditions.save(work / CONDITIONS)
     start = time.monotonic()
     judgement = judge(changes.read(work / CHANGES), history.calls, conditions)
-    print(f"{judgement.transactions:,} transactions, {judgement.changes:,} changes, judged in {time.monotonic() - start:.1f} s")
+    print(f"{judgement.transactions:,} transactions, {judgement.changes:,} changes, judged in "
+          f"{time.monotonic() - start:.1f} s")
     if conditions.undisturbed:
-        print(f"latest expiry where nothing was locked: hold {judgement.latest_hold:.3f} s, order {judgement.latest_order:.3f} s")
+        print(f"latest expiry where nothing was locked: hold {judgement.latest_hold:.3f} s, order "
+              f"{judgement.latest_order:.3f} s")
     return [*(f"audit at the end: {line}" for line in broken), *some_of_each_kind(judgement.violations)]
 
 

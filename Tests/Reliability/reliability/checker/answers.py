@@ -138,8 +138,8 @@ def too_few(call: Call, book: Book, wanted: int) -> str | None:
     time = call.answer["next_release_at"]
     if (time is None) != (call.retry_after is None):
         return f"Retry-After is {call.retry_after}"
-    # An order does not lock the product's row. So an order may commit between a batch's read and the batch's commit, as if it
-    # came afterwards. Other sessions never see the state that the batch saw, so each value is judged by itself.
+    # An order does not lock the product's row. So an order may commit between a batch's read and the batch's commit, as if
+    # it came afterwards. Other sessions never see the state that the batch saw, so each value is judged by itself.
     return (
         any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end))
         or any_stock(call, book, lambda stock, begin, end: (

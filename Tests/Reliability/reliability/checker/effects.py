@@ -40,7 +40,7 @@ def keys(calls: Iterable[Call], book: Book) -> list[str]:
 
 
 def one_effect(same: list[Call], recorded: str | None) -> list[str]:
-    """Under one key there is one request, and one hold or order. `recorded` is the hold that the database has for the key."""
+    """A key has one request, and one hold or order. `recorded` is the hold that the database has for the key."""
     successes = [call for call in same if call.status == 201]
     made = {call.answer["hold_id"] for call in successes}
     violations = []
@@ -104,8 +104,8 @@ def explained(calls: Iterable[Call], book: Book) -> list[str]:
         for version in timeline.versions:
             operation = operation_of(before, version.value)
             if operation and asked[operation, id] > version.by.committed:
-                violations.append(
-                    f"{id} changed by {operation}, and its sender was refused or told that nothing was done: {version.value}")
+                violations.append(f"{id} changed by {operation}, and its sender was refused or told that nothing was done: "
+                                  f"{version.value}")
             before = version.value
     return violations + [f"{count} answers to payment event {key} say that it came for the first time"
                          for key, count in fresh.items() if count > max(1, len(book.times_made("payment_events", key)))]
@@ -137,6 +137,6 @@ def restocks(calls: Iterable[Call], book: Book) -> list[str]:
             asked[call.product, call.request["delta"]].add(call.key)
             if call.status == 200:
                 told[call.product, call.request["delta"]].add(call.key)
-    return [f"the stock of product {kind[0]} was changed by {kind[1]:+} {done[kind]} times; {len(told[kind])} keys were told "
-            f"so, and {len(asked[kind])} asked" for kind in {*done, *asked}
+    return [f"the stock of product {kind[0]} was changed by {kind[1]:+} {done[kind]} times; {len(told[kind])} keys were "
+            f"told so, and {len(asked[kind])} asked" for kind in {*done, *asked}
             if kind[1] != 0 and not len(told[kind]) <= done[kind] <= len(asked[kind])]

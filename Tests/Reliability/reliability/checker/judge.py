@@ -46,8 +46,9 @@ def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions)
         judgement.changes += len(transaction.changes)
         ended = transaction.committed
     judgement.violations += [
-        *book.violations, *answers.check(calls, book), *(line for refusal in book.refusals for line in unexplained(refusal, book)),
-        *effects.check(calls, book), *late(book, judgement), *forgotten(book, max([ended, *(call.end for call in calls)]))]
+        *book.violations, *answers.check(calls, book), *effects.check(calls, book), *late(book, judgement),
+        *(line for refusal in book.refusals for line in unexplained(refusal, book)),
+        *forgotten(book, max([ended, *(call.end for call in calls)]))]
     return judgement
 
 

@@ -71,8 +71,8 @@ def granted_as_allowed(hold: Row, product: Row, decided: float, book: Book, step
     ttl, committed = min(book.conditions.hold_ttls), step.by.committed
     begins = decided - begins_within(ttl)
     if hold["expires_at"] < begins + ttl - ROUNDED:
-        violations.append(f"{id} lasts for {hold['expires_at'] - committed:.3f} s from its commit, not for {ttl}; it may begin "
-                          f"{committed - begins:.3f} s before")
+        violations.append(f"{id} lasts for {hold['expires_at'] - committed:.3f} s from its commit, not for {ttl}; it may "
+                          f"begin {committed - begins:.3f} s before")
     if hold["expires_at"] > committed + max(book.conditions.hold_ttls):
         violations.append(f"{id} lasts for longer than any hold")
     return violations

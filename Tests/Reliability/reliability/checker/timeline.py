@@ -128,6 +128,7 @@ class Stock:
         """A description for violations."""
         rules = {name: self.product[name] for name in ("starts_at", "ends_at", "max_quantity_per_hold", "max_per_customer")
                  if self.product[name] is not None}
+        first = self.holdings.ends[0][0] if self.holdings.ends else None
         return (f"from {begin:.4f} to {end:.4f}: {sorted(self.available(begin, end))} of {self.product['total_stock']} "
-                f"available, {self.holdings.ordered} ordered, the first back at {self.holdings.ends[0][0] if self.holdings.ends else None}, {rules}")
+                f"available, {self.holdings.ordered} ordered, the first back at {first}, {rules}")
 
