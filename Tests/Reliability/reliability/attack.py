@@ -172,8 +172,8 @@ def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:
         if turned_away := attacked.newcomers.count(None):
             violations.append(f"{turned_away} of {len(attacked.newcomers)} who came anew under attack were not served")
         told = attacked.told.get("malformed")
-        if told and told["requests sent"] < LEAST_SIZE * PARTS["malformed"] * told["seconds"]:
-            violations.append(f"only {told['requests sent'] / told['seconds']:,.0f} malformed requests a second were sent")
+        if told and told["connected"] < LEAST_SIZE * PARTS["malformed"] * told["seconds"]:
+            violations.append(f"only {told['connected'] / told['seconds']:,.0f} malformed requests a second were sent")
     for name, least in least_ratios.items():
         if (ratio := seen[name].ratio(seen[ALONE]).median) < least:
             violations.append(f"{name}: {ratio:.2f} of the honest rate is left, less than {least}")

@@ -4,7 +4,9 @@ told to end (SIGTERM).
 It has to be cheap, since it shares the machine with what it attacks: sockets without buffers or coroutines, one epoll.
 """
 
+import itertools
 import json
+import math
 import os
 import random
 import resource
@@ -15,6 +17,8 @@ import struct
 import sys
 import time
 from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
 COUNTS: Counter[str] = Counter()
 STARTED = time.monotonic()
@@ -46,114 +50,118 @@ class Target:
         return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
+@dataclass(slots=True)
+class Connection:
+    socket: socket.socket
+    first: bytes   # what it sends at once
+    rest: bytes    # what it sends byte by byte
+    until: float
+    is_open: bool = False
+
+
 class Crowd:
-    """A constant number of connections. They are opened again when they end, and after a while: behind a response that is
-    not read, the end of a connection cannot be seen."""
+    """A number of connections. They are opened again when they end, and after a while: behind a response that is not read,
+    the end of a connection cannot be seen."""
 
-    PER_SECOND = 2500  # opened at most: more at once would only fill the queue of the kernel
-    LIFETIME = 30  # seconds
-
-    def __init__(self, target: Target, count: int, kinds: list[tuple[bytes, bytes]], receive_buffer: int) -> None:
-        """`kinds` has the data that a connection sends at once, and the data that it sends byte by byte, in turns."""
-        self._target, self._count, self._kinds, self._receive_buffer = target, count, kinds, receive_buffer
-        self._connections: dict[int, tuple[socket.socket, int]] = {}  # by descriptor, with a number
-        self._rest: dict[int, bytes] = {}  # by descriptor, data to dribble
-        self._ages: deque[tuple[float, int, int]] = deque()
+    def __init__(
+        self, target: Target, count: int, kinds: list[tuple[bytes, bytes]], per_second: float = 2500, lifetime: float = 30,
+        receive_buffer: int | None = None, read: Callable[[bytes, bytes | None], bool] | None = None,
+    ) -> None:
+        """
+        - kinds: the data that a connection sends at once, and the data that it sends byte by byte, in turns.
+        - per_second: connections that are opened, at most: more at once would only fill the queue of the kernel.
+        - read: takes the request and some data of the response, None for a reset; returns whether the connection stays open.
+        """
+        self._target, self._count, self._kinds, self._read = target, count, itertools.cycle(kinds), read
+        self._pause, self._lifetime, self._receive_buffer = 1 / per_second, lifetime, receive_buffer
+        self._connections: dict[int, Connection] = {}  # by descriptor, the oldest first
+        self._dribbling: deque[Connection] = deque()
         self._epoll = select.epoll()
-        self._opened = 0
-        self._allowed_at = time.monotonic()
 
-    def turn(self, seconds: float) -> None:
-        """Opens missing connections, waits for events, and sends a byte on some connections."""
-        while len(self._connections) < self._count and self._allowed_at <= time.monotonic():
-            self._allowed_at = max(self._allowed_at, time.monotonic() - 0.1) + 1 / self.PER_SECOND
-            connection = self._target.connect(self._receive_buffer)
-            # These connections never read, so only the end of a connection matters.
-            self._epoll.register(connection, select.EPOLLOUT | select.EPOLLONESHOT)
-            self._connections[connection.fileno()] = connection, self._opened
-            self._ages.append((time.monotonic() + self.LIFETIME, connection.fileno(), self._opened))
-            self._opened += 1
-        while self._ages and self._ages[0][0] < time.monotonic():
-            _, descriptor, number = self._ages.popleft()
-            if descriptor in self._connections and self._connections[descriptor][1] == number:
-                self._close(descriptor)
-        for descriptor, event in self._epoll.poll(seconds, 512):
-            if event & (select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP):
-                COUNTS["ended by the server"] += 1
-                self._close(descriptor)
-                continue
+    def run(self) -> None:
+        due = 0.0
+        while True:
+            now = time.monotonic()
+            due = max(due, now - 0.1)
+            while len(self._connections) < self._count and due <= now:
+                due += self._pause
+                connection = Connection(self._target.connect(self._receive_buffer), *next(self._kinds), now + self._lifetime)
+                self._connections[connection.socket.fileno()] = connection
+                self._epoll.register(connection.socket, select.EPOLLOUT | select.EPOLLONESHOT)
+            COUNTS["open at most"] = max(COUNTS["open at most"], len(self._connections))
+            while self._connections and (oldest := next(iter(self._connections.values()))).until < now:
+                COUNTS["unexpected: not answered in time"] += self._read is not None
+                self._close(oldest)
+            for descriptor, event in self._epoll.poll(0.02, 512):
+                self._handle(self._connections[descriptor], event)
+            # A byte to each connection in a second or so, some at a time.
+            for _ in range(len(self._dribbling) // 40):
+                connection = self._dribbling.popleft()
+                if connection.socket.fileno() >= 0 and self._send(connection, connection.rest[:1]):
+                    connection.rest = connection.rest[1:]
+                    self._dribbling += [connection] if connection.rest else []
+
+    def _handle(self, connection: Connection, event: int) -> None:
+        if not connection.is_open and event == select.EPOLLOUT:
+            connection.is_open = True
             COUNTS["connected"] += 1
-            first, rest = self._kinds[self._connections[descriptor][1] % len(self._kinds)]
-            if self._send(descriptor, first):
-                self._epoll.modify(descriptor, select.EPOLLRDHUP)
-                if rest:
-                    self._rest[descriptor] = rest
-        COUNTS["open at most"] = max(COUNTS["open at most"], len(self._connections))
-        # The dictionary is a queue: a byte to each connection in a second or so, some at a time.
-        for _ in range(len(self._rest) // 20):
-            descriptor = next(iter(self._rest))
-            rest = self._rest.pop(descriptor)
-            if self._send(descriptor, rest[:1]) and len(rest) > 1:
-                self._rest[descriptor] = rest[1:]
+            if self._send(connection, connection.first):
+                self._epoll.modify(connection.socket, select.EPOLLIN if self._read else select.EPOLLRDHUP)
+                self._dribbling += [connection] if connection.rest else []
+        elif connection.is_open and self._read:
+            try:
+                data: bytes | None = connection.socket.recv(65536)
+            except OSError:
+                data = None
+            if not self._read(connection.first, data):
+                self._close(connection)
+        else:
+            COUNTS["ended by the server"] += 1
+            self._close(connection)
 
-    def _send(self, descriptor: int, data: bytes) -> bool:
+    def _send(self, connection: Connection, data: bytes) -> bool:
         """Sends as much as the kernel takes; False when the connection is gone."""
         try:
-            self._connections[descriptor][0].send(data)
+            connection.socket.send(data)
         except BlockingIOError:
             pass
         except OSError:
             COUNTS["ended by the server"] += 1
-            self._close(descriptor)
+            self._close(connection)
             return False
         return True
 
-    def _close(self, descriptor: int) -> None:
-        self._connections.pop(descriptor)[0].close()
-        self._rest.pop(descriptor, None)
+    def _close(self, connection: Connection) -> None:
+        del self._connections[connection.socket.fileno()]
+        if self._read:
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        connection.socket.close()
 
 
 def slow(target: Target, count: int) -> None:
     """A quarter each: headers that dribble, bodies that dribble, nothing at all, responses that are not read."""
     header = target.request("GET", "/api/products")
     body = target.request("POST", "/api/holds", json.dumps({"product_id": target.product, "quantity": 1}) + " " * 200)
-    greedy = target.request("GET", "/openapi.yaml") * 40
-    crowd = Crowd(target, count, [(header[:20], header[20:]), (body[:150], body[150:]), (b"", b""), (greedy, b"")], 4096)
-    while True:
-        crowd.turn(0.05)
+    kinds = [(header[:20], header[20:]), (body[:150], body[150:]), (b"", b""), (target.request("GET", "/openapi.yaml") * 40, b"")]
+    Crowd(target, count, kinds, receive_buffer=4096).run()
 
 
 def readers(target: Target, count: int) -> None:
     """Streams of events that nobody reads."""
-    crowd = Crowd(target, count, [(target.request("GET", f"/api/products/{target.product}/events"), b"")], 2048)
-    while True:
-        crowd.turn(0.2)
+    request = target.request("GET", f"/api/products/{target.product}/events")
+    Crowd(target, count, [(request, b"")], receive_buffer=2048).run()
 
 
 def watchers(target: Target, count: int) -> None:
     """Streams of events that are read. This is no attack: they have to last."""
+    def read(_: bytes, data: bytes | None) -> bool:
+        COUNTS["events"] += (data or b"").count(b"event: stock")
+        COUNTS["ended by the server"] += not data
+        return bool(data)
+
+    COUNTS.update({"events": 0, "ended by the server": 0})
     request = target.request("GET", f"/api/products/{target.product}/events")
-    COUNTS.update({"events": 0, "ended": 0})
-    streams: set[socket.socket] = set()
-    while True:
-        while len(streams) < count:
-            try:
-                stream = socket.create_connection(target.address, 10)
-                stream.sendall(request)
-                streams.add(stream)
-            except OSError:
-                COUNTS["ended"] += 1
-                time.sleep(0.1)
-        for stream in select.select(list(streams), [], [])[0]:
-            try:
-                data = stream.recv(65536)
-            except OSError:
-                data = b""
-            COUNTS["events"] += data.count(b"event: stock")
-            if not data:
-                COUNTS["ended"] += 1
-                streams.remove(stream)
-                stream.close()
+    Crowd(target, count, [(request, b"")], lifetime=math.inf, read=read).run()
 
 
 def connects(target: Target, _: int) -> None:
@@ -209,6 +217,13 @@ def pipelining(target: Target, count: int) -> None:
 
 def malformed(target: Target, per_second: int) -> None:
     """What no client of good will sends; each has to be refused, with 4xx."""
+    def read(request: bytes, data: bytes | None) -> bool:
+        status = data[9:12].decode() if data and data.startswith(b"HTTP/1.1 ") else ""
+        COUNTS["reset" if data is None else f"answered {status}" if status else "unexpected: no answer"] += 1
+        if status and status[0] != "4" and status != "503":
+            COUNTS[f"unexpected: {status} to {request[:60]!r}"] += 1
+        return False
+
     product = target.product
 
     def hold(body: str, *fields: str) -> bytes:
@@ -233,38 +248,8 @@ def malformed(target: Target, per_second: int) -> None:
         target.request("POST", "/api/payments/webhook", '{"idempotency_key":1}'),
         target.request("POST", "/api/orders", '{"hold_id":"hold_00"}'),
     ]
-    epoll = select.epoll()
-    asked: dict[int, tuple[socket.socket, bytes, float]] = {}
-    due = time.monotonic()
-    while True:
-        now = time.monotonic()
-        due = max(due, now - 0.2)
-        while due <= now:
-            due += 1 / per_second
-            connection = target.connect()
-            asked[connection.fileno()] = connection, random.choice(kinds), now + 15
-            epoll.register(connection, select.EPOLLOUT | select.EPOLLONESHOT)
-        for descriptor, event in epoll.poll(max(0, due - now)):
-            connection, kind, _ = asked[descriptor]
-            try:
-                if event & select.EPOLLOUT:
-                    connection.send(kind)
-                    COUNTS["requests sent"] += 1
-                    epoll.modify(descriptor, select.EPOLLIN)
-                    continue
-                answer = connection.recv(16)
-                status = answer[9:12].decode() if answer.startswith(b"HTTP/1.1 ") else "unexpected: no answer"
-            except OSError as error:
-                status = type(error).__name__
-            COUNTS[status if status.startswith("unexpected") else f"answered {status}"] += 1
-            if len(status) == 3 and status[0] != "4" and status != "503":
-                COUNTS[f"unexpected: {status} to {kind[:60]!r}"] += 1
-            asked.pop(descriptor)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            connection.close()
-        while asked and asked[descriptor := next(iter(asked))][2] < now:
-            COUNTS["unexpected: not answered within 15 s"] += 1
-            asked.pop(descriptor)[0].close()
+    random.shuffle(kinds)
+    Crowd(target, sys.maxsize, [(kind, b"") for kind in kinds], per_second, 15, read=read).run()
 
 
 PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connects": connects, "readers": readers,

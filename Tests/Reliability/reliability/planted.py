@@ -81,7 +81,7 @@ BUGS = [
         ("and expires_at <= p_at", "and false"),), caught_by=("it was never so",)),
     Bug("an idempotency key is not remembered", "reserve_holds", (
         ("where asked.key is not null and asked.outcome = 'held'", "where false"),),
-        caught_by=("stands for 2 things", "at most 1 were asked for")),
+        caught_by=("stands for 2 things", "at most 1 requests may have made them")),
     Bug("money that came twice is kept", "decide_payment_events", (
         ("verdicts[i] := 'refund_due';  -- paid twice", "verdicts[i] := 'ignored';"),),
         caught_by=("that is paid, is ignored",)),

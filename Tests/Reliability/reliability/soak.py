@@ -99,11 +99,11 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
         return [f"{len(states)} samples are too few for quarters: take more minutes"]
     quarters = [states[len(states) * n // 4:len(states) * (n + 1) // 4] for n in range(4)]
     print(f"Peak {peak:,.0f} requests a second, half of it for {options.soak_minutes:g} minutes; retention {retention} "
-          f"s. {STREAMS} streams saw {watched['events']:,} events, {watched['ended']} ended. Samples: {path}")
+          f"s. {STREAMS} streams saw {watched['events']:,} events, {watched['ended by the server']} ended. Samples: {path}")
     if not watched["events"]:
         violations.append("no stream had an event")
-    if watched["ended"]:
-        violations.append(f"{watched['ended']} streams that were read ended")
+    if watched["ended by the server"]:
+        violations.append(f"{watched['ended by the server']} streams that were read ended")
     if failures:
         violations.append(f"requests were answered {failures}")
     columns = [measures(quarter) for quarter in quarters]

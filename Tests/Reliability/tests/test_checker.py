@@ -402,7 +402,7 @@ class EffectTests(StoryTests):
             story.holds(0)
             story.calls[-1].answered(503, problem("overloaded" if outcome is Outcome.NOTHING else "outcome-unknown"), False, 1)
             if outcome is Outcome.NOTHING:
-                self.refuse(story, "at most 0 were asked for")
+                self.refuse(story, "at most 0 requests may have made them")
             else:
                 self.accept(story)
 

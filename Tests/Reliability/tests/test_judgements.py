@@ -74,9 +74,9 @@ class AttackTests(unittest.TestCase):
         self.assertIn("after an attack", self.judge(gone=None)[0])
 
     def test_attack_that_is_too_small_or_is_not_refused_is_noticed(self) -> None:
-        sent = Counter({"requests sent": 900, "seconds": 1})
+        sent = Counter({"connected": 900, "seconds": 1})
         self.assertIn("only 900 malformed", self.judge(told={"malformed": sent})[0])
-        sent = Counter({"requests sent": 1000, "seconds": 1, "unexpected: 201 to b'HELO'": 2})
+        sent = Counter({"connected": 1000, "seconds": 1, "unexpected: 201 to b'HELO'": 2})
         self.assertIn("2 unexpected", self.judge(told={"malformed": sent})[0])
 
 

@@ -153,14 +153,14 @@ class ResponseTests(StoryTests):
         story.holds(0.02, "hold_b", customer="a")
         del story.calls[-2:]
         story.asks_hold(-0.01, 0.03, 1, "a", 503, problem("outcome-unknown"))
-        self.refuse(story, "at most 1 were asked for")
+        self.refuse(story, "at most 1 requests may have made them")
 
     def test_refused_call_that_had_an_effect_is_noticed(self) -> None:
         story = Story(stock=1)
         story.holds(0)
         story.calls[-1].answered(409, problem(
             "insufficient-stock", available_stock=0, held_stock=1, next_release_at=text(HOLD_TTL)), False, 1)
-        self.refuse(story, "at most 0 were asked for")
+        self.refuse(story, "at most 0 requests may have made them")
         for refusal in (problem("hold-already-ordered"), problem("overloaded")):
             story = Story()
             story.kills = [1]

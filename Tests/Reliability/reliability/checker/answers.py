@@ -117,15 +117,15 @@ def is_time(stock: Stock, name: str, call: Call) -> bool:
 
 
 def any_stock(
-    call: Call, book: Book, is_so: Callable[[Stock, float, float], bool], product: int | None = None
+    call: Call, book: Book, is_so: Callable[[Stock, float, float], bool], shown: int | None = None
 ) -> str | None:
-    """Whether a stock that the call may have seen was so. The first such version was visible by the end of the call."""
-    id = call.product if product is None else product
-    seen = [each for each in book.stock[id].seen(call.start, call.end) if each[0] is not None]
+    """Whether a stock that the call may have seen was so. A response that shows a product proves that the first such version
+    was visible by the end of the call. `shown` is the id of that product."""
+    seen = [each for each in book.stock[shown or call.product].seen(call.start, call.end) if each[0] is not None]
     for version, begin, end in seen:
         if is_so(version.value, begin, end):
             # Only changes of the product's row become visible in the order of their commits.
-            if any(change.table == "products" for change in version.by.changes):
+            if shown and any(change.table == "products" for change in version.by.changes):
                 version.by.was_seen(call.end)
             return None
     return f"it was never so ({'; '.join(version.value.told(begin, end) for version, begin, end in seen[-4:])})"

@@ -18,7 +18,7 @@ RECOVERS_WITHIN = 4.0   # seconds
 SHOWN = 5   # violations of a kind
 # How long the job that removes old events may sleep, beside the retention itself.
 GIVES_UP_WITHIN = 5.0   # seconds
-# Times of calls are compared with times of the database, so nobody may set the wall clock.
+# The checker compares times of calls with times of the database. So the wall clock must not be set during a run.
 CLOCK_STEP_MAX = 0.01   # seconds
 
 
