@@ -32,7 +32,7 @@ class Bug(Mutant):
     also: tuple[str, ...] = ()        # statements to be run once, each by itself
     again_and_again: str = ""         # statements to be run all along
     is_cached: bool = False           # reads of a product come from a cache
-    crashes: bool = False             # the database, at the end
+    crashes: int = 0                  # of the database, at the end
     is_stressed: bool = False         # by the load and the judge of --stress
 
     def sabotage(self) -> list[str]:
@@ -68,7 +68,7 @@ BUGS = [
         update products p set available_stock = available_stock + gone.quantity
         from gone where p.id = gone.product_id""",
         caught_by=("an acknowledged hold is not in the database", "is gone")),
-    Bug("what is acknowledged is not on disk yet when PostgreSQL crashes", crashes=True, also=(
+    Bug("what is acknowledged is not on disk yet when PostgreSQL crashes", crashes=4, also=(
         "alter system set wal_writer_delay = '10s'", "alter system set wal_writer_flush_after = '1GB'",
         "select pg_reload_conf()",
         # Overrides the command line of PostgreSQL, for sessions that begin after it.
@@ -88,7 +88,7 @@ BUGS = [
     Bug("holds are ordered after their time", "place_orders", (
         ("if v_locked.statuses[i] <> 'active' then", "if v_locked.statuses[i] not in ('active', 'expired') then"),
         ("elsif v_locked.expiries[i] <= v_now then", "elsif false then")),
-        caught_by=("was placed from a hold that is expired",)),
+        caught_by=("after its hold's time",)),
     Bug("nothing is planted, under stress", is_stressed=True),
     Bug("a late payment does not count for the customer's limit", "decide_payment_events", (
         ("if v_left[v_customer] + v_returned[v_customer] < v_quantities[v_at] then", "if false then"),),
@@ -165,9 +165,10 @@ async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
         saboteur = asyncio.create_task(repeat(scene.database.url, bug.again_and_again))
         await asyncio.sleep(SECONDS)
         saboteur.cancel()
-        if bug.crashes:
+        for _ in range(bug.crashes):
             await asyncio.to_thread(scene.database.kill)
             await asyncio.to_thread(scene.database.start)
+            await asyncio.sleep(SECONDS / 4)
         await trial.finish()
     return trial.violations
 

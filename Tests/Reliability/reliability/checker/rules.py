@@ -120,10 +120,12 @@ def order_changed(book: Book, step: Step, id: str, before: Row | None, row: Row 
     hold_id = hold_of(id)
     if before is None:
         hold = step.before.get(("holds", hold_id))
-        if hold is None or hold["status"] != "active":
-            return [f"{id} was placed from a hold that is {hold and hold['status']}"]
+        if hold is None:
+            return [f"{id} was placed, and its hold was left as it was"]
         violations = []
         created = row["created_at"]
+        if hold["status"] != "active":
+            violations.append(f"{id} was placed from a hold that is {hold['status']}")
         if created >= hold["expires_at"]:
             violations.append(f"{id} was placed {created - hold['expires_at']:.4f} s after its hold's time")
         if created < (free := locked_after(book, step, "holds", hold_id)):
