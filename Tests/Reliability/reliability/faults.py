@@ -18,11 +18,11 @@ from .scene import Scene
 Fault = Callable[[Scene, random.Random], Awaitable[None]]
 
 
-async def server_killed(scene: Scene, rng: random.Random) -> None:
+async def server_killed(scene: Scene, rng: random.Random, pause: float = 1.5) -> None:
     server = rng.choice(scene.servers)
     scene.is_wanted[server.name] = False
     await asyncio.to_thread(server.kill)
-    await asyncio.sleep(rng.uniform(0, 1.5))
+    await asyncio.sleep(rng.uniform(0, pause))
     scene.is_wanted[server.name] = True
 
 
@@ -80,9 +80,9 @@ async def backend_stopped(scene: Scene, rng: random.Random) -> None:
             send(backend, signal.SIGCONT)
 
 
-async def database_killed(scene: Scene, rng: random.Random) -> None:
+async def database_killed(scene: Scene, rng: random.Random, pause: float = 1) -> None:
     await asyncio.to_thread(scene.database.kill)
-    await asyncio.sleep(rng.uniform(0, 1))
+    await asyncio.sleep(rng.uniform(0, pause))
     await asyncio.to_thread(scene.database.start)
 
 

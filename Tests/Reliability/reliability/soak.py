@@ -9,8 +9,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.output import table, tell
@@ -34,28 +33,21 @@ BY_ROW = {
 RATE_WITHIN = 0.95  # each quarter's of what was asked for
 MEMORY_WITHIN = 0.05  # the last quarter's mean of the second's
 SIZE_WITHIN = 1.2  # the last quarter's maximum by the second's
-SIZE_FLOOR = 2 << 20  # bytes: of what is smaller a few pages matter
+SIZE_FLOOR = 2  # MB: of a smaller table a few pages matter
 LATENCY_WITHIN = 1.3  # the last quarter's p99 by the first's
 DESCRIPTORS_WITHIN = 8  # the pool may have opened another connection
 
-RATE, P99, FAILED, MEMORY, DESCRIPTORS = (
-    "requests per second", "p99 ms", "refused, or no answer", "resident memory MB, mean", "descriptors, most")
+RATE, P99, WORST_P99, FAILED, MEMORY, DESCRIPTORS = (
+    "requests per second", "p99 ms", "p99 ms, of the worst tenth", "refused, or no answer", "resident memory MB, mean",
+    "descriptors, most")
+SIZE, ROW_SIZE = " MB, most", " bytes a row, most"
+# How the figures of a quarter become one. The maximum of all others.
+QUARTER: dict[str, Callable[[list[float]], float]] = {
+    RATE: statistics.median, "p50 ms": statistics.median, P99: statistics.median,
+    WORST_P99: lambda figures: statistics.quantiles(figures, n=10)[-1], FAILED: sum, MEMORY: statistics.mean,
+}
 
-
-@dataclass(frozen=True)
-class State:
-    """Of the server and its database, at the end of a slice."""
-
-    rate: float
-    p50_ms: float
-    p99_ms: float
-    faults: int
-    memory_mb: float
-    descriptors: int
-    threads: int
-    bytes: dict[str, int] = field(default_factory=dict)  # by table, with its indexes, and by some indexes
-    live: dict[str, int] = field(default_factory=dict)  # rows by table, estimated
-    dead: dict[str, int] = field(default_factory=dict)
+Figures = dict[str, float]
 
 
 async def run(options: argparse.Namespace, work: Path) -> list[str]:
@@ -80,24 +72,24 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
         load(0, 0)
         peak = load(1, 0).rate
         log = work / "watchers.log"
-        states: list[State] = []
+        slices: list[Figures] = []
         with running(sys.executable, ATTACKER, "watchers", host, port, str(products[0]), str(STREAMS), log=log):
             end = time.monotonic() + options.soak_minutes * 60
             while time.monotonic() < end:
-                states.append(look(server, load(len(states) + 2, peak / 2)))
-                if len(states) % 6 == 0:
-                    tell(f"{len(states) * SLICE / 60:.0f} minutes: {states[-1].rate:,.0f}/s, "
-                         f"p99 {states[-1].p99_ms:.1f} ms, {states[-1].memory_mb:.0f} MB")
+                slices.append(look(server, load(len(slices) + 2, peak / 2)))
+                if len(slices) % 6 == 0:
+                    tell(f"{len(slices) * SLICE / 60:.0f} minutes: {slices[-1][RATE]:,.0f}/s, "
+                         f"p99 {slices[-1][P99]:.1f} ms, {slices[-1][MEMORY]:.0f} MB")
         watched = json.loads(log.read_text().strip().splitlines()[-1])
         failures = {status: count for status, count in server.answered().items() if status.startswith("5")}
         violations = left_behind(server, int(retention))
         violations += [f"audit of {name}: {complaint}" for name, complaint in services.audits().items() if complaint]
 
     path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
-    path.write_text("".join(json.dumps(asdict(state)) + "\n" for state in states))
-    if len(states) < 8:
-        return [f"{len(states)} samples are too few for quarters: take more minutes"]
-    quarters = [states[len(states) * n // 4:len(states) * (n + 1) // 4] for n in range(4)]
+    path.write_text("".join(json.dumps(figures) + "\n" for figures in slices))
+    if len(slices) < 8:
+        return [f"{len(slices)} samples are too few for quarters: take more minutes"]
+    quarters = [measures(slices[len(slices) * n // 4:len(slices) * (n + 1) // 4]) for n in range(4)]
     print(f"Peak {peak:,.0f} requests a second, half of it for {options.soak_minutes:g} minutes; retention {retention} "
           f"s. {STREAMS} streams saw {watched['events']:,} events, {watched['ended by the server']} ended. Samples: {path}")
     if not watched["events"]:
@@ -106,24 +98,28 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
         violations.append(f"{watched['ended by the server']} streams that were read ended")
     if failures:
         violations.append(f"requests were answered {failures}")
-    columns = [measures(quarter) for quarter in quarters]
     print(table(["quarter", "1", "2", "3", "4"], [
-        [name, *(f"{column[name]:,.0f}" if column[name] >= 100 else f"{column[name]:.2f}" for column in columns)]
-        for name in columns[0]]))
+        [name, *(f"{quarter[name]:,.0f}" if quarter[name] >= 100 else f"{quarter[name]:.2f}" for quarter in quarters)]
+        for name in quarters[0]]))
     return violations + judge(quarters, peak / 2)
 
 
-def look(server: Server, sample: Sample) -> State:
-    tables = [row.split("|") for row in sql(server.database_url, """
-        select relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup from pg_stat_user_tables""").splitlines()]
-    indexes = [row.split("|") for row in sql(server.database_url, f"""
+def look(server: Server, sample: Sample) -> Figures:
+    """The figures of a slice."""
+    tables = {name: tuple(map(int, figures)) for name, *figures in (row.split("|") for row in sql(server.database_url, """
+        select relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup from pg_stat_user_tables""").splitlines())}
+    indexes = dict(row.split("|") for row in sql(server.database_url, f"""
         select indexrelname, pg_relation_size(indexrelid) from pg_stat_user_indexes
-        where indexrelname in ({', '.join(map(repr, BY_ROW))})""").splitlines()]
-    return State(
-        rate=sample.rate, p50_ms=sample.latencies["p50"], p99_ms=sample.latencies["p99"], faults=sample.faults,
-        memory_mb=server.memory_mb()[0], descriptors=server.descriptors(), threads=server.threads(),
-        bytes={row[0]: int(row[1]) for row in tables + indexes},
-        live={row[0]: int(row[2]) for row in tables}, dead={row[0]: int(row[3]) for row in tables})
+        where indexrelname in ({', '.join(map(repr, BY_ROW))})""").splitlines())
+    sizes = {name: figures[0] for name, figures in tables.items()} | {name: int(size) for name, size in indexes.items()}
+    return {
+        RATE: sample.rate, "p50 ms": sample.latencies["p50"], P99: sample.latencies["p99"],
+        WORST_P99: sample.latencies["p99"], FAILED: sample.faults, MEMORY: server.memory_mb()[0],
+        DESCRIPTORS: server.descriptors(), "threads, most": server.threads(),
+        **{f"{name}{SIZE}": size / 2**20 for name, size in sorted(sizes.items())},
+        **{f"{name}{ROW_SIZE}": sizes[name] / max(1, tables[of][1]) for name, of in BY_ROW.items()},
+        **{f"{name} dead rows, most": figures[2] for name, figures in sorted(tables.items())},
+    }
 
 
 def left_behind(server: Server, retention: int) -> list[str]:
@@ -137,34 +133,15 @@ def left_behind(server: Server, retention: int) -> list[str]:
     return [f"{count} {what} should have been removed" for what, count in counts.items() if count != "0"]
 
 
-def measures(quarter: Sequence[State]) -> dict[str, float]:
-    """One figure for each line of the table."""
-    figures = {
-        RATE: statistics.median(state.rate for state in quarter),
-        "p50 ms": statistics.median(state.p50_ms for state in quarter),
-        P99: statistics.median(state.p99_ms for state in quarter),
-        "p99 ms, of the worst tenth": statistics.quantiles((state.p99_ms for state in quarter), n=10)[-1],
-        FAILED: sum(state.faults for state in quarter),
-        MEMORY: statistics.mean(state.memory_mb for state in quarter),
-        DESCRIPTORS: max(state.descriptors for state in quarter),
-        "threads, most": max(state.threads for state in quarter),
-    }
-    for name in sorted(quarter[0].bytes):
-        figures[f"{name} MB, most"] = max(state.bytes[name] for state in quarter) / 2**20
-        if name in BY_ROW:
-            figures[f"{name} bytes a row, most"] = max(
-                state.bytes[name] / max(1, state.live[BY_ROW[name]]) for state in quarter)
-        if name in quarter[0].dead:
-            figures[f"{name} dead rows, most"] = max(state.dead[name] for state in quarter)
-    return figures
+def measures(slices: Sequence[Figures]) -> Figures:
+    return {name: QUARTER.get(name, max)([figures[name] for figures in slices]) for name in slices[0]}
 
 
-def judge(quarters: Sequence[Sequence[State]], rate: float) -> list[str]:
+def judge(quarters: Sequence[Figures], rate: float) -> list[str]:
     """`rate` is what was asked for, in requests a second."""
-    figures = [measures(quarter) for quarter in quarters]
-    first, second, _, last = figures
+    first, second, _, last = quarters
     violations = []
-    for number, quarter in enumerate(figures, 1):
+    for number, quarter in enumerate(quarters, 1):
         if quarter[FAILED]:
             violations.append(f"{quarter[FAILED]:.0f} requests of quarter {number} were refused or not answered")
         if quarter[RATE] < RATE_WITHIN * rate:
@@ -173,10 +150,9 @@ def judge(quarters: Sequence[Sequence[State]], rate: float) -> list[str]:
         violations.append(f"memory went from {second[MEMORY]:.1f} MB in the second quarter to {last[MEMORY]:.1f} MB")
     if last[DESCRIPTORS] > second[DESCRIPTORS] + DESCRIPTORS_WITHIN:
         violations.append(f"descriptors went from {second[DESCRIPTORS]:.0f} to {last[DESCRIPTORS]:.0f}")
-    for name in quarters[0][0].bytes:
-        what = f"{name} bytes a row, most" if name in BY_ROW else f"{name} MB, most"
-        is_small = last[f"{name} MB, most"] * 2**20 < SIZE_FLOOR
-        if not is_small and last[what] > SIZE_WITHIN * second[what]:
+    for name in (name.removesuffix(SIZE) for name in last if name.endswith(SIZE)):
+        what = f"{name}{ROW_SIZE}" if name in BY_ROW else f"{name}{SIZE}"
+        if last[f"{name}{SIZE}"] >= SIZE_FLOOR and last[what] > SIZE_WITHIN * second[what]:
             violations.append(f"{what}: {second[what]:,.1f} in the second quarter, {last[what]:,.1f} in the last")
     if last[P99] > LATENCY_WITHIN * first[P99]:
         violations.append(f"p99 went from {first[P99]:.1f} to {last[P99]:.1f} ms")
