@@ -154,12 +154,14 @@ class Book:
         return step
 
     def find_passing(self) -> None:
-        """To be called when responses have told when each commit was visible."""
+        """Fills `Shelf.passing`, when responses have told when each commit was visible."""
         for id, timeline in self.history["orders"].items():
             hold, placed = self.rows["holds"].get(hold_of(id)), timeline.versions[0].by
             if hold is not None and hold["expires_at"] < placed.seen_by:
                 self.shelves[hold["product_id"]].passing.append(
                     (hold["expires_at"], placed.seen_by, hold["quantity"], hold["id"]))
+        for shelf in self.shelves.values():
+            shelf.passing.sort()
 
     def _apply(self, change: Change, step: Step) -> None:
         table, id, rows = change.table, change.id, self.rows[change.table]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from harness.services import TIME_TO_LIVE
 
+from .timeline import COMMIT_TAKES
+
 EVERY_ROW = "*"
 
 
@@ -30,9 +32,7 @@ class Conditions:
     order_ttls: tuple[float, ...] = (TIME_TO_LIVE,)
     parked_ttl: float = inf
     has_faults: bool = True          # a 503 needs no lock and no ended backend to explain it
-    # The longest time from a commit's timestamp until others see the commit, unless a response shows it sooner. In between
-    # its record is flushed. A process may be stopped, or PostgreSQL may crash and recover, meanwhile.
-    visible_within: float = 30.0     # seconds
+    visible_within: float = COMMIT_TAKES  # seconds, of a commit, unless a response shows it sooner
     # A statement takes the clock and its snapshot one after the other, and may lose the CPU in between.
     snapshot_takes: float = 0.002    # seconds
     locks: list[Lock] = field(default_factory=list)

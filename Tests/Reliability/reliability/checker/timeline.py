@@ -12,6 +12,9 @@ from .changes import Transaction
 T = TypeVar("T")
 
 ROUNDED = 0.0015       # seconds: times that clients see are whole milliseconds
+# The longest time from a commit's timestamp until others see the commit. In between its record is flushed. A process may be
+# stopped, or PostgreSQL may crash and recover, meanwhile.
+COMMIT_TAKES = 30.0    # seconds
 
 
 @dataclass(slots=True)
@@ -78,8 +81,8 @@ class Stock:
 
     product: dict[str, Any]
     holdings: Holdings
-    # Holds that lapsed while their orders were being committed: from when, until when, the hold's units and its id. All of a
-    # product's versions share the list.
+    # Holds that lapsed while their orders were being committed: from when, until when, the hold's units and its id. Sorted.
+    # All of a product's versions share the list.
     passing: list[tuple[float, float, int, str]]
     slack: float
 
@@ -97,8 +100,9 @@ class Stock:
         values.add(total)
         # A hold that was ordered in time may lapse while its order is being committed. Until the commit, reads count its
         # units as available. They cannot be bought while the order has the row locked.
-        for lapsed, committed, units, id in self.passing:
-            if lapsed <= end and begin <= committed and all(id != active for _, _, active in self.holdings.ends):
+        first = bisect_left(self.passing, (begin - COMMIT_TAKES,))
+        for lapsed, committed, units, id in self.passing[first:bisect_left(self.passing, (end, inf))]:
+            if begin <= committed and all(id != active for _, _, active in self.holdings.ends):
                 values |= {value + units for value in values}
         return values
 
