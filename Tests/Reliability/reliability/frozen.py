@@ -26,9 +26,8 @@ RETURN_WITHIN = 5  # seconds after the network's return, for all buyers
 @dataclass(frozen=True)
 class Scenario:
     name: str
-    # Whether buyers call while the network freezes, and while it thaws. In between, they come in the middle.
-    while_freezing: bool = True
-    while_thawing: bool = True
+    # The part of the time in which no buyer calls. Then other buyers come. None: the buyers stay all the time.
+    idle: float | None = None
     replies_only: bool = False
     # A firewall has lost its table: it drops the packets of existing connections for good, and passes new ones.
     is_forgetting: bool = False
@@ -37,19 +36,19 @@ class Scenario:
         """Returns when the network was back, and the seconds from then to the first hold."""
         async with sale.crowd(port):
             await asyncio.sleep(BEFORE)
-            if self.while_freezing:
+            if self.idle is None:
                 net.freeze(self.replies_only)
                 await asyncio.sleep(frozen)
                 net.thaw()
                 return await returned(sale.history)
-        net.forget() if self.is_forgetting else net.freeze()
-        if not self.is_forgetting:
-            await asyncio.sleep(frozen / 2 if self.while_thawing else frozen)
-        if not self.while_thawing:
-            net.thaw()
+        if self.is_forgetting:
+            net.forget()
+        else:
+            net.freeze()
+            await asyncio.sleep(frozen * self.idle)
         async with sale.crowd(port):
-            if self.while_thawing and not self.is_forgetting:
-                await asyncio.sleep(frozen / 2)
+            if not self.is_forgetting:
+                await asyncio.sleep(frozen * (1 - self.idle))
                 net.thaw()
             return await returned(sale.history)
 
@@ -57,9 +56,9 @@ class Scenario:
 SCENARIOS = (
     Scenario("both ways, under load"),
     Scenario("replies alone, under load", replies_only=True),
-    Scenario("begins while idle, buyers come in it", while_freezing=False),
-    Scenario("while idle, buyers come after it", while_freezing=False, while_thawing=False),
-    Scenario("idle connections are forgotten for good", while_freezing=False, is_forgetting=True),
+    Scenario("begins while idle, buyers come in it", idle=0.5),
+    Scenario("while idle, buyers come after it", idle=1),
+    Scenario("idle connections are forgotten for good", idle=1, is_forgetting=True),
 )
 
 
