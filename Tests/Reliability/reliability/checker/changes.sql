@@ -38,6 +38,12 @@ execute function harness.note('verdict', 'idempotency_key');
 create trigger note after insert or update or delete on idempotency_keys for each row
 execute function harness.note('operation', 'key');
 
+-- The products that exist already.
+insert into harness.changes (number, transaction, began, at, table_name, was, row, id)
+select nextval('harness.numbers'), pg_current_xact_id()::text, transaction_timestamp(), clock_timestamp(), 'products', null,
+       to_jsonb(p), p.id::text
+from products p;
+
 -- A row of a subtransaction has the subtransaction's xmin, with the commit time of the whole transaction.
 create view harness.log as
 select json_build_array(
