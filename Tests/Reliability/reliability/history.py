@@ -5,19 +5,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 
-class Outcome(StrEnum):
-    ANSWERED = "answered"  # the response tells the effect
-    NOTHING = "nothing"    # the call had no effect
-    UNKNOWN = "unknown"    # the call may have an effect now, later, or never
-
-
-# Problems of calls without an effect.
+# Problems of calls without an effect, and faults before a request was sent.
 DID_NOTHING = {"database-unavailable", "overloaded", "shutting-down"}
+NOT_SENT = {"connection refused", "not connected in time"}
 # The status of a hold that a refusal tells.
 REFUSALS = {"hold-already-ordered": "ordered", "hold-expired": "expired", "hold-released": "released"}
 
@@ -36,7 +30,6 @@ class Call:
     end: float = 0.0
     start_monotonic: float = 0.0
     end_monotonic: float = 0.0
-    outcome: Outcome = Outcome.UNKNOWN
     status: int = 0             # 0 without a response
     answer: dict[str, Any] = field(default_factory=dict)
     is_replay: bool = False
@@ -52,15 +45,17 @@ class Call:
 
     def answered(self, status: int, answer: dict[str, Any], is_replay: bool, retry_after: int | None = None) -> None:
         self.status, self.answer, self.is_replay, self.retry_after = status, answer, is_replay, retry_after
-        if status == 503 and self.problem in DID_NOTHING:
-            self.outcome = Outcome.NOTHING
-        else:
-            self.outcome = Outcome.UNKNOWN if status >= 500 else Outcome.ANSWERED
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing tells the effect of the call. It may come now, later, or never."""
+        return (self.status == 0 and self.fault not in NOT_SENT
+                or self.status >= 500 and not (self.status == 503 and self.problem in DID_NOTHING))
 
     @property
     def may_have_acted(self) -> bool:
         """Whether the call may have changed something. A refused call has not."""
-        return self.status in (200, 201, 202) or self.outcome is Outcome.UNKNOWN
+        return self.status in (200, 201, 202) or self.is_unknown
 
     @property
     def problem(self) -> str:
@@ -117,10 +112,7 @@ class History:
 
 def read(path: Path) -> list[Call]:
     with open(path, encoding="utf-8") as lines:
-        calls = [Call(**json.loads(line)) for line in lines]
-    for call in calls:
-        call.outcome = Outcome(call.outcome)
-    return calls
+        return [Call(**json.loads(line)) for line in lines]
 
 
 def clock_step(calls: Iterable[Call]) -> float:

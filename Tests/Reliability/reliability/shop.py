@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from harness.services import TIME_TO_LIVE
 
 from .client import Client
-from .history import Call, Outcome, order_of
+from .history import Call, order_of
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Person:
             return await asyncio.gather(*(self.client.call(operation, product, request, server, key)
                                           for server in range(len(self.client.ports))))
         calls = [await self.call(operation, product, request, key)]
-        while calls[-1].outcome is Outcome.UNKNOWN and len(calls) < 4 and self.chance(REPEATED):
+        while calls[-1].is_unknown and len(calls) < 4 and self.chance(REPEATED):
             await asyncio.sleep(self.random.uniform(0.05, 0.6))
             calls.append(await self.call(operation, product, request, key))
         return calls

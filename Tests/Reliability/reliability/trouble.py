@@ -28,7 +28,8 @@ async def lock_rows(url: str, products: list[int], shop: Shop, locks: list[Lock]
             # In the order in which servers lock them, so that there is no deadlock.
             order = {"holds": "expires_at, id", "orders": "payment_due_at, id"}.get(table, column)
             lock = f"select 'locked' from {table} where {of_product}{column} in ({names}) order by {order} for update"
-            await keep_locked(url, lock, 1000, rng.uniform(*LOCKED_FOR), Lock(product, table, ids, 0, 0), locks)
+            if times := await keep_locked(url, lock, 1000, rng.uniform(*LOCKED_FOR)):
+                locks.append(Lock(product, table, ids, *times))
         await asyncio.sleep(rng.uniform(*PAUSE))
 
 
@@ -51,19 +52,19 @@ async def lock_tables(url: str, shop: Shop, locks: list[Lock], rng: random.Rando
         await asyncio.sleep(rng.uniform(*TABLE_PAUSE))
         table = rng.choice(("products", "holds", "orders", "payment_events"))
         lock = f"lock table {table} in access exclusive mode; select 'locked'"
-        await keep_locked(url, lock, 200, rng.uniform(*TABLE_LOCKED_FOR), Lock(None, table, (EVERY_ROW,), 0, 0), locks)
+        if times := await keep_locked(url, lock, 200, rng.uniform(*TABLE_LOCKED_FOR)):
+            locks.append(Lock(None, table, (EVERY_ROW,), *times))
 
 
-async def keep_locked(url: str, statement: str, timeout_ms: int, seconds: float, lock: Lock, locks: list[Lock]) -> None:
-    """Adds the lock to `locks` if the session got it."""
+async def keep_locked(url: str, statement: str, timeout_ms: int, seconds: float) -> tuple[float, float] | None:
+    """Returns when the session asked for the lock, and a time at which it still had it; None if it did not get the lock."""
     try:
         rows = await asyncio.to_thread(sql, url, f"""
             set lock_timeout = {timeout_ms}; begin; {NOW}; {statement}; select pg_sleep({seconds}); {NOW}; commit""")
     except HarnessError:
-        return
+        return None
     asked, *rest = rows.split()
-    if "locked" in rest:
-        locks.append(Lock(lock.product, lock.table, lock.ids, float(asked), float(rest[-1])))
+    return (float(asked), float(rest[-1])) if "locked" in rest else None
 
 
 async def end_backends(url: str, shop: Shop, kills: list[float], rng: random.Random) -> None:
