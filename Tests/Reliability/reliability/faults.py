@@ -20,10 +20,10 @@ Fault = Callable[[Scene, random.Random], Awaitable[None]]
 
 async def server_killed(scene: Scene, rng: random.Random, pause: float = 1.5) -> None:
     server = rng.choice(scene.servers)
-    scene.is_wanted[server.name] = False
+    server.is_wanted = False
     await asyncio.to_thread(server.kill)
     await asyncio.sleep(rng.uniform(0, pause))
-    scene.is_wanted[server.name] = True
+    server.is_wanted = True
 
 
 async def server_stopped(scene: Scene, rng: random.Random) -> None:
@@ -38,13 +38,13 @@ CLOCK = "clock.so"  # loaded into a server, it moves its wall clock
 
 
 async def server_clock_off(scene: Scene, rng: random.Random) -> None:
-    """An hour ahead or behind of the database's, from a restart on until the next one."""
+    """An hour ahead or behind of the database's, from a restart on."""
     server = rng.choice(scene.servers)
-    scene.is_wanted[server.name] = False
+    server.is_wanted = False
     await asyncio.to_thread(server.end)
     seconds = rng.choice((3600, -3600))
-    scene.clock_of[server.name] = {"LD_PRELOAD": str(scene.work / CLOCK), "CLOCK_OFF_SECONDS": str(seconds)}
-    scene.is_wanted[server.name] = True
+    server.settings |= {"LD_PRELOAD": str(scene.work / CLOCK), "CLOCK_OFF_SECONDS": str(seconds)}
+    server.is_wanted = True
     await scene.wait_until_ready([server])
     if abs(await asyncio.to_thread(clock_off, server.port) - seconds) > 5:
         raise HarnessError("the server's clock is right")

@@ -172,11 +172,12 @@ class Server(Child):
         super().__init__(f"server{number}", work)
         self.port = free_port()
         self.settings = {**settings, "DATABASE_URL": database_url}
+        # Whether it is to run. A scene's supervisor starts a server that is down, as a service manager would.
+        self.is_wanted = True
 
-    def start(self, clock: Mapping[str, str] | None = None) -> None:
-        """Launches it; `is_ready` tells when it serves. `clock` is the environment in which its clock is off."""
-        self.launch(FLASHSALE, "serve", "--unsigned-webhooks", "--port", str(self.port),
-                    env={**self.settings, **(clock or {})})
+    def start(self) -> None:
+        """Launches it; `is_ready` tells when it serves."""
+        self.launch(FLASHSALE, "serve", "--unsigned-webhooks", "--port", str(self.port), env=self.settings)
 
     async def serve(self) -> None:
         """Starts it and waits until it is ready. The loop's own thread starts the process: the kernel sends the process

@@ -29,9 +29,6 @@ class Scene:
     conditions: Conditions
     servers: list[Server] = field(default_factory=list)
     proxies: list[Proxy] = field(default_factory=list)
-    # Whether a server is to run. The supervisor starts a server that is down, as a service manager would.
-    is_wanted: dict[str, bool] = field(default_factory=dict)
-    clock_of: dict[str, dict[str, str]] = field(default_factory=dict)  # of servers whose clocks are off
     background: list[asyncio.Task[None]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
@@ -67,11 +64,11 @@ class Scene:
         """Starts servers again that the harness has ended. No server ends by itself, even while its database is away."""
         while True:
             for server in self.servers:
-                if self.is_wanted[server.name] and not server.is_running:
+                if server.is_wanted and not server.is_running:
                     if not server.was_ended and server.process is not None:
                         self.violations.append(
                             f"{server.name} ended by itself, with {server.process.returncode}: see {server.log.name}")
-                    server.start(self.clock_of.get(server.name))
+                    server.start()
             await asyncio.sleep(0.1)
 
 
@@ -102,11 +99,9 @@ async def staged(
                 stack.push_async_callback(proxy.close)
                 scene.proxies.append(proxy)
                 url = database.url_at(proxy.port)
-            server = Server(number, work, url, {
+            scene.servers.append(Server(number, work, url, {
                 "HOLD_TTL_SECONDS": str(hold_ttl), "ORDER_TTL_SECONDS": str(order_ttl), "LOG_LEVEL": "info",
-                "ADMIN_TOKEN": TOKEN, **(settings or {})})
-            scene.servers.append(server)
-            scene.is_wanted[server.name] = True
+                "ADMIN_TOKEN": TOKEN, **(settings or {})}))
         supervisor = asyncio.create_task(scene.keep_servers_running())
         try:
             await scene.wait_until_ready()
