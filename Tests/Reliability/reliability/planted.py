@@ -22,7 +22,7 @@ from .stress import stress
 from .trial import Trial, repeat
 
 SECONDS = 6.0
-STRESS_SECONDS = 25.0
+STRESS_SECONDS = 40.0
 
 
 @dataclass(frozen=True)

@@ -243,13 +243,13 @@ class Buyer(Person):
 class Operator(Person):
     """Changes limits and windows during the sale, and keeps stock scarce."""
 
-    PAUSE = 0.12   # seconds, at most, between two changes
+    PAUSE = 0.08   # seconds, at most, between two changes
 
     async def run(self) -> None:
         while not self.shop.is_over:
             product = self.random.choice(self.shop.products)
             if not self.shop.is_settling:
-                await self.random.choices((self.limit, self.window, self.restock), (4, 6, 6))[0](product)
+                await self.random.choices((self.limit, self.window, self.restock), (6, 5, 6))[0](product)
             await asyncio.sleep(self.random.uniform(0, self.PAUSE))
 
     async def limit(self, product: int) -> None:
