@@ -16,20 +16,21 @@ run: build ## start the API with its own database on http://127.0.0.1:8080 (PORT
 	@exec .build/release/flashsale demo --port $(PORT) $(ARGS)
 
 # All tests use Swift Testing. XCTest would only report 0 tests.
-# The tests of whole processes and of streams depend on time, so they run after the others, not beside them.
+# The tests of whole processes and of streams depend on time, so they run after the others.
+TESTS = swift test --disable-xctest --disable-index-store
 test: MISSING += $(shell ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test: packages ## run all tests; they start their own PostgreSQL (ARGS="--filter Holds" for some)
 ifeq ($(ARGS),)
-	swift test --disable-xctest --skip 'FlashSaleTests|StockStreamTests'
-	swift test --disable-xctest --skip-build --filter 'FlashSaleTests|StockStreamTests'
+	$(TESTS) --skip 'FlashSaleTests|StockStreamTests'
+	$(TESTS) --skip-build --filter 'FlashSaleTests|StockStreamTests'
 else
-	swift test --disable-xctest $(ARGS)
+	$(TESTS) $(ARGS)
 endif
 
 test-versions: MISSING += $(shell command -v python3 >/dev/null || echo python3; \
   python3 -m pip --version >/dev/null 2>&1 || echo python3-pip; ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test-versions: packages ## install PostgreSQL 16 and 18 under .build, and run the tests on both
-	swift build --build-tests
+	swift build --build-tests --disable-index-store
 	Tests/Versions/run $(ARGS)
 
 # The programs for measuring. redis-tools has Redis without a service. --peers runs Python programs.

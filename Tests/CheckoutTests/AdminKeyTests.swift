@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test(.checkout) func `a restock under one key adds its units once`() async throws {
-    let (checkout, pool) = TestCheckout.current
+    let checkout = TestCheckout.current.checkout
     let product = try await checkout.newProduct(stock: 5).id
     let other = try await checkout.newProduct(stock: 5).id
     #expect(try await checkout.restockProduct(Self.restock(product, by: 3, key: "k")) == .done(isReplay: false))

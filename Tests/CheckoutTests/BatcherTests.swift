@@ -78,7 +78,7 @@ import Time
     try await body()
   }
 
-  private func waiting(in batcher: Batcher<Doubling>, lane: Int, count: Int) async {
+  private func waiting(in batcher: Batcher<Doubling>, lane: Int, count: Int) async throws {
     try await until("the callers wait") { batcher.waitingCount(in: lane) >= count }
   }
 
@@ -92,7 +92,7 @@ import Time
         var callers: [Task<Int, any Error>] = []
         for number in 2...50 {
           callers.append(Task { try await batcher(number) })
-          await waiting(in: batcher, lane: 0, count: number - 1)
+          try await waiting(in: batcher, lane: 0, count: number - 1)
         }
         await useCase.gate.admitOne()
         #expect(try await first == 2)
@@ -127,7 +127,7 @@ import Time
         async let first = batcher(1)
         await useCase.gate.arrival()
         let failing = [Task { try await batcher(-1) }, Task { try await batcher(2) }]
-        await waiting(in: batcher, lane: 0, count: 2)
+        try await waiting(in: batcher, lane: 0, count: 2)
         await useCase.gate.admitOne()
         await useCase.gate.admitOne()
         #expect(try await first == 2)
@@ -150,7 +150,7 @@ import Time
       async let first = batcher(1)
       await useCase.gate.arrival()
       async let second = batcher(2)
-      await waiting(in: batcher, lane: 0, count: 1)
+      try await waiting(in: batcher, lane: 0, count: 1)
       await group.triggerGracefulShutdown()
       try await until("the batcher is closed") { batcher.isClosed }
       await #expect(throws: CheckoutError.shuttingDown) { try await batcher(3) }
@@ -170,7 +170,7 @@ import Time
       async let underWay = batcher(1)
       await useCase.gate.arrival()
       let inQueue = Task { try await batcher(2) }
-      await waiting(in: batcher, lane: 0, count: 1)
+      try await waiting(in: batcher, lane: 0, count: 1)
       running.cancel()
       await running.value
       await #expect(throws: CheckoutError.shuttingDown) { try await inQueue.value }
@@ -226,10 +226,10 @@ import Time
         async let first = batcher(1)
         await useCase.gate.arrival()
         let late = [Task { try await batcher(2) }, Task { try await batcher(3) }]
-        await waiting(in: batcher, lane: 0, count: 2)
+        try await waiting(in: batcher, lane: 0, count: 2)
         let cutoff = Moment.now
         let punctual = Task { try await batcher(4) }
-        await waiting(in: batcher, lane: 0, count: 3)
+        try await waiting(in: batcher, lane: 0, count: 3)
 
         let oldest = try #require(batcher.expire(arrivedBefore: cutoff))
         #expect(oldest > cutoff)
@@ -275,14 +275,14 @@ import Time
         async let underWay = busy(1)
         await useCase.gate.arrival()
         let inQueue = Task { try await busy(2) }
-        await waiting(in: busy, lane: 0, count: 1)
+        try await waiting(in: busy, lane: 0, count: 1)
         for batcher in [busy, other] { await #expect(throws: CheckoutError.overloaded) { try await batcher(3) } }
 
         await useCase.gate.admitOne()
         #expect(try await underWay == 2)
         await useCase.gate.arrival()
         let next = Task { try await busy(4) }
-        await waiting(in: busy, lane: 0, count: 1)
+        try await waiting(in: busy, lane: 0, count: 1)
         await useCase.gate.admitOne()
         await useCase.gate.admitOne()
         #expect(try await inQueue.value == 4)
@@ -358,7 +358,7 @@ import Time
   /// Occupies four connections with one lane each. Later requests gather for the first connection that is free.
   private func gathering(
     _ numbers: [Int], in batcher: Batcher<Combining>, _ useCase: Combining, on database: Pool
-  ) async -> [Task<Int, any Error>] {
+  ) async throws -> [Task<Int, any Error>] {
     var callers: [Task<Int, any Error>] = []
     for count in 1...4 {
       callers.append(Task { try await batcher(count * 1000) })
@@ -380,7 +380,7 @@ import Time
       let useCase = Combining()
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
-        let callers = await gathering([5000, 6000, 6001, 5001, 8000], in: batcher, useCase, on: database)
+        let callers = try await gathering([5000, 6000, 6001, 5001, 8000], in: batcher, useCase, on: database)
         for _ in 1...6 { await useCase.gate.admitOne() }
         let answers = [2000, 4000, 6000, 8000, 10000, 12000, 12002, 10002, 16000]
         for (caller, answer) in zip(callers, answers) { #expect(try await caller.value == answer) }
@@ -395,7 +395,7 @@ import Time
       let useCase = Combining()
       let batcher = Batcher(useCase, on: database)
       try await running(batcher) { () async throws in
-        let callers = await gathering([6000, 9999], in: batcher, useCase, on: database)
+        let callers = try await gathering([6000, 9999], in: batcher, useCase, on: database)
         let gatekeeper = Task { for _ in 1...7 { await useCase.gate.admitOne() } }
         defer { gatekeeper.cancel() }
         for (caller, answer) in zip(callers, [2000, 4000, 6000, 8000, 12000, 19998]) {

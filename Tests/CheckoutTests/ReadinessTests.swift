@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct ReadinessTests {
   @Test(.checkout) func `many readiness checks at once are all answered`() async throws {
-    let (checkout, pool) = TestCheckout.current
+    let checkout = TestCheckout.current.checkout
     let answers = await withTaskGroup(of: Readiness.self) { group in
       for _ in 0..<200 { group.addTask { await checkout.readiness() } }
       return await group.reduce(into: []) { $0.append($1) }

@@ -9,7 +9,7 @@ import Testing
   @Test(.checkout(orderTimeToLive: .milliseconds(300))) func `a change of the stock is announced after its commit`()
     async throws
   {
-    let (checkout, pool) = TestCheckout.current
+    let checkout = TestCheckout.current.checkout
     let url = TestDatabase.url
     var heard = try await Announcements(on: url)
     let product = try await checkout.newProduct(stock: 10)
@@ -60,7 +60,7 @@ import Testing
   }
 
   @Test(.checkout) func `refusals are not announced`() async throws {
-    let (checkout, pool) = TestCheckout.current
+    let checkout = TestCheckout.current.checkout
     let url = TestDatabase.url
     var heard = try await Announcements(on: url)
     let product = try await checkout.newProduct(stock: 1)

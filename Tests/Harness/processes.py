@@ -1,7 +1,8 @@
-"""Processes that do not outlive this one, however it ends."""
+"""Processes that end with this one, however it ends."""
 
 import http.client
 import os
+import random
 import re
 import signal
 import socket
@@ -25,8 +26,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a process, with its output in `log`, until the end of the block, and then until it has ended.
 
-    It has a session of its own, so Ctrl-C reaches only us, who stop everything in its order. Should we be killed, or the
-    thread end that started it, the kernel sends it SIGTERM.
+    The process has a session of its own, so Ctrl-C does not reach it. If this process is killed, or the thread that started
+    the process ends, the kernel sends it SIGTERM.
     """
     with open(log, "wb") as output:
         process = subprocess.Popen(
@@ -76,9 +77,18 @@ def output_of(*command: str | Path, env: Mapping[str, str] | None = None, cwd: P
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that stays free while nothing listens on it: the kernel does not use it for outgoing connections. Such a
+    connection could even connect to itself."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, first)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def answers(port: int, path: str, timeout: float = 5) -> bool:

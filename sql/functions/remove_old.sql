@@ -121,7 +121,10 @@ begin
     else
         next_at := greatest(v_now + c_soonest, least(
             v_now + c_latest,
-            (select min(created_at) from idempotency_keys where product_id = p_product_id) + v_key_ttl,
+            -- The second condition lets PostgreSQL 18 use the index idempotency_keys_by_age. It drops `is not null` from
+            -- queries of a column that cannot be null, but then does not see that the index has all rows.
+            (select min(created_at) from idempotency_keys
+             where product_id = p_product_id and created_at > '-infinity') + v_key_ttl,
             (select min(created_at) from admin_idempotency_keys where product_id = p_product_id) + v_key_ttl,
             (select min(expires_at) from holds
              where product_id = p_product_id and status in ('released', 'expired')) + v_hold_retention,

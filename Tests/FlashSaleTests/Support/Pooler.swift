@@ -32,6 +32,7 @@ final class Pooler: Sendable {
     admin_users = flashsale
     pool_mode = transaction
     default_pool_size = 4
+    server_login_retry = 1
     ignore_startup_parameters = options
     """.write(toFile: directory + "/pgbouncer.ini", atomically: true, encoding: .utf8)
     let users = ["flashsale", TestDatabases.serverRoleName].map { "\"\($0)\" \"\"\n" }.joined()

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.services import NOTHING_LAPSES, Services, create_product
-from reliability.client import Client
-from reliability.crowd import Crowd, failures
+from harness.services import NOTHING_LAPSES
+from reliability.client import TOKEN, Client
+from reliability.crowd import failures
 from reliability.history import Call, History
+from reliability.postgres import postgres
 from reliability.processes import Server
-from reliability.shop import Shop
-from reliability.trial import HISTORY, judge
+from reliability.trial import Sale
 
 from .programs import proxying
 from .streams import SILENCE_SECONDS_MAX, Watcher
@@ -25,7 +25,6 @@ from .streams import SILENCE_SECONDS_MAX, Watcher
 STREAMS = 10
 BUYERS = 16
 RATE = 400  # requests a second, of all buyers together
-STOCK = 1_000_000
 # From the response to a hold until all watchers have its event.
 EVENT_SECONDS_MAX = 1.0
 FIRST_EVENT_SECONDS_MAX = 10.0
@@ -34,9 +33,7 @@ RECONNECT_SECONDS_MAX = 10.0
 SHUTDOWN_DELAY_SECONDS = 3
 # Between the readiness of a restarted server and the next restart.
 BETWEEN_RESTARTS_SECONDS = 2.0
-SETTINGS = {
-    **NOTHING_LAPSES, "SHUTDOWN_DELAY_SECONDS": str(SHUTDOWN_DELAY_SECONDS), "ADMIN_TOKEN": "proxies-admin-token",
-}
+SETTINGS = {**NOTHING_LAPSES, "SHUTDOWN_DELAY_SECONDS": str(SHUTDOWN_DELAY_SECONDS), "ADMIN_TOKEN": TOKEN}
 # Spellings of paths that a proxy must block.
 BLOCKED_PATHS = (
     "/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/;/metrics", "/api/admin/invariants",
@@ -55,21 +52,20 @@ class UnprivilegedServer(Server):
 def run(name: str, work: Path, restarts: int, without: Sequence[str]) -> list[str]:
     """Runs a proxy with restarts of its servers; returns the violations."""
     problems: list[str] = []
-    history = History(work / HISTORY)
-    with Services(work) as services, ExitStack() as stack:
-        url = services.database("proxies")
-        product = create_product(url, stock=STOCK)
-        servers = [UnprivilegedServer(number, work, url, SETTINGS) for number in (1, 2)]
+    with ExitStack() as stack:
+        sale = Sale(work, stack.enter_context(postgres(work)).add(), RATE, BUYERS, seed=1)
+        product, history = sale.product, sale.history
+        servers = [UnprivilegedServer(number, work, sale.url, SETTINGS) for number in (1, 2)]
         for server in servers:
             stack.callback(server.end)
-            server.serve()
+            asyncio.run(server.serve())
         port = stack.enter_context(proxying(name, work, [server.port for server in servers], without))
         problems += blocked_path_problems(port)
         watchers = [Watcher(port, product) for _ in range(STREAMS)]
         for watcher in watchers:
             stack.callback(watcher.stop)
             watcher.start()
-        problems += stock_problems(watchers, STOCK, FIRST_EVENT_SECONDS_MAX)
+        problems += stock_problems(watchers, Sale.STOCK, FIRST_EVENT_SECONDS_MAX)
         slowest, late = measure_events(watchers, port, servers[0].port, product, history)
         problems += late
         if not all_get_heartbeat(watchers, SILENCE_SECONDS_MAX):
@@ -77,28 +73,27 @@ def run(name: str, work: Path, restarts: int, without: Sequence[str]) -> list[st
         if ends := sum(watcher.ends for watcher in watchers):
             problems.append(f"{ends} streams ended without the end of a server")
 
-        problems += asyncio.run(restart(servers, port, product, restarts, history))
+        problems += asyncio.run(restart(servers, port, sale, restarts))
         given_up = [each for watcher in watchers for each in watcher.given_up]
         if given_up:
             problems.append("an EventSource would not have reconnected: " + ", ".join(
                 f"{count} × {each}" for each, count in Counter(given_up).most_common()))
         problems += stock_problems(watchers, available(servers[0].port, product), RECONNECT_SECONDS_MAX)
         problems += measure_events(watchers, port, servers[0].port, product, history)[1]
-        history.close()
-        problems += failures(history.calls) + judge(history, url, work)
+        problems += failures(history.calls) + asyncio.run(sale.judge())
     print(f"{name}: {STREAMS} streams, an event took at most {slowest * 1000:.0f} ms; {restarts} restarts, "
           f"{len(history.calls)} requests; "
           f"{sum(watcher.ends for watcher in watchers)} streams ended and began again, {len(given_up)} were given up")
     return problems
 
 
-async def restart(servers: Sequence[Server], port: int, product: int, restarts: int, history: History) -> list[str]:
+async def restart(servers: Sequence[Server], port: int, sale: Sale, restarts: int) -> list[str]:
     problems: list[str] = []
-    async with Crowd(Shop([product], RATE), BUYERS, [port], history, 1):
+    async with sale.crowd(port):
         for number in range(restarts):
             server = servers[number % len(servers)]
             problems += await asyncio.to_thread(server.terminate)
-            await server.serve_soon()
+            await server.serve()
             await asyncio.sleep(BETWEEN_RESTARTS_SECONDS)
     return problems
 

@@ -1,7 +1,7 @@
 """`--attack`: honest buyers while attackers do their worst.
 
-Attackers use the CPU of the machine that the server runs on, and the server is not to blame for that. So the honest rate
-is measured three times: (a) alone, (b) while the same attack goes against another server, and (c) under attack.
+Attackers use the CPU of the server's machine, and the server is not to blame for that. So the honest rate is measured three
+times: (a) alone, (b) while the same attack goes against another server, and (c) under attack.
 """
 
 import argparse
@@ -21,9 +21,8 @@ from harness.processes import HarnessError, answers, running
 from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
+from .mode import Mode
 from .processes import stat_of, wait_for
-
-SUMMARY = "slow, malformed, pipelined and very many connections while honest buyers go on"
 
 ATTACKER = Path(__file__).with_name("attacker.py")
 PARTS = {  # how many of each: connections, requests a second, connections, (as many as possible), connections
@@ -45,14 +44,12 @@ SPARE_DESCRIPTORS = 5_000  # beyond the connections that attackers keep open: th
 POOL = 8  # connections to the database, which may not all be there from the start
 GONE_WITHIN = 15  # seconds after the attack
 
-
-ALONE, ELSEWHERE, ATTACKED, AFTERWARDS = (
-    "(a) alone", "(b) another is attacked", "(c) attacked", "afterwards")
+ALONE, ELSEWHERE, ATTACKED, AFTERWARDS = "(a) alone", "(b) another is attacked", "(c) attacked", "afterwards"
 
 
 @dataclass
 class Seen:
-    """What was seen in all slices of one kind."""
+    """The measurements of all slices of one kind."""
 
     rates: list[float] = field(default_factory=list)  # of honest holds, per second
     held: int = 0
@@ -69,14 +66,12 @@ class Seen:
         return Spread.of([mine / other for mine, other in zip(self.rates, alone.rates, strict=True)])
 
     def cells(self, alone: "Seen") -> list[str]:
-        def median(percentile: str) -> str:
-            return f"{Spread.of([sample.latencies[percentile] for sample in self.samples]).median:.1f}"
-
+        p50, p99 = (Spread.of([sample.latencies[name] for sample in self.samples]).median for name in ("p50", "p99"))
         ratio = self.ratio(alone)
         served = sorted(seconds for seconds in self.newcomers if seconds is not None)
         return [
             f"{Spread.of(self.rates).median:,.0f}", f"{ratio.median:.2f} ({ratio.lowest:.2f} to {ratio.highest:.2f})",
-            median("p50"), median("p99"), str(sum(sample.faults for sample in self.samples)),
+            f"{p50:.1f}", f"{p99:.1f}", str(sum(sample.faults for sample in self.samples)),
             f"{len(served)} of {len(self.newcomers)}",
             f"{1000 * served[len(served) // 2]:.0f} / {1000 * served[-1]:.0f}" if served else "-",
             f"{self.memory_mb:.0f}", f"{self.descriptors:,}", f"{self.cpu:.1f}",
@@ -84,111 +79,103 @@ class Seen:
         ]
 
 
-@dataclass
-class Sale:
-    """Honest buyers of one product: those who were there before the attack, and some who come meanwhile."""
+@contextmanager
+def beside(work: object, *arguments: object) -> Iterator[threading.Event]:
+    """Runs a function in a thread until the end of the block. Its last argument is an event that tells the end."""
+    over = threading.Event()
+    thread = threading.Thread(target=work, args=(*arguments, over))
+    thread.start()
+    try:
+        yield over
+    finally:
+        over.set()
+        thread.join()
 
-    server: Server
-    product: int
-    seconds: float
 
-    def go_on(self, seen: Seen, attack: AbstractContextManager[None]) -> None:
-        """Measures for so many seconds, once the attack has its full size."""
-        samples: list[Sample] = []
-        stop = threading.Event()
-        newcomers = threading.Thread(target=self._newcomers, args=(seen, stop))
-        buyers = threading.Thread(target=lambda: samples.append(wrk(
-            f"{self.server.url}/api/holds", 600, "holds.lua", until=stop, PRODUCT=self.product)))
-        start = self._stock()
-        buyers.start()
-        try:
-            wait_for(lambda: self._stock() < start, 30, "a first hold", pause=0.1)
-            with attack, watching(self.server, seen):
-                newcomers.start()
-                # wrk began before the attack had its full size, so the stock tells how many units were held since.
-                stock, began = self._stock(), time.monotonic()
-                time.sleep(self.seconds)
-                held, took = stock - self._stock(), time.monotonic() - began
-                stop.set()
-                buyers.join()
-                newcomers.join()
-        finally:
-            stop.set()
-            buyers.join()
-        seen.rates.append(held / took)
-        seen.held += held
-        if not samples:
-            raise HarnessError("the sale could not be measured")
-        seen.samples.append(samples[0])
-
-    def _stock(self) -> int:
+def sell(server: Server, product: int, seconds: float, seen: Seen, attack: AbstractContextManager[None]) -> None:
+    """Measures honest buyers for so many seconds, once the attack has its full size."""
+    def stock() -> int:
         """Nothing lapses, so the units that are missing are held."""
-        return int(sql(self.server.database_url, f"select available_stock from products where id = {self.product}"))
+        return int(sql(server.database_url, f"select available_stock from products where id = {product}"))
 
-    def _newcomers(self, seen: Seen, stop: threading.Event) -> None:
-        """One after the other, each with a connection of its own."""
-        port = int(self.server.url.rpartition(":")[2])
-        while not stop.wait(0.1):
-            start = time.monotonic()
-            is_served = answers(port, f"/api/products/{self.product}")
-            seen.newcomers.append(time.monotonic() - start if is_served else None)
+    start = stock()
+    with beside(buy, server, product, seen):
+        wait_for(lambda: stock() < start, 30, "a first hold", pause=0.1)
+        with attack, beside(watch, server, seen), beside(come_anew, server, product, seen):
+            # wrk began before the attack had its full size, so the stock tells how many units were held since.
+            before, began = stock(), time.monotonic()
+            time.sleep(seconds)
+            held, took = before - stock(), time.monotonic() - began
+    seen.rates.append(held / took)
+    seen.held += held
+    if len(seen.samples) < len(seen.rates):
+        raise HarnessError("the sale could not be measured")
 
 
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--seconds", type=float, default=30, help="for each of (a), (b) and (c) (default: 30)")
-    group.add_argument("--parts", default=",".join(BEARABLE),
-                       help=f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})")
+def buy(server: Server, product: int, seen: Seen, over: threading.Event) -> None:
+    seen.samples.append(wrk(f"{server.url}/api/holds", 600, "holds.lua", until=over, PRODUCT=product))
 
 
-def run(options: argparse.Namespace, work: Path) -> list[str]:
-    """Attacks, prints what was seen; returns what was other than promised."""
+def come_anew(server: Server, product: int, seen: Seen, over: threading.Event) -> None:
+    """One buyer after the other, each with a connection of its own."""
+    port = int(server.url.rpartition(":")[2])
+    while not over.wait(0.1):
+        start = time.monotonic()
+        is_served = answers(port, f"/api/products/{product}")
+        seen.newcomers.append(time.monotonic() - start if is_served else None)
+
+
+def watch(server: Server, seen: Seen, over: threading.Event) -> None:
+    """Looks at a server's process four times a second."""
+    start = cpu_seconds(server)
+    while True:
+        seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
+        seen.descriptors = max(seen.descriptors, server.descriptors())
+        if over.wait(0.25):
+            break
+    seen.cpu += cpu_seconds(server) - start
+
+
+async def run(options: argparse.Namespace, work: Path) -> list[str]:
     parts = options.parts.split(",")
-    unknown = set(parts) - set(PARTS)
-    if unknown:
+    if unknown := set(parts) - set(PARTS):
         return [f"no such part of the attack: {', '.join(sorted(unknown))}"]
     with Services(work) as services:
         url, elsewhere = services.database("sale"), services.database("elsewhere")
         product, other_product = create_product(url), create_product(elsewhere)
         server, other = services.server(url), services.server(elsewhere)
-
-        sale = Sale(server, product, options.seconds / SLICES)
         idle = server.descriptors() + POOL
         wrk(f"{server.url}/api/holds", 2, "holds.lua", PRODUCT=product)
         seen = {name: Seen() for name in (ALONE, ELSEWHERE, ATTACKED, AFTERWARDS)}
         for number in range(1, SLICES + 1):
-            tell(f"{number} of {SLICES}: {ALONE}")
-            sale.go_on(seen[ALONE], nullcontext())
-            for name, target, at in ((ELSEWHERE, other, other_product), (ATTACKED, server, product)):
+            for name, one in seen.items():
                 tell(f"{number} of {SLICES}: {name}")
-                sale.go_on(seen[name], attacking(parts, target, at, work, seen[name]))
-            tell(f"{number} of {SLICES}: {AFTERWARDS}")
-            seen[AFTERWARDS].gone.append(seconds_until_gone(server, idle))
-            sale.go_on(seen[AFTERWARDS], nullcontext())
+                attack: AbstractContextManager[None] = nullcontext()
+                if name in (ELSEWHERE, ATTACKED):
+                    at = (other, other_product) if name == ELSEWHERE else (server, product)
+                    attack = attacking(parts, *at, work, one)
+                if name == AFTERWARDS:
+                    one.gone.append(seconds_until_gone(server, idle))
+                sell(server, product, options.seconds / SLICES, one, attack)
         audits = services.audits()
-
     print_page(seen)
     return judge(seen, parts, idle) + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
 
 
 def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:
-    """What was other than promised. `idle` is the number of descriptors without connections."""
+    """The violations. `idle` is the number of descriptors without connections."""
     violations = []
     attacked = seen[ATTACKED]
-    least_ratios = {AFTERWARDS: LEAST_AFTERWARDS}
-    most_memory = MOST_MEMORY_MB_OF_ALL
+    least_ratios, most_memory = {AFTERWARDS: LEAST_AFTERWARDS}, MOST_MEMORY_MB_OF_ALL
     if set(parts) <= set(BEARABLE):
-        least_ratios[ATTACKED] = LEAST_RATIO
-        most_memory = MOST_MEMORY_MB
-        turned_away = attacked.newcomers.count(None)
-        if turned_away:
+        least_ratios[ATTACKED], most_memory = LEAST_RATIO, MOST_MEMORY_MB
+        if turned_away := attacked.newcomers.count(None):
             violations.append(f"{turned_away} of {len(attacked.newcomers)} who came anew under attack were not served")
-        for part, told in attacked.told.items():
-            if part == "malformed" and told["requests sent"] < LEAST_SIZE * PARTS[part] * told["seconds"]:
-                violations.append(
-                    f"only {told['requests sent'] / told['seconds']:,.0f} malformed requests a second were sent")
+        told = attacked.told.get("malformed")
+        if told and told["connected"] < LEAST_SIZE * PARTS["malformed"] * told["seconds"]:
+            violations.append(f"only {told['connected'] / told['seconds']:,.0f} malformed requests a second were sent")
     for name, least in least_ratios.items():
-        ratio = seen[name].ratio(seen[ALONE]).median
-        if ratio < least:
+        if (ratio := seen[name].ratio(seen[ALONE]).median) < least:
             violations.append(f"{name}: {ratio:.2f} of the honest rate is left, less than {least}")
     faults = sum(one.faults for one in attacked.samples)
     if faults > MOST_FAULTS * attacked.held:
@@ -212,8 +199,6 @@ def print_page(seen: dict[str, Seen]) -> None:
     print("Attackers of the server:")
     for part, counts in seen[ATTACKED].told.items():
         print(f"  {part}: {', '.join(f'{what} {count:,.0f}' for what, count in sorted(counts.items()))}")
-        if part == "connects":
-            print(f"    {counts['connected'] / counts['seconds']:,.0f} a second")
     print("Its descriptors were as before after seconds: " + ", ".join(
         "(not again)" if gone is None else f"{gone:.1f}" for gone in seen[AFTERWARDS].gone))
 
@@ -223,17 +208,15 @@ def attacking(parts: Sequence[str], target: Server, product: int, work: Path, se
     """The attack, at its full size when the block begins."""
     host, port = target.url.removeprefix("http://").split(":")
     logs = {part: work / f"attack-{part}.log" for part in parts}
+    crowd = sum(PARTS[part] for part in parts if part in CROWDS)
     with ExitStack() as stack:
         # Crowds come first: parts that connect as fast as possible would keep them out.
         for is_crowd in (True, False):
-            for part in parts:
-                if (part in CROWDS) == is_crowd:
-                    stack.enter_context(running(
-                        sys.executable, ATTACKER, part, host, port, str(product), str(PARTS[part]), log=logs[part]))
-            if is_crowd:
-                crowd = sum(PARTS[part] for part in parts if part in CROWDS)
-                # Listing thousands of descriptors takes CPU from the server, so not too often.
-                wait_for(lambda: target.descriptors() > LEAST_SIZE * crowd, RAMP_UP, f"{crowd:,} connections", pause=0.1)
+            for part in (part for part in parts if (part in CROWDS) == is_crowd):
+                stack.enter_context(running(
+                    sys.executable, ATTACKER, part, host, port, str(product), str(PARTS[part]), log=logs[part]))
+            # Listing thousands of descriptors takes CPU from the server, so not too often.
+            wait_for(lambda: target.descriptors() > LEAST_SIZE * crowd, RAMP_UP, f"{crowd:,} connections", pause=0.1)
         yield
     for part, log in logs.items():
         lines = log.read_text(errors="replace").strip().splitlines()
@@ -244,31 +227,7 @@ def attacking(parts: Sequence[str], target: Server, product: int, work: Path, se
         counts = seen.told.setdefault(part, Counter())
         most = max(counts["open at most"], told.pop("open at most", 0))
         counts.update(told)
-        if part in CROWDS:
-            counts["open at most"] = most
-
-
-@contextmanager
-def watching(server: Server, seen: Seen) -> Iterator[None]:
-    """Looks at a server's process four times a second, in a thread."""
-    over = threading.Event()
-    start = cpu_seconds(server)
-
-    def watch() -> None:
-        while True:
-            seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
-            seen.descriptors = max(seen.descriptors, server.descriptors())
-            if over.wait(0.25):
-                return
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        seen.cpu += cpu_seconds(server) - start
+        counts["open at most"] = most
 
 
 def seconds_until_gone(server: Server, idle: int) -> float | None:
@@ -286,3 +245,9 @@ def seconds_until_gone(server: Server, idle: int) -> float | None:
 def cpu_seconds(server: Server) -> float:
     fields = stat_of(server.pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+MODE = Mode("slow, malformed, pipelined and very many connections while honest buyers go on", run, {
+    "--seconds": {"type": float, "default": 30, "help": "for each of (a), (b) and (c) (default: 30)"},
+    "--parts": {"default": ",".join(BEARABLE), "help": f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})"},
+})

@@ -4,7 +4,9 @@ told to end (SIGTERM).
 It has to be cheap, since it shares the machine with what it attacks: sockets without buffers or coroutines, one epoll.
 """
 
+import itertools
 import json
+import math
 import os
 import random
 import resource
@@ -16,14 +18,12 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 COUNTS: Counter[str] = Counter()
+STARTED = time.monotonic()
 PIPELINED = 4000  # requests on a connection
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER that closes with a reset: nothing is left in TIME_WAIT
-
-
-class Stopped(Exception):
-    """SIGTERM came."""
 
 
 class Target:
@@ -50,138 +50,118 @@ class Target:
         return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
-class Crowd:
-    """A constant number of connections. They are opened again when they end, and after a while: behind a response that is
-    not read, the end of a connection cannot be seen."""
+@dataclass(slots=True)
+class Connection:
+    socket: socket.socket
+    first: bytes   # what it sends at once
+    rest: bytes    # what it sends byte by byte
+    until: float
+    is_open: bool = False
 
-    PER_SECOND = 2500  # opened at most: a crowd that comes all at once would only fill the queue of the kernel
-    LIFETIME = 30  # seconds
+
+class Crowd:
+    """A number of connections. They are opened again when they end, and after a while: behind a response that is not read,
+    the end of a connection cannot be seen."""
 
     def __init__(
-        self, target: Target, count: int, opening: Callable[[int], bytes], receive_buffer: int | None = None
+        self, target: Target, count: int, kinds: list[tuple[bytes, bytes]], per_second: float = 2500, lifetime: float = 30,
+        receive_buffer: int | None = None, read: Callable[[bytes, bytes | None], bool] | None = None,
     ) -> None:
-        """- opening: what a new connection sends at once, by its number."""
-        self._target, self._count, self._opening, self._receive_buffer = target, count, opening, receive_buffer
-        self.connections: dict[int, socket.socket] = {}
-        self.numbers: dict[int, int] = {}
-        self._ages: deque[tuple[float, int, int]] = deque()
+        """
+        - kinds: the data that a connection sends at once, and the data that it sends byte by byte, in turns.
+        - per_second: connections that are opened, at most: more at once would only fill the queue of the kernel.
+        - read: takes the request and some data of the response, None for a reset; returns whether the connection stays open.
+        """
+        self._target, self._count, self._kinds, self._read = target, count, itertools.cycle(kinds), read
+        self._pause, self._lifetime, self._receive_buffer = 1 / per_second, lifetime, receive_buffer
+        self._connections: dict[int, Connection] = {}  # by descriptor, the oldest first
+        self._dribbling: deque[Connection] = deque()
         self._epoll = select.epoll()
-        self._opened = 0
-        self._allowed_at = time.monotonic()
 
-    def turn(self, seconds: float) -> None:
-        """Opens what is missing, and waits for events."""
-        while len(self.connections) < self._count and self._allowed_at <= time.monotonic():
-            self._allowed_at = max(self._allowed_at, time.monotonic() - 0.1) + 1 / self.PER_SECOND
-            connection = self._target.connect(self._receive_buffer)
-            # These connections never read, so only the end of a connection matters.
-            self._epoll.register(connection, select.EPOLLOUT | select.EPOLLONESHOT)
-            self.connections[connection.fileno()] = connection
-            self.numbers[connection.fileno()] = self._opened
-            self._ages.append((time.monotonic() + self.LIFETIME, connection.fileno(), self._opened))
-            self._opened += 1
-        while self._ages and self._ages[0][0] < time.monotonic():
-            _, descriptor, number = self._ages.popleft()
-            if self.numbers.get(descriptor) == number:
-                self._close(descriptor)
-        for descriptor, event in self._epoll.poll(seconds, 512):
-            if event & (select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP):
-                self._end(descriptor)
-                continue
+    def run(self) -> None:
+        due = 0.0
+        while True:
+            now = time.monotonic()
+            due = max(due, now - 0.1)
+            while len(self._connections) < self._count and due <= now:
+                due += self._pause
+                connection = Connection(self._target.connect(self._receive_buffer), *next(self._kinds), now + self._lifetime)
+                self._connections[connection.socket.fileno()] = connection
+                self._epoll.register(connection.socket, select.EPOLLOUT | select.EPOLLONESHOT)
+            COUNTS["open at most"] = max(COUNTS["open at most"], len(self._connections))
+            while self._connections and (oldest := next(iter(self._connections.values()))).until < now:
+                COUNTS["unexpected: not answered in time"] += self._read is not None
+                self._close(oldest)
+            for descriptor, event in self._epoll.poll(0.02, 512):
+                self._handle(self._connections[descriptor], event)
+            # A byte to each connection in a second or so, some at a time.
+            for _ in range(len(self._dribbling) // 40):
+                connection = self._dribbling.popleft()
+                if connection.socket.fileno() >= 0 and self._send(connection, connection.rest[:1]):
+                    connection.rest = connection.rest[1:]
+                    self._dribbling += [connection] if connection.rest else []
+
+    def _handle(self, connection: Connection, event: int) -> None:
+        if not connection.is_open and event == select.EPOLLOUT:
+            connection.is_open = True
             COUNTS["connected"] += 1
-            if self.send(descriptor, self._opening(self.numbers[descriptor])):
-                self._epoll.modify(descriptor, select.EPOLLRDHUP)
-        COUNTS["open at most"] = max(COUNTS["open at most"], len(self.connections))
+            if self._send(connection, connection.first):
+                self._epoll.modify(connection.socket, select.EPOLLIN if self._read else select.EPOLLRDHUP)
+                self._dribbling += [connection] if connection.rest else []
+        elif connection.is_open and self._read:
+            try:
+                data: bytes | None = connection.socket.recv(65536)
+            except OSError:
+                data = None
+            if not self._read(connection.first, data):
+                self._close(connection)
+        else:
+            COUNTS["ended by the server"] += 1
+            self._close(connection)
 
-    def send(self, descriptor: int, data: bytes) -> bool:
-        """As much as the kernel takes; False when the connection is gone."""
-        if not data:
-            return True
+    def _send(self, connection: Connection, data: bytes) -> bool:
+        """Sends as much as the kernel takes; False when the connection is gone."""
         try:
-            self.connections[descriptor].send(data)
+            connection.socket.send(data)
         except BlockingIOError:
             pass
         except OSError:
-            self._end(descriptor)
+            COUNTS["ended by the server"] += 1
+            self._close(connection)
             return False
         return True
 
-    def _end(self, descriptor: int) -> None:
-        COUNTS["ended by the server"] += 1
-        self._close(descriptor)
-
-    def _close(self, descriptor: int) -> None:
-        self.connections.pop(descriptor).close()
-        self.numbers.pop(descriptor)
+    def _close(self, connection: Connection) -> None:
+        del self._connections[connection.socket.fileno()]
+        if self._read:
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        connection.socket.close()
 
 
 def slow(target: Target, count: int) -> None:
-    """A quarter each: headers that dribble, bodies that dribble, nothing at all, answers that are not read."""
-    dribbled = (target.request("GET", "/api/products"), target.request(
-        "POST", "/api/holds", json.dumps({"product_id": target.product, "quantity": 1}) + " " * 200))
-    greedy = target.request("GET", "/openapi.yaml") * 40
-
-    def opening(number: int) -> bytes:
-        kind = number % 4
-        if kind == 0:
-            return dribbled[0][:20]
-        return dribbled[1][:150] if kind == 1 else b"" if kind == 2 else greedy
-
-    crowd = Crowd(target, count, opening, receive_buffer=4096)
-    sent: Counter[int] = Counter()
-    dribble = iter(())
-    while True:
-        crowd.turn(0.05)
-        # A byte to each in a second or so, some at a time.
-        for _ in range(max(1, len(crowd.connections) // 20)):
-            descriptor = next(dribble, None)
-            if descriptor is None:
-                dribble = iter([one for one, number in crowd.numbers.items() if number % 4 < 2])
-                break
-            number = crowd.numbers.get(descriptor)
-            if number is None or number % 4 > 1:
-                continue
-            sent[number] += 1
-            start = (20, 150)[number % 4]
-            whole = dribbled[number % 4]
-            crowd.send(descriptor, whole[start + sent[number] - 1:start + sent[number]])
+    """A quarter each: headers that dribble, bodies that dribble, nothing at all, responses that are not read."""
+    header = target.request("GET", "/api/products")
+    body = target.request("POST", "/api/holds", json.dumps({"product_id": target.product, "quantity": 1}) + " " * 200)
+    kinds = [(header[:20], header[20:]), (body[:150], body[150:]), (b"", b""), (target.request("GET", "/openapi.yaml") * 40, b"")]
+    Crowd(target, count, kinds, receive_buffer=4096).run()
 
 
 def readers(target: Target, count: int) -> None:
     """Streams of events that nobody reads."""
     request = target.request("GET", f"/api/products/{target.product}/events")
-    crowd = Crowd(target, count, lambda _: request, receive_buffer=2048)
-    while True:
-        crowd.turn(0.2)
+    Crowd(target, count, [(request, b"")], receive_buffer=2048).run()
 
 
 def watchers(target: Target, count: int) -> None:
     """Streams of events that are read. This is no attack: they have to last."""
+    def read(_: bytes, data: bytes | None) -> bool:
+        COUNTS["events"] += (data or b"").count(b"event: stock")
+        COUNTS["ended by the server"] += not data
+        return bool(data)
+
+    COUNTS.update({"events": 0, "ended by the server": 0})
     request = target.request("GET", f"/api/products/{target.product}/events")
-    COUNTS.update({"events": 0, "ended": 0})
-    epoll = select.epoll()
-    streams: dict[int, socket.socket] = {}
-    while True:
-        while len(streams) < count:
-            try:
-                stream = socket.create_connection(target.address, 10)
-                stream.sendall(request)
-            except OSError:
-                COUNTS["ended"] += 1
-                time.sleep(0.1)
-                continue
-            streams[stream.fileno()] = stream
-            epoll.register(stream, select.EPOLLIN)
-        for descriptor, _ in epoll.poll():
-            try:
-                data = streams[descriptor].recv(65536)
-            except OSError:
-                data = b""
-            COUNTS["events"] += data.count(b"event: stock")
-            if not data:
-                COUNTS["ended"] += 1
-                epoll.unregister(descriptor)
-                streams.pop(descriptor).close()
+    Crowd(target, count, [(request, b"")], lifetime=math.inf, read=read).run()
 
 
 def connects(target: Target, _: int) -> None:
@@ -214,8 +194,12 @@ def pipelining(target: Target, count: int) -> None:
     started = 0
     while True:
         now = time.monotonic()
-        kept = []
-        for connection, data, until in sessions:
+        while len(sessions) < count:
+            data = memoryview(kinds[started % len(kinds)])
+            sessions.append((target.connect(receive_buffer=2048), data, now + 3 + started % 4))
+            started += 1
+            COUNTS["connected"] += 1
+        for at, (connection, data, until) in reversed(list(enumerate(sessions))):
             try:
                 while data:
                     sent = connection.send(data[:1 << 16])
@@ -225,21 +209,21 @@ def pipelining(target: Target, count: int) -> None:
                 pass
             except OSError:
                 until = 0
-            if now < until:
-                kept.append((connection, data, until))
-            else:
-                connection.close()
-        sessions = kept
-        while len(sessions) < count:
-            connection = target.connect(receive_buffer=2048)
-            sessions.append((connection, memoryview(kinds[started % len(kinds)]), now + 3 + started % 4))
-            started += 1
-            COUNTS["connected"] += 1
+            sessions[at] = connection, data, until
+            if until < now:
+                sessions.pop(at)[0].close()
         time.sleep(0.02)
 
 
 def malformed(target: Target, per_second: int) -> None:
     """What no client of good will sends; each has to be refused, with 4xx."""
+    def read(request: bytes, data: bytes | None) -> bool:
+        status = data[9:12].decode() if data and data.startswith(b"HTTP/1.1 ") else ""
+        COUNTS["reset" if data is None else f"answered {status}" if status else "unexpected: no answer"] += 1
+        if status and status[0] != "4" and status != "503":
+            COUNTS[f"unexpected: {status} to {request[:60]!r}"] += 1
+        return False
+
     product = target.product
 
     def hold(body: str, *fields: str) -> bytes:
@@ -264,42 +248,8 @@ def malformed(target: Target, per_second: int) -> None:
         target.request("POST", "/api/payments/webhook", '{"idempotency_key":1}'),
         target.request("POST", "/api/orders", '{"hold_id":"hold_00"}'),
     ]
-    epoll = select.epoll()
-    asked: dict[int, tuple[socket.socket, int, float]] = {}
-    due = time.monotonic()
-    while True:
-        now = time.monotonic()
-        due = max(due, now - 0.2)
-        while due <= now:
-            due += 1 / per_second
-            connection = target.connect()
-            kind = random.randrange(len(kinds))
-            asked[connection.fileno()] = (connection, kind, now + 15)
-            epoll.register(connection, select.EPOLLOUT | select.EPOLLONESHOT)
-        for descriptor, event in epoll.poll(max(0, due - now)):
-            connection, kind, _ = asked[descriptor]
-            try:
-                if event & select.EPOLLOUT:
-                    connection.send(kinds[kind])
-                    COUNTS["requests sent"] += 1
-                    epoll.modify(descriptor, select.EPOLLIN)
-                    continue
-                answer = connection.recv(16)
-                status = answer[9:12].decode() if answer.startswith(b"HTTP/1.1 ") else "unexpected: no answer"
-            except OSError as error:
-                status = type(error).__name__
-            COUNTS[status if status.startswith("unexpected") else f"answered {status}"] += 1
-            if len(status) == 3 and status[0] != "4" and status != "503":
-                COUNTS[f"unexpected: {status} to {kinds[kind][:60]!r}"] += 1
-            asked.pop(descriptor)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            connection.close()
-        while asked:
-            descriptor = next(iter(asked))
-            if asked[descriptor][2] > now:
-                break
-            COUNTS["unexpected: not answered within 15 s"] += 1
-            asked.pop(descriptor)[0].close()
+    random.shuffle(kinds)
+    Crowd(target, sys.maxsize, [(kind, b"") for kind in kinds], per_second, 15, read=read).run()
 
 
 PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connects": connects, "readers": readers,
@@ -307,23 +257,15 @@ PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connec
 
 
 def stop(*_: object) -> None:
-    raise Stopped
+    used = os.times()
+    print(json.dumps({"seconds": round(time.monotonic() - STARTED, 1), "cpu": round(used.user + used.system, 1), **COUNTS}),
+          flush=True)
+    os._exit(0)  # the kernel closes what is open
 
 
-def main() -> None:
+if __name__ == "__main__":
     part, host, port, product, count = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, stop)
-    started = time.monotonic()
-    try:
-        PARTS[part](Target(host, int(port), int(product)), int(count))
-    except Stopped:
-        used = os.times()
-        print(json.dumps({"seconds": round(time.monotonic() - started, 1), "cpu": round(used.user + used.system, 1),
-                          **COUNTS}), flush=True)
-        os._exit(0)  # the kernel closes what is open
-
-
-if __name__ == "__main__":
-    main()
+    PARTS[part](Target(host, int(port), int(product)), int(count))

@@ -1,4 +1,5 @@
-"""Random faults under load. Then the history must be linearizable, and all holds and orders settled."""
+"""`--chaos` and `--crashes`: faults under load, one after the other. Every response must be true, and all holds and orders
+must settle."""
 
 import argparse
 import asyncio
@@ -7,47 +8,37 @@ import random
 import statistics
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.output import table
 from harness.processes import HarnessError
 
 from . import faults
 from .client import Client
 from .history import History
-from .scene import staged
+from .mode import Mode
+from .scene import ORDER_TTL, Scene, staged
+from .shop import Shop
 from .trial import SETTLES_WITHIN, Trial
-
-SUMMARY = "two servers and their PostgreSQL under random faults, one after the other"
 
 # Seconds in which service has to return by itself after a fault. In the worst case a statement and a connection are given
 # up first, and a probe has to ask again.
 RETURNS_WITHIN = 8.0
-
 PRODUCTS = 5
+SCARCE_STOCK = 40
 ALL_KINDS_WITHIN = 5.0  # minutes
+# After a crash: from when PostgreSQL accepts connections, and from when the supervisor may start a server.
+READY_WITHIN = 2.0   # seconds
+# Load between two crashes.
+PAUSE = (0.2, 0.6)   # seconds
 
 
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--minutes", type=float, default=30, help="of load (default: 30)")
-    group.add_argument("--clients", type=int, default=20)
-    group.add_argument("--rate", type=float, default=200, help="calls a second, of all clients (default: 200)")
-    group.add_argument("--only", default="", help="only faults whose names contain one of these, with commas")
-
-
-@dataclass
-class Episode:
-    """A fault as it happened. Times are of the monotonic clock."""
-
-    name: str
-    begin: float
-    end: float
-    outages: list[float]  # for each server: the longest time that it sold nothing, from the fault until it did again
-
-
-def run(options: argparse.Namespace, work: Path) -> list[str]:
-    """Returns the violations."""
-    return asyncio.run(run_chaos(options, work))
+def trial_of(scene: Scene, stock: int, rate: float, clients: int, seed: int) -> Trial:
+    """`rate` is in calls a second, of all clients."""
+    products = scene.add_products(PRODUCTS, stock, SCARCE_STOCK)
+    shop = Shop(products, rate, ORDER_TTL, too_many=stock + 1, payable={products[-1]: SCARCE_STOCK // 2})
+    return Trial(scene, shop, clients, seed)
 
 
 async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
@@ -56,38 +47,41 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
         possible = {name: fault for name, fault in faults.possible(scene).items() if any(part in name for part in chosen)}
         if not possible:
             raise HarnessError(f"no fault that is possible here has a name with {options.only} in it")
-        # Enough that not everything is refused, and little enough that it runs out towards the end.
-        stocks = await asyncio.to_thread(scene.add_products, PRODUCTS, 500 + int(options.minutes * 600))
-        trial = Trial(scene, stocks, options.rate, options.clients, options.seed)
-        probes = [Probe(server, scene.ports, min(stocks), trial.history) for server in range(len(scene.servers))]
-        trial.start()
+        # The stock is enough for most buyers, and runs out towards the end.
+        trial = trial_of(scene, 500 + int(options.minutes * 600), options.rate, options.clients, options.seed)
+        probes = [Probe(server, scene.ports, min(trial.shop.products), trial.history) for server in range(len(scene.servers))]
+        await trial.start()
         tasks = [asyncio.create_task(probe.run()) for probe in probes]
-        episodes = await break_things(
+        last, served = await break_things(
             trial, probes, possible, random.Random(options.seed), options.minutes * 60 - SETTLES_WITHIN)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         # Buyers went on until now, unless the last fault ended after the deadline.
-        await trial.finish(episodes[-1].end if trial.shop.is_settling else None)
-        if not episodes:
+        await trial.finish(last if trial.shop.is_settling else None)
+        if not served:
             trial.violations.append("there was no time for a fault")
         if options.minutes >= ALL_KINDS_WITHIN and not options.only:
-            happened = {episode.name for episode in episodes}
-            trial.violations += [f"{name}: did not happen" for name in faults.FAULTS if name not in happened]
-    print_episodes(episodes)
+            trial.violations += [f"{name}: did not happen" for name in faults.FAULTS if name not in served]
+    print_times("seconds from the end of the fault until all servers sold", served)
     return trial.violations
+
+
+def print_times(what: str, times: Mapping[str, Sequence[float]]) -> None:
+    print(table([what, "times", "median", "most"], [
+        [name, str(len(each)), f"{statistics.median(each):.3f}", f"{max(each):.3f}"] for name, each in sorted(times.items())]))
 
 
 class Probe:
     """Holds a unit again and again. That needs a server, its network and its database."""
 
-    PAUSE = 0.1       # seconds between calls: what is shorter is not seen
+    PAUSE = 0.1       # seconds between calls
     PATIENCE = 1.0    # seconds
 
     def __init__(self, server: int, ports: list[int], product: int, history: History) -> None:
         self._client = Client(-1 - server, ports, history, self.PATIENCE)
         self._server, self._product = server, product
-        self.answered: list[float] = []  # monotonic times
+        self.granted = 0.0  # when, on the monotonic clock, the last hold was
 
     async def run(self) -> None:
         try:
@@ -95,64 +89,73 @@ class Probe:
                 call = await self._client.call("hold", self._product, {
                     "product_id": self._product, "quantity": 1, "customer_id": f"probe-{self._server}-{count}"}, self._server)
                 if call.status == 201:
-                    self.answered.append(call.end_monotonic)
+                    self.granted = call.end_monotonic
                 await asyncio.sleep(self.PAUSE)
         finally:
             self._client.close()
 
-    def outage(self, begin: float, end: float) -> float:
-        """The longest time without a hold that overlaps with this one."""
-        before = [time for time in self.answered if time < begin]
-        times = [before[-1] if before else begin, *(time for time in self.answered if begin <= time <= end), end]
-        return max(later - earlier for earlier, later in zip(times, times[1:]))
-
-
-async def are_served(probes: list[Probe], seconds: float) -> bool:
-    """Whether every server grants a hold within this time."""
-    start = time.monotonic()
-    while time.monotonic() - start < seconds:
-        if all(probe.answered and probe.answered[-1] > start for probe in probes):
-            return True
-        await asyncio.sleep(0.02)
-    return False
-
 
 async def break_things(
     trial: Trial, probes: list[Probe], possible: dict[str, faults.Fault], rng: random.Random, seconds: float
-) -> list[Episode]:
-    """One fault after the other until the deadline: all kinds in random order, then all again in another."""
-    episodes: list[Episode] = []
+) -> tuple[float, dict[str, list[float]]]:
+    """One fault after the other until the deadline: all kinds in random order, then all again in another.
+
+    Returns when the last one ended, and for each kind the seconds from each end until every server had granted a hold.
+    """
+    served: defaultdict[str, list[float]] = defaultdict(list)
     deck: list[str] = []
+    end = 0.0
     deadline = time.monotonic() + seconds
     await asyncio.sleep(1)
-    while time.monotonic() < deadline and possible:
+    while time.monotonic() < deadline:
         deck = deck or rng.sample(list(possible), len(possible))
         name = deck.pop()
-        begin = time.monotonic()
         try:
             await possible[name](trial.scene, rng)
         except HarnessError as error:
             trial.violations.append(f"{name}: {error}")
             break
         end = time.monotonic()
-        if end >= deadline:  # the last one, after which everything has to run out
-            trial.shop.is_settling = True
-        if not await are_served(probes, RETURNS_WITHIN):
+        trial.shop.is_settling = end >= deadline  # after the last fault everything has to settle
+        while not all(probe.granted > end for probe in probes) and time.monotonic() < end + RETURNS_WITHIN:
+            await asyncio.sleep(0.02)
+        served[name].append(max(probe.granted for probe in probes) - end)
+        if not all(probe.granted > end for probe in probes):
             trial.violations.append(
                 f"{name}: a server sold nothing in the {RETURNS_WITHIN:.0f} s after the fault had ended")
-        episodes.append(Episode(name, begin, end, [probe.outage(begin, time.monotonic()) for probe in probes]))
         await asyncio.sleep(rng.uniform(0, 0.8))
-    return episodes
+    return end, served
 
 
-def print_episodes(episodes: list[Episode]) -> None:
-    kinds: defaultdict[str, list[Episode]] = defaultdict(list)
-    for episode in episodes:
-        kinds[episode.name].append(episode)
-    print("faults, and the seconds without a sale: at the server where it was longest, and at all of them")
-    print(f"  {'':26}  {'times':>5}  {'lasted':>6}  {'median':>6}  {'most':>6}  {'at all':>6}")
-    for name, same in sorted(kinds.items()):
-        longest = [max(episode.outages) for episode in same]
-        lasted = statistics.median(episode.end - episode.begin for episode in same)
-        print(f"  {name:26}  {len(same):5}  {lasted:6.2f}  {statistics.median(longest):6.2f}  {max(longest):6.2f}"
-              f"  {max(min(episode.outages) for episode in same):6.2f}")
+async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
+    rng = random.Random(options.seed)
+    kinds = {"server killed": faults.server_killed, "database killed": faults.database_killed}
+    crashes = ["server killed"] * (200 if options.kills is None else options.kills)
+    crashes += ["database killed"] * options.database_crashes
+    rng.shuffle(crashes)
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    async with staged(work) as scene:
+        trial = trial_of(scene, 1000 + 20 * len(crashes), 250, 50, options.seed)
+        await trial.start()
+        for crash in crashes:
+            await asyncio.sleep(rng.uniform(*PAUSE))
+            await kinds[crash](scene, rng, pause=0)
+            times[crash].append(await scene.wait_until_ready())
+            await trial.audit(f"after: {crash}")
+            if times[crash][-1] > READY_WITHIN:
+                trial.violations.append(f"{crash}: ready again after {times[crash][-1]:.2f} s, not within {READY_WITHIN}")
+        await trial.finish()
+    print_times("seconds from the restart until servers were ready", times)
+    return trial.violations
+
+
+CHAOS = Mode("two servers and their PostgreSQL under random faults, one after the other", run_chaos, {
+    "--minutes": {"type": float, "default": 30, "help": "of load (default: 30)"},
+    "--clients": {"type": int, "default": 20},
+    "--rate": {"type": float, "default": 200, "help": "calls a second, of all clients (default: 200)"},
+    "--only": {"default": "", "help": "only faults whose names contain one of these, with commas"},
+})
+CRASHES = Mode("many crashes of servers and of PostgreSQL under load, and how long each took to serve again", run_crashes, {
+    "--kills": {"type": int, "help": "of servers (default: 200); with --failover, of primaries (10)"},
+    "--database-crashes": {"type": int, "default": 50, "help": "(default: 50)"},
+})

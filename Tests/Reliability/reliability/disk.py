@@ -1,8 +1,10 @@
-"""A small disk of its own for the database's files, which can be filled up."""
+"""A small disk for the database's files, which can be filled up."""
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.processes import HarnessError, output_of
@@ -10,41 +12,29 @@ from harness.processes import HarnessError, output_of
 # Not in the project: its folder may be closed to other users.
 PARENT = Path("/var/tmp")
 PREFIX = "flashsale-reliability-"
-SIZE_MB = 768
-MOUNT, FILLER = "disk", "filler"
+SIZE_MB = 1024
 
 
 class Disk:
-    """A folder that every user may pass, as PostgreSQL's user has to. It has a file system of its own where mounting is
-    allowed."""
+    """A folder that PostgreSQL's user may enter, with a file system of its own where mounting is allowed."""
 
-    def __init__(self) -> None:
-        remove_leftovers()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=PARENT))
-        self.folder.chmod(0o755)
-        self.mount = self.folder / MOUNT
+    def __init__(self, folder: Path) -> None:
+        folder.chmod(0o755)
+        self.mount, self.data = folder / "disk", folder / "disk/data"
         self.mount.mkdir()
-        self.obstacle = self._try_to_mount()
-        self.data = self.mount / "data"
+        self.obstacle = "" if os.geteuid() == 0 else "mounting takes root"
+        if not self.obstacle:
+            try:
+                # A file with ext4, so that flushes reach the real disk.
+                output_of("mkfs.ext4", "-q", "-m", "0", folder / "image", f"{SIZE_MB}M")
+                output_of("mount", "-o", "loop", folder / "image", self.mount)
+            except (HarnessError, OSError) as error:
+                self.obstacle = str(error)
         self.data.mkdir()
-
-    def _try_to_mount(self) -> str:
-        """Why it could not be mounted; nothing if it could. A file with ext4, so that flushes reach the real disk."""
-        if os.geteuid() != 0:
-            return "mounting takes root"
-        image = self.folder / "image"
-        with open(image, "wb") as file:
-            file.truncate(SIZE_MB << 20)
-        try:
-            output_of("mkfs.ext4", "-q", "-m", "0", image)
-            output_of("mount", "-o", "loop", image, self.mount)
-        except (HarnessError, OSError) as error:
-            return str(error)
-        return ""
 
     def fill(self) -> None:
         """Takes all the space there is."""
-        with open(self.mount / FILLER, "ab") as file:
+        with open(self.mount / "filler", "ab") as file:
             size, step = os.fstat(file.fileno()).st_size, 64 << 20
             while step >= 4096:
                 try:
@@ -54,20 +44,22 @@ class Disk:
                     step //= 2
 
     def drain(self) -> None:
-        (self.mount / FILLER).unlink(missing_ok=True)
+        (self.mount / "filler").unlink(missing_ok=True)
 
-    def remove(self) -> None:
-        remove(self.folder)
+
+@contextmanager
+def small_disk() -> Iterator[Disk]:
+    for left in PARENT.glob(f"{PREFIX}*-*"):
+        if not Path("/proc", left.name.removeprefix(PREFIX).split("-")[0]).exists():
+            remove(left)  # of a run that was killed
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=PARENT))
+    try:
+        yield Disk(folder)
+    finally:
+        remove(folder)
 
 
 def remove(folder: Path) -> None:
-    if (folder / MOUNT).is_mount():
-        output_of("umount", folder / MOUNT)
+    if (folder / "disk").is_mount():
+        output_of("umount", folder / "disk")
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_leftovers() -> None:
-    """Of runs that were killed."""
-    for folder in PARENT.glob(f"{PREFIX}*-*"):
-        if not Path("/proc", folder.name.removeprefix(PREFIX).split("-")[0]).exists():
-            remove(folder)

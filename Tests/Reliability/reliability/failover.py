@@ -1,42 +1,39 @@
-"""The primary of three databases is killed while a crowd buys; another takes over, and no promise is lost.
+"""`--failover`: the primary of three databases is killed while a crowd buys; another takes over, and no promise is lost.
 
-PostgreSQL under Patroni, with synchronous replication: a commit is acknowledged when a standby has it on disk, and only
+PostgreSQL runs under Patroni, with synchronous replication. A commit is acknowledged when a standby has it on disk, and only
 such a standby may become the primary. Two servers find it by themselves (`target_session_attrs`), or through HAProxy.
 
-    walsenders are stopped, so that what is committed from now on is nowhere else      (FREEZE_SECONDS)
+    walsenders are stopped, so that later commits are nowhere else      (FREEZE_SECONDS)
     kill -9: Patroni and every process of its PostgreSQL
-    a standby becomes the primary; buyers, who repeat what was not answered, are served again
+    a standby becomes the primary; buyers repeat calls without a response, and are served again
     the killed node starts again, is rewound, and becomes a standby
-    in the end the history of all calls is judged with what the last primary has
+    in the end all calls are judged with the log of the last primary
 
-Without synchronous replication the same run loses what was acknowledged while the walsenders were stopped: with
-`--asynchronous` the run has to find that out.
+Without synchronous replication the same run loses changes that were acknowledged while the walsenders were stopped. With
+`--asynchronous` the checker has to report that.
 """
 
 import argparse
 import asyncio
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
 from harness.processes import HarnessError
-from harness.services import NOTHING_LAPSES, create_product, migrate
+from harness.services import NOTHING_LAPSES, migrate
 
-from .crowd import Crowd, failures, writes
+from .checker import changes
+from .crowd import failures, writes
 from .haproxy import POSTGRESQL, proxying
 from .history import History
-from .patroni import PatroniCluster
+from .mode import Mode
+from .patroni import Cluster, clustered
 from .processes import Server, wait_for
-from .shop import Shop
-from .trial import HISTORY, judge, print_calls
-
-SUMMARY = "the primary of three PostgreSQL nodes under Patroni is killed"
+from .trial import Sale, print_calls
 
 BUYERS = 16
 RATE = 250  # calls a second, of all buyers
-STOCK = 1_000_000
 BUYING_SECONDS = 3.0
 FREEZE_SECONDS = 0.3
 # Patroni's `ttl`, its election, and the reconnection of all that follow.
@@ -44,20 +41,13 @@ GAP_SECONDS_MAX = 12.0
 WAITING_SECONDS_MAX = 120.0
 
 
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--asynchronous", action="store_true",
-                       help="without synchronous replication: passes when the loss is noticed")
-    group.add_argument("--through-haproxy", action="store_true", help="one address for whichever is the primary")
-
-
-def run(options: argparse.Namespace, work: Path) -> list[str]:
-    """Returns the violations."""
-    history = History(work / HISTORY)
+async def run(options: argparse.Namespace, work: Path) -> list[str]:
     with ExitStack() as stack:
-        cluster = stack.enter_context(PatroniCluster(work, is_synchronous=not options.asynchronous))
-        primary_url = url = cluster.url("flashsale")
+        cluster = stack.enter_context(clustered(work, is_synchronous=not options.asynchronous))
+        url = cluster.url()
         migrate(url)
-        product = create_product(url, stock=STOCK)
+        changes.install(url)
+        sale = Sale(work, url, RATE, BUYERS, options.seed)
         if options.through_haproxy:
             databases = {node.name: f"127.0.0.1:{node.port} port {node.rest}" for node in cluster.nodes}
             proxy = stack.enter_context(proxying(work, databases, POSTGRESQL))
@@ -65,39 +55,29 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         servers = [Server(number, work, url, NOTHING_LAPSES) for number in (0, 1)]
         for server in servers:
             stack.callback(server.end)
-            server.serve()
+            await server.serve()
         cluster.wait_until_whole()
-        violations = asyncio.run(lose_primaries(
-            cluster, servers, product, 10 if options.kills is None else options.kills, options.seed, history))
-        history.close()
-        print_calls(history)
-        print(f"repeated: {', '.join(failures(history.calls)) or 'nothing'}")
-        found = judge(history, primary_url, work)
+        gaps: list[float] = []
+        async with sale.crowd(*(server.port for server in servers)):
+            for number in range(10 if options.kills is None else options.kills):
+                await asyncio.sleep(BUYING_SECONDS)
+                replaced, gap = await lose_primary(cluster, sale.history)
+                print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s")
+                gaps.append(gap)
+        print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s")
+        print_calls(sale.history)
+        print(f"repeated: {', '.join(failures(sale.history.calls)) or 'nothing'}")
+        found = await sale.judge()
     if options.asynchronous:
         losses = [violation for violation in found if "is not in the database" in violation]
         print(f"noticed: {len(losses)} losses, such as {losses[0] if losses else 'none'}")
         return [] if losses else ["replication was asynchronous and frozen, and no loss was noticed"]
-    return violations + found
-
-
-async def lose_primaries(
-    cluster: PatroniCluster, servers: Sequence[Server], product: int, kills: int, seed: int, history: History
-) -> list[str]:
-    gaps: list[float] = []
-    ports = [server.port for server in servers]
-    async with Crowd(Shop([product], RATE), BUYERS, ports, history, seed):
-        for number in range(kills):
-            await asyncio.sleep(BUYING_SECONDS)
-            replaced, gap = await lose_primary(cluster, history)
-            print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s")
-            gaps.append(gap)
-    print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s")
     if median(gaps) > GAP_SECONDS_MAX:
-        return [f"the median gap is {median(gaps):.1f} s, more than {GAP_SECONDS_MAX:g}"]
-    return []
+        found.append(f"the median gap is {median(gaps):.1f} s, more than {GAP_SECONDS_MAX:g}")
+    return found
 
 
-async def lose_primary(cluster: PatroniCluster, history: History) -> tuple[float, float]:
+async def lose_primary(cluster: Cluster, history: History) -> tuple[float, float]:
     """Kills the primary and returns when the cluster is whole again: after how long there was another primary, and for
     how long nobody could write."""
     primary = cluster.primary()
@@ -111,7 +91,13 @@ async def lose_primary(cluster: PatroniCluster, history: History) -> tuple[float
     seen = len(history.calls)
     await asyncio.to_thread(wait_for, lambda: writes(history.calls[seen:]), WAITING_SECONDS_MAX,
                             "a write after another node became the primary")
-    primary.start()  # by the thread that goes on: see `Server.serve_soon`
+    primary.start()  # by the thread that goes on: see `Server.serve`
     await asyncio.to_thread(cluster.wait_until_whole)
     times = writes(history.calls)
     return replaced, max(later - earlier for earlier, later in zip(times, times[1:]) if later > killed)
+
+
+MODE = Mode("the primary of three PostgreSQL nodes under Patroni is killed", run, {
+    "--asynchronous": {"action": "store_true", "help": "without synchronous replication: passes when the loss is noticed"},
+    "--through-haproxy": {"action": "store_true", "help": "one address for the primary, whichever node it is"},
+})

@@ -1,5 +1,4 @@
-"""Faults. Each is a coroutine that breaks something for some seconds and then repairs it as an operator would. What
-recovers by itself is left alone."""
+"""Faults. Each breaks something for some seconds, then repairs it as an operator would. It leaves the recovery to servers."""
 
 import asyncio
 import random
@@ -19,12 +18,12 @@ from .scene import Scene
 Fault = Callable[[Scene, random.Random], Awaitable[None]]
 
 
-async def server_killed(scene: Scene, rng: random.Random) -> None:
+async def server_killed(scene: Scene, rng: random.Random, pause: float = 1.5) -> None:
     server = rng.choice(scene.servers)
-    scene.is_wanted[server.name] = False
+    server.is_wanted = False
     await asyncio.to_thread(server.kill)
-    await asyncio.sleep(rng.uniform(0, 1.5))
-    scene.is_wanted[server.name] = True
+    await asyncio.sleep(rng.uniform(0, pause))
+    server.is_wanted = True
 
 
 async def server_stopped(scene: Scene, rng: random.Random) -> None:
@@ -39,13 +38,13 @@ CLOCK = "clock.so"  # loaded into a server, it moves its wall clock
 
 
 async def server_clock_off(scene: Scene, rng: random.Random) -> None:
-    """An hour ahead or behind of the database's, from a restart on until the next one."""
+    """An hour ahead or behind of the database's, from a restart on."""
     server = rng.choice(scene.servers)
-    scene.is_wanted[server.name] = False
+    server.is_wanted = False
     await asyncio.to_thread(server.end)
     seconds = rng.choice((3600, -3600))
-    scene.clock_of[server.name] = {"LD_PRELOAD": str(scene.work / CLOCK), "CLOCK_OFF_SECONDS": str(seconds)}
-    scene.is_wanted[server.name] = True
+    server.settings |= {"LD_PRELOAD": str(scene.work / CLOCK), "CLOCK_OFF_SECONDS": str(seconds)}
+    server.is_wanted = True
     await scene.wait_until_ready([server])
     if abs(await asyncio.to_thread(clock_off, server.port) - seconds) > 5:
         raise HarnessError("the server's clock is right")
@@ -57,6 +56,14 @@ def clock_off(port: int) -> float:
         return parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
 
 
+async def _backend(scene: Scene, rng: random.Random) -> int:
+    """A busy one, if there is one."""
+    for condition in ("state = 'active'", "true"):
+        if backends := await asyncio.to_thread(scene.database.backends, condition):
+            return rng.choice(backends)
+    raise HarnessError("no server is connected to the database")
+
+
 async def backend_killed(scene: Scene, rng: random.Random) -> None:
     """SIGKILL of one process of PostgreSQL: it cannot trust its shared memory then, ends all others and recovers."""
     send(await _backend(scene, rng), signal.SIGKILL)
@@ -65,22 +72,23 @@ async def backend_killed(scene: Scene, rng: random.Random) -> None:
 async def backend_stopped(scene: Scene, rng: random.Random) -> None:
     """It keeps the locks that it has."""
     backend = await _backend(scene, rng)
-    send(backend, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(rng.uniform(0.3, 3.5))
-    finally:
-        send(backend, signal.SIGCONT)
+    with scene.stalled():
+        send(backend, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(rng.uniform(0.3, 3.5))
+        finally:
+            send(backend, signal.SIGCONT)
 
 
-async def database_killed(scene: Scene, rng: random.Random) -> None:
+async def database_killed(scene: Scene, rng: random.Random, pause: float = 1) -> None:
     await asyncio.to_thread(scene.database.kill)
-    await asyncio.sleep(rng.uniform(0, 1))
+    await asyncio.sleep(rng.uniform(0, pause))
     await asyncio.to_thread(scene.database.start)
 
 
 async def database_stopped(scene: Scene, rng: random.Random) -> None:
     """All of it hangs, for a shorter or a longer time than servers wait."""
-    with scene.database.stopped():
+    with scene.stalled(), scene.database.stopped():
         await asyncio.sleep(rng.uniform(0.3, 6))
 
 
@@ -142,7 +150,7 @@ async def listener_half_open(scene: Scene, rng: random.Random) -> None:
 
 
 async def row_held(scene: Scene, rng: random.Random) -> None:
-    """Another transaction has a product's row locked."""
+    """Another transaction locks a product's row."""
     product = 1 + rng.randrange(int(await asyncio.to_thread(scene.sql, "select count(*) from products")))
     await asyncio.to_thread(scene.sql, f"begin; select from products where id = {product} for update; "
                                        "select pg_sleep(3); commit")
@@ -193,7 +201,7 @@ FAULTS: dict[str, Fault] = {
 
 
 def possible(scene: Scene) -> dict[str, Fault]:
-    """The faults that can be had on this machine; says why others cannot."""
+    """The faults that this machine allows. Prints why it does not allow others."""
     obstacles = {"disk full": scene.disk.obstacle, "server's clock an hour off": obstacle_to_clocks(scene)}
     for name, obstacle in obstacles.items():
         if obstacle:
@@ -203,18 +211,8 @@ def possible(scene: Scene) -> dict[str, Fault]:
 
 def obstacle_to_clocks(scene: Scene) -> str:
     compiler = shutil.which("cc") or shutil.which("clang")  # Swift brings clang with it
-    if not compiler:
-        return "there is no C compiler"
     try:
-        output_of(compiler, "-O2", "-shared", "-fPIC", "-o", scene.work / CLOCK, ROOT / "Tests/Reliability/clock.c")
-    except HarnessError as error:
-        return str(error)
+        output_of(compiler or "cc", "-O2", "-shared", "-fPIC", "-o", scene.work / CLOCK, ROOT / "Tests/Reliability/clock.c")
+    except (HarnessError, OSError) as error:
+        return f"the C compiler failed: {error}"
     return ""
-
-
-async def _backend(scene: Scene, rng: random.Random) -> int:
-    """One that is at work, if there is one."""
-    for condition in ("state = 'active'", "true"):
-        if backends := await asyncio.to_thread(scene.database.backends, condition):
-            return rng.choice(backends)
-    raise HarnessError("no server is connected to the database")

@@ -4,159 +4,113 @@ import argparse
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.output import table, tell
-from harness.services import NOTHING_LAPSES, create_product
+from harness.services import NOTHING_LAPSES
 
-from .crowd import Crowd
 from .history import History
+from .mode import Mode
 from .network import Firewall, Proxy, network
 from .postgres import Postgres, postgres
 from .processes import Server
-from .shop import Shop
-from .trial import HISTORY, judge, unanswered
-
-SUMMARY = "the network to the database loses everything for a while, and tells nobody"
+from .trial import Sale, unanswered
 
 BUYERS = 50
 RATE = 400  # calls a second, of all buyers
 BEFORE, AFTER = 2, 2  # seconds of undisturbed sale around it
-RETURN_WITHIN = 5  # seconds after the network's return, for everybody
+RETURN_WITHIN = 5  # seconds after the network's return, for all buyers
 
 
-@dataclass
-class Sale:
-    """A server, its network and its buyers."""
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    # The part of the time in which no buyer calls. Then other buyers come. None: the buyers stay all the time.
+    idle: float | None = None
+    replies_only: bool = False
+    # A firewall has lost its table: it drops the packets of existing connections for good, and passes new ones.
+    is_forgetting: bool = False
 
-    net: Proxy | Firewall
-    port: int
-    product: int
-    seed: int
-    frozen: float  # seconds
-    history: History
-    returned_at: float = 0.0           # when the network was back
-    served_after: float | None = None  # seconds, from then to the first hold
-
-    def crowd(self) -> Crowd:
-        return Crowd(Shop([self.product], RATE), BUYERS, [self.port], self.history, self.seed)
-
-    async def returns(self, since: float) -> None:
-        """Waits for the first hold after the moment, and then until every buyer should be served again."""
-        self.returned_at = since
-        while self.served_after is None and time.monotonic() < since + 60:
-            await asyncio.sleep(0.02)
-            self.served_after = min((call.end_monotonic - since for call in self.history.calls if call.operation == "hold"
-                                     and call.status == 201 and call.end_monotonic > since), default=None)
-        await asyncio.sleep(max(0, since + RETURN_WITHIN - time.monotonic()) + AFTER)
-
-
-async def under_load(sale: Sale, replies_only: bool) -> None:
-    async with sale.crowd():
-        await asyncio.sleep(BEFORE)
-        sale.net.freeze(replies_only)
-        await asyncio.sleep(sale.frozen)
-        sale.net.thaw()
-        await sale.returns(time.monotonic())
+    async def play(self, sale: Sale, port: int, net: Proxy | Firewall, frozen: float) -> tuple[float, float | None]:
+        """Returns when the network was back, and the seconds from then to the first hold."""
+        async with sale.crowd(port):
+            await asyncio.sleep(BEFORE)
+            if self.idle is None:
+                net.freeze(self.replies_only)
+                await asyncio.sleep(frozen)
+                net.thaw()
+                return await returned(sale.history)
+        if self.is_forgetting:
+            net.forget()
+        else:
+            net.freeze()
+            await asyncio.sleep(frozen * self.idle)
+        async with sale.crowd(port):
+            if not self.is_forgetting:
+                await asyncio.sleep(frozen * (1 - self.idle))
+                net.thaw()
+            return await returned(sale.history)
 
 
-async def both_ways(sale: Sale) -> None:
-    await under_load(sale, replies_only=False)
+SCENARIOS = (
+    Scenario("both ways, under load"),
+    Scenario("replies alone, under load", replies_only=True),
+    Scenario("begins while idle, buyers come in it", idle=0.5),
+    Scenario("while idle, buyers come after it", idle=1),
+    Scenario("idle connections are forgotten for good", idle=1, is_forgetting=True),
+)
 
 
-async def replies(sale: Sale) -> None:
-    await under_load(sale, replies_only=True)
+async def returned(history: History) -> tuple[float, float | None]:
+    """Waits for the first hold from now on, and then until every buyer should be served again."""
+    since, served_after = time.monotonic(), None
+    while served_after is None and time.monotonic() < since + 60:
+        await asyncio.sleep(0.02)
+        served_after = min((call.end_monotonic - since for call in history.calls if call.operation == "hold"
+                            and call.status == 201 and call.end_monotonic > since), default=None)
+    await asyncio.sleep(max(0, since + RETURN_WITHIN - time.monotonic()) + AFTER)
+    return since, served_after
 
 
-async def while_idle(sale: Sale) -> None:
-    """It begins while nobody asks, and buyers come in the middle of it."""
-    async with sale.crowd():
-        await asyncio.sleep(BEFORE)
-    sale.net.freeze()
-    await asyncio.sleep(sale.frozen / 2)
-    async with sale.crowd():
-        await asyncio.sleep(sale.frozen / 2)
-        sale.net.thaw()
-        await sale.returns(time.monotonic())
-
-
-async def idle_throughout(sale: Sale) -> None:
-    """It is over when buyers come."""
-    async with sale.crowd():
-        await asyncio.sleep(BEFORE)
-    sale.net.freeze()
-    await asyncio.sleep(sale.frozen)
-    sale.net.thaw()
-    thawed = time.monotonic()
-    async with sale.crowd():
-        await sale.returns(thawed)
-
-
-async def forgotten(sale: Sale) -> None:
-    """A firewall has lost its table: it drops the packets of the connections that exist, and passes new ones."""
-    async with sale.crowd():
-        await asyncio.sleep(BEFORE)
-    sale.net.forget()
-    since = time.monotonic()
-    async with sale.crowd():
-        await sale.returns(since)
-
-
-SCENARIOS: dict[str, Callable[[Sale], Awaitable[None]]] = {
-    "both ways, under load": both_ways,
-    "replies alone, under load": replies,
-    "begins while idle, buyers come in it": while_idle,
-    "while idle, buyers come after it": idle_throughout,
-    "idle connections are forgotten for good": forgotten,
-}
-
-
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--by-proxy", action="store_true", help="do not try to drop packets")
-    group.add_argument("--frozen-seconds", type=float, default=10, help="(default: 10)")
-
-
-def run(options: argparse.Namespace, work: Path) -> list[str]:
-    """Plays the scenarios, prints what was seen; returns what was other than promised."""
-    with postgres(work) as database:
-        return asyncio.run(play_all(database, options, work))
-
-
-async def play_all(database: Postgres, options: argparse.Namespace, work: Path) -> list[str]:
+async def run(options: argparse.Namespace, work: Path) -> list[str]:
     violations: list[str] = []
     rows = []
-    for index, (name, scenario) in enumerate(SCENARIOS.items()):
-        tell(name)
-        url = database.socket_url(f"frozen_{index}")  # by a way that is never disturbed
-        await asyncio.to_thread(database.add, f"frozen_{index}")
-        folder = work / str(index)
-        folder.mkdir()
-        net = network(database.port, options.by_proxy)
-        await net.open()
-        server = Server(0, folder, database.url_at(net.port, f"frozen_{index}"), NOTHING_LAPSES)
-        history = History(folder / HISTORY)
-        try:
-            await server.serve_soon()
-            sale = Sale(net, server.port, create_product(url), options.seed, options.frozen_seconds, history)
-            await scenario(sale)
-        finally:
-            net.thaw()
-            await asyncio.to_thread(server.end)
-            await net.close()
-            history.close()
-        slowest = max(call.end_monotonic - call.start_monotonic for call in history.calls)
-        words = Counter(call.word for call in history.calls)
-        rows.append([name, f"{len(history.calls):,}", f"{slowest:.2f}",
-                     "never" if sale.served_after is None else f"{sale.served_after:.2f}",
-                     ", ".join(f"{word}: {count:,}" for word, count in sorted(words.items()))])
-        violations += [f"{name}: {violation}" for violation in (
-            *service(history, sale.returned_at, sale.served_after), *unanswered(history, [server]),
-            *await asyncio.to_thread(judge, history, url, folder))]
+    with postgres(work) as database:
+        for index, scenario in enumerate(SCENARIOS):
+            tell(scenario.name)
+            net = network(database.port, options.by_proxy)
+            row, found = await play(scenario, index, database, net, options, work)
+            rows.append(row)
+            violations += [f"{scenario.name}: {violation}" for violation in found]
     print(f"Faults by {net.kind}")
     print(table(["the network is frozen", "requests", "slowest answer s", "first hold after s", "answers"], rows))
     return violations
+
+
+async def play(
+    scenario: Scenario, index: int, database: Postgres, net: Proxy | Firewall, options: argparse.Namespace, work: Path
+) -> tuple[list[str], list[str]]:
+    """Returns the scenario's row of the table, and its violations."""
+    name, folder = f"frozen_{index}", work / str(index)
+    folder.mkdir()
+    # The harness uses the socket, which is never disturbed.
+    sale = Sale(folder, database.add(name), RATE, BUYERS, options.seed)
+    await net.open()
+    server = Server(0, folder, database.url_at(net.port, name), NOTHING_LAPSES)
+    try:
+        await server.serve()
+        returned_at, served_after = await scenario.play(sale, server.port, net, options.frozen_seconds)
+    finally:
+        net.thaw()
+        await asyncio.to_thread(server.end)
+        await net.close()
+    calls = sale.history.calls
+    words = Counter(call.word for call in calls)
+    row = [scenario.name, f"{len(calls):,}", f"{max(call.end_monotonic - call.start_monotonic for call in calls):.2f}",
+           "never" if served_after is None else f"{served_after:.2f}",
+           ", ".join(f"{word}: {count:,}" for word, count in sorted(words.items()))]
+    return row, [*service(sale.history, returned_at, served_after), *unanswered(sale.history, [server]), *await sale.judge()]
 
 
 def service(history: History, returned_at: float, served_after: float | None) -> list[str]:
@@ -168,3 +122,9 @@ def service(history: History, returned_at: float, served_after: float | None) ->
     if late:
         violations.append(f"{late:,} calls failed that began more than {RETURN_WITHIN} s after the network's return")
     return violations
+
+
+MODE = Mode("the network to the database loses everything for a while, and tells nobody", run, {
+    "--by-proxy": {"action": "store_true", "help": "do not try to drop packets"},
+    "--frozen-seconds": {"type": float, "default": 10, "help": "(default: 10)"},
+})

@@ -1,44 +1,40 @@
-"""Calls and their responses, with times: the evidence that the checker judges."""
+"""Calls and their responses, with times. The checker judges them."""
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 
-class Outcome(StrEnum):
-    ANSWERED = "answered"  # it is known what the call did
-    NOTHING = "nothing"    # it is known that it did nothing
-    UNKNOWN = "unknown"    # it may have taken effect, or do so later, or never
-
-
-# Refusals of calls that were not carried out, by the last part of their type.
+# Problems of calls without an effect, and faults before a request was sent.
 DID_NOTHING = {"database-unavailable", "overloaded", "shutting-down"}
+NOT_SENT = {"connection refused", "not connected in time"}
+# The status of a hold that a refusal tells.
+REFUSALS = {"hold-already-ordered": "ordered", "hold-expired": "expired", "hold-released": "released"}
 
 
 @dataclass(slots=True)
 class Call:
-    """One call. Times are seconds of the wall clock, which harness and database share; an hour's fault in a server's
-    clock does not touch them."""
+    """One call. Times are seconds of the wall clock, which the harness and the database share."""
 
     client: int
     server: int
-    operation: str              # hold, order, pay, release, product, products, read_hold, read_order, and admin calls
+    operation: str              # a name in client.ADDRESSES
     product: int
-    request: dict[str, Any]     # the body, or what the address names
+    request: dict[str, Any]     # the body, or the parts of the address
     key: str | None = None      # Idempotency-Key
     start: float = 0.0
     end: float = 0.0
     start_monotonic: float = 0.0
     end_monotonic: float = 0.0
-    outcome: Outcome = Outcome.UNKNOWN
-    status: int = 0             # 0 when no answer came
+    status: int = 0             # 0 without a response
     answer: dict[str, Any] = field(default_factory=dict)
     is_replay: bool = False
     retry_after: int | None = None  # seconds, of the header
-    fault: str = ""             # why no answer came
+    fault: str = ""             # the reason for no response
     connected: float = 0.0      # when its connection was made, on the monotonic clock
 
     def begin(self) -> None:
@@ -47,21 +43,19 @@ class Call:
     def finish(self) -> None:
         self.end, self.end_monotonic = time.time(), time.monotonic()
 
-    def answered(
-        self, status: int, answer: dict[str, Any], is_replay: bool, retry_after: int | None = None
-    ) -> None:
+    def answered(self, status: int, answer: dict[str, Any], is_replay: bool, retry_after: int | None = None) -> None:
         self.status, self.answer, self.is_replay, self.retry_after = status, answer, is_replay, retry_after
-        if status == 503 and self.problem in DID_NOTHING:
-            self.outcome = Outcome.NOTHING
-        elif status >= 500:
-            self.outcome = Outcome.UNKNOWN
-        else:
-            self.outcome = Outcome.ANSWERED
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing tells the effect of the call. It may come now, later, or never."""
+        return (self.status == 0 and self.fault not in NOT_SENT
+                or self.status >= 500 and not (self.status == 503 and self.problem in DID_NOTHING))
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether it may have made, changed or recorded something: a refusal says that it did not."""
-        return self.status in (200, 201, 202) or self.outcome is Outcome.UNKNOWN
+        """Whether the call may have changed something. A refused call has not."""
+        return self.status in (200, 201, 202) or self.is_unknown
 
     @property
     def problem(self) -> str:
@@ -69,16 +63,38 @@ class Call:
 
     @property
     def word(self) -> str:
-        """What became of it, for a table."""
+        """The response in a word, for a table."""
         return self.fault or (f"{self.status} {self.problem}" if self.status >= 400 else str(self.status))
 
+    @property
+    def order_id(self) -> str:
+        """Of the order that the call places, pays or reads."""
+        return self.request.get("order_id") or order_of(self.request["hold_id"])
 
-def describe(call: Call) -> str:
-    return f"client {call.client}, server {call.server}, {call.operation} at {call.start:.4f}"
+    @property
+    def hold_status(self) -> str | None:
+        """The status of its hold that the response tells."""
+        if self.status in (200, 201) and self.operation in ("hold", "read_hold", "release"):
+            return str(self.answer["status"])
+        if self.operation == "order" and self.status == 201:
+            return "ordered"
+        return REFUSALS.get(self.problem) if self.status == 409 else None
+
+    @property
+    def order_status(self) -> str | None:
+        """The status of its order that the response tells."""
+        if self.operation == "pay" and self.status == 200:
+            return str(self.answer["order_status"])
+        if self.operation in ("order", "read_order") and self.status in (200, 201):
+            return str(self.answer["status"])
+        return None
+
+    def __str__(self) -> str:
+        return f"client {self.client}, server {self.server}, {self.operation} at {self.start:.4f}"
 
 
 class History:
-    """All calls that have ended, in the order of their ends; also written to a file as they end."""
+    """All calls that have ended, in the order of their ends; also written to a file."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.calls: list[Call] = []
@@ -89,25 +105,34 @@ class History:
         if self._file:
             self._file.write(json.dumps(asdict(call)) + "\n")
 
-    def close(self) -> None:
+    def flush(self) -> None:
         if self._file:
-            self._file.close()
-
-    def clock_step(self) -> float:
-        """By how many seconds the wall clock was set, measured by the monotonic clock. Times are comparable only if that is
-        far less than a call takes."""
-        # A pause between reading the two clocks makes the offset smaller, never larger.
-        highest: dict[int, float] = {}
-        for call in self.calls:
-            second, offset = int(call.start_monotonic), call.start - call.start_monotonic
-            highest[second] = max(offset, highest.get(second, offset))
-        return max(highest.values()) - min(highest.values()) if highest else 0.0
+            self._file.flush()
 
 
-def read(path: Path) -> History:
-    history = History()
+def read(path: Path) -> list[Call]:
     with open(path, encoding="utf-8") as lines:
-        history.calls = [Call(**json.loads(line)) for line in lines]
-    for call in history.calls:
-        call.outcome = Outcome(call.outcome)
-    return history
+        return [Call(**json.loads(line)) for line in lines]
+
+
+def clock_step(calls: Iterable[Call]) -> float:
+    """By how many seconds the wall clock was set, measured by the monotonic clock."""
+    # A pause between reading the two clocks makes the offset smaller, never larger.
+    highest: dict[int, float] = {}
+    for call in calls:
+        second, offset = int(call.start_monotonic), call.start - call.start_monotonic
+        highest[second] = max(offset, highest.get(second, offset))
+    return max(highest.values()) - min(highest.values()) if highest else 0.0
+
+
+def order_of(hold_id: str) -> str:
+    return hold_id.replace("hold_", "order_")
+
+
+def hold_of(order_id: str) -> str:
+    """Also takes the hold's id."""
+    return order_id.replace("order_", "hold_")
+
+
+def seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -10,67 +10,53 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.processes import HarnessError, output_of
-
-from .processes import reserved_port
+from harness.processes import HarnessError, free_port, output_of
 
 CHUNK = 65536
 
 
-def open_event() -> asyncio.Event:
-    event = asyncio.Event()
-    event.set()
-    return event
-
-
 @dataclass(eq=False)
 class Link:
-    """A connection through the proxy; without a server it leads nowhere."""
+    """A connection through the proxy."""
 
     client: asyncio.StreamWriter
-    server: asyncio.StreamWriter | None
+    server: asyncio.StreamWriter
     is_listener: bool = False  # it has sent LISTEN
-    to_server: asyncio.Event = field(default_factory=open_event)  # whether it passes
-    to_client: asyncio.Event = field(default_factory=open_event)
+    to_server: asyncio.Event = field(default_factory=asyncio.Event)  # whether it passes
+    to_client: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reset(self) -> None:
         """Breaks the connection with RST on both sides, whatever is under way."""
-        for writer in filter(None, (self.client, self.server)):
-            reset_on_close(writer)
-            writer.transport.abort()
+        for writer in (self.client, self.server):
+            reset(writer)
 
 
-def reset_on_close(writer: asyncio.StreamWriter) -> None:
-    connection = writer.get_extra_info("socket")
+def reset(writer: asyncio.StreamWriter) -> None:
     try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     except (AttributeError, OSError):
         pass  # closed already
+    writer.transport.abort()
 
 
 class Proxy:
-    """A TCP proxy whose connections can be cut, slow or silent. What is sent into silence waits in the kernel."""
+    """A TCP proxy whose connections can be cut, slow or silent. Data that is sent into silence waits in the kernel."""
 
     kind = "a TCP proxy that stops forwarding"
 
-    def __init__(self, target: int | None) -> None:
-        """`target` is a port; None for a proxy that accepts, and forwards nothing."""
-        self.target = target
-        self.port = 0
+    def __init__(self, target: int) -> None:
+        self.target, self.port = target, free_port()
         self.delay = 0.0            # seconds, for each chunk and direction
         self.links: set[Link] = set()
         self._passes = (True, True)  # to the server, to the client, of new connections
         self._is_refusing = False
-        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        self.port = reserved_port()
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def close(self) -> None:
-        if self._server:
-            self._server.close()
+        self._server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -91,7 +77,7 @@ class Proxy:
         self._silence(self.links, replies_only)
 
     def forget(self) -> None:
-        """The connections that exist now fall silent, as if a firewall had lost them from its table."""
+        """The existing connections fall silent, as if a firewall had lost them from its table."""
         self._silence(self.links)
 
     def freeze_listener(self) -> list[Link]:
@@ -120,25 +106,20 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         if self._is_refusing:
-            reset_on_close(client)
+            reset(client)
+            return
+        try:
+            replies, server = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
             client.transport.abort()
             return
-        replies: asyncio.StreamReader | None = None
-        server: asyncio.StreamWriter | None = None
-        if self.target is not None:
-            try:
-                replies, server = await asyncio.open_connection("127.0.0.1", self.target)
-            except OSError:
-                client.transport.abort()
-                return
         link = Link(client, server)
         for passes, event in zip(self._passes, (link.to_server, link.to_client)):
-            if not passes:
-                event.clear()
+            if passes:
+                event.set()
         self.links.add(link)
-        directions = [asyncio.create_task(self._forward(link, reader, server, link.to_server))]
-        if replies is not None:
-            directions.append(asyncio.create_task(self._forward(link, replies, client, link.to_client)))
+        directions = [asyncio.create_task(self._forward(link, reader, server, link.to_server)),
+                      asyncio.create_task(self._forward(link, replies, client, link.to_client))]
         try:
             # Either side's end is the connection's.
             await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
@@ -149,16 +130,14 @@ class Proxy:
             for direction in directions:
                 direction.cancel()
             await asyncio.gather(*directions, return_exceptions=True)
-            for writer in filter(None, (client, server)):
-                writer.close()
+            client.close()
+            server.close()
 
     async def _forward(
-        self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, passes: asyncio.Event
+        self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: asyncio.Event
     ) -> None:
         try:
             while chunk := await reader.read(CHUNK):
-                if writer is None:
-                    continue
                 if writer is link.server and b'listen "' in chunk:
                     link.is_listener = True
                 await passes.wait()
@@ -171,8 +150,8 @@ class Proxy:
 
 
 class Firewall:
-    """Drops packets of a port of this machine where they come in, as a network that loses them: neither end is told of
-    anything, and nothing is acknowledged. (A proxy's kernel acknowledges what it does not forward.)"""
+    """Drops incoming packets of a port of this machine, as a network that loses them. Neither end is told of anything, and
+    nothing is acknowledged. (A proxy's kernel acknowledges data that the proxy does not forward.)"""
 
     kind = "nftables, which drops packets"
 
@@ -196,7 +175,7 @@ class Firewall:
         output_of("nft", "delete", "table", "inet", self._table)
 
     def freeze(self, replies_only: bool = False) -> None:
-        self._drop([f"tcp sport {self.port}", *([] if replies_only else [f"tcp dport {self.port}"])])
+        self._drop(f"tcp sport {self.port}", *([] if replies_only else [f"tcp dport {self.port}"]))
 
     def forget(self) -> None:
         listed = output_of("ss", "-Htn", "state", "established", f"( dport = :{self.port} )")
@@ -204,12 +183,12 @@ class Firewall:
         if not clients:
             raise HarnessError("there is no connection to forget")
         ports = f"{{ {', '.join(clients)} }}"
-        self._drop([f"tcp sport {self.port} tcp dport {ports}", f"tcp dport {self.port} tcp sport {ports}"])
+        self._drop(f"tcp sport {self.port} tcp dport {ports}", f"tcp dport {self.port} tcp sport {ports}")
 
     def thaw(self) -> None:
-        self._drop([])
+        self._drop()
 
-    def _drop(self, rules: list[str]) -> None:
+    def _drop(self, *rules: str) -> None:
         """Replaces all rules at once."""
         lines = [f"add table inet {self._table}", f"flush table inet {self._table}",
                  f"add chain inet {self._table} arriving {{ type filter hook input priority 0; policy accept; }}",

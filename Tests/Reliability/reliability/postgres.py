@@ -1,18 +1,18 @@
 """A private PostgreSQL on a port that it keeps, with everything durable."""
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.processes import HarnessError, output_of, wait_until
+from harness.processes import HarnessError, free_port, output_of, wait_until
 from harness.services import migrate, sql
 
-from .processes import Child, reserved_port, send, stop_family
+from .checker import changes
+from .processes import Child, send, stop_family
 
 # The user that runs PostgreSQL, which refuses to run as root, and its superuser in any case.
 OWNER = "postgres"
@@ -28,8 +28,8 @@ def binaries() -> Path:
 
 
 def as_owner(death_signal: str = "TERM") -> list[str]:
-    """What to put before a command so that it does not run as root. The change of user clears the signal that a process
-    gets when the harness ends, so it is set again."""
+    """The words before a command that must not run as root. The change of user clears the signal that a process gets when
+    the harness ends, so it is set again."""
     user = [f"--reuid={OWNER}", f"--regid={OWNER}", "--init-groups"] if os.geteuid() == 0 else []
     return ["setpriv", *user, "--pdeathsig", death_signal]
 
@@ -37,10 +37,9 @@ def as_owner(death_signal: str = "TERM") -> list[str]:
 def give_to_owner(folder: Path) -> None:
     if os.geteuid() == 0:
         try:
-            entry = pwd.getpwnam(OWNER)
-        except KeyError:
+            shutil.chown(folder, OWNER, OWNER)
+        except LookupError:
             raise HarnessError(f"PostgreSQL does not run as root, and there is no user {OWNER}") from None
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
 
 
 class Postgres(Child):
@@ -50,53 +49,46 @@ class Postgres(Child):
         "log_checkpoints": "off",
         # After a crash its files are flushed before recovery; one call for the whole disk instead of one a file.
         "recovery_init_sync_method": "syncfs",
-        # The time of a row's commit: the checker's bound for a change that no answer tells of.
+        # The checker reads the changes in the order of commits.
         "track_commit_timestamp": "on",
     }
 
-    def __init__(
-        self, work: Path, data: Path | None = None, address: str = "127.0.0.1", inside: Sequence[str] = ()
-    ) -> None:
-        """
-        - data: where its files are; in `work` by default.
-        - address: to listen on.
-        - inside: what to put before the command, such as `ip netns exec NAME`.
-        """
+    def __init__(self, work: Path, data: Path | None = None) -> None:
+        """`data` is the folder of its files; in `work` by default."""
         super().__init__("postgresql", work)
         self.data = data or work / "database"
-        self.address, self._inside = address, inside
-        self.port = reserved_port()
+        self.port = free_port()
         self.url = self.url_at(self.port)
 
     def url_at(self, port: int, name: str = "flashsale") -> str:
-        return f"postgresql://{OWNER}@{self.address}:{port}/{name}"
+        return f"postgresql://{OWNER}@127.0.0.1:{port}/{name}"
 
-    def socket_url(self, name: str) -> str:
+    def socket_url(self, name: str = "flashsale") -> str:
         """Through the Unix socket, where no packet can be lost."""
         return f"postgresql://{OWNER}@{str(self.data).replace('/', '%2F')}:{self.port}/{name}"
 
     def create(self) -> None:
-        """Makes the cluster and starts it, with an empty database."""
+        """Makes the cluster and starts it."""
         self.data.mkdir(exist_ok=True)
         self.data.parent.chmod(0o711)  # its owner has to get there
         self.data.chmod(0o700)
         give_to_owner(self.data)
         output_of(*as_owner(), binaries() / "initdb", "-D", self.data, "-U", OWNER, "-A", "trust", "-E", "UTF8",
                   "--no-locale", "--no-sync", "--wal-segsize=4", cwd=Path("/"))
-        with open(self.data / "pg_hba.conf", "a") as access:
-            access.write("host all all all trust\n")
         self.start()
 
-    def add(self, name: str) -> None:
-        """A database with flashsale's tables."""
+    def add(self, name: str = "flashsale") -> str:
+        """A database with flashsale's tables, whose changes are logged; its URL."""
         sql(self.socket_url("postgres"), f"create database {name}")
         migrate(self.socket_url(name))
+        changes.install(self.socket_url(name))
+        return self.socket_url(name)
 
     def start(self) -> None:
         """Returns once it accepts connections, after a recovery if one is needed."""
-        settings = {**self.SETTINGS, "listen_addresses": self.address, "unix_socket_directories": str(self.data)}
+        settings = {**self.SETTINGS, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.data)}
         process = self.launch(
-            *self._inside, *as_owner("QUIT"), binaries() / "postgres", "-D", self.data, "-p", str(self.port),
+            *as_owner("QUIT"), binaries() / "postgres", "-D", self.data, "-p", str(self.port),
             *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")))
         wait_until(self.accepts, process, self.log, pause=0.01)
 
@@ -137,9 +129,9 @@ class Postgres(Child):
 
 
 @contextmanager
-def postgres(work: Path, address: str = "127.0.0.1", inside: Sequence[str] = ()) -> Iterator[Postgres]:
+def postgres(work: Path, data: Path | None = None) -> Iterator[Postgres]:
     """Runs a PostgreSQL until the end of the block."""
-    database = Postgres(work, address=address, inside=inside)
+    database = Postgres(work, data)
     try:
         database.create()
         yield database

@@ -2,36 +2,19 @@
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from harness.processes import HarnessError, answers, running
+from harness.processes import HarnessError, answers, free_port, running
 from harness.services import FLASHSALE
 
 STARTS_WITHIN = 30.0  # seconds
 # SHUTDOWN_TIMEOUT_SECONDS, and a bit.
 ENDS_WITHIN = 15.0  # seconds
-
-
-def reserved_port() -> int:
-    """A port that stays free while nothing listens on it: the kernel does not use it for outgoing connections. Such a
-    connection could even connect to itself."""
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.SystemRandom().randrange(10_000, first)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str, pause: float = 0.01) -> float:
@@ -45,17 +28,12 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str, pause: 
 
 
 def stat_of(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; empty for a process that is gone or a zombie. A parent may take a
-    while to collect a zombie."""
+    """The fields of /proc/PID/stat from the state on; empty for a process that is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
     return [] if fields[0] == "Z" else fields
-
-
-def is_alive(pid: int) -> bool:
-    return bool(stat_of(pid))
 
 
 def family(root: int, text: str | None = None) -> set[int]:
@@ -106,8 +84,7 @@ class Child:
         self._running: AbstractContextManager[subprocess.Popen[bytes]] | None = None
         self.starts = 0
         self.was_ended = False  # by the harness
-        # When it was killed, told to end, and stopped, on the monotonic clock. Nothing else may leave a call without a
-        # response.
+        # When it was killed, told to end, and stopped, on the monotonic clock. Only then may a call have no response.
         self.ends: list[tuple[float, float]] = []
         self.pauses: list[tuple[float, float]] = []
         self._paused_at: float | None = None
@@ -141,8 +118,8 @@ class Child:
         self._paused_at = None
 
     def kill(self, text: str | None = None) -> int:
-        """SIGKILL of it, its descendants, and processes with this text in their command line. They are all stopped
-        first, so none sees another end. Returns how many there were."""
+        """SIGKILL of the process, its descendants, and processes with this text in their command line. First it stops all of
+        them, so none sees another end. Returns how many there were."""
         self.was_ended = True
         begin = time.monotonic()
         killed: set[int] = set()
@@ -151,7 +128,7 @@ class Child:
             for pid in killed:
                 send(pid, signal.SIGKILL)
             self.process.wait()
-            wait_for(lambda: not any(map(is_alive, killed)), 10, f"the end of {self.name}")
+            wait_for(lambda: not any(map(stat_of, killed)), 10, f"the end of {self.name}")
         # In these milliseconds it may still have accepted connections.
         self.ends.append((begin, time.monotonic()))
         self._paused_at = None
@@ -193,27 +170,20 @@ class Server(Child):
 
     def __init__(self, number: int, work: Path, database_url: str, settings: Mapping[str, str]) -> None:
         super().__init__(f"server{number}", work)
-        self.port = reserved_port()
+        self.port = free_port()
         self.settings = {**settings, "DATABASE_URL": database_url}
+        # Whether it is to run. A scene's supervisor starts a server that is down, as a service manager would.
+        self.is_wanted = True
 
-    def start(self, clock: Mapping[str, str] | None = None) -> None:
-        """Launches it; `is_ready` tells when it serves. `clock` is the environment in which its clock is off."""
-        env = {**self.settings, **(clock or {})}
-        self.launch(FLASHSALE, "serve", "--unsigned-webhooks", "--port", str(self.port), env=env)
+    def start(self) -> None:
+        """Launches it; `is_ready` tells when it serves."""
+        self.launch(FLASHSALE, "serve", "--unsigned-webhooks", "--port", str(self.port), env=self.settings)
 
-    def serve(self) -> None:
-        """Starts it and waits until it is ready."""
+    async def serve(self) -> None:
+        """Starts it and waits until it is ready. The loop's own thread starts the process: the kernel sends the process
+        SIGTERM when the thread that started it ends, as threads of `to_thread` do with the loop."""
         self.start()
-        self.wait_until_ready()
-
-    async def serve_soon(self) -> None:
-        """As `serve`, beside an event loop's other tasks. The loop's own thread starts the process: the kernel sends the
-        process SIGTERM when the thread that started it ends, as threads of `to_thread` do with the loop."""
-        self.start()
-        await asyncio.to_thread(self.wait_until_ready)
-
-    def wait_until_ready(self) -> None:
-        wait_for(self.is_ready, STARTS_WITHIN, f"{self.name} to be ready")
+        await asyncio.to_thread(wait_for, self.is_ready, STARTS_WITHIN, f"{self.name} to be ready")
 
     def is_ready(self) -> bool:
         return answers(self.port, "/health/ready", timeout=3)

@@ -1,67 +1,76 @@
-"""Servers are restarted one after the other while a crowd buys, and no request fails.
+"""`--restarts` and `--termination`: servers get SIGTERM while a crowd buys, and no request fails.
 
-HAProxy asks each server whether it is ready. A server that is told to end first stops being ready, and serves on until
-HAProxy has noticed. So no request meets a closed port. Buyers do not repeat requests, so each failure counts.
+In `--restarts` HAProxy asks each server whether it is ready. A server that gets SIGTERM first stops being ready, and serves
+on until HAProxy has noticed. So no request meets a closed port. In `--termination` the server may refuse new connections
+after SIGTERM. Each request on an accepted connection gets its whole response. Buyers do not repeat requests.
 """
 
 import argparse
 import asyncio
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from harness.services import Services, create_product
+from harness.services import NOTHING_LAPSES
 
-from .crowd import Crowd, failures
-from .haproxy import Proxy, proxying
-from .history import History
+from .crowd import failures
+from .haproxy import proxying
+from .mode import Mode
+from .postgres import postgres
 from .processes import Server, wait_for
-from .shop import Shop
-from .termination import BUYERS, RATE, SETTINGS, STOCK
-from .trial import HISTORY, judge, print_calls
+from .trial import Sale, print_calls
 
-SUMMARY = "two servers behind HAProxy are restarted one after the other, and no request may fail"
-
+BUYERS = 24
+RATE = 800  # calls a second, of all buyers
+# How long a server still takes requests after SIGTERM while it is not ready: several times what a proxy needs to ask and to
+# act.
+SETTINGS = {**NOTHING_LAPSES, "SHUTDOWN_DELAY_SECONDS": "1"}
+BUYING_SECONDS = 1.0
 NOTICING_SECONDS_MAX = 10
 
 
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--times", type=int, default=20, help="restarts, of one server and the other in turns (20)")
-
-
-def run(options: argparse.Namespace, work: Path) -> list[str]:
-    """Returns the violations."""
-    history = History(work / HISTORY)
-    with Services(work) as services, ExitStack() as stack:
-        url = services.database("restarts")
-        product = create_product(url, stock=STOCK)
-        servers = [Server(number, work, url, SETTINGS) for number in (1, 2)]
-        for server in servers:
-            stack.callback(server.end)
-            server.serve()
-        proxy = stack.enter_context(proxying(work, {each.name: f"127.0.0.1:{each.port}" for each in servers}))
-        violations = asyncio.run(restart(servers, proxy, product, options, history))
-        if doors := proxy.closed_doors():
-            violations.append(f"HAProxy met {doors} closed doors")
-        history.close()
-        print_calls(history)
-        return violations + failures(history.calls) + judge(history, url, work)
-
-
-async def restart(
-    servers: Sequence[Server], proxy: Proxy, product: int, options: argparse.Namespace, history: History
-) -> list[str]:
+async def restart(options: argparse.Namespace, work: Path) -> list[str]:
     violations: list[str] = []
     seconds: list[float] = []
-    async with Crowd(Shop([product], RATE), BUYERS, [proxy.port], history, options.seed):
-        for number in range(options.times):
-            await asyncio.to_thread(
-                wait_for, lambda: len(proxy.up()) == len(servers), NOTICING_SECONDS_MAX, "HAProxy to see both servers")
-            server, began = servers[number % len(servers)], time.monotonic()
-            violations += await asyncio.to_thread(server.terminate)
-            await server.serve_soon()
-            seconds.append(time.monotonic() - began)
-    print(f"{len(seconds)} restarts, {median(seconds):.1f} s each")
-    return violations
+    with ExitStack() as stack:
+        sale = Sale(work, stack.enter_context(postgres(work)).add(), RATE, BUYERS, options.seed)
+        servers = [Server(number, work, sale.url, SETTINGS) for number in (1, 2)]
+        for server in servers:
+            stack.callback(server.end)
+            await server.serve()
+        proxy = stack.enter_context(proxying(work, {each.name: f"127.0.0.1:{each.port}" for each in servers}))
+        async with sale.crowd(proxy.port):
+            for number in range(options.times):
+                await asyncio.to_thread(
+                    wait_for, lambda: len(proxy.up()) == len(servers), NOTICING_SECONDS_MAX, "HAProxy to see both servers")
+                server, began = servers[number % len(servers)], time.monotonic()
+                violations += await asyncio.to_thread(server.terminate)
+                await server.serve()
+                seconds.append(time.monotonic() - began)
+        print(f"{len(seconds)} restarts, {median(seconds):.1f} s each")
+        if doors := proxy.closed_doors():
+            violations.append(f"HAProxy met {doors} closed doors")
+        print_calls(sale.history)
+        return violations + failures(sale.history.calls) + await sale.judge()
+
+
+async def terminate(options: argparse.Namespace, work: Path) -> list[str]:
+    violations: list[str] = []
+    with ExitStack() as stack:
+        sale = Sale(work, stack.enter_context(postgres(work)).add(), RATE, BUYERS, options.seed)
+        server = Server(0, work, sale.url, SETTINGS)
+        stack.callback(server.end)
+        for _ in range(options.terminations):
+            await server.serve()
+            async with sale.crowd(server.port):
+                await asyncio.sleep(BUYING_SECONDS)
+                violations += await asyncio.to_thread(server.terminate)
+        print_calls(sale.history)
+        return violations + failures(sale.history.calls, may_be_refused=True) + await sale.judge()
+
+
+RESTARTS = Mode("two servers behind HAProxy are restarted one after the other, and no request may fail", restart, {
+    "--times": {"type": int, "default": 20, "help": "restarts, of one server and the other in turns (20)"}})
+TERMINATION = Mode("a server that buyers talk to directly gets SIGTERM, and responds to all accepted requests", terminate, {
+    "--terminations": {"type": int, "default": 10, "help": "how often (10)"}})

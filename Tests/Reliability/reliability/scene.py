@@ -2,23 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.processes import HarnessError
 from harness.services import create_product, sql
 
-from .disk import Disk
+from .checker.conditions import Conditions
+from .client import TOKEN
+from .disk import Disk, small_disk
 from .network import Proxy
-from .postgres import Postgres
-from .processes import STARTS_WITHIN, Server
+from .postgres import Postgres, postgres
+from .processes import STARTS_WITHIN, Server, wait_for
 
 HOLD_TTL = 3.0   # seconds: short, so that lapses matter
 ORDER_TTL = 5.0
-
-SETTINGS = {"HOLD_TTL_SECONDS": str(HOLD_TTL), "ORDER_TTL_SECONDS": str(ORDER_TTL), "LOG_LEVEL": "info"}
+TTLS = ((HOLD_TTL, ORDER_TTL), (HOLD_TTL, ORDER_TTL))  # of each server
 
 
 @dataclass
@@ -26,11 +26,9 @@ class Scene:
     work: Path
     disk: Disk
     database: Postgres
-    servers: list[Server]
-    proxies: list[Proxy]
-    # Whether a server is to run. The supervisor starts a server that is down, as a service manager would.
-    is_wanted: dict[str, bool] = field(default_factory=dict)
-    clock_of: dict[str, dict[str, str]] = field(default_factory=dict)  # of servers whose clocks are off
+    conditions: Conditions
+    servers: list[Server] = field(default_factory=list)
+    proxies: list[Proxy] = field(default_factory=list)
     background: list[asyncio.Task[None]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
@@ -41,58 +39,59 @@ class Scene:
     def sql(self, statements: str) -> str:
         return sql(self.database.url, statements)
 
-    def add_products(self, count: int, stock: int, scarce_stock: int = 40) -> dict[int, int]:
-        """Their stocks, by id. The last one is scarce, if there are several."""
-        stocks = [stock] * (count - 1) + [scarce_stock if count > 1 else stock]
-        return {create_product(self.database.url, f"Product {number}", units, price=1000 * number): units
-                for number, units in enumerate(stocks, 1)}
+    def add_products(self, count: int, stock: int, last_stock: int | None = None) -> list[int]:
+        """Returns the products' ids. The last product may have another stock."""
+        stocks = [stock] * (count - 1) + [last_stock or stock]
+        return [create_product(self.database.url, f"Product {number}", units, price=1000 * number)
+                for number, units in enumerate(stocks, 1)]
 
-    async def is_ready(self, server: Server) -> bool:
-        return server.is_running and await asyncio.to_thread(server.is_ready)
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Records that processes of the database are stopped."""
+        begin = time.time()
+        try:
+            yield
+        finally:
+            self.conditions.stalls.append((begin, time.time()))
 
-    async def wait_until_ready(self, servers: Sequence[Server] = (), seconds: float = STARTS_WITHIN) -> float:
+    async def wait_until_ready(self, servers: Sequence[Server] = ()) -> float:
         """Returns after how long all servers could serve, or these; raises `HarnessError` if they cannot in time."""
-        start = time.monotonic()
-        while time.monotonic() - start < seconds:
-            if all(await asyncio.gather(*(self.is_ready(server) for server in servers or self.servers))):
-                return time.monotonic() - start
-            await asyncio.sleep(0.02)
-        raise HarnessError(f"a server was not ready within {seconds:.0f} s")
+        return await asyncio.to_thread(
+            wait_for, lambda: all(server.is_running and server.is_ready() for server in servers or self.servers),
+            STARTS_WITHIN, "servers to be ready", 0.02)
 
     async def keep_servers_running(self) -> None:
         """Starts servers again that the harness has ended. No server ends by itself, even while its database is away."""
         while True:
             for server in self.servers:
-                if self.is_wanted[server.name] and not server.is_running:
+                if server.is_wanted and not server.is_running:
                     if not server.was_ended and server.process is not None:
                         self.violations.append(
                             f"{server.name} ended by itself, with {server.process.returncode}: see {server.log.name}")
-                    server.start(self.clock_of.get(server.name))
+                    server.start()
             await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
 async def staged(
-    work: Path, settings: Sequence[Mapping[str, str]] = (SETTINGS, SETTINGS), has_proxies: bool = True,
-    preparation: str = "",
+    work: Path, ttls: Sequence[tuple[float, float]] = TTLS, settings: Mapping[str, str] | None = None,
+    has_proxies: bool = True, preparation: str = "",
 ) -> AsyncIterator[Scene]:
     """Everything up and running until the end of the block, each server's network included.
 
-    - settings: of each server.
+    - ttls: of the holds and of the orders of each server.
     - has_proxies: whether each server has a network of its own that can be broken; it takes CPU.
     - preparation: statements to be run before the servers start.
     """
     async with AsyncExitStack() as stack:
-        disk = Disk()
-        stack.callback(disk.remove)
-        database = Postgres(work, disk.data)
-        stack.callback(database.end)
-        await asyncio.to_thread(database.create)
-        await asyncio.to_thread(database.add, "flashsale")
+        disk = stack.enter_context(small_disk())
+        database = stack.enter_context(postgres(work, disk.data))
+        url = database.add()
         if preparation:
-            await asyncio.to_thread(sql, database.url, preparation)
-        scene = Scene(work, disk, database, [], [])
-        for number, own in enumerate(settings):
+            sql(url, preparation)
+        holds, orders = zip(*ttls)
+        scene = Scene(work, disk, database, Conditions(holds, orders))
+        for number, (hold_ttl, order_ttl) in enumerate(ttls):
             url = database.url
             if has_proxies:
                 proxy = Proxy(database.port)
@@ -100,16 +99,16 @@ async def staged(
                 stack.push_async_callback(proxy.close)
                 scene.proxies.append(proxy)
                 url = database.url_at(proxy.port)
-            server = Server(number, work, url, own)
-            scene.servers.append(server)
-            scene.is_wanted[server.name] = True
+            scene.servers.append(Server(number, work, url, {
+                "HOLD_TTL_SECONDS": str(hold_ttl), "ORDER_TTL_SECONDS": str(order_ttl), "LOG_LEVEL": "info",
+                "ADMIN_TOKEN": TOKEN, **(settings or {})}))
         supervisor = asyncio.create_task(scene.keep_servers_running())
         try:
             await scene.wait_until_ready()
             yield scene
         finally:
             supervisor.cancel()
-            # The servers end while their network still works: they answer what they accepted.
+            # The servers end while their network still works: they respond to the requests that they accepted.
             for proxy in scene.proxies:
                 proxy.thaw()
             await asyncio.gather(*(asyncio.to_thread(server.end) for server in scene.servers), return_exceptions=True)

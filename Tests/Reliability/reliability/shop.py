@@ -4,107 +4,71 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from harness.services import TIME_TO_LIVE
 
 from .client import Client
-from .history import Call, Outcome
+from .history import Call, order_of
+
+T = TypeVar("T")
 
 CURRENCY = "USD"
-REPEATED = 0.7  # of the calls without an answer
-EVERYWHERE = 0.15  # of the payment events, and of some other calls: sent to all servers at once
+REPEATED = 0.7     # of the calls without a response
+EVERYWHERE = 0.15  # of payment events and of calls with a key: sent to all servers at once
+KEYED = 0.6        # of holds and orders: with an Idempotency-Key
+KNOWN_KEY = 0.08   # of holds and orders: under a key that was used before
+QUANTITIES = (1, 1, 1, 1, 2, 2, 2, 3, 5)
+CALLS = {"hold": 28, "order": 18, "pay": 22, "release": 5, "product": 14, "products": 2, "read_hold": 5, "read_order": 5,
+         "settle": 2}
+PAYMENTS = {"now": 48, "early": 14, "late": 25, "again": 5, "parked_again": 6, "otherwise": 3}
 
 
-@dataclass(frozen=True)
-class Habits:
-    """How often buyers do what."""
-
-    calls: dict[str, int]     # weights
-    payments: dict[str, int]  # weights
-    keyed: float              # of holds and orders those with an Idempotency-Key
-    known_key: float          # of holds those under a key that was used before
-    quantities: tuple[int, ...]
-    remembered: int           # holds that are used
-    recent: float             # at the mean, how many younger holds there are than the one that is used
-    # Paid orders count against a customer's limit for ever, so new customers come after so many seconds. None: each
-    # request names a customer of its own, so the checker knows which request made a hold.
-    customers_come_every: float | None = None
-    customers: int = 10
-
-
-# For the checker of histories: each request names its own customer.
-CROSSED = Habits(
-    calls={"hold": 26, "order": 18, "pay": 18, "release": 6, "product": 20, "products": 2, "read_hold": 5, "read_order": 5},
-    payments={"now": 58, "early": 12, "late": 25, "again": 3, "otherwise": 2},
-    keyed=0.75, known_key=0.04, quantities=(1, 1, 1, 2, 2, 3), remembered=300, recent=100)
-# For the judge of --stress: a few customers with limits, and parked payment events.
-LIMITED = Habits(
-    calls={"hold": 30, "order": 17, "pay": 25, "release": 5, "product": 7, "read_hold": 5, "read_order": 5, "settle": 2},
-    payments={"now": 40, "early": 15, "late": 25, "again": 8, "parked_again": 8, "otherwise": 4},
-    keyed=0.5, known_key=0.1, quantities=(1, 1, 1, 2, 2, 3, 5), remembered=60, recent=10, customers_come_every=8)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    product: int
-    id: str
-
-    @property
-    def order_id(self) -> str:
-        return self.id.replace("hold_", "order_")
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    product: int
-    id: str
-    amount: int
-    at: float
+def memory(count: int) -> Any:
+    return field(default_factory=lambda: deque(maxlen=count))
 
 
 @dataclass(slots=True)
 class Shop:
-    """What all buyers know together, so that they use each other's holds, orders and keys."""
+    """What all buyers know together. They use each other's holds, orders and keys."""
 
     products: list[int]
-    rate: float                 # calls a second, of all clients
-    habits: Habits = CROSSED
+    rate: float                      # calls a second, of all clients
     order_ttl: float = TIME_TO_LIVE  # seconds, the longest that an order waits for its payment
-    parked_ttl: float = 0.0
-    too_many: int | None = None                                # units that a product never has: some ask for them
-    payable: dict[int, int] = field(default_factory=dict)      # by product, units that may still be paid, if bounded
-    available: dict[int, int] = field(default_factory=dict)    # by product, as last seen
-    holds: deque[Held] = field(default_factory=deque)
-    orders: deque[Placed] = field(default_factory=lambda: deque(maxlen=400))
-    keyed: deque[tuple[dict[str, Any], str]] = field(default_factory=lambda: deque(maxlen=60))   # holds, with their keys
-    keyed_orders: deque[tuple[int, str, str]] = field(default_factory=lambda: deque(maxlen=60))  # product, hold, key
-    events: deque[tuple[int, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=100))
-    parked: deque[tuple[float, int, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=200))
-    owed: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=50))               # product, key of an event
+    parked_ttl: float = TIME_TO_LIVE
+    # Paid orders count against a customer's limit for ever, so new customers come after so many seconds. None: each request
+    # names a customer of its own, so the checker knows which request made a hold.
+    customers_come_every: float | None = None
+    too_many: int | None = None                              # more units than a product has: some requests ask for them
+    payable: dict[int, int] = field(default_factory=dict)    # by product, units that may still be paid, if bounded
+    available: dict[int, int] = field(default_factory=dict)  # by product, as last seen
+    holds: deque[tuple[int, str]] = memory(200)              # product and id
+    orders: deque[tuple[int, str, int, float]] = memory(400)  # product, id, amount, and when it was placed
+    keyed: deque[tuple[dict[str, Any], str]] = memory(60)    # requests for holds, with their keys
+    keyed_orders: deque[tuple[int, str, str]] = memory(60)   # product, hold, key
+    events: deque[tuple[int, dict[str, Any]]] = memory(100)
+    parked: deque[tuple[float, int, dict[str, Any]]] = memory(200)
+    owed: deque[tuple[int, str]] = memory(50)                # product, key of an event
+    has_admin: bool = True      # whether servers know the harness's token, and no proxy is in the way
     is_over: bool = False
     is_settling: bool = False   # no more holds and orders
-
-    def __post_init__(self) -> None:
-        self.holds = deque(maxlen=self.habits.remembered)
-
-
-def after(seconds: float) -> str:
-    return datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="milliseconds")
 
 
 class Person:
     """Makes calls, each on a random server."""
 
-    def __init__(self, client: Client, generator: random.Random) -> None:
-        self.client, self.random = client, generator
+    def __init__(self, client: Client, shop: Shop, generator: random.Random) -> None:
+        self.client, self.shop, self.random = client, shop, generator
         self._count = 0
 
     def chance(self, part: float) -> bool:
         return self.random.random() < part
+
+    def one_of(self, weights: dict[T, int]) -> T:
+        return self.random.choices(list(weights), list(weights.values()))[0]
 
     def new_key(self, kind: str) -> str:
         self._count += 1
@@ -113,76 +77,61 @@ class Person:
     async def call(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> Call:
         return await self.client.call(operation, product, request, self.random.randrange(len(self.client.ports)), key)
 
-    async def everywhere(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> list[Call]:
-        """At all servers at once."""
-        return await asyncio.gather(*(
-            self.client.call(operation, product, request, server, key) for server in range(len(self.client.ports))))
-
-    async def until_told(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> list[Call]:
-        """Repeats a call with an unknown outcome under the same key, as clients are advised to."""
+    async def told(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> list[Call]:
+        """Sometimes sends the request to all servers at once. Else repeats a call with an unknown outcome under its key."""
+        if (key or operation == "pay") and self.chance(EVERYWHERE):
+            return await asyncio.gather(*(self.client.call(operation, product, request, server, key)
+                                          for server in range(len(self.client.ports))))
         calls = [await self.call(operation, product, request, key)]
-        while calls[-1].outcome is Outcome.UNKNOWN and len(calls) < 4 and self.chance(REPEATED):
+        while calls[-1].is_unknown and len(calls) < 4 and self.chance(REPEATED):
             await asyncio.sleep(self.random.uniform(0.05, 0.6))
             calls.append(await self.call(operation, product, request, key))
         return calls
 
-    async def told(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> list[Call]:
-        """Sometimes by all servers."""
-        ask = self.everywhere if key and self.chance(EVERYWHERE) else self.until_told
-        return await ask(operation, product, request, key)
-
 
 class Buyer(Person):
     """Plays a buyer and the payment provider in turn."""
-
-    def __init__(self, client: Client, shop: Shop, generator: random.Random) -> None:
-        super().__init__(client, generator)
-        self.shop, self.habits = shop, shop.habits
 
     async def run(self, clients: int) -> None:
         pause = clients / self.shop.rate
         await asyncio.sleep(self.random.random() * pause)
         while not self.shop.is_over:
             began = time.monotonic()
-            name = self._one_of(self.habits.calls)
+            name = self.one_of(CALLS)
             if self.shop.is_settling and name in ("hold", "order"):
                 name = "product"
-            action: Callable[[], Awaitable[None]] = getattr(self, name)
-            await action()
+            await getattr(self, name)()
             await asyncio.sleep(max(0.0, pause * self.random.uniform(0.5, 1.5) - (time.monotonic() - began)))
 
-    def _one_of(self, weights: dict[str, int]) -> str:
-        return self.random.choices(list(weights), list(weights.values()))[0]
-
-    def _recent(self, things: deque[Any], mean: float) -> Any:
-        """Mostly one of the last, as they do not last long."""
+    def _recent(self, things: deque[T], mean: float | None = None) -> T:
+        """Mostly one of the last. Of shared customers' holds a younger one, since those last for a second only."""
+        mean = mean or (60 if self.shop.customers_come_every is None else 10)
         return things[-1 - min(int(self.random.expovariate(1 / mean)), len(things) - 1)]
 
     def _customer(self) -> str:
-        if self.habits.customers_come_every is None:
+        if self.shop.customers_come_every is None:
             return self.new_key("customer")
-        generation = int(time.monotonic() / self.habits.customers_come_every)
-        return f"customer-{generation}-{self.random.randrange(self.habits.customers)}"
+        return f"customer-{int(time.monotonic() / self.shop.customers_come_every)}-{self.random.randrange(10)}"
 
     async def hold(self) -> None:
         product = self.random.choice(self.shop.products)
-        request: dict[str, Any] = {"product_id": product, "quantity": self.random.choice(self.habits.quantities)}
+        request: dict[str, Any] = {"product_id": product, "quantity": self.random.choice(QUANTITIES)}
         if self.shop.too_many and self.chance(0.03):
             request["quantity"] = self.shop.too_many
         if self.chance(0.9):
             request["customer_id"] = self._customer()
-        key = self.new_key("h") if self.chance(self.habits.keyed) else None
-        if self.shop.keyed and self.chance(self.habits.known_key):
-            # A key that was used: for the same request, for another, or by another customer.
+        key = self.new_key("h") if self.chance(KEYED) else None
+        if self.shop.keyed and self.chance(KNOWN_KEY):
+            # The key comes with the same request, with another one, or from another customer.
             request, key = self.random.choice(self.shop.keyed)
             if self.chance(0.3):
                 request = request | {"quantity": request["quantity"] % 3 + 1}
-            elif self.habits.customers_come_every and self.chance(0.4):
+            elif self.shop.customers_come_every and self.chance(0.4):
                 request = request | {"customer_id": self._customer()}
             product = request["product_id"]
         for call in await self.told("hold", product, request, key):
             if call.status == 201:
-                self.shop.holds.append(Held(product, call.answer["hold_id"]))
+                self.shop.holds.append((product, call.answer["hold_id"]))
                 if key:
                     self.shop.keyed.append((request, key))
             elif call.problem == "insufficient-stock":
@@ -191,24 +140,23 @@ class Buyer(Person):
     async def order(self) -> None:
         if not self.shop.holds:
             return
-        held = self._recent(self.shop.holds, self.habits.recent)
-        product, id = held.product, held.id
-        key = self.new_key("o") if self.chance(self.habits.keyed) else None
-        if self.shop.keyed_orders and self.chance(0.06):
+        product, id = self._recent(self.shop.holds)
+        key = self.new_key("o") if self.chance(KEYED) else None
+        if self.shop.keyed_orders and self.chance(KNOWN_KEY):
             product, id, key = self.random.choice(self.shop.keyed_orders)
-            others = [other for other in self.shop.holds if other.product == product]
-            if others and self.habits.customers_come_every and self.chance(0.4):
-                id = self.random.choice(others).id
+            others = [other for of_product, other in self.shop.holds if of_product == product]
+            if others and self.shop.customers_come_every and self.chance(0.4):
+                id = self.random.choice(others)
         for call in await self.told("order", product, {"hold_id": id}, key):
             if call.status == 201:
-                self.shop.orders.append(Placed(product, call.answer["order_id"], call.answer["amount"], time.monotonic()))
+                self.shop.orders.append((product, call.answer["order_id"], call.answer["amount"], time.monotonic()))
                 if key:
                     self.shop.keyed_orders.append((product, id, key))
 
     async def release(self) -> None:
         if self.shop.holds:
-            held = self._recent(self.shop.holds, self.habits.recent)
-            await self.call("release", held.product, {"hold_id": held.id})
+            product, id = self._recent(self.shop.holds)
+            await self.call("release", product, {"hold_id": id})
 
     async def product(self) -> None:
         product = self.random.choice(self.shop.products)
@@ -221,79 +169,58 @@ class Buyer(Person):
 
     async def read_hold(self) -> None:
         if self.shop.holds:
-            held = self.random.choice(self.shop.holds)
-            await self.call("read_hold", held.product, {"hold_id": held.id})
+            product, id = self.random.choice(self.shop.holds)
+            await self.call("read_hold", product, {"hold_id": id})
 
     async def read_order(self) -> None:
-        # The checker of histories takes a 404 for a lost order, so its buyers read only acknowledged orders.
-        if self.habits.customers_come_every and self.shop.holds and self.chance(0.2):
-            held = self._recent(self.shop.holds, self.habits.recent)
-            await self.call("read_order", held.product, {"order_id": held.order_id})
+        """Sometimes an order that may not exist yet."""
+        if self.shop.holds and self.chance(0.2):
+            product, hold = self._recent(self.shop.holds)
+            await self.call("read_order", product, {"order_id": order_of(hold)})
         elif self.shop.orders:
-            placed = self.random.choice(self.shop.orders)
-            await self.call("read_order", placed.product, {"order_id": placed.id})
+            product, id, _, _ = self.random.choice(self.shop.orders)
+            await self.call("read_order", product, {"order_id": id})
 
     # The payment provider
 
     async def pay(self) -> None:
-        action: Callable[[], Awaitable[None]] = getattr(self, f"_pay_{self._one_of(self.habits.payments)}")
-        await action()
+        """Now, before the order, late, again, about when a parked event's time ends, or another event under the same key."""
+        shop, now, kind = self.shop, time.monotonic(), self.one_of(PAYMENTS)
+        late = [order for order in shop.orders if now - order[3] > shop.order_ttl][-40:]
+        parked = [event for at, *event in shop.parked if -0.5 < now - at - shop.parked_ttl < 2.5]
+        if kind == "now" and shop.orders:
+            await self._pay(*self._recent(shop.orders, 10), successes=0.65)
+        elif kind == "late" and late:
+            await self._pay(*self.random.choice(late), successes=0.85)
+        elif kind == "early" and shop.holds:
+            product, hold = self._recent(shop.holds)
+            await self._deliver(product, {"idempotency_key": self.new_key("e"), "order_id": order_of(hold),
+                                          "status": self._status(product, 0.8)})
+        elif kind == "parked_again" and parked:
+            await self._deliver(*self.random.choice(parked))
+        elif kind == "again" and shop.events:
+            await self._deliver(*self.random.choice(shop.events))
+        elif kind == "otherwise" and shop.events:
+            product, request = self.random.choice(shop.events)
+            await self.call("pay", product, request | {"status": "failed" if request["status"] == "success" else "success"})
 
-    async def _pay_now(self) -> None:
-        if self.shop.orders:
-            await self._pay(self._recent(self.shop.orders, 10), 0.65)
-
-    async def _pay_late(self) -> None:
-        """After the order has expired or was cancelled."""
-        now = time.monotonic()
-        over = [placed for placed in self.shop.orders if now - placed.at > self.shop.order_ttl]
-        if over:
-            await self._pay(self.random.choice(over[-40:]), 0.85)
-
-    async def _pay(self, placed: Placed, successes: float) -> None:
-        request: dict[str, Any] = {"idempotency_key": self.new_key("p"), "order_id": placed.id,
-                                   "status": self._status(placed.product, successes)}
+    async def _pay(self, product: int, order: str, amount: int, placed: float, successes: float) -> None:
+        request: dict[str, Any] = {"idempotency_key": self.new_key("p"), "order_id": order,
+                                   "status": self._status(product, successes)}
         if self.chance(0.4):
-            request |= {"amount": placed.amount + self.chance(0.1), "currency": "EUR" if self.chance(0.05) else CURRENCY}
-        await self._deliver(placed.product, request)
+            request |= {"amount": amount + self.chance(0.1), "currency": "EUR" if self.chance(0.05) else CURRENCY}
+        await self._deliver(product, request)
 
     def _status(self, product: int, successes: float) -> str:
         """Paid units never come back, so only a part of a scarce product may be paid for."""
         if not self.chance(successes) or self.shop.payable.get(product, 1) <= 0:
             return "failed"
         if product in self.shop.payable:
-            self.shop.payable[product] -= max(self.habits.quantities)
+            self.shop.payable[product] -= max(QUANTITIES)
         return "success"
 
-    async def _pay_early(self) -> None:
-        """Before its order, which may never come."""
-        if self.shop.holds:
-            held = self._recent(self.shop.holds, self.habits.recent)
-            await self._deliver(held.product, {"idempotency_key": self.new_key("e"), "order_id": held.order_id,
-                                               "status": self._status(held.product, 0.8)})
-
-    async def _pay_again(self) -> None:
-        if self.shop.events:
-            await self._deliver(*self.random.choice(self.shop.events))
-
-    async def _pay_parked_again(self) -> None:
-        """About when its time to be parked ends."""
-        now = time.monotonic()
-        due = [(product, request) for at, product, request in self.shop.parked
-               if -0.5 < now - at - self.shop.parked_ttl < 2.5]
-        if due:
-            await self._deliver(*self.random.choice(due))
-
-    async def _pay_otherwise(self) -> None:
-        """Another event under the same key."""
-        if self.shop.events:
-            product, request = self.random.choice(self.shop.events)
-            other = "failed" if request["status"] == "success" else "success"
-            await self.call("pay", product, request | {"status": other})
-
     async def _deliver(self, product: int, request: dict[str, Any]) -> None:
-        ask = self.everywhere if self.chance(EVERYWHERE) else self.until_told
-        calls = await ask("pay", product, request)
+        calls = await self.told("pay", product, request)
         self.shop.events.append((product, request))
         for call in calls:
             verdict = call.answer.get("verdict")
@@ -303,30 +230,26 @@ class Buyer(Person):
                 self.shop.owed.append((product, request["idempotency_key"]))
 
     async def settle(self) -> None:
+        if not self.shop.has_admin:
+            return
         if self.shop.owed and self.chance(0.9):
             product, key = self.random.choice(self.shop.owed)
+            await self.call("settle", product, {"idempotency_key": key})
         elif self.shop.events:
             product, request = self.random.choice(self.shop.events)
-            key = request["idempotency_key"]
-        else:
-            return
-        await self.call("settle", product, {"idempotency_key": key})
+            await self.call("settle", product, {"idempotency_key": request["idempotency_key"]})
 
 
 class Operator(Person):
     """Changes limits and windows during the sale, and keeps stock scarce."""
 
-    PAUSE = 0.12   # seconds, at most, between two changes
-
-    def __init__(self, client: Client, shop: Shop, generator: random.Random) -> None:
-        super().__init__(client, generator)
-        self.shop = shop
+    PAUSE = 0.08   # seconds, at most, between two changes
 
     async def run(self) -> None:
         while not self.shop.is_over:
             product = self.random.choice(self.shop.products)
             if not self.shop.is_settling:
-                await self.random.choices((self.limit, self.window, self.restock), (4, 4, 7))[0](product)
+                await self.random.choices((self.limit, self.window, self.restock), (6, 5, 6))[0](product)
             await asyncio.sleep(self.random.uniform(0, self.PAUSE))
 
     async def limit(self, product: int) -> None:
@@ -335,10 +258,9 @@ class Operator(Person):
         await self.call("change", product, {"product_id": product, name: value})
 
     async def window(self, product: int) -> None:
-        """Mostly open."""
-        windows = {(None, None): 7, (None, after(self.random.uniform(0.1, 1.5))): 3,
-                   (after(self.random.uniform(0.1, 1)), None): 2}
-        starts, ends = self.random.choices(list(windows), list(windows.values()))[0]
+        """The sale is open, ends soon, or starts soon."""
+        within = partial(self.random.uniform, 0.1)
+        starts, ends = self.one_of({(None, None): 7, (None, after(within(1.5))): 6, (after(within(1)), None): 2})
         await self.call("change", product, {"product_id": product, "starts_at": starts, "ends_at": ends})
 
     async def restock(self, product: int) -> None:
@@ -347,3 +269,7 @@ class Operator(Person):
         key = self.new_key("r")
         for _ in range(2 if self.chance(0.15) else 1):
             await self.call("restock", product, {"product_id": product, "delta": delta}, key)
+
+
+def after(seconds: float) -> str:
+    return datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="milliseconds")

@@ -9,8 +9,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.output import table, tell
@@ -19,52 +18,39 @@ from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
 from .attack import ATTACKER
-
-SUMMARY = "half the peak for an hour: memory, descriptors, tables and latencies stay as they are"
+from .mode import Mode
 
 SCRIPT = Path(__file__).resolve().parents[1] / "wrk/soak.lua"
 SLICE = 10  # seconds, between samples
 PRODUCTS = 10  # sold in turn, a slice each
 STREAMS = 100
-KEPT = ("holds", "orders", "payment_events")  # tables whose rows of what was sold stay
-COMES_AND_GOES = {  # indexes, and their tables
-    "holds_active_by_expiry": "holds", "holds_given_back": "holds", "orders_pending_by_due": "orders",
-    "payment_events_parked": "payment_events",
+# Tables whose rows of what was sold stay, and indexes of rows that come and go, each with its table.
+BY_ROW = {
+    "holds": "holds", "orders": "orders", "payment_events": "payment_events", "holds_active_by_expiry": "holds",
+    "holds_given_back": "holds", "orders_pending_by_due": "orders", "payment_events_parked": "payment_events",
 }
 
 RATE_WITHIN = 0.95  # each quarter's of what was asked for
 MEMORY_WITHIN = 0.05  # the last quarter's mean of the second's
 SIZE_WITHIN = 1.2  # the last quarter's maximum by the second's
-SIZE_FLOOR = 2 << 20  # bytes: of what is smaller a few pages matter
+SIZE_FLOOR = 2  # MB: of a smaller table a few pages matter
 LATENCY_WITHIN = 1.3  # the last quarter's p99 by the first's
 DESCRIPTORS_WITHIN = 8  # the pool may have opened another connection
 
+RATE, P99, WORST_P99, FAILED, MEMORY, DESCRIPTORS = (
+    "requests per second", "p99 ms", "p99 ms, of the worst tenth", "refused, or no answer", "resident memory MB, mean",
+    "descriptors, most")
+SIZE, ROW_SIZE = " MB, most", " bytes a row, most"
+# How the figures of a quarter become one. The maximum of all others.
+QUARTER: dict[str, Callable[[list[float]], float]] = {
+    RATE: statistics.median, "p50 ms": statistics.median, P99: statistics.median,
+    WORST_P99: lambda figures: statistics.quantiles(figures, n=10)[-1], FAILED: sum, MEMORY: statistics.mean,
+}
 
-@dataclass(frozen=True)
-class State:
-    """Of the server and its database, at the end of a slice."""
-
-    rate: float
-    p50_ms: float
-    p99_ms: float
-    faults: int
-    memory_mb: float
-    descriptors: int
-    threads: int
-    bytes: dict[str, int] = field(default_factory=dict)  # by table, with its indexes, and by some indexes
-    live: dict[str, int] = field(default_factory=dict)  # rows by table, estimated
-    dead: dict[str, int] = field(default_factory=dict)
-
-    def bytes_per_row(self, name: str) -> float:
-        return self.bytes[name] / max(1, self.live[COMES_AND_GOES.get(name, name)])
+Figures = dict[str, float]
 
 
-def add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--soak-minutes", type=float, default=60, help="(default: 60)")
-
-
-def run(options: argparse.Namespace, work: Path) -> list[str]:
-    """Loads, samples, prints a table by quarter; returns what was other than promised."""
+async def run(options: argparse.Namespace, work: Path) -> list[str]:
     retention = str(max(5, min(60, round(options.soak_minutes * 60 / 16))))  # so that a short run gets there too
     settings = {
         "HOLD_TTL_SECONDS": "5", "ORDER_TTL_SECONDS": "10", "HOLD_RETENTION_SECONDS": retention,
@@ -86,111 +72,92 @@ def run(options: argparse.Namespace, work: Path) -> list[str]:
         load(0, 0)
         peak = load(1, 0).rate
         log = work / "watchers.log"
-        states: list[State] = []
+        slices: list[Figures] = []
         with running(sys.executable, ATTACKER, "watchers", host, port, str(products[0]), str(STREAMS), log=log):
             end = time.monotonic() + options.soak_minutes * 60
             while time.monotonic() < end:
-                states.append(look(server, load(len(states) + 2, peak / 2)))
-                if len(states) % 6 == 0:
-                    tell(f"{len(states) * SLICE / 60:.0f} minutes: {states[-1].rate:,.0f}/s, "
-                         f"p99 {states[-1].p99_ms:.1f} ms, {states[-1].memory_mb:.0f} MB")
+                slices.append(look(server, load(len(slices) + 2, peak / 2)))
+                if len(slices) % 6 == 0:
+                    tell(f"{len(slices) * SLICE / 60:.0f} minutes: {slices[-1][RATE]:,.0f}/s, "
+                         f"p99 {slices[-1][P99]:.1f} ms, {slices[-1][MEMORY]:.0f} MB")
         watched = json.loads(log.read_text().strip().splitlines()[-1])
         failures = {status: count for status, count in server.answered().items() if status.startswith("5")}
-        stale = left_behind(server, int(retention))
-        audits = services.audits()
+        violations = left_behind(server, int(retention))
+        violations += [f"audit of {name}: {complaint}" for name, complaint in services.audits().items() if complaint]
 
     path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
-    path.write_text("".join(json.dumps(asdict(state)) + "\n" for state in states))
-    if len(states) < 8:
-        return [f"{len(states)} samples are too few for quarters: take more minutes"]
-    quarters = [states[len(states) * n // 4:len(states) * (n + 1) // 4] for n in range(4)]
+    path.write_text("".join(json.dumps(figures) + "\n" for figures in slices))
+    if len(slices) < 8:
+        return [f"{len(slices)} samples are too few for quarters: take more minutes"]
+    quarters = [measures(slices[len(slices) * n // 4:len(slices) * (n + 1) // 4]) for n in range(4)]
     print(f"Peak {peak:,.0f} requests a second, half of it for {options.soak_minutes:g} minutes; retention {retention} "
-          f"s. {STREAMS} streams saw {watched['events']:,} events, {watched['ended']} ended. Samples: {path}")
-    print_quarters(quarters)
-    violations = judge(quarters, peak / 2)
+          f"s. {STREAMS} streams saw {watched['events']:,} events, {watched['ended by the server']} ended. Samples: {path}")
     if not watched["events"]:
         violations.append("no stream had an event")
-    violations += [f"{count} {what} should have been removed" for what, count in stale.items() if count]
-    if watched["ended"]:
-        violations.append(f"{watched['ended']} streams of readers who read ended")
+    if watched["ended by the server"]:
+        violations.append(f"{watched['ended by the server']} streams that were read ended")
     if failures:
         violations.append(f"requests were answered {failures}")
-    return violations + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+    print(table(["quarter", "1", "2", "3", "4"], [
+        [name, *(f"{quarter[name]:,.0f}" if quarter[name] >= 100 else f"{quarter[name]:.2f}" for quarter in quarters)]
+        for name in quarters[0]]))
+    return violations + judge(quarters, peak / 2)
 
 
-def look(server: Server, sample: Sample) -> State:
-    tables = [row.split("|") for row in sql(server.database_url, """
-        select relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup from pg_stat_user_tables""").splitlines()]
-    indexes = [row.split("|") for row in sql(server.database_url, f"""
+def look(server: Server, sample: Sample) -> Figures:
+    """The figures of a slice."""
+    tables = {name: tuple(map(int, figures)) for name, *figures in (row.split("|") for row in sql(server.database_url, """
+        select relname, pg_total_relation_size(relid), n_live_tup, n_dead_tup from pg_stat_user_tables""").splitlines())}
+    indexes = dict(row.split("|") for row in sql(server.database_url, f"""
         select indexrelname, pg_relation_size(indexrelid) from pg_stat_user_indexes
-        where indexrelname in ({', '.join(map(repr, COMES_AND_GOES))})""").splitlines()]
-    return State(
-        rate=sample.rate, p50_ms=sample.latencies["p50"], p99_ms=sample.latencies["p99"], faults=sample.faults,
-        memory_mb=server.memory_mb()[0], descriptors=server.descriptors(), threads=server.threads(),
-        bytes={row[0]: int(row[1]) for row in tables + indexes},
-        live={row[0]: int(row[2]) for row in tables}, dead={row[0]: int(row[3]) for row in tables})
+        where indexrelname in ({', '.join(map(repr, BY_ROW))})""").splitlines())
+    sizes = {name: figures[0] for name, figures in tables.items()} | {name: int(size) for name, size in indexes.items()}
+    return {
+        RATE: sample.rate, "p50 ms": sample.latencies["p50"], P99: sample.latencies["p99"],
+        WORST_P99: sample.latencies["p99"], FAILED: sample.faults, MEMORY: server.memory_mb()[0],
+        DESCRIPTORS: server.descriptors(), "threads, most": server.threads(),
+        **{f"{name}{SIZE}": size / 2**20 for name, size in sorted(sizes.items())},
+        **{f"{name}{ROW_SIZE}": sizes[name] / max(1, tables[of][1]) for name, of in BY_ROW.items()},
+        **{f"{name} dead rows, most": figures[2] for name, figures in sorted(tables.items())},
+    }
 
 
-def left_behind(server: Server, retention: int) -> dict[str, int]:
+def left_behind(server: Server, retention: int) -> list[str]:
     """Rows that retention should have removed more than a minute ago."""
     kept = f"clock_timestamp() - interval '{retention + 60} seconds'"
-    return {what: int(sql(server.database_url, f"select count(*) from {rows} < {kept}")) for what, rows in {
+    counts = {what: sql(server.database_url, f"select count(*) from {rows} < {kept}") for what, rows in {
         "holds": "holds where status in ('released', 'expired') and expires_at",
         "idempotency keys": "idempotency_keys where created_at",
         "payment events": "payment_events where verdict = 'parked' and received_at",
     }.items()}
+    return [f"{count} {what} should have been removed" for what, count in counts.items() if count != "0"]
 
 
-def measures(quarter: Sequence[State]) -> dict[str, float]:
-    """One figure for each line of the table."""
-    figures = {
-        "requests per second": statistics.median(state.rate for state in quarter),
-        "p50 ms": statistics.median(state.p50_ms for state in quarter),
-        "p99 ms": statistics.median(state.p99_ms for state in quarter),
-        "p99 ms, of the worst tenth": statistics.quantiles((state.p99_ms for state in quarter), n=10)[-1],
-        "refused, or no answer": sum(state.faults for state in quarter),
-        "resident memory MB, mean": statistics.mean(state.memory_mb for state in quarter),
-        "descriptors, most": max(state.descriptors for state in quarter),
-        "threads, most": max(state.threads for state in quarter),
-    }
-    for name in sorted(quarter[0].bytes):
-        figures[f"{name} MB, most"] = max(state.bytes[name] for state in quarter) / 2**20
-        if name in KEPT or name in COMES_AND_GOES:
-            figures[f"{name} bytes a row, most"] = max(state.bytes_per_row(name) for state in quarter)
-        if name in quarter[0].dead:
-            figures[f"{name} dead rows, most"] = max(state.dead[name] for state in quarter)
-    return figures
+def measures(slices: Sequence[Figures]) -> Figures:
+    return {name: QUARTER.get(name, max)([figures[name] for figures in slices]) for name in slices[0]}
 
 
-def print_quarters(quarters: Sequence[Sequence[State]]) -> None:
-    columns = [measures(quarter) for quarter in quarters]
-    print(table(
-        ["quarter", "1", "2", "3", "4"],
-        [[name, *(f"{column[name]:,.0f}" if column[name] >= 100 else f"{column[name]:.2f}" for column in columns)]
-         for name in columns[0]]))
-
-
-def judge(quarters: Sequence[Sequence[State]], rate: float) -> list[str]:
+def judge(quarters: Sequence[Figures], rate: float) -> list[str]:
     """`rate` is what was asked for, in requests a second."""
-    first, second, _, last = map(measures, quarters)
+    first, second, _, last = quarters
     violations = []
-    for number, quarter in enumerate(map(measures, quarters), 1):
-        if quarter["refused, or no answer"]:
-            violations.append(f"{quarter['refused, or no answer']:.0f} requests of quarter {number} were refused or not "
-                              "answered")
-        if quarter["requests per second"] < RATE_WITHIN * rate:
-            violations.append(f"quarter {number} had {quarter['requests per second']:,.0f} requests a second, not {rate:,.0f}")
-    memory = "resident memory MB, mean"
-    if abs(last[memory] / second[memory] - 1) > MEMORY_WITHIN:
-        violations.append(f"memory went from {second[memory]:.1f} MB in the second quarter to {last[memory]:.1f} MB")
-    descriptors = "descriptors, most"
-    if last[descriptors] > second[descriptors] + DESCRIPTORS_WITHIN:
-        violations.append(f"descriptors went from {second[descriptors]:.0f} to {last[descriptors]:.0f}")
-    for name in quarters[0][0].bytes:
-        what = f"{name} bytes a row, most" if name in KEPT or name in COMES_AND_GOES else f"{name} MB, most"
-        is_small = last[f"{name} MB, most"] * 2**20 < SIZE_FLOOR
-        if not is_small and last[what] > SIZE_WITHIN * second[what]:
+    for number, quarter in enumerate(quarters, 1):
+        if quarter[FAILED]:
+            violations.append(f"{quarter[FAILED]:.0f} requests of quarter {number} were refused or not answered")
+        if quarter[RATE] < RATE_WITHIN * rate:
+            violations.append(f"quarter {number} had {quarter[RATE]:,.0f} requests a second, not {rate:,.0f}")
+    if abs(last[MEMORY] / second[MEMORY] - 1) > MEMORY_WITHIN:
+        violations.append(f"memory went from {second[MEMORY]:.1f} MB in the second quarter to {last[MEMORY]:.1f} MB")
+    if last[DESCRIPTORS] > second[DESCRIPTORS] + DESCRIPTORS_WITHIN:
+        violations.append(f"descriptors went from {second[DESCRIPTORS]:.0f} to {last[DESCRIPTORS]:.0f}")
+    for name in (name.removesuffix(SIZE) for name in last if name.endswith(SIZE)):
+        what = f"{name}{ROW_SIZE}" if name in BY_ROW else f"{name}{SIZE}"
+        if last[f"{name}{SIZE}"] >= SIZE_FLOOR and last[what] > SIZE_WITHIN * second[what]:
             violations.append(f"{what}: {second[what]:,.1f} in the second quarter, {last[what]:,.1f} in the last")
-    if last["p99 ms"] > LATENCY_WITHIN * first["p99 ms"]:
-        violations.append(f"p99 went from {first['p99 ms']:.1f} to {last['p99 ms']:.1f} ms")
+    if last[P99] > LATENCY_WITHIN * first[P99]:
+        violations.append(f"p99 went from {first[P99]:.1f} to {last[P99]:.1f} ms")
     return violations
+
+
+MODE = Mode("half the peak for an hour: memory, descriptors, tables and latencies stay as they are", run, {
+    "--soak-minutes": {"type": float, "default": 60, "help": "(default: 60)"}})

@@ -1,57 +1,75 @@
 """Load that is recorded from its first call to the last check."""
 
 import asyncio
-import json
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 from harness.processes import HarnessError
-from harness.services import FLASHSALE, TIME_TO_LIVE, sql
+from harness.services import audit, create_product, sql
 
-from . import checker, database
+from . import history
+from .checker import changes
+from .checker.conditions import Conditions
+from .checker.judge import judge, some_of_each_kind
 from .client import Client
 from .crowd import Crowd
 from .history import History
 from .processes import Child
-from .scene import HOLD_TTL, ORDER_TTL, Scene
+from .scene import Scene
 from .shop import Shop
 
 # The evidence that is left where a violation was found, beside the logs of servers and database.
 HISTORY = "history.jsonl"
-DATABASE = "database.json"
+CHANGES = "changes.jsonl"
+CONDITIONS = "conditions.json"
 
-AUDIT_PERIOD = 5.0     # seconds
 ANSWER_WITHIN = 5.0    # seconds, whatever happens
 # Seconds after the last fault in which every hold and order must end; longer than their times to live.
 SETTLES_WITHIN = 10.0
+STALL = 0.15           # seconds
+
+
+class Sale:
+    """Crowds of buyers of one product that never lapses, and the judgement of their calls."""
+
+    STOCK = 1_000_000
+
+    def __init__(self, work: Path, url: str, rate: float, buyers: int, seed: int) -> None:
+        """`rate` is in calls a second, of all buyers; `url` is the database's."""
+        self.work, self.url, self.rate, self.buyers, self.seed = work, url, rate, buyers, seed
+        self.history = History(work / HISTORY)
+        self.product = create_product(url, stock=self.STOCK)
+
+    def crowd(self, *ports: int) -> Crowd:
+        return Crowd(Shop([self.product], self.rate, has_admin=False), self.buyers, ports, self.history, self.seed)
+
+    async def judge(self) -> list[str]:
+        self.history.flush()
+        return await asyncio.to_thread(judged, self.history, self.url, self.work, Conditions())
 
 
 class Trial:
     """Buyers on a scene, and the checks during the run and after it."""
 
     def __init__(
-        self, scene: Scene, stocks: dict[int, int], rate: float, clients: int, seed: int,
-        client: type[Client] = Client, audit_period: float = AUDIT_PERIOD,
+        self, scene: Scene, shop: Shop, clients: int, seed: int, client: type[Client] = Client,
+        audit_period: float = 5.0, settles_within: float = SETTLES_WITHIN,
     ) -> None:
-        """`rate` is in calls a second, of all clients."""
-        self.scene = scene
-        self.shop = Shop(list(stocks), rate, order_ttl=ORDER_TTL, too_many=max(stocks.values()) + 1)
-        if len(stocks) > 1:
-            scarce = list(stocks)[-1]
-            self.shop.payable[scarce] = stocks[scarce] // 2
+        self.scene, self.shop = scene, shop
         self.history = History(scene.work / HISTORY)
         self.violations: list[str] = []
-        self.audits = 0  # that the database could answer
-        self._crowd = Crowd(self.shop, clients, scene.ports, self.history, seed, client)
-        self._audit_period = audit_period
+        self.audits = 0  # to which the database could respond
+        self._crowd = Crowd(shop, clients, scene.ports, self.history, seed, client)
+        self._audit_period, self._settles_within = audit_period, settles_within
 
-    def start(self) -> None:
-        self._crowd.start()
+    async def start(self) -> None:
+        await self._crowd.__aenter__()
         self._started = time.monotonic()
         self._auditor = asyncio.create_task(self._audit_regularly())
+        self._watch = asyncio.create_task(watch_for_stalls(self.scene.conditions.stalls))
 
     async def finish(self, since: float | None = None) -> None:
         """Lets everything settle, ends the load, and checks it all.
@@ -59,7 +77,10 @@ class Trial:
         - since: the end of the last fault or of buying, whichever came later, on the monotonic clock; now by default.
         """
         self.shop.is_settling = True
-        self.violations += await settle(self.scene, SETTLES_WITHIN, since)
+        deadline = (since or time.monotonic()) + self._settles_within
+        self.violations += await settle(self.scene, deadline)
+        if self.scene.conditions.parked_ttl < inf:  # until then parked events become refund_due
+            await asyncio.sleep(max(0.0, deadline - time.monotonic()))
         self._auditor.cancel()
         for result in await asyncio.gather(self._auditor, return_exceptions=True):
             if not isinstance(result, asyncio.CancelledError):
@@ -67,16 +88,15 @@ class Trial:
         due = (time.monotonic() - self._started) / self._audit_period
         if due > 3 and self.audits < due / 2:
             self.violations.append(f"of {due:.0f} audits that were due the database could answer {self.audits}")
-        await self._crowd.stop()
-        for task in self.scene.background:
+        await self._crowd.__aexit__()
+        for task in (self._watch, *self.scene.background):
             task.cancel()
-        self.history.close()
+        self.history.flush()
         self.violations += self.scene.violations + unanswered(self.history, self.scene.servers)
-        start = time.monotonic()
-        self.violations += await asyncio.to_thread(
-            judge, self.history, self.scene.database.url, self.scene.work, HOLD_TTL, ORDER_TTL)
         print_calls(self.history)
-        print(f"{self.audits} audits; checked in {time.monotonic() - start:.1f} s")
+        print(f"{self.audits} audits")
+        self.violations += await asyncio.to_thread(
+            judged, self.history, self.scene.database.url, self.scene.work, self.scene.conditions)
 
     async def audit(self, when: str) -> None:
         broken = await asyncio.to_thread(audit, self.scene.database.url)
@@ -89,27 +109,27 @@ class Trial:
             await self.audit("during the run")
 
 
-def judge(
-    history: History, url: str, work: Path, hold_ttl: float = TIME_TO_LIVE, order_ttl: float = TIME_TO_LIVE
-) -> list[str]:
-    """Whether the history kept the promises, given the database at the end; leaves the evidence in `work`."""
+def judged(history: History, url: str, work: Path, conditions: Conditions) -> list[str]:
+    """The violations of the calls and of the database, whose evidence is left in `work`."""
     broken = audit(url)
     if broken is None:
         return ["the database cannot be audited at the end"]
-    rows = database.read(lambda statements: sql(url, statements))
-    database.save(work / DATABASE, rows, hold_ttl, order_ttl)
-    return [*(f"audit at the end: {line}" for line in broken), *checker.check(history, rows, hold_ttl, order_ttl)]
+    changes.save(url, work / CHANGES)
+    conditions.save(work / CONDITIONS)
+    start = time.monotonic()
+    judgement = judge(changes.read(work / CHANGES), history.calls, conditions)
+    print(f"{judgement.transactions:,} transactions, {judgement.changes:,} changes, judged in "
+          f"{time.monotonic() - start:.1f} s")
+    if conditions.undisturbed:
+        print(f"latest expiry where nothing was locked: hold {judgement.latest_hold:.3f} s, order "
+              f"{judgement.latest_order:.3f} s")
+    return [*(f"audit at the end: {line}" for line in broken), *some_of_each_kind(judgement.violations)]
 
 
-def audit(url: str) -> list[str] | None:
-    """The invariants that are broken; None when the database cannot be asked."""
-    try:
-        result = subprocess.run([FLASHSALE, "audit", "--json", "--database-url", url],
-                                capture_output=True, text=True, timeout=60)
-        checks = json.loads(result.stdout)["checks"]
-    except (ValueError, subprocess.TimeoutExpired):
-        return None
-    return [f"{check['name']}: {check['violations']} rows" for check in checks if check["violations"]]
+def judge_again(evidence: Path) -> list[str]:
+    """The violations in the files of an earlier run."""
+    log, calls = changes.read(evidence / CHANGES), history.read(evidence / HISTORY)
+    return some_of_each_kind(judge(log, calls, Conditions.load(evidence / CONDITIONS)).violations)
 
 
 def unanswered(history: History, servers: Sequence[Child]) -> list[str]:
@@ -125,20 +145,19 @@ def unanswered(history: History, servers: Sequence[Child]) -> list[str]:
         elif call.end_monotonic - call.start_monotonic > ANSWER_WITHIN:
             is_excused = server.ended_between(*times) or server.paused_between(*times)
         else:
-            continue  # answered, or asked by a probe, which has less patience
+            continue  # answered, or given up by a probe, which has less patience
         if not is_excused:
             found.append(f"{call.operation}: {call.word} after {times[1] - times[0]:.1f} s, and {server.name} was there")
     return [f"{count} × {what}" for what, count in sorted(Counter(found).items())]
 
 
-async def settle(scene: Scene, seconds: float, since: float | None = None) -> list[str]:
+async def settle(scene: Scene, deadline: float) -> list[str]:
     """Waits until all holds, orders and jobs that are due have ended; returns those that have not in time."""
-    deadline = (since or time.monotonic()) + seconds
     while True:
         await asyncio.sleep(0.25)
         left = await asyncio.to_thread(unsettled, scene)
         if not left or time.monotonic() > deadline:
-            return [f"stuck {seconds:.0f} s after the last fault: {line}" for line in left]
+            return [f"stuck after the last fault: {line}" for line in left]
 
 
 def unsettled(scene: Scene) -> list[str]:
@@ -156,6 +175,22 @@ def unsettled(scene: Scene) -> list[str]:
     except HarnessError as error:
         return [str(error)]
     return rows.splitlines()
+
+
+async def watch_for_stalls(stalls: list[tuple[float, float]]) -> None:
+    """Records when the machine did not run this process in time."""
+    while True:
+        asleep = time.time()
+        await asyncio.sleep(0.01)
+        if (awake := time.time()) - asleep > STALL:
+            stalls.append((asleep, awake))
+
+
+async def repeat(url: str, statements: str) -> None:
+    """Runs the statements again and again, until it is cancelled."""
+    while statements:
+        await asyncio.to_thread(sql, url, statements)
+        await asyncio.sleep(0.5)
 
 
 def print_calls(history: History) -> None:

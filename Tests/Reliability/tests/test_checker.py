@@ -1,427 +1,458 @@
-"""The checker accepts what can be explained and nothing else. Run with: python3 -m unittest, in Tests/Reliability."""
+"""The checker refuses what must not be, and nothing else. Run with: python3 -m unittest, in Tests/Reliability."""
 
-import itertools
-import random
 import unittest
-from datetime import datetime, timezone
-from math import inf
 from typing import Any
 
-from reliability import checker
-from reliability.database import Database, EventRow, HoldRow, KeyRow, OrderRow
-from reliability.history import Call, History, Outcome
-from reliability.linearize import Change, Look, find_contradiction
+from reliability.checker.judge import some_of_each_kind
 
-HOLD_TTL, ORDER_TTL = 3.0, 5.0
-ZERO = 1_800_000_000.0
+from .story import HOLD, HOLD_TTL, ORDER, ORDER_TTL, PARKED_TTL, ZERO, Story, StoryTests, problem, text
 
 
-def is_possible(value: int, *operations: Change | Look) -> bool:
-    return find_contradiction(value, operations) is None
+class HoldTests(StoryTests):
+    def test_purchase_is_accepted(self) -> None:
+        story = Story(max_per_customer=1)
+        story.holds(0, customer="c", key="k")
+        story.asks_hold(0.1, 0.2, 1, "c", 201, {
+            "hold_id": HOLD, "product_id": 1, "quantity": 1, "status": "active", "expires_at": text(HOLD_TTL)}, key="k",
+            replay=True)
+        story.places(1)
+        story.pays(2, "p", "applied", "paid", story.order(status="paid"))
+        story.call("read_order", 2.1, 2.2, {"order_id": ORDER}, 200, {"status": "paid"})
+        self.accept(story)
 
-
-class RegisterTests(unittest.TestCase):
-    def test_a_read_sees_what_was_taken_before_it(self) -> None:
-        self.assertTrue(is_possible(5, Change(-2, 0, 1), Look(2, 3, 3)))
-        self.assertFalse(is_possible(5, Change(-2, 0, 1), Look(2, 3, 5)))
-
-    def test_a_read_may_come_before_or_after_what_overlaps_it(self) -> None:
-        for value, is_explained in ((5, True), (3, True), (4, False)):
-            self.assertEqual(is_possible(5, Change(-2, 0, 2), Look(1, 3, value)), is_explained)
-
-    def test_two_reads_one_after_the_other_do_not_go_back(self) -> None:
-        taken = (-2, 0, 10)
-        self.assertTrue(is_possible(5, Change(*taken), Look(1, 2, 5), Look(3, 4, 3)))
-        self.assertFalse(is_possible(5, Change(*taken), Look(1, 2, 3), Look(3, 4, 5)))
-
-    def test_no_more_is_taken_than_there_is(self) -> None:
-        self.assertFalse(is_possible(1, Change(-1, 0, 2), Change(-1, 1, 3)))
-        self.assertTrue(is_possible(1, Change(-1, 0, 2), Change(-1, 1, 3), Change(1, 0, 5)))
-        self.assertFalse(is_possible(1, Change(-1, 0, 2), Change(-1, 1, 3), Change(1, 4, 5)))
-
-    def test_a_refusal_needs_a_moment_with_too_little(self) -> None:
-        self.assertTrue(is_possible(5, Change(-4, 0, 2), Look(1, 3, 1, below=2)))
-        self.assertFalse(is_possible(5, Change(-4, 4, 5), Look(1, 3, 1, below=2)))
-        self.assertFalse(is_possible(5, Look(1, 3, 5, below=5)))
-
-    def test_what_nobody_was_told_happens_at_any_time_or_never_in_time(self) -> None:
-        self.assertTrue(is_possible(5, Change(-2, 0), Look(50, 51, 5), Look(52, 53, 3)))
-        self.assertFalse(is_possible(5, Change(-2, 0), Look(50, 51, 3), Look(52, 53, 5)))
-
-    def test_an_earlier_change_serves_a_read_that_ends_later(self) -> None:
-        # The long one has to come first, else nobody sees 3.
-        self.assertTrue(is_possible(5, Change(-1, 0, 2), Change(-2, 0, 20), Look(0, 10, 3)))
-
-    def test_units_that_were_held_come_back_at_their_time(self) -> None:
-        lapses = lambda: Change(-2, 0, 3, is_undone_at_end=True)  # noqa: E731
-        self.assertTrue(is_possible(2, lapses(), Look(1, 2, 0), Look(4, 5, 2)))
-        self.assertFalse(is_possible(2, lapses(), Look(4, 5, 0)))
-        self.assertFalse(is_possible(2, lapses(), Look(1, 2, 0), Change(-1, 2, 2.5)))
-        self.assertTrue(is_possible(2, lapses(), Look(1, 2, 0), Change(-1, 2, 3.5)))
-
-    def test_units_that_only_pass_cannot_be_sold(self) -> None:
-        passing = lambda: Change(2, 0, 3, is_undone_at_end=True, is_passing=True)  # noqa: E731
-        self.assertTrue(is_possible(0, passing(), Look(1, 2, 2), Look(4, 5, 0)))
-        self.assertFalse(is_possible(0, passing(), Change(-2, 1, 2)))
-
-    def test_what_depends_on_another_comes_after_it(self) -> None:
-        given = Change(3, 0, 10)
-        self.assertFalse(is_possible(0, given, Change(-3, 0, 10, after=given), Change(-3, 0, 9)))
-        given = Change(3, 0, 10)
-        self.assertTrue(is_possible(3, given, Change(-3, 0, 10, after=given), Change(-3, 0, 9)))
-
-    def test_the_search_finds_what_trying_all_orders_finds(self) -> None:
-        rng = random.Random(1)
-        outcomes = set()
-        for number in range(1500):
-            start = rng.randrange(4)
-            operations: list[Change | Look] = []
-            for _ in range(rng.randrange(2, 7)):
-                begin = rng.randrange(8)
-                end = begin + rng.randrange(5)
-                if rng.random() < 0.5:
-                    operations.append(Change(rng.choice((-2, -1, -1, 1, 2)), begin, end))
-                elif rng.random() < 0.8:
-                    operations.append(Look(begin, end, rng.randrange(5)))
-                else:
-                    operations.append(Look(begin, end, below=rng.randrange(1, 5)))
-            expected = any(explains(order, start) for order in itertools.permutations(operations))
-            self.assertEqual(find_contradiction(start, operations) is None, expected, (number, start, operations))
-            outcomes.add(expected)
-        self.assertEqual(outcomes, {True, False})
-
-    def test_a_stop_of_everything_is_decided_quickly(self) -> None:
-        # Thirty buyers and eight readers wait for the same three seconds: more than 10^40 orders.
-        for last, is_explained in ((140, True), (141, False)):
-            operations: list[Change | Look] = [
-                Change(-quantity, 0.01 * n, 3 + 0.01 * n) for quantity in (1, 2, 3) for n in range(10)]
-            operations += [Look(0.1 * n, 3 + 0.02 * n, 200 - n) for n in range(8)]
-            self.assertEqual(is_possible(200, *operations, Look(5, 6, last)), is_explained)
-
-    def test_what_cannot_be_explained_is_shown_with_what_went_on(self) -> None:
-        contradiction = find_contradiction(5, [Change(-2, 0, 1, "two held"), Look(2, 3, 5, label="a stale read")])
-        self.assertIn("a stale read <-- no order explains this", str(contradiction))
-        self.assertIn("two held", str(contradiction))
-        self.assertIn("there may have been: 3", str(contradiction))
-
-
-def explains(order: tuple[Change | Look, ...], value: int) -> bool:
-    """Whether the operations, in this order, agree with their bounds and with each other."""
-    latest = -inf
-    for operation in order:
-        latest = max(latest, operation.begin)
-        if latest > operation.end:
-            return False
-        if isinstance(operation, Change):
-            value += operation.amount
-            if value < 0:
-                return False
-        elif not operation.sees(value):
-            return False
-    return True
-
-
-class Story:
-    """A history with its database, told step by step; times are seconds after ZERO."""
-
-    def __init__(self, stock: int = 10) -> None:
-        self.calls: list[Call] = []
-        self.database = Database({1: stock}, {1: 500}, {})
-
-    def call(self, operation: str, start: float, end: float, request: dict[str, Any], status: int,
-             answer: dict[str, Any], key: str | None = None, is_replay: bool = False) -> Call:
-        call = Call(0, 0, operation, 1, request, key, ZERO + start, ZERO + end, start, end)
-        if status:
-            call.answered(status, answer, is_replay)
-        self.calls.append(call)
-        return call
-
-    def hold(self, name: str, start: float, end: float, quantity: int = 1, status: str = "expired", code: int = 201,
-             key: str | None = None, is_replay: bool = False, is_there: bool = True) -> Call:
-        expires = ZERO + round((start + end) / 2 + HOLD_TTL, 3)
-        if is_there:
-            self.database.holds[f"hold_{name}"] = HoldRow(1, f"hold_{name}", quantity, status, expires, name)
-        answer = {"hold_id": f"hold_{name}", "product_id": 1, "quantity": quantity, "status": "active",
-                  "expires_at": rfc3339(expires)} if code == 201 else {}
-        return self.call("hold", start, end, {"product_id": 1, "quantity": quantity, "customer_id": name}, code, answer,
-                         key, is_replay)
-
-    def order(self, name: str, start: float, end: float, status: str = "pending_payment", quantity: int = 1,
-              told: str = "pending_payment", changed: float = 0) -> Call:
-        created = ZERO + round((start + end) / 2, 3)
-        self.database.holds[f"hold_{name}"].status = "ordered"
-        self.database.orders[f"order_{name}"] = OrderRow(
-            1, f"order_{name}", quantity, 500 * quantity, "USD", status, created + ORDER_TTL, created, ZERO + changed)
-        return self.call("order", start, end, {"hold_id": f"hold_{name}"}, 201, {
-            "order_id": f"order_{name}", "hold_id": f"hold_{name}", "product_id": 1, "quantity": quantity,
-            "amount": 500 * quantity, "currency": "USD", "status": told, "payment_due_at": rfc3339(created + ORDER_TTL),
-            "created_at": rfc3339(created)})
-
-    def pay(self, key: str, name: str, start: float, end: float, status: str, verdict: str, becomes: str | None,
-            code: int = 200, told: str | None = None, is_there: bool = True) -> Call:
-        received = ZERO + (start + end) / 2
-        if is_there:
-            self.database.events[key] = EventRow(
-                key, f"order_{name}", status, None, None, verdict, becomes, received, received)
-        answer = {"verdict": told or verdict, "order_status": becomes if told is None else None} if code else {}
-        return self.call("pay", start, end, {"idempotency_key": key, "order_id": f"order_{name}", "status": status},
-                         code, answer)
-
-    def read(self, start: float, end: float, value: int) -> Call:
-        return self.call("product", start, end, {"product_id": 1}, 200, {"id": 1, "available_stock": value})
-
-    def read_hold(self, name: str, start: float, end: float, status: str) -> Call:
-        return self.call("read_hold", start, end, {"hold_id": f"hold_{name}"}, 200, {"status": status})
-
-    def read_order(self, name: str, start: float, end: float, status: str) -> Call:
-        return self.call("read_order", start, end, {"order_id": f"order_{name}"}, 200, {"status": status})
-
-    def violations(self) -> list[str]:
-        history = History()
-        for call in self.calls:
-            history.add(call)
-        return checker.check(history, self.database, HOLD_TTL, ORDER_TTL)
-
-
-def rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
-
-
-class CheckerTests(unittest.TestCase):
-    def assert_fine(self, story: Story) -> None:
-        self.assertEqual(story.violations(), [])
-
-    def assert_found(self, story: Story, words: str) -> None:
-        violations = story.violations()
-        self.assertTrue(any(words in violation for violation in violations), violations)
-
-    def test_a_hold_that_lapses_comes_back_at_once(self) -> None:
+    def test_units_that_come_from_nowhere_are_refused(self) -> None:
         story = Story()
-        story.hold("a", 0, 0.01, quantity=3)
-        story.read(1, 1.1, 7)
-        story.read(3.1, 3.2, 10)
-        self.assert_fine(story)
-        story.read(3.3, 3.4, 7)
-        self.assert_found(story, "cannot be linearized")
+        story.commit(1, story.take(-1))
+        self.refuse(story, "not conserved")
 
-    def test_an_acknowledged_hold_is_there(self) -> None:
+    def test_change_that_overlooks_another_one_is_refused(self) -> None:
         story = Story()
-        story.hold("a", 0, 0.01, is_there=False)
-        self.assert_found(story, "an acknowledged hold is not in the database")
+        story.commit(1, story.take(1))
+        story.log[-1].changes[0].was = "4"
+        self.refuse(story, "as the one before had left it")
 
-    def test_a_hold_lasts_as_long_as_it_should(self) -> None:
+    def test_customer_above_the_limit_through_a_hold_is_refused(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0, customer="c", quantity=2)
+        story.holds(1, "hold_b", customer="c")
+        self.refuse(story, "through a hold, above the limit of 2")
+
+    def test_lapsed_hold_does_not_count_for_the_limit(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0, customer="c", quantity=2)
+        story.holds(2.1, "hold_b", customer="c")
+        self.accept(story)
+
+    def test_limit_that_is_lowered_later_excuses_what_was_there(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0, customer="c", quantity=2)
+        story.commit(0.5, story.product(max_per_customer=1))
+        self.accept(story)
+
+    def test_hold_above_a_limit_that_was_committed_before_is_refused(self) -> None:
         story = Story()
-        story.hold("a", 0, 0.01)
-        story.database.holds["hold_a"].expires_at += 3600
-        story.calls[0].answer["expires_at"] = rfc3339(story.database.holds["hold_a"].expires_at)
-        self.assert_found(story, "lasts until")
+        story.commit(0.5, story.product(max_quantity_per_hold=2))
+        story.holds(1, quantity=3)
+        self.refuse(story, "max_quantity_per_hold was 2")
 
-    def test_a_hold_without_an_answer_may_be_there_or_not(self) -> None:
-        for is_there in (True, False):
+    def test_hold_without_a_customer_under_a_limit_is_refused(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0)
+        self.refuse(story, "names no customer")
+
+    def test_hold_after_the_end_of_the_sale_is_refused(self) -> None:
+        for lock_ends, is_refused in ((0.9, False), (1.2, True)):
+            story = Story(ends_at=1.0)
+            story.lock("products", "1", 0.1, lock_ends)
+            story.holds(lock_ends + 0.01)
+            if is_refused:
+                self.refuse(story, "after the sale had ended")
+            else:
+                self.accept(story)
+
+    def test_hold_before_the_sale_is_refused(self) -> None:
+        story = Story(starts_at=1.0)
+        story.holds(0.9)
+        self.refuse(story, "before the sale starts")
+
+    def test_time_to_live_that_begins_before_the_wait_for_the_row_is_refused(self) -> None:
+        story = Story()
+        story.lock("products", "1", 0.1, 1.3)
+        story.holds(1.31, expires=0.1 + HOLD_TTL)
+        self.refuse(story, "lasts for")
+        story = Story()
+        story.lock("products", "1", 0.1, 1.3)
+        story.holds(1.31, expires=1.301 + HOLD_TTL)
+        self.accept(story)
+
+    def test_wait_behind_another_transaction_counts_too(self) -> None:
+        story = Story()
+        story.commit(1.3, story.take(0), locked=0.2)
+        story.holds(1.301, expires=0.1 + HOLD_TTL, locked=1.3005)
+        self.refuse(story, "lasts for")
+
+    def test_hold_that_ends_before_its_time_or_twice_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.commit(1, story.hold(status="expired"), story.take(-1))
+        self.refuse(story, "before its time")
+        story.commit(3, story.hold(status="released"), story.take(0))
+        self.refuse(story, "was expired, then released")
+
+    def test_release_after_its_time_is_refused(self) -> None:
+        for lock_ends, is_refused in ((1.9, False), (2.1, True)):
             story = Story()
-            story.hold("a", 0, 0.01, quantity=2, code=0, is_there=is_there)
-            story.read(1, 1.1, 8 if is_there else 10)
-            self.assert_fine(story)
+            story.holds(0)
+            story.lock("holds", HOLD, 0.5, lock_ends)
+            story.commit(lock_ends + 0.01, story.hold(status="released"), story.take(-1))
+            story.call("release", 0.6, lock_ends + 0.02, {"hold_id": HOLD}, 200, {"hold_id": HOLD, "status": "released"})
+            if is_refused:
+                self.refuse(story, "released after its time")
+            else:
+                self.accept(story)
 
-    def test_a_hold_without_an_answer_is_not_there_twice(self) -> None:
+    def test_order_after_its_holds_time_is_refused(self) -> None:
         story = Story()
-        story.hold("a", 0, 0.01, code=0)
-        story.hold("b", 0, 0.01, code=0)
-        story.database.holds["hold_b"].customer = "a"
+        story.holds(0)
+        story.places(2.5)
+        self.refuse(story, "after its hold's time")
+
+    def test_order_by_a_clock_from_before_the_wait_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.lock("holds", HOLD, 1, 1.9)
+        story.places(1.91, created=1.1)
+        self.refuse(story, "before the hold's row could be had")
+
+    def test_hold_that_lapses_while_it_is_being_ordered_counts_for_the_limit(self) -> None:
+        for limit, is_refused in ((2, False), (1, True)):
+            story = Story(max_per_customer=limit)
+            story.holds(0, customer="c")
+            story.holds(HOLD_TTL + 0.01, "hold_b", customer="c")
+            story.places(HOLD_TTL + 0.02, created=HOLD_TTL - 0.01)
+            if is_refused:
+                self.refuse(story, "that was being ordered, above the limit of 1")
+            else:
+                self.accept(story)
+
+    def test_what_runs_out_late_is_refused_unless_the_harness_has_locked_its_product(self) -> None:
+        for undisturbed in ((1,), ()):
+            story = Story()
+            story.undisturbed = undisturbed
+            story.holds(0)
+            story.places(1)
+            story.expires(0.999 + ORDER_TTL + 1.1)
+            if undisturbed:
+                self.refuse(story, "after its time")
+            else:
+                self.accept(story)
+
+
+class PaymentTests(StoryTests):
+    def expired(self, stock: int = 5, customer: str | None = None, **product: Any) -> Story:
+        """A story with an order that has expired at 4.5."""
+        story = Story(stock, **product)
+        story.holds(0, customer=customer)
+        story.places(1)
+        story.expires(4.5)
+        return story
+
+    def test_each_verdict_of_the_table_is_accepted(self) -> None:
+        story = self.expired()
+        story.pays(5, "wrong", "amount_mismatch", "expired", amount=101)
+        story.pays(6, "failed", "ignored", "expired", status="failed")
+        story.pays(7, "late", "reacquired", "paid", story.order(status="paid"), story.take(1))
+        story.pays(8, "twice", "refund_due", "paid")
+        story.asks_pay(9, 9.1, "late", 200, "reacquired", "paid", replay=True)
+        self.accept(story)
+
+    def test_verdict_that_does_not_fit_the_state_is_refused(self) -> None:
+        for verdict, status in (
+                ("applied", "paid"), ("ignored", "expired"), ("amount_mismatch", "expired"), ("parked", None)):
+            story = self.expired()
+            rows = [story.order(status="paid"), story.take(1)] if status == "paid" else []
+            story.pays(5, "p", verdict, status, *rows)
+            self.refuse(story, "payment event p, success on order_a that is expired")
+
+    def test_wrong_amount_that_pays_an_order_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.places(1)
+        story.pays(2, "p", "applied", "paid", story.order(status="paid"), amount=101)
+        self.refuse(story, "payment event p, success on order_a that is pending_payment, is applied")
+
+    def test_order_that_changes_without_a_payment_is_refused(self) -> None:
+        story = self.expired()
+        story.commit(5, story.order(status="paid"), story.take(1))
+        self.refuse(story, "by its payments it is expired")
+
+    def test_order_that_expires_before_it_is_due_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.places(1)
+        story.expires(2)
+        self.refuse(story, "before it was due")
+
+    def test_late_payment_above_the_limit_is_refused(self) -> None:
+        story = self.expired(customer="c", max_per_customer=1)
+        story.holds(5, "hold_b", customer="c")
+        story.pays(5.5, "p", "reacquired", "paid", story.order(status="paid"), story.take(1))
+        self.refuse(story, "through a late payment, above the limit of 1")
+
+    def test_late_payment_is_given_back_for_the_limit_or_the_stock_only(self) -> None:
+        story = self.expired(customer="c", max_per_customer=1)
+        story.holds(5, "hold_b", customer="c")
+        story.pays(5.5, "p", "refund_due", "expired")
+        self.accept(story)
+        story = self.expired(customer="c", max_per_customer=2)
+        story.holds(5, "hold_b", customer="c")
+        story.pays(5.5, "p", "refund_due", "expired")
+        self.refuse(story, "could have been paid")
+        story = self.expired(stock=1)
+        story.holds(5, "hold_b")
+        story.pays(5.5, "p", "refund_due", "expired")
+        self.accept(story)
+        story = self.expired(stock=1)
+        story.holds(5, "hold_b")
+        story.pays(7.5, "p", "refund_due", "expired")  # what is held has lapsed
+        self.refuse(story, "could have been paid")
+
+    def parked(self, status: str = "success") -> Story:
+        story = Story()
+        story.holds(0)
+        story.pays(0.5, "p", "parked", None, status=status)
+        return story
+
+    def test_parked_payment_is_applied_when_its_order_is_placed(self) -> None:
+        story = self.parked()
+        story.places(1, ORDER, 1, None, "paid", story.event("p", verdict="applied", order_status="paid"))
+        self.accept(story)
+        story = self.parked()
+        story.places(1)
+        self.refuse(story, "its parked events were not applied")
+
+    def test_parked_payment_that_vanishes_is_refused(self) -> None:
+        story = self.parked()
+        story.commit(6, ("payment_events", "p", None))
+        self.refuse(story, "payment event p is gone", "pay was answered 202: an acknowledged payment event is not in the database")
+
+    def test_parked_failure_is_removed_after_its_time(self) -> None:
+        story = self.parked("failed")
+        story.commit(0.5 + PARKED_TTL + 0.1, ("payment_events", "p", None))
+        self.accept(story)
+        story = self.parked("failed")
+        story.commit(0.5 + PARKED_TTL - 0.1, ("payment_events", "p", None))
+        self.refuse(story, "was kept for")
+
+    def test_parked_payment_becomes_refund_due_after_its_time(self) -> None:
+        for time, is_refused in ((PARKED_TTL - 0.1, True), (PARKED_TTL + 0.1, False)):
+            story = self.parked()
+            story.commit(0.5 + time, story.event("p", verdict="refund_due"))
+            if is_refused:
+                self.refuse(story, "is refund_due, and there is no order_a")
+            else:
+                self.accept(story)
+
+    def test_parked_payment_that_is_forgotten_is_refused(self) -> None:
+        story = self.parked()
+        story.commit(20, story.take(0))
+        self.refuse(story, "is parked for")
+
+    def test_settled_payment_that_is_applied_is_refused(self) -> None:
+        story = self.parked()
+        story.commit(0.6, story.event("p", settled_at=0.6))
+        story.call("settle", 0.5, 0.7, {"idempotency_key": "p"}, 200, {})
+        self.accept(story)
+        story.places(1, ORDER, 1, None, "paid", story.event("p", verdict="applied", order_status="paid"))
+        self.refuse(story, "was settled while it was parked")
+
+    def test_event_that_says_another_status_is_refused(self) -> None:
+        story = self.expired()
+        story.pays(5, "p", "ignored", "cancelled", status="failed")
+        self.refuse(story, "says that order_a is cancelled, which is expired")
+
+
+class AnswerTests(StoryTests):
+    def test_stale_answers_are_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.call("read_hold", 2.5, 2.6, {"hold_id": HOLD}, 200, {"status": "active"})
+        self.refuse(story, "read_hold was answered 200: hold_a was active")
+        story = Story()
+        story.holds(0)
+        story.places(1)
+        story.call("read_order", 1.1, 1.2, {"order_id": ORDER}, 404, problem("not-found"))
+        self.refuse(story, "read_order was answered 404")
+
+    def test_answers_of_either_side_of_a_change_are_accepted(self) -> None:
+        for status in ("active", "ordered"):
+            story = Story()
+            story.holds(0)
+            story.places(1)
+            story.call("read_hold", 0.995, 1.005, {"hold_id": HOLD}, 200, {"status": status})
+            self.accept(story)
+
+    def test_refusal_for_want_of_stock_has_to_be_true(self) -> None:
+        for available, held, release, start, is_refused in (
+                (0, 1, HOLD_TTL, 0.1, False), (1, 0, None, 2.1, False), (1, 0, None, 0.1, True), (0, 1, HOLD_TTL, 2.1, True),
+                (0, 0, HOLD_TTL, 0.1, True), (0, 1, None, 0.1, True), (0, 1, HOLD_TTL + 0.1, 0.1, True)):
+            story = Story(stock=1)
+            story.holds(0)
+            story.asks_hold(start, start + 0.1, 2, None, 409, problem(
+                "insufficient-stock", available_stock=available, held_stock=held,
+                next_release_at=None if release is None else text(release)), retry_after=None if release is None else 1)
+            if is_refused:
+                self.refuse(story, "insufficient-stock: it was never so")
+            else:
+                self.accept(story)
+
+    def test_order_may_commit_between_the_look_and_the_commit_of_a_refusal(self) -> None:
+        for held, release, is_refused in (
+                (3, HOLD_TTL, False), (2, 1.1 + HOLD_TTL, False), (1, HOLD_TTL, True), (3, 1.8, True)):
+            story = Story(stock=3)
+            story.holds(0)
+            story.places(1.05)
+            story.holds(1.1, "hold_b", 2, locked=1.02)
+            story.asks_hold(1.01, 1.12, 1, None, 409, problem(
+                "insufficient-stock", available_stock=0, held_stock=held, next_release_at=text(release)))
+            if is_refused:
+                self.refuse(story, "insufficient-stock: it was never so")
+            else:
+                self.accept(story)
+
+    def test_product_that_was_never_so_is_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.reads(0.1, 0.2, 4)
+        self.accept(story)
+        story.reads(0.1, 0.2, 5)
+        self.refuse(story, "product was answered 200")
+
+    def test_status_of_a_product_says_whether_units_may_come_back(self) -> None:
+        for status, window, is_refused in (
+                ("reserved_out", {}, False), ("sold_out", {}, True), ("on_sale", {}, True),
+                ("ended", {"ends_at": 0.05}, False), ("upcoming", {"ends_at": 0.05}, True)):
+            story = Story(stock=1, **window)
+            story.holds(0)
+            story.reads(0.1, 0.2, 0, status, total_stock=1)
+            if is_refused:
+                self.refuse(story, "product was answered 200")
+            else:
+                self.accept(story)
+
+    def test_refusal_for_the_limit_has_to_be_true(self) -> None:
+        for quantity, is_refused in ((1, False), (0, True)):
+            story = Story(max_per_customer=1)
+            if quantity:
+                story.holds(0, customer="c")
+            story.asks_hold(0.1, 0.2, 1, "c", 409, problem("customer-limit-reached", max_per_customer=1))
+            if is_refused:
+                self.refuse(story, "the customer had at most 0")
+            else:
+                self.accept(story)
+
+    def test_refusal_for_the_window_has_to_be_true(self) -> None:
+        for time, is_refused in ((1.1, False), (0.5, True)):
+            story = Story(ends_at=1.0)
+            story.asks_hold(time, time + 0.1, 1, None, 409, problem("sale-ended", ends_at=text(1.0)))
+            if is_refused:
+                self.refuse(story, "sale-ended: it was never so")
+            else:
+                self.accept(story)
+
+    def test_refusal_for_the_quantity_has_to_be_true(self) -> None:
+        for most, is_refused in ((1, False), (2, True)):
+            story = Story(max_quantity_per_hold=most)
+            story.asks_hold(0.1, 0.2, 2, None, 422, problem("validation", errors=[{"pointer": "/quantity"}]))
+            if is_refused:
+                self.refuse(story, "validation: it was never so")
+            else:
+                self.accept(story)
+
+    def test_faults_need_a_cause(self) -> None:
+        def fault(slug: str, status: int = 503) -> Story:
+            story = Story()
+            story.asks_hold(1, 2, 1, None, status, problem(slug))
+            return story
+
+        self.refuse(fault("overloaded"), "nobody had locked a row")
+        story = fault("internal-error", 500)
+        story.lock("products", "1", 0.5, 1.5)
+        self.refuse(story, "no fault explains it")
+        story = fault("database-unavailable")
+        story.lock("products", "1", 0.5, 1.5)
+        self.accept(story)
+        story = fault("outcome-unknown")
+        story.kills = [1.5]
+        self.accept(story)
+
+    def test_fresh_answer_about_an_old_hold_is_refused(self) -> None:
+        story = Story()
+        story.holds(0, key="k")
+        story.calls[-1].start = story.calls[-1].end = ZERO + 0.5
+        self.refuse(story, "it was made at")
+
+
+class EffectTests(StoryTests):
+    def test_hold_that_nobody_was_told_of_is_refused(self) -> None:
+        for slug in ("overloaded", "outcome-unknown"):
+            story = Story()
+            story.kills = [0]
+            story.holds(0)
+            story.calls[-1].answered(503, problem(slug), False, 1)
+            if slug == "overloaded":
+                self.refuse(story, "at most 0 requests may have made them")
+            else:
+                self.accept(story)
+
+    def test_key_that_stands_for_two_holds_is_refused(self) -> None:
+        story = Story()
+        story.holds(0, customer="c", key="k")
+        story.holds(1, "hold_b", customer="c", key="k")
+        self.refuse(story, "stands for 2 things", "told that they were the first")
+
+    def test_customers_have_keys_of_their_own(self) -> None:
+        story = Story()
+        story.holds(0, customer="c", key="k")
+        story.holds(1, "hold_b", customer="d", key="k")
+        self.accept(story)
+        story = Story()
+        story.holds(0, customer="c", key="k")
+        story.asks_hold(1, 1.1, 1, "d", 422, problem("idempotency-key-reused"), key="k")
+        self.refuse(story, "this customer made none")
+
+    def test_release_and_order_that_nobody_asked_for_are_refused(self) -> None:
+        story = Story()
+        story.holds(0)
+        story.commit(1, story.hold(status="released"), story.take(-1))
+        self.refuse(story, "hold_a changed by release")
+        story = Story()
+        story.holds(0)
+        story.places(1)
         story.calls.pop()
-        self.assert_found(story, "2 holds for one request")
+        self.refuse(story, "hold_a changed by order")
 
-    def test_a_call_that_did_nothing_left_nothing(self) -> None:
+    def test_payment_that_was_refused_and_is_recorded_is_refused(self) -> None:
         story = Story()
-        story.hold("a", 0, 0.01, code=0)
-        story.calls[0].answered(503, {"type": "/problems/database-unavailable"}, False)
-        self.assertEqual(story.calls[0].outcome, Outcome.NOTHING)
-        self.assert_found(story, "or was refused or told that nothing was done")
+        story.holds(0)
+        story.kills = [0.5]
+        story.pays(0.5, "p", "parked", None)
+        story.calls[-1].answered(503, problem("overloaded"), False, 1)
+        self.refuse(story, "p changed by pay, and its sender was refused")
 
-    def test_nobody_is_refused_for_what_they_did_themselves(self) -> None:
-        for is_order in (False, True):
-            story = Story()
-            call = story.hold("a", 0, 0.01)
-            problem = "insufficient-stock"
-            if is_order:
-                call, problem = story.order("a", 1, 1.1, status="expired"), "hold-already-ordered"
-            call.answered(409, {"type": f"/problems/{problem}", "available_stock": 0}, False)
-            self.assert_found(story, "was refused or told that nothing was done")
-
-    def test_what_the_contract_does_not_know_is_no_answer(self) -> None:
-        for operation, status, problem in (("product", 500, "internal-error"), ("order", 422, "customer-required")):
-            story = Story()
-            story.call(operation, 0, 1, {"product_id": 1}, status, {"type": f"/problems/{problem}"})
-            self.assert_found(story, f"1 times {operation} was answered {status} {problem}")
-
-    def test_a_key_is_there_with_what_it_made(self) -> None:
+    def test_restock_adds_once_under_a_key(self) -> None:
         story = Story()
-        story.hold("a", 0, 0.02, key="k")
-        self.assert_found(story, "key k of product 1 is not in the database")
-        for id in ("hold_a", "hold_b"):
-            story.database.keys[1, "k"] = KeyRow(1, "k", "reserve_hold", id)
-            (self.assert_fine if id == "hold_a" else lambda story: self.assert_found(story, "leads to hold_b"))(story)
-        story.database.keys[1, "l"] = KeyRow(1, "l", "reserve_hold", "hold_a")
-        self.assert_found(story, "key l of product 1 is in the database, and nobody")
+        for time in (1, 2):
+            story.commit(time, story.product(total_stock=lambda total: total + 2, available_stock=lambda stock: stock + 2))
+            story.call("restock", time - 0.1, time + 0.1, {"product_id": 1, "delta": 2}, 200, {}, key=f"r{time}")
+        self.accept(story)
+        story.calls[-1].key = "r1"
+        self.refuse(story, "changed by +2 2 times")
 
-    def test_a_hold_is_told_as_it_is(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01, quantity=2)
-        story.calls[0].answer["quantity"] = 1
-        self.assert_found(story, "a hold is not what was said")
-
-    def test_ids_do_not_repeat(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        story.hold("a", 0.02, 0.03)
-        self.assert_found(story, "2 calls were told that they made the hold")
-
-    def test_a_key_stands_for_one_hold(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.02, key="k")
-        again = story.call("hold", 1, 1.1, story.calls[0].request, 201, story.calls[0].answer, "k", is_replay=True)
-        story.database.keys[1, "k"] = KeyRow(1, "k", "reserve_hold", "hold_a")
-        self.assert_fine(story)
-        other = story.hold("b", 1.2, 1.3, key="k", is_replay=True)
-        other.request = dict(again.request)
-        self.assert_found(story, "stands for 2 things")
-
-    def test_a_replay_repeats_an_earlier_request(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.02, key="k", is_replay=True)
-        story.database.keys[1, "k"] = KeyRow(1, "k", "reserve_hold", "hold_a")
-        self.assert_found(story, "a replay of what nobody had asked before")
-        story.calls[0].key = None
-        self.assert_found(story, "a replay without a key")
-
-    def test_a_released_hold_gives_back_once(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01, quantity=3, status="released")
-        for start in (1.0, 1.5):
-            story.call("release", start, start + 0.1, {"hold_id": "hold_a"}, 200, {"status": "released"})
-        story.read(2, 2.1, 10)
-        self.assert_fine(story)
-        story.read(2.2, 2.3, 13)
-        self.assert_found(story, "cannot be linearized")
-
-    def test_a_hold_does_not_come_alive_again(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        story.read_hold("a", 3.1, 3.2, "expired")
-        self.assert_fine(story)
-        story.read_hold("a", 3.3, 3.4, "active")
-        self.assert_found(story, "reads active after it was expired")
-
-    def test_a_hold_that_is_ordered_does_not_expire(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        story.order("a", 1, 1.1, status="paid")
-        story.pay("p", "a", 2, 2.1, "success", "applied", "paid")
-        story.read(4, 4.1, 9)
-        self.assert_fine(story)
-        story.read_hold("a", 2, 2.1, "expired")
-        self.assert_found(story, "is said to be expired")
-
-    def test_a_hold_is_not_ordered_after_its_time(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        story.order("a", 4, 4.1)
-        self.assert_found(story, "ordered after its time")
-
-    def test_who_is_told_that_nothing_was_done_has_done_nothing(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        order = story.order("a", 1, 1.1, status="expired")
-        order.answered(503, {"type": "/problems/overloaded"}, False)
-        self.assert_found(story, "whoever asked for that was refused or told that nothing was done")
-
-    def test_a_failed_payment_gives_back_once(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01, quantity=2)
-        story.order("a", 1, 1.1, status="cancelled", quantity=2)
-        story.pay("p", "a", 2, 2.1, "failed", "applied", "cancelled")
-        story.read(2.5, 2.6, 10)
-        self.assert_fine(story)
-        story.read(2.7, 2.8, 12)
-        self.assert_found(story, "cannot be linearized")
-
-    def test_an_unpaid_order_expires_some_time_after_it_was_due(self) -> None:
-        for start, value, is_explained in ((5, 8, True), (6.5, 10, True), (7, 8, True), (5, 10, False)):
-            story = Story()
-            story.hold("a", 0, 0.01, quantity=2)
-            story.order("a", 1, 1.1, status="expired", quantity=2)
-            story.read(start, start + 0.01, value)
-            self.assertEqual(not story.violations(), is_explained, (start, value))
-
-    def test_a_late_success_takes_the_units_again(self) -> None:
-        story = Story(stock=3)
-        story.hold("a", 0, 0.01, quantity=2)
-        story.order("a", 1, 1.1, status="paid", quantity=2)
-        story.pay("f", "a", 2, 2.1, "failed", "applied", "cancelled")
-        story.read(2.5, 2.6, 3)
-        story.pay("s", "a", 3, 3.1, "success", "reacquired", "paid")
-        story.read(3.5, 3.6, 1)
-        self.assert_fine(story)
-
-    def test_a_late_success_is_refused_only_if_too_little_is_left(self) -> None:
-        for is_bought in (True, False):
-            story = Story(stock=2)
-            story.hold("a", 0, 0.01, quantity=2)
-            story.order("a", 1, 1.1, status="cancelled", quantity=2)
-            story.pay("f", "a", 2, 2.1, "failed", "applied", "cancelled")
-            if is_bought:
-                story.hold("b", 2.5, 2.6)
-            story.pay("s", "a", 3, 3.1, "success", "refund_due", "cancelled")
-            self.assertEqual(story.violations() == [], is_bought)
-
-    def test_a_second_success_is_money_to_give_back(self) -> None:
-        for verdict, is_explained in (("refund_due", True), ("ignored", False), ("applied", False)):
-            story = Story()
-            story.hold("a", 0, 0.01)
-            story.order("a", 1, 1.1, status="paid")
-            story.pay("p", "a", 2, 2.1, "success", "applied", "paid")
-            story.pay("q", "a", 2.05, 2.2, "success", verdict, "paid")
-            self.assertEqual(not story.violations(), is_explained, verdict)
-
-    def test_a_paid_order_stays_paid(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        story.order("a", 1, 1.1, status="paid")
-        story.pay("p", "a", 2, 2.1, "success", "applied", "paid")
-        story.read_order("a", 2.5, 2.6, "pending_payment")
-        self.assert_found(story, "has no explanation")
-
-    def test_an_event_before_its_order_is_applied_with_it(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        story.pay("p", "a", 0.5, 0.6, "success", "applied", "paid", code=202, told="parked")
-        story.order("a", 1, 1.1, status="paid", told="paid")
-        self.assert_fine(story)
-        story.calls[-1].answer["status"] = "pending_payment"
-        self.assert_found(story, "has no explanation")
-
-    def test_an_acknowledged_payment_is_there(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        story.order("a", 1, 1.1, status="expired")
-        story.pay("p", "a", 2, 2.1, "success", "applied", "paid", is_there=False)
-        self.assert_found(story, "an acknowledged payment event is not in the database")
-
-    def test_every_answer_to_an_event_is_what_is_recorded(self) -> None:
-        story = Story()
-        story.hold("a", 0, 0.01)
-        story.order("a", 1, 1.1, status="paid")
-        story.pay("p", "a", 2, 2.1, "success", "applied", "paid").is_replay = True
-        answer = story.pay("p", "a", 2, 2.1, "success", "applied", "paid").answer
-        self.assert_fine(story)
-        answer["verdict"] = "refund_due"
-        self.assert_found(story, "got the verdict refund_due")
-
-    def test_a_clock_that_was_set_proves_nothing(self) -> None:
-        story = Story()
-        story.read(0, 0.1, 10)
-        story.read(1, 1.1, 10).start_monotonic += 1
-        self.assert_found(story, "clock was set")
+    def test_much_of_one_kind_is_told_by_a_few(self) -> None:
+        lines = [f"payment event p-{number} is gone (transaction {number})" for number in range(100)]
+        shown = some_of_each_kind([*lines, "another"])
+        self.assertEqual((len(shown), shown[5][:12], shown[6]), (7, "and 95 more ", "another"))
 
 
 if __name__ == "__main__":

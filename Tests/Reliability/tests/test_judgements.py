@@ -10,43 +10,45 @@ from reliability import attack, crowd, frozen, soak, trial
 from reliability.history import Call, History
 from reliability.processes import Server
 
-STEADY = soak.State(
-    rate=1000, p50_ms=1, p99_ms=10, faults=0, memory_mb=50, descriptors=80, threads=13,
-    bytes={"idempotency_keys": 8 << 20, "holds": 100 << 20, "holds_given_back": 4 << 20},
-    live={"idempotency_keys": 1000, "holds": 1_000_000}, dead={"idempotency_keys": 10, "holds": 10})
+STEADY = {
+    soak.RATE: 1000, "p50 ms": 1, soak.P99: 10, soak.WORST_P99: 10, soak.FAILED: 0, soak.MEMORY: 50, soak.DESCRIPTORS: 80,
+    "idempotency_keys MB, most": 8, "holds MB, most": 100, "holds_given_back MB, most": 4, "holds bytes a row, most": 100,
+    "holds_given_back bytes a row, most": 4,
+}
 
 
 class SoakTests(unittest.TestCase):
-    def judge(self, **last: object) -> list[str]:
+    def judge(self, name: str = "", value: float = 0, **others: float) -> list[str]:
         """Four quarters, of which the last differs."""
-        return soak.judge([[STEADY] * 4] * 3 + [[dataclasses.replace(STEADY, **last)] * 4], rate=1000)
+        changed = {name: value, **{name.replace("_MB", " MB, most"): value for name, value in others.items()}} if name else {}
+        quarters = [soak.measures([STEADY] * 4)] * 3 + [soak.measures([STEADY | changed] * 4)]
+        return soak.judge(quarters, rate=1000)
 
     def test_steady_state_is_fine(self) -> None:
         self.assertEqual(self.judge(), [])
 
     def test_memory_that_grows_is_noticed(self) -> None:
-        self.assertIn("memory", self.judge(memory_mb=53)[0])
+        self.assertIn("memory", self.judge(soak.MEMORY, 53)[0])
 
     def test_descriptors_that_leak_are_noticed(self) -> None:
-        self.assertIn("descriptors", self.judge(descriptors=100)[0])
+        self.assertIn("descriptors", self.judge(soak.DESCRIPTORS, 100)[0])
 
     def test_table_that_grows_is_noticed(self) -> None:
-        self.assertIn("idempotency_keys", self.judge(bytes={**STEADY.bytes, "idempotency_keys": 10 << 20})[0])
+        self.assertIn("idempotency_keys", self.judge("idempotency_keys MB, most", 10)[0])
 
     def test_index_that_grows_is_noticed(self) -> None:
-        self.assertIn("holds_given_back", self.judge(bytes={**STEADY.bytes, "holds_given_back": 5 << 20})[0])
+        self.assertIn("holds_given_back", self.judge("holds_given_back bytes a row, most", 5)[0])
 
     def test_table_that_keeps_what_was_sold_may_grow_by_rows(self) -> None:
-        twice = {"bytes": {**STEADY.bytes, "holds": 200 << 20}}
-        self.assertEqual(self.judge(**twice, live={**STEADY.live, "holds": 2_000_000}), [])
-        self.assertIn("holds bytes a row", self.judge(**twice)[0])
+        self.assertEqual(self.judge("holds MB, most", 200), [])
+        self.assertIn("holds bytes a row", self.judge("holds bytes a row, most", 200, holds_MB=200)[0])
 
     def test_requests_that_fail_or_are_not_made_are_noticed(self) -> None:
-        self.assertIn("not answered", self.judge(faults=1)[0])
-        self.assertIn("not 1,000", self.judge(rate=900)[0])
+        self.assertIn("not answered", self.judge(soak.FAILED, 1)[0])
+        self.assertIn("not 1,000", self.judge(soak.RATE, 900)[0])
 
     def test_latency_that_grows_is_noticed(self) -> None:
-        self.assertIn("p99", self.judge(p99_ms=14)[0])
+        self.assertIn("p99", self.judge(soak.P99, 14)[0])
 
 
 class AttackTests(unittest.TestCase):
@@ -74,9 +76,9 @@ class AttackTests(unittest.TestCase):
         self.assertIn("after an attack", self.judge(gone=None)[0])
 
     def test_attack_that_is_too_small_or_is_not_refused_is_noticed(self) -> None:
-        sent = Counter({"requests sent": 900, "seconds": 1})
+        sent = Counter({"connected": 900, "seconds": 1})
         self.assertIn("only 900 malformed", self.judge(told={"malformed": sent})[0])
-        sent = Counter({"requests sent": 1000, "seconds": 1, "unexpected: 201 to b'HELO'": 2})
+        sent = Counter({"connected": 1000, "seconds": 1, "unexpected: 201 to b'HELO'": 2})
         self.assertIn("2 unexpected", self.judge(told={"malformed": sent})[0])
 
 

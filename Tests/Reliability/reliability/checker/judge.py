@@ -1,13 +1,13 @@
-"""Judges a run of --stress: replays the log of changes, and checks every response against it."""
+"""The checker of all modes: replays the log of changes, and checks every response against it."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..history import Call
+from ..history import Call, clock_step
 from . import answers, effects, rules, verdicts
-from .book import Book
+from .book import Book, Refusal
 from .changes import Transaction
 from .conditions import Conditions
 
@@ -18,6 +18,8 @@ RECOVERS_WITHIN = 4.0   # seconds
 SHOWN = 5   # violations of a kind
 # How long the job that removes old events may sleep, beside the retention itself.
 GIVES_UP_WITHIN = 5.0   # seconds
+# The checker compares times of calls with times of the database. So the wall clock must not be set during a run.
+CLOCK_STEP_MAX = 0.01   # seconds
 
 
 @dataclass(slots=True)
@@ -31,49 +33,43 @@ class Judgement:
 
 def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions) -> Judgement:
     judgement = Judgement()
-    book = Book()
-    conditions.index()
-    refusals: list[verdicts.Refusal] = []
+    if (step := clock_step(calls)) > CLOCK_STEP_MAX:
+        judgement.violations.append(f"this machine's clock was set by {step:.3f} s during the run: its times prove nothing")
+        return judgement
+    book = Book(conditions)
     ended = 0.0
     for transaction in log:
         step = book.take(transaction)
-        judgement.violations += rules.check(book, step, conditions)
-        found = verdicts.check(book, step, conditions)
         judgement.violations += [f"{line} (transaction {transaction.id}, committed at {transaction.committed:.4f})"
-                                 for line in found.violations]
-        refusals += found.refusals
+                                 for line in (*rules.check(book, step), *verdicts.check(book, step))]
         judgement.transactions += 1
         judgement.changes += len(transaction.changes)
         ended = transaction.committed
-    judgement.violations += book.violations
-    judgement.violations += answers.check(calls, book, conditions)
-    judgement.violations += [line for refusal in refusals for line in unexplained(refusal, book)]
-    judgement.violations += effects.check(calls, book)
-    judgement.violations += late(book, conditions, judgement)
-    judgement.violations += forgotten(book, conditions, max([ended, *(call.end for call in calls)]))
+    judgement.violations += [
+        *book.violations, *answers.check(calls, book), *effects.check(calls, book), *late(book, judgement),
+        *(line for refusal in book.refusals for line in unexplained(refusal, book)),
+        *forgotten(book, max([ended, *(call.end for call in calls)]))]
     return judgement
 
 
-def unexplained(refusal: verdicts.Refusal, book: Book) -> list[str]:
+def unexplained(refusal: Refusal, book: Book) -> list[str]:
     """Whether stock and the customer's limit allowed the late payment during the whole transaction."""
-    stocks = [stock for stock, _, _ in book.stock[refusal.product].seen(refusal.begin, refusal.end) if stock is not None]
-    least = min((stock.least_available(refusal.begin) for stock in stocks), default=0)
-    if least + refusal.given_back < refusal.quantity:
-        return []
+    product, begin, end = refusal.order["product_id"], refusal.by.began, refusal.by.committed
+    stocks = [version.value for version, _, _ in book.stock[product].seen(begin, end) if version is not None]
+    least, quantity = min((min(stock.available(begin, begin)) for stock in stocks), default=0), refusal.order["quantity"]
     limits = [stock.product["max_per_customer"] for stock in stocks if stock.product["max_per_customer"] is not None]
-    most = 0
-    if limits and refusal.customer is not None:
-        most = max((holdings.units(refusal.begin) for holdings, _, _ in book.holdings_of(
-            refusal.product, refusal.customer).seen(refusal.begin, refusal.end) if holdings is not None), default=0)
-        if most + refusal.quantity > min(limits):
-            return []
-    return [f"payment event {refusal.key} is refund_due, and {refusal.order} could have been paid: it has "
-            f"{refusal.quantity} units, {least} were available, customer {refusal.customer} had {most} of {limits}"]
+    holdings = book.holdings.get((product, book.customer_of(refusal.order["id"]) or ""))
+    seen = holdings.seen(begin, end) if holdings else ()
+    most = max((version.value.units(begin) for version, _, _ in seen if version is not None), default=0)
+    if least + refusal.given_back < quantity or holdings and limits and most + quantity > min(limits):
+        return []
+    return [f"payment event {refusal.key} is refund_due, and {refusal.order['id']} could have been paid: it has {quantity} "
+            f"units, {least} were available, its customer had {most} of {limits}"]
 
 
-def late(book: Book, conditions: Conditions, judgement: Judgement) -> list[str]:
+def late(book: Book, judgement: Judgement) -> list[str]:
     """Holds and orders that expired late, of products whose rows the harness has not locked."""
-    violations = []
+    violations, conditions = [], book.conditions
     for table, due_name, open_status in (
             ("holds", "expires_at", "active"), ("orders", "payment_due_at", "pending_payment")):
         for id, timeline in book.history[table].items():
@@ -97,12 +93,12 @@ def late(book: Book, conditions: Conditions, judgement: Judgement) -> list[str]:
     return violations
 
 
-def forgotten(book: Book, conditions: Conditions, now: float) -> list[str]:
+def forgotten(book: Book, now: float) -> list[str]:
     """A parked success whose order does not come becomes refund_due in time."""
     return [f"payment event {key} is parked for {now - row['received_at']:.1f} s"
             for key, row in book.rows["payment_events"].items()
             if row["verdict"] == "parked" and row["status"] == "success" and row.get("settled_at") is None
-            and now - row["received_at"] > conditions.parked_ttl + GIVES_UP_WITHIN]
+            and now - row["received_at"] > book.conditions.parked_ttl + GIVES_UP_WITHIN]
 
 
 def some_of_each_kind(violations: list[str], most: int = SHOWN) -> list[str]:

@@ -1,0 +1,1 @@
+"""Judges the calls of a run and the log of its database's changes."""
