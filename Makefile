@@ -17,7 +17,7 @@ run: build ## start the API with its own database on http://127.0.0.1:8080 (PORT
 
 # All tests use Swift Testing. XCTest would only report 0 tests.
 # The tests of whole processes and of streams depend on time, so they run after the others.
-TESTS = swift test --disable-xctest --disable-index-store
+TESTS = swift test --disable-xctest
 test: MISSING += $(shell ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test: packages ## run all tests; they start their own PostgreSQL (ARGS="--filter Holds" for some)
 ifeq ($(ARGS),)
@@ -30,7 +30,7 @@ endif
 test-versions: MISSING += $(shell command -v python3 >/dev/null || echo python3; \
   python3 -m pip --version >/dev/null 2>&1 || echo python3-pip; ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test-versions: packages ## install PostgreSQL 16 and 18 under .build, and run the tests on both
-	swift build --build-tests --disable-index-store
+	swift build --build-tests
 	Tests/Versions/run $(ARGS)
 
 # The programs for measuring. redis-tools has Redis without a service. --peers runs Python programs.
