@@ -50,17 +50,17 @@ chaos: MISSING += $(shell command -v python3 >/dev/null || echo python3) \
   $(if $(filter --frozen,$(ARGS)),$(shell ls /usr/sbin/nft >/dev/null 2>&1 || echo nftables)) \
   $(if $(filter --failover,$(ARGS)),$(shell \
     command -v patroni >/dev/null || echo patroni; command -v etcd >/dev/null || echo etcd-server))
-chaos: build ## break servers, database and network under load, and check every response (Tests/Reliability/run --help for more)
+chaos: packages build ## break servers, database and network under load, and check every response (Tests/Reliability/run --help for more)
 	Tests/Reliability/run $(or $(ARGS),--chaos --minutes 1)
 
 openapi: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
-openapi: build ## test the server with requests that are generated from the OpenAPI document
+openapi: packages build ## test the server with requests that are generated from the OpenAPI document
 	Tests/Schemathesis/run $(or $(ARGS),30)
 
 clients: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
-clients: build ## generate clients in six languages from the OpenAPI document, and buy with two of them
+clients: packages build ## generate clients in six languages from the OpenAPI document, and buy with two of them
 	Tests/Clients/run $(ARGS)
 
 proxies: MISSING += $(shell \
@@ -79,7 +79,7 @@ browser: build ## open pages of other sites in Chromium, and check that they can
 deploy-check: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
   command -v promtool >/dev/null || echo prometheus; command -v systemd-analyze >/dev/null || echo systemd)
-deploy-check: build ## check the files of deploy/ with the programs that read them, and with the server
+deploy-check: packages build ## check the files of deploy/ with the programs that read them, and with the server
 	Tests/Deploy/run
 
 java: MISSING += $(shell command -v python3 >/dev/null || echo python3; command -v javac >/dev/null || echo default-jdk-headless)
