@@ -17,7 +17,7 @@ run: build ## start the API with its own database on http://127.0.0.1:8080 (PORT
 
 # All tests use Swift Testing. XCTest would only report 0 tests.
 # The tests of whole processes and of streams depend on time, so they run after the others.
-TESTS = swift test --disable-xctest --disable-index-store
+TESTS = swift test --disable-xctest
 test: MISSING += $(shell ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test: packages ## run all tests; they start their own PostgreSQL (ARGS="--filter Holds" for some)
 ifeq ($(ARGS),)
@@ -30,7 +30,7 @@ endif
 test-versions: MISSING += $(shell command -v python3 >/dev/null || echo python3; \
   python3 -m pip --version >/dev/null 2>&1 || echo python3-pip; ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test-versions: packages ## install PostgreSQL 16 and 18 under .build, and run the tests on both
-	swift build --build-tests --disable-index-store
+	swift build --build-tests
 	Tests/Versions/run $(ARGS)
 
 # The programs for measuring. redis-tools has Redis without a service. --peers runs Python programs.
@@ -50,17 +50,17 @@ chaos: MISSING += $(shell command -v python3 >/dev/null || echo python3) \
   $(if $(filter --frozen,$(ARGS)),$(shell ls /usr/sbin/nft >/dev/null 2>&1 || echo nftables)) \
   $(if $(filter --failover,$(ARGS)),$(shell \
     command -v patroni >/dev/null || echo patroni; command -v etcd >/dev/null || echo etcd-server))
-chaos: build ## break servers, database and network under load, and check every response (Tests/Reliability/run --help for more)
+chaos: packages build ## break servers, database and network under load, and check every response (Tests/Reliability/run --help for more)
 	Tests/Reliability/run $(or $(ARGS),--chaos --minutes 1)
 
 openapi: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
-openapi: build ## test the server with requests that are generated from the OpenAPI document
+openapi: packages build ## test the server with requests that are generated from the OpenAPI document
 	Tests/Schemathesis/run $(or $(ARGS),30)
 
 clients: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
-clients: build ## generate clients in six languages from the OpenAPI document, and buy with two of them
+clients: packages build ## generate clients in six languages from the OpenAPI document, and buy with two of them
 	Tests/Clients/run $(ARGS)
 
 proxies: MISSING += $(shell \
@@ -81,7 +81,7 @@ browser: packages build ## buy on the pages in Chromium, and check that pages of
 deploy-check: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
   command -v promtool >/dev/null || echo prometheus; command -v systemd-analyze >/dev/null || echo systemd)
-deploy-check: build ## check the files of deploy/ with the programs that read them, and with the server
+deploy-check: packages build ## check the files of deploy/ with the programs that read them, and with the server
 	Tests/Deploy/run
 
 java: MISSING += $(shell command -v python3 >/dev/null || echo python3; command -v javac >/dev/null || echo default-jdk-headless)

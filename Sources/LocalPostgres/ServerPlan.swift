@@ -29,7 +29,7 @@ struct DatabaseOwner: Equatable, Sendable {
   let user: uid_t
   let group: gid_t
 
-  /// The owner of existing data; otherwise the user `postgres`; otherwise `nobody`.
+  /// The owner of existing data. Without data: the user `postgres` if it exists, else `nobody`.
   ///
   /// - Returns: nil when this process is not root. The server then runs as this process's user.
   /// - Throws: ``LocalPostgresError`` when neither user exists.

@@ -4,9 +4,9 @@
 ///
 /// The methods are inlinable, because a response has dozens of short pieces. Without that, there are 8 % fewer reads a
 /// second.
-package struct JSONText {
+@usableFromInline package struct JSONText {
   /// The text in UTF-8.
-  package internal(set) var bytes: [UInt8] = []
+  @usableFromInline package internal(set) var bytes: [UInt8] = []
 
   /// - Parameter capacity: the expected length, in bytes.
   @inlinable package init(capacity: Int) {

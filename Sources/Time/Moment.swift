@@ -5,23 +5,25 @@ import Dispatch
 ///
 /// It replaces `ContinuousClock.Instant`, whose layout the compiler does not know. So copying a type that contains one
 /// is slow.
-package struct Moment: Hashable, Comparable, Sendable {
+///
+/// The members are inlinable. A request reads and compares the clock dozens of times, in several modules.
+@usableFromInline package struct Moment: Hashable, Comparable, Sendable {
   /// Nanoseconds since a start that is the same for the whole process.
-  package let nanoseconds: Int64
+  @usableFromInline package let nanoseconds: Int64
 
-  private init(nanoseconds: Int64) {
+  @usableFromInline init(nanoseconds: Int64) {
     self.nanoseconds = nanoseconds
   }
 
-  package static var now: Moment { Moment(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
+  @inlinable package static var now: Moment { Moment(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
 
-  package static func < (left: Moment, right: Moment) -> Bool { left.nanoseconds < right.nanoseconds }
+  @inlinable package static func < (left: Moment, right: Moment) -> Bool { left.nanoseconds < right.nanoseconds }
 
-  package static func + (moment: Moment, duration: Duration) -> Moment {
+  @inlinable package static func + (moment: Moment, duration: Duration) -> Moment {
     Moment(nanoseconds: moment.nanoseconds + Int64(duration / .nanoseconds(1)))
   }
 
-  package static func - (moment: Moment, duration: Duration) -> Moment { moment + (.zero - duration) }
+  @inlinable package static func - (moment: Moment, duration: Duration) -> Moment { moment + (.zero - duration) }
 
-  package static func - (left: Moment, right: Moment) -> Duration { .nanoseconds(left.nanoseconds - right.nanoseconds) }
+  @inlinable package static func - (left: Moment, right: Moment) -> Duration { .nanoseconds(left.nanoseconds - right.nanoseconds) }
 }

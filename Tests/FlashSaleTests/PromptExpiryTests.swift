@@ -8,8 +8,8 @@ extension FlashSaleTests {
 
     @Test(.database) func `a server without notifications expires its own holds by its alarm`() async throws {
       let url = TestDatabase.url
-      let deaf = Self.settings.merging(["LISTEN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]) { $1 }
-      try await withServers(1, on: url, settings: deaf) { servers in
+      let unreachable = Self.settings.merging(["LISTEN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]) { $1 }
+      try await withServers(1, on: url, settings: unreachable) { servers in
         let product = try await servers[0].api.createProduct(stock: 5)
         for _ in 0..<5 {
           let hold = try await Self.hold(product, at: servers[0])

@@ -410,14 +410,17 @@ extension FlashSaleTests {
 
     @Test(.database) func `an idle connection is closed, and a busy connection is not`() async throws {
       let url = TestDatabase.url
-      let settings = ["REQUEST_TIMEOUT_SECONDS": "0.3", "IDLE_TIMEOUT_SECONDS": "0.6"]
+      // The hold waits for a lock longer than the idle timeout. `lock_timeout` ends that wait after 1.5 s.
+      let settings = [
+        "REQUEST_TIMEOUT_SECONDS": "0.2", "IDLE_TIMEOUT_SECONDS": "0.4", "QUEUE_TIMEOUT_MS": "60000",
+      ]
       try await withServers(1, on: url, settings: settings) { servers in
         let port = servers[0].port
         _ = try await servers[0].api.createProduct(stock: 10)
         // Taken before the server's idle timer starts.
         let start = Moment.now
         try await RawConnection.with(port: port) { connection in #expect(await connection.isClosed()) }
-        #expect(start.duration(to: .now) >= .seconds(0.6))
+        #expect(start.duration(to: .now) >= .seconds(0.4))
 
         try await withPool(on: url) { pool in
           try await pool.holding("select from products for update") { commit in

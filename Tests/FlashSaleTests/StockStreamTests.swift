@@ -121,8 +121,8 @@ extension FlashSaleTests {
 
     @Test(.database) func `a server without notifications sees changes by polling`() async throws {
       let url = TestDatabase.url
-      let deaf = ["LISTEN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]
-      try await withServers(2, on: url, settings: deaf) { servers in
+      let unreachable = ["LISTEN_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"]
+      try await withServers(2, on: url, settings: unreachable) { servers in
         let product = try await servers[0].api.createProduct(stock: 100)
         let reader = try await servers[1].watch(product)
         for round in 1...3 {

@@ -134,8 +134,8 @@ begin
         update ordered_stock s set units = s.units + v_units where s.product_id = p_product_id
         returning clock_timestamp() into v_counted_at;
         if v_counted_at > least(v_now + clock_tolerance(p_ttl_us), v_due) then
-            -- The wait for this row or a lock before it was long. The orders begin now, at the price of now. An
-            -- operator who changed the price then finds no later order at the old price. No other session has seen the
+            -- The wait for this row or a lock before it was long. The orders begin now, at the current price. So
+            -- no order is later than a price change and has the old price. No other session has seen the
             -- orders yet.
             v_now := v_counted_at;
             v_due := time_after(v_now, p_ttl_us);

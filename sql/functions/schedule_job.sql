@@ -9,7 +9,7 @@
 --     buyer:  commits; no worker will ever expire the hold
 --
 -- Buyers share the lock until their commit. The worker takes it exclusively before it looks for holds that remain. So
--- it sees the holds of every buyer who relied on the job. A buyer who comes later sees the worker's change of the job.
+-- it sees the holds of every buyer who relied on the job. A later buyer sees the changed job.
 create or replace function schedule_job(p_kind text, p_product_id integer, p_run_at timestamptz)
 returns boolean
 language plpgsql

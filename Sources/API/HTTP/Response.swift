@@ -11,7 +11,7 @@ struct Response: Sendable {
   }
 
   let status: HTTPResponseStatus
-  /// The header fields, except those that `ResponseHead` adds to every response.
+  /// The header fields of this response. `ResponseHead` adds the fields of every response.
   var headers: Headers
   var body: Body
   /// Whether caches may store the response. They must then revalidate it before each use.

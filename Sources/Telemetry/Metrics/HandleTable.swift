@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// The table uses open addressing. A place is filled once and never changes after that. If two threads make the same
 /// handle at once, both get the one that was stored first.
-package final class HandleTable<Key: Hashable & Sendable, Handle: Sendable>: Sendable {
+@usableFromInline package final class HandleTable<Key: Hashable & Sendable, Handle: Sendable>: Sendable {
   // Inlinable, so that other modules specialize it for their keys. It then takes a third of the time.
 
   @usableFromInline final class Entry: Sendable {

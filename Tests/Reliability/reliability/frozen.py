@@ -1,4 +1,4 @@
-"""`--frozen`: the network between server and database loses every packet for a while, and tells nobody."""
+"""`--frozen`: the network between server and database loses every packet for a while and reports no error."""
 
 import argparse
 import asyncio
@@ -124,7 +124,7 @@ def service(history: History, returned_at: float, served_after: float | None) ->
     return violations
 
 
-MODE = Mode("the network to the database loses everything for a while, and tells nobody", run, {
+MODE = Mode("the network to the database loses every packet for a while and reports no error", run, {
     "--by-proxy": {"action": "store_true", "help": "do not try to drop packets"},
     "--frozen-seconds": {"type": float, "default": 10, "help": "(default: 10)"},
 })

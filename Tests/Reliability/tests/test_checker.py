@@ -199,6 +199,16 @@ class PaymentTests(StoryTests):
         story.pays(5.5, "p", "reacquired", "paid", story.order(status="paid"), story.take(1))
         self.refuse(story, "through a late payment, above the limit of 1")
 
+    def test_new_order_keeps_the_units_of_its_hold_above_a_lowered_limit(self) -> None:
+        story = Story(max_per_customer=2)
+        story.holds(0, quantity=2, customer="c")
+        story.pays(0.5, "failed", "parked", None, status="failed")
+        story.pays(0.6, "paid", "parked", None)
+        story.commit(0.7, story.product(max_per_customer=1))
+        story.places(1, ORDER, 2, None, "paid", story.event("failed", verdict="applied", order_status="cancelled"),
+                     story.event("paid", verdict="reacquired", order_status="paid"))
+        self.accept(story)
+
     def test_late_payment_is_given_back_for_the_limit_or_the_stock_only(self) -> None:
         story = self.expired(customer="c", max_per_customer=1)
         story.holds(5, "hold_b", customer="c")
