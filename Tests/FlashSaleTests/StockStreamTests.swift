@@ -178,7 +178,13 @@ extension FlashSaleTests {
         for _ in 0..<2 {
           try await RawConnection.with(port: servers[0].port) { connection in #expect(await connection.isClosed()) }
         }
-        _ = try await servers[0].api.reserve(1, of: product)
+        // `APIClient` keeps connections, and would send this request on one that the server is closing.
+        try await RawConnection.with(port: servers[0].port) { connection in
+          let hold = #"{"product_id":\#(product),"quantity":1}"#
+          let head = "POST /api/holds HTTP/1.1\r\nHost: a\r\nContent-Length: \(hold.utf8.count)\r\n\r\n"
+          try await connection.send((head + hold).utf8)
+          #expect(try await connection.answer().status == 201)
+        }
         try await eventually("the change is seen") { reader.availableStock == 4 }
         #expect(reader.end == nil)
       }
