@@ -12,7 +12,7 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    -- A sooner repeat is not noted: that would be a write for each.
+    -- A repeat within this time of the last note is not noted. Otherwise each repeat would be a write.
     c_told_again constant interval := interval '1 day';
     v_count constant integer := cardinality(p_keys);
     v_new            uuid[] := p_order_ids;  -- the orders of new events, null for known ones
