@@ -19,7 +19,7 @@
   }
 
   /// - Parameter text: valid JSON in its place, from a source that only writes JSON.
-  package mutating func raw(_ text: String) {
+  package mutating func verbatim(_ text: String) {
     bytes.append(contentsOf: text.utf8)
   }
 

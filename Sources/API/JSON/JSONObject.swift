@@ -34,7 +34,7 @@ struct JSONObject {
   /// - Parameter json: a complete JSON value.
   mutating func add(_ name: StaticString, json value: String?) {
     begin(name)
-    if let value { json.raw(value) } else { json.raw("null") }
+    if let value { json.verbatim(value) } else { json.raw("null") }
   }
 
   /// An array of objects, each written by `write`.
