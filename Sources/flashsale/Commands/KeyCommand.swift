@@ -1,8 +1,8 @@
+import API
 import ArgumentParser
 import Checkout
 @preconcurrency import Glibc
 import Postgres
-import Time
 
 struct KeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
