@@ -55,7 +55,7 @@ struct ServerOptions: ParsableArguments {
   var webhookSecrets: String?
   @Option(help: "Path of a file with the secrets.")
   var webhookSecretsFile: String?
-  @Option(help: "Bearer token of admin requests, at least 16 characters; without it they get 401.")
+  @Option(help: "Bearer token of all admin requests, at least 16 characters; without it only keys admit operators.")
   var adminToken: String?
   @Option(help: "Path of a file with the admin token.")
   var adminTokenFile: String?

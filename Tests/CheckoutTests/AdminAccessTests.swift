@@ -164,6 +164,7 @@ import Testing
     let (checkout, pool) = TestCheckout.current
     let key = try await Self.key("laptop", in: pool)
     let opened = try await pool.holding("select revoke_key('laptop')") { commit in
+      // The look-up before it still finds the key. The second one waits for the key's row.
       async let opened = checkout.openSession(key: key)
       try await pool.untilBlocked(1)
       try await commit()
