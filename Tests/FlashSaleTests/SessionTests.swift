@@ -7,7 +7,8 @@ extension FlashSaleTests {
   @Suite struct SessionTests {
     private static let path = "/api/admin/session"
 
-    private static func signIn(
+    /// The response to signing in.
+    private static func open(
       _ key: String, _ api: APIClient, origin: String? = nil, headers: [String: String] = [:]
     ) async throws -> APIClient.Answer {
       try await api.send(
@@ -20,7 +21,7 @@ extension FlashSaleTests {
         let (api, other) = (servers[0].api, servers[1].api)
         let key = try await createKey("ops-laptop", .operate, on: url)
         let product = try await api.createProduct(stock: 5)
-        let opened = try await Self.signIn(key, api)
+        let opened = try await Self.open(key, api)
         #expect(opened.status == 201 && opened.headers["location"] == Self.path, "\(opened)")
         #expect(opened.members.keys.sorted() == ["expires_at", "name", "scope"])
         #expect(opened.members["name"] as? String == "ops-laptop" && opened.members["scope"] as? String == "operate")
@@ -51,7 +52,7 @@ extension FlashSaleTests {
     @Test(.database) func `a session of ADMIN_TOKEN ends when the server has another one`() async throws {
       let url = TestDatabase.url
       try await withServers(1, on: url) { servers in
-        let opened = try await Self.signIn(ServerProcess.adminToken, servers[0].api)
+        let opened = try await Self.open(ServerProcess.adminToken, servers[0].api)
         #expect(opened.members["name"] as? String == "ADMIN_TOKEN" && opened.members["scope"] as? String == "admin")
         let cookie = ["cookie": try await signIn(with: ServerProcess.adminToken, on: servers[0].api)]
         #expect(try await servers[0].api.send("GET", Self.path, headers: cookie, token: nil).status == 200)
@@ -67,12 +68,12 @@ extension FlashSaleTests {
         let api = servers[0].api
         let tls = ["x-forwarded-proto": "https"]
         let origin = api.url.replacing("http://", with: "https://")
-        let secure = try await Self.signIn(ServerProcess.adminToken, api, origin: origin, headers: tls)
+        let secure = try await Self.open(ServerProcess.adminToken, api, origin: origin, headers: tls)
         #expect(secure.status == 201 && secure.headers["set-cookie"]?.hasSuffix("; Secure") == true, "\(secure)")
-        #expect(try await Self.signIn(ServerProcess.adminToken, api, headers: tls).problem == "forbidden-origin")
+        #expect(try await Self.open(ServerProcess.adminToken, api, headers: tls).problem == "forbidden-origin")
       }
       try await withServers(1, on: url) { servers in
-        let plain = try await Self.signIn(
+        let plain = try await Self.open(
           ServerProcess.adminToken, servers[0].api, headers: ["x-forwarded-proto": "https"])
         #expect(plain.status == 201 && plain.headers["set-cookie"]?.contains("Secure") == false, "\(plain)")
       }
@@ -83,7 +84,7 @@ extension FlashSaleTests {
       try await withServers(1, on: url) { servers in
         let api = servers[0].api
         for origin in ["http://evil.example", "null", api.url + "0", api.url.replacing("http:", with: "https:")] {
-          let answer = try await Self.signIn(ServerProcess.adminToken, api, origin: origin)
+          let answer = try await Self.open(ServerProcess.adminToken, api, origin: origin)
           #expect(answer.status == 403 && answer.problem == "forbidden-origin", "\(origin): \(answer)")
           #expect(answer.headers["set-cookie"] == nil)
         }
@@ -93,7 +94,7 @@ extension FlashSaleTests {
           "POST", Self.path, body, headers: ["origin": api.url, "content-type": "text/plain"], token: nil)
         #expect(form.problem == "forbidden-origin", "\(form)")
         for key in ["no-key-at-all", "fsk_" + String(repeating: "0", count: 48)] {
-          let answer = try await Self.signIn(key, api)
+          let answer = try await Self.open(key, api)
           #expect(answer.status == 401 && answer.headers["set-cookie"] == nil, "\(answer)")
         }
         for bad in ["{}", #"{"key":""}"#, #"{"key":1}"#] {
