@@ -6,14 +6,17 @@ extension APIServer {
     checkout: Checkout, configuration: Configuration, streams: StockStreams, draining: Draining, log: SparseLog
   ) -> RouteTable {
     let wrongTokens = WrongTokens(metrics: configuration.metrics, log: log)
-    let admin = BearerAuthentication(.admin, token: configuration.adminToken, wrongTokens: wrongTokens)
+    let ownPages = OwnPages(proxies: configuration.trustedProxies)
+    let admin = AdminAuthentication(
+      checkout: checkout, adminToken: configuration.adminToken, ownPages: ownPages, wrongTokens: wrongTokens)
     var routes =
       ProductRoutes(checkout: checkout).routes
       + HoldRoutes(checkout: checkout).routes
       + OrderRoutes(checkout: checkout).routes
       + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
       + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes
-      + AdminRoutes(checkout: checkout).routes.map(admin.guarding)
+      + AdminRoutes(checkout: checkout, ownPages: ownPages).routes.map(admin.guarding)
+      + SessionRoutes(checkout: checkout, authentication: admin, ownPages: ownPages).routes
       + HealthRoutes(checkout: checkout, draining: draining).routes
       + OpenAPIRoute().routes
       + ProblemRoutes().routes
@@ -21,7 +24,7 @@ extension APIServer {
     if let metrics = configuration.metrics {
       let open = MetricsRoutes(checkout: checkout, metrics: metrics, streams: streams).routes
       let token = configuration.metricsToken.map {
-        BearerAuthentication(.metrics, token: $0, wrongTokens: wrongTokens)
+        MetricsAuthentication(token: $0, wrongTokens: wrongTokens)
       }
       routes += token.map { open.map($0.guarding) } ?? open
     }

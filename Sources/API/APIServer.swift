@@ -17,11 +17,12 @@ package struct APIServer: Service, CustomStringConvertible {
     package var port = 8080
     /// Verifies the signatures of payment events. With nil, the server accepts unsigned events, for local use.
     package var webhookVerifier: WebhookVerifier?
-    /// The bearer token of admin requests. With nil, the server refuses all admin requests.
+    /// The bearer token of admin requests with all rights. With nil, only keys in the database admit operators.
     package var adminToken: Secret?
     /// The bearer token of `GET /metrics`. With nil, the request needs no token.
     package var metricsToken: Secret?
-    /// The proxies whose `X-Forwarded-For` gives the client's address.
+    /// The proxies whose `X-Forwarded-For` gives the client's address, and whose `X-Forwarded-Proto` says whether it used
+    /// TLS.
     package var trustedProxies = TrustedProxies()
     /// The settings of the pages for buyers. With nil, the server has no pages.
     package var pages: PageSettings?

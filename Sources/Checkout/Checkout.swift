@@ -36,7 +36,7 @@ package struct Checkout: Service, CustomStringConvertible {
 
   private let database: Pool
   private let metrics: CheckoutMetrics?
-  private let useCases: UseCases
+  let useCases: UseCases
   private let jobs: JobRunner
   private let stockFeed: StockFeed
   private let knownProducts: KnownProducts
@@ -123,8 +123,9 @@ package struct Checkout: Service, CustomStringConvertible {
   }
 
   /// Creates a product. If the call has no key, it gets one, so that it can run again after a lost answer.
-  package func createProduct(_ product: CreateProduct) async throws -> Creation {
+  package func createProduct(_ product: CreateProduct, by author: ChangeAuthor) async throws -> Creation {
     var product = product
+    product.author = author
     product.idempotencyKey = product.idempotencyKey ?? Self.newKey()
     let outcome = try await call { try await $0.transactOnce(product)[0] }
     switch outcome {
@@ -153,17 +154,22 @@ package struct Checkout: Service, CustomStringConvertible {
   /// Changes a product. See `UpdateProduct`.
   ///
   /// - Returns: false when the sale would end before it starts. Nil for an unknown product.
-  package func updateProduct(_ changes: UpdateProduct) async throws -> Bool? {
+  package func updateProduct(_ changes: UpdateProduct, by author: ChangeAuthor) async throws -> Bool? {
     defer { stockFeed.announce(changes.productID) }
-    return try await call { try await $0.transact(changes).first }
+    var changes = changes
+    changes.author = author
+    return try await call { [changes] in try await $0.transact(changes).first }
   }
 
   /// Changes a product's total stock. See `RestockProduct`. If the call has no key, it gets one, as in `createProduct`.
   ///
   /// - Returns: nil for an unknown product.
-  package func restockProduct(_ change: RestockProduct) async throws -> RestockProduct.Outcome? {
+  package func restockProduct(
+    _ change: RestockProduct, by author: ChangeAuthor
+  ) async throws -> RestockProduct.Outcome? {
     defer { stockFeed.announce(change.productID) }
     var change = change
+    change.author = author
     change.idempotencyKey = change.idempotencyKey ?? Self.newKey()
     return try await call { try await $0.transactOnce(change).first }
   }
@@ -287,8 +293,8 @@ package struct Checkout: Service, CustomStringConvertible {
   /// Settles a refund: see `SettleRefund`. A parked success is not applied afterwards.
   ///
   /// - Returns: the event, nil for an unknown key. `settledAt` is nil when no refund was due.
-  package func settleRefund(idempotencyKey: String) async throws -> RecordedPaymentEvent? {
-    try await call { try await $0.transact(SettleRefund(idempotencyKey: idempotencyKey)).first }
+  package func settleRefund(idempotencyKey: String, by author: ChangeAuthor) async throws -> RecordedPaymentEvent? {
+    try await call { try await $0.transact(SettleRefund(idempotencyKey: idempotencyKey, author: author)).first }
   }
 
   // MARK: Operations
@@ -331,7 +337,7 @@ package struct Checkout: Service, CustomStringConvertible {
   private static let monitoringTimeLimit: Duration = .seconds(2)
 
   /// Runs a call outside of batches, and translates its errors.
-  private func call<Result: Sendable>(
+  func call<Result: Sendable>(
     isRead: Bool = false, _ body: (Pool) async throws -> Result
   ) async throws -> Result {
     do {

@@ -12,11 +12,12 @@ final class UseCases: Sendable {
   let applyPaymentEvents: Batcher<ApplyPaymentEvent>
   let readGauges: Batcher<ReadGauges>
   let checkReadiness: Batcher<CheckReadiness>
+  let findAdmins: Batcher<FindAdmin>
 
   var all: [any Service & WaitingQueue] {
     [
       readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents, readGauges,
-      checkReadiness,
+      checkReadiness, findAdmins,
     ]
   }
 
@@ -49,5 +50,7 @@ final class UseCases: Sendable {
     // Monitoring does not count for admission, so it also works when the server is overloaded.
     readGauges = Batcher(ReadGauges(), on: database)
     checkReadiness = Batcher(CheckReadiness(), on: database)
+    // A limit of its own: strangers who try keys must not take the places of buyers.
+    findAdmins = Batcher(FindAdmin(), on: database, admission: Admission(limit: FindAdmin.maximumWaiting))
   }
 }

@@ -24,6 +24,7 @@ extension PostgresEncodable {
 /// Object ids from PostgreSQL's `pg_type.dat`. They do not change between versions.
 enum TypeID {
   static let bool: UInt32 = 16
+  static let bytea: UInt32 = 17
   static let int8: UInt32 = 20
   static let int4: UInt32 = 23
   static let text: UInt32 = 25
@@ -101,6 +102,12 @@ extension UUID: PostgresEncodable, PostgresDecodable {
     guard bytes.count == MemoryLayout<uuid_t>.size else { return nil }
     return UUID(uuid: bytes.loadUnaligned(as: uuid_t.self))
   }
+}
+
+/// A `bytea`.
+extension Data: PostgresEncodable {
+  package static var postgresType: UInt32 { TypeID.bytea }
+  package func encode(into bytes: inout [UInt8]) { bytes.append(contentsOf: self) }
 }
 
 extension Optional: PostgresEncodable where Wrapped: PostgresEncodable {

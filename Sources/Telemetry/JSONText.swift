@@ -18,6 +18,11 @@
     bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
+  /// - Parameter text: valid JSON in its place, from a source that only writes JSON.
+  package mutating func verbatim(_ text: String) {
+    bytes.append(contentsOf: text.utf8)
+  }
+
   /// Appends a JSON string, with quotes and escapes.
   @inlinable package mutating func string(_ text: String) {
     var text = text

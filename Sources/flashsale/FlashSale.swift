@@ -10,7 +10,7 @@ struct FlashSale: AsyncParsableCommand {
     abstract: "A checkout API for flash sales.",
     version: BuildInfo.version,
     subcommands: [
-      DemoCommand.self, ServeCommand.self, MigrateCommand.self, ProductCommand.self, PayCommand.self,
+      DemoCommand.self, ServeCommand.self, MigrateCommand.self, ProductCommand.self, KeyCommand.self, PayCommand.self,
       AuditCommand.self,
     ])
 

@@ -55,7 +55,7 @@ struct ServerOptions: ParsableArguments {
   var webhookSecrets: String?
   @Option(help: "Path of a file with the secrets.")
   var webhookSecretsFile: String?
-  @Option(help: "Bearer token of admin requests, at least 16 characters; without it they get 401.")
+  @Option(help: "Bearer token of all admin requests, at least 16 characters; without it only keys admit operators.")
   var adminToken: String?
   @Option(help: "Path of a file with the admin token.")
   var adminTokenFile: String?
@@ -71,7 +71,7 @@ struct ServerOptions: ParsableArguments {
   var checkoutURL: String?
   @Option(name: .customLong("checkout-url-file"), help: "Path of a file with that URL.")
   var checkoutURLFile: String?
-  @Option(help: "Addresses or networks of proxies whose X-Forwarded-For is trusted, separated by commas.")
+  @Option(help: "Addresses or networks of proxies whose X-Forwarded headers are trusted, separated by commas.")
   var trustedProxies: String?
   @Option(help: "Most bytes of a request body, 1024 to 16777216 (default: 16384).")
   var maxBodyBytes: String?

@@ -19,8 +19,12 @@ import Testing
       json.add("b", true)
       json.add("list", [1, 2]) { $1.add("v", $0) }
       json.add("none", [Int]()) { $1.add("v", $0) }
+      json.add("json", json: #"{"x": [1]}"#)
+      json.add("no_json", json: nil)
     }
-    #expect(written == #"{"z":1,"a":"x","n":null,"b":true,"list":[{"v":1},{"v":2}],"none":[]}"#)
+    #expect(
+      written == #"{"z":1,"a":"x","n":null,"b":true,"list":[{"v":1},{"v":2}],"none":[],"json":{"x": [1]},"#
+        + #""no_json":null}"#)
   }
 
   @Test func `an encoded string decodes to the same string`() throws {

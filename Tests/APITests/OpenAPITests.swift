@@ -41,6 +41,7 @@ import Yams
     ("ProductRequest", CreateBody.Member.allCases.map(\.rawValue)),
     ("ProductChanges", UpdateBody.Member.allCases.map(\.rawValue)),
     ("StockChange", RestockBody.Member.allCases.map(\.rawValue)),
+    ("SignInRequest", SignInBody.Member.allCases.map(\.rawValue)),
   ])
   func `a request schema has exactly the members that the server reads`(schema: String, members: [String]) throws {
     let properties = try #require(try Self.schemas()[schema]?["properties"] as? [String: Any])

@@ -17,6 +17,17 @@ import Testing
     #expect(TrustedProxies().client(connection: nil, forwarded: ["203.0.113.9"]) == nil)
   }
 
+  @Test func `only a trusted proxy can say that the client used TLS`() {
+    func isSecure(_ connection: String, _ value: String?) -> Bool {
+      Self.proxies.isSecure(connection: IPAddress(connection), forwardedProtocol: value)
+    }
+    #expect(isSecure("10.1.2.3", "https") && isSecure("192.0.2.7", "HTTPS"))
+    for value in ["http", "", "https,http", "https://", nil] { #expect(!isSecure("10.1.2.3", value)) }
+    #expect(!isSecure("198.51.100.1", "https"))
+    #expect(!TrustedProxies().isSecure(connection: IPAddress("10.1.2.3"), forwardedProtocol: "https"))
+    #expect(!Self.proxies.isSecure(connection: nil, forwardedProtocol: "https"))
+  }
+
   @Test func `behind a trusted proxy the client is the forwarded address`() {
     for entry in ["203.0.113.9", " 203.0.113.9\t", "203.0.113.9:4711", "::ffff:203.0.113.9", "[::ffff:203.0.113.9]:1"] {
       #expect(client("10.1.2.3", entry) == IPAddress("203.0.113.9"), "\(entry)")

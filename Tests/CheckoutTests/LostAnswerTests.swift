@@ -282,6 +282,7 @@ import Testing
       }
       guard case .done? = outcome else { throw Unexpected("\(String(describing: outcome))") }
       #expect(try await checkout.product(product.id)?.totalStock == 8)
+      #expect(try await checkout.adminChanges().changes.map(\.action) == ["product.restocked", "product.created"])
       try await checkout.expectCleanAudit()
     }
   }

@@ -21,6 +21,9 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
       "create table flashsale.t (i integer)", "create function flashsale.f() returns int language sql as 'select 1'",
       "select flashsale.expire_holds(1, 1, null)", "select flashsale.decide_payment_events(1, null, null, null, null)",
       "update flashsale.schema_files set checksum = ''", "drop function flashsale.read_products",
+      "select * from flashsale.admin_keys", "update flashsale.admin_sessions set expires_at = 'infinity'",
+      "delete from flashsale.admin_changes",
+      "select flashsale.record_admin_change('ops', null, 'a.b', null, null, '{}')",
     ])
   func `the servers' role may not run these statements`(statement: String) async throws {
     let url = TestDatabase.url
@@ -47,6 +50,9 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
       "list_payment_events(null, null, null, null, null, 100000)", "list_payment_events(null, 1, null, null, null, 10)",
       "run_due_jobs(false, null, 0, 0, 0)", "run_due_jobs(false, 0, 0, 0, 0)", "run_due_jobs(true, 1000000, 0, 0, 0)",
       "restock_product(1, 0)", "restock_product(1, null)", "restock_product(1, -2147483648)",
+      "list_admin_changes(null, null, null)", "list_admin_changes(null, null, 100000)", "find_admin(null, null, null)",
+      "find_admin('a', 'a', null)", "open_session(null, null, 'a', 1)", "open_session('a', 'a', 'a', 1)",
+      "open_session('a', null, 'a', 2592000000001)",
     ])
   func `arguments out of bounds are refused`(call: String) async throws {
     let url = TestDatabase.url

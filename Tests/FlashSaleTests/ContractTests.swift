@@ -128,6 +128,17 @@ extension FlashSaleTests {
         #expect(try await api.send("POST", "/api/admin/payment-events/pay/settle").problem == "refund-not-due")
         #expect(try await api.send("POST", "/api/admin/payment-events/none/settle").problem == "not-found")
 
+        let log = try await api.send("GET", "/api/admin/audit-log")
+        try check("AdminChangePage", log, 200)
+        let changes = try #require(log.members["changes"] as? [[String: Any]])
+        try check("AdminChange", changes[0], "change")
+        try check("AdminSession", try await api.send("GET", "/api/admin/session"), 200)
+        let key = try await createKey("reader", .read, on: url)
+        let refused = try await api.send("PATCH", "/api/admin/products/\(id)", "{}", token: key)
+        try check("InsufficientScopeProblem", refused, 403)
+        let signIn = try await api.send("POST", "/api/admin/session", "{}", token: nil)
+        try check("ForbiddenOriginProblem", signIn, 403)
+
         try check("Audit", try await api.invariants(), 200)
         try check("Health", try await api.send("GET", "/health/ready"), 200)
         try check("Health", try await api.send("GET", "/health/live"), 200)

@@ -68,7 +68,15 @@ extension FlashSaleTests {
               try await server.run("alter database \(name) with allow_connections true")
               try await eventually("it is back") { try await api.reserve(1, of: product).status == 201 }
             }
+            let key = try await createKey("laptop", .admin, on: url)
+            #expect(try await api.send("GET", "/api/admin/invariants", token: key).status == 200)
+            let cookie = try await signIn(with: key, on: api)
+            let session = try await api.send("GET", "/api/admin/session", headers: ["cookie": cookie], token: nil)
+            #expect(session.status == 200)
             #expect(try await servers[0].end(with: .terminate) == .exited(0))
+            for secret in [key, String(cookie.dropFirst("flashsale_session=".count))] {
+              #expect(!servers[0].output.contains(secret))
+            }
             #expect(servers[0].output.contains("debug") || servers[0].output.contains("trace"), "it logs everything")
             Self.expectNoMark(servers[0].output)
             #expect(collector.headers["api-key"] == Self.header)

@@ -16,6 +16,23 @@ extension Checkout {
     return product
   }
 
+  /// Creates a product, as the operator `test`. The same applies to the other changes by operators.
+  package func createProduct(_ product: CreateProduct) async throws -> Creation {
+    try await createProduct(product, by: .test)
+  }
+
+  package func updateProduct(_ changes: UpdateProduct) async throws -> Bool? {
+    try await updateProduct(changes, by: .test)
+  }
+
+  package func restockProduct(_ change: RestockProduct) async throws -> RestockProduct.Outcome? {
+    try await restockProduct(change, by: .test)
+  }
+
+  package func settleRefund(idempotencyKey: String) async throws -> RecordedPaymentEvent? {
+    try await settleRefund(idempotencyKey: idempotencyKey, by: .test)
+  }
+
   /// Places a hold.
   ///
   /// - Throws: ``Unexpected`` for any other outcome.
@@ -59,6 +76,10 @@ extension Checkout {
     let broken = try await audit().checks.filter { $0.violations > 0 }
     #expect(broken.isEmpty, "broken: \(broken.map(\.name))", sourceLocation: sourceLocation)
   }
+}
+
+extension ChangeAuthor {
+  fileprivate static let test = ChangeAuthor(name: "test", requestID: nil)
 }
 
 extension ReservationID {

@@ -3,10 +3,12 @@
 --
 -- p_key is the idempotency key of the call, null for none: see find_admin_key. The outcome is 'created'; 'replayed' with
 -- the product that the same call created before; or 'key_reused' for another call.
+--
+-- p_who and p_request_id go into the log: see record_admin_change.
 create or replace function create_product(
     p_id integer, p_name text, p_price integer, p_currency text, p_stock integer,
     p_starts_at timestamptz, p_ends_at timestamptz, p_max_quantity_per_hold integer, p_max_per_customer integer,
-    p_key text default null)
+    p_key text default null, p_who text default null, p_request_id text default null)
 returns table (outcome text, id integer)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
@@ -16,8 +18,9 @@ declare
     v_request constant jsonb := jsonb_build_array(
         p_name, p_price, p_currency, p_stock, extract(epoch from p_starts_at), extract(epoch from p_ends_at),
         p_max_quantity_per_hold, p_max_per_customer);
-    v_known record;
-    v_id    integer;
+    v_known   record;
+    v_id      integer;
+    v_product products;
 begin
     v_known := find_admin_key(0, p_key, v_request);
     if v_known.outcome <> 'new' then
@@ -39,7 +42,8 @@ begin
         starts_at, ends_at, max_quantity_per_hold, max_per_customer)
     values (
         v_id, p_name, p_price, p_currency, p_stock, p_stock,
-        p_starts_at, p_ends_at, p_max_quantity_per_hold, p_max_per_customer);
+        p_starts_at, p_ends_at, p_max_quantity_per_hold, p_max_per_customer)
+    returning * into v_product;
     insert into ordered_stock (product_id, units) values (v_id, 0);
     -- The job exists when payment events came before the product.
     insert into scheduled_jobs (product_id, kind, run_at)
@@ -49,6 +53,9 @@ begin
         insert into admin_idempotency_keys (scope, key, product_id, request, created_at)
         values (0, p_key, v_id, v_request, clock_timestamp());
     end if;
+    perform record_admin_change(
+        p_who, p_request_id, 'product.created', v_id, null,
+        product_settings(v_product) || jsonb_build_object('total_stock', v_product.total_stock));
     outcome := 'created';
     id := v_id;
     return next;

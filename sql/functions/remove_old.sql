@@ -2,6 +2,8 @@
 -- that lapsed or were released, and payment failures whose order never came. A success whose order never came is money: it
 -- becomes refund_due and stays. Returns how many rows there were and when to look again.
 --
+-- Sessions of operators belong to no product, so the job of each product removes those that have ended.
+--
 -- A hold stays as long as a key leads to it, however short its own period is. Locked rows are left for the next time. No
 -- period is shorter than the owner of the tables allows: see minimum_retention.
 create or replace function remove_old(
@@ -24,6 +26,7 @@ declare
     v_admin_keys integer := 0;
     v_holds  integer := 0;
     v_events integer := 0;
+    v_sessions integer := 0;
     v_old    record;
 begin
     if (p_limit between 1 and 10000
@@ -115,8 +118,20 @@ begin
         v_events := v_events + found::integer;
     end loop;
 
-    removed := v_keys + v_admin_keys + v_holds + v_events;
-    if p_limit in (v_keys, v_admin_keys, v_holds, v_events) then
+    for v_old in
+        select old.token_digest
+        from admin_sessions old
+        where old.expires_at <= v_now
+        order by old.expires_at
+        limit p_limit
+        for update skip locked
+    loop
+        delete from admin_sessions s where s.token_digest = v_old.token_digest;
+        v_sessions := v_sessions + 1;
+    end loop;
+
+    removed := v_keys + v_admin_keys + v_holds + v_events + v_sessions;
+    if p_limit in (v_keys, v_admin_keys, v_holds, v_events, v_sessions) then
         next_at := v_now;
     else
         next_at := greatest(v_now + c_soonest, least(

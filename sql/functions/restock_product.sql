@@ -6,7 +6,11 @@
 --
 -- p_key is the idempotency key of the call, null for none: see find_admin_key. For a used key the outcome is 'replayed'
 -- when the call is the same, and nothing is changed again; else 'key_reused'.
-create or replace function restock_product(p_product_id integer, p_delta integer, p_key text default null)
+--
+-- p_who and p_request_id go into the log: see record_admin_change.
+create or replace function restock_product(
+    p_product_id integer, p_delta integer, p_key text default null,
+    p_who text default null, p_request_id text default null)
 returns table (
     outcome text,
     available_stock integer, held_stock integer, next_release_at timestamptz, next_release_in_us bigint)
@@ -61,6 +65,9 @@ begin
             insert into admin_idempotency_keys (scope, key, product_id, request, created_at)
             values (p_product_id, p_key, p_product_id, v_request, clock_timestamp());
         end if;
+        perform record_admin_change(
+            p_who, p_request_id, 'product.restocked', p_product_id,
+            jsonb_build_object('total_stock', v_total), jsonb_build_object('total_stock', v_total + p_delta));
         outcome := 'done';
     end if;
     return next;

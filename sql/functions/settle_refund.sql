@@ -4,19 +4,41 @@
 --
 -- The order of a parked success may be placed at the same moment. place_orders locks the event's row, too, and the second
 -- of the two reads the verdict again. So the event is either applied or settled.
-create or replace function settle_refund(p_idempotency_key text)
+--
+-- p_who and p_request_id go into the log: see record_admin_change.
+create or replace function settle_refund(
+    p_idempotency_key text, p_who text default null, p_request_id text default null)
 returns table (
     idempotency_key text, order_id uuid, status text, amount bigint, currency text,
     verdict text, order_status text, received_at timestamptz, settled_at timestamptz)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
 as $$
+declare
+    v_event   record;
+    v_settled record;
 begin
-    update payment_events e
-    set settled_at = clock_timestamp(),
-        verdict    = case e.verdict when 'parked' then 'refund_due' else e.verdict end
-    where e.idempotency_key = p_idempotency_key and e.settled_at is null
-      and (e.verdict = 'refund_due' or (e.verdict in ('amount_mismatch', 'parked') and e.status = 'success'));
+    for v_event in
+        select e.product_id, e.verdict
+        from payment_events e
+        where e.idempotency_key = p_idempotency_key and e.settled_at is null
+          and (e.verdict = 'refund_due' or (e.verdict in ('amount_mismatch', 'parked') and e.status = 'success'))
+        order by e.product_id
+        for update
+    loop
+        update payment_events e
+        set settled_at = clock_timestamp(),
+            verdict    = case e.verdict when 'parked' then 'refund_due' else e.verdict end
+        where e.idempotency_key = p_idempotency_key and e.product_id = v_event.product_id
+        returning e.verdict, e.settled_at into v_settled;
+        perform record_admin_change(
+            p_who, p_request_id, 'payment_event.settled', v_event.product_id,
+            jsonb_build_object(
+                'idempotency_key', p_idempotency_key, 'verdict', v_event.verdict, 'settled_at', null),
+            jsonb_build_object(
+                'idempotency_key', p_idempotency_key, 'verdict', v_settled.verdict,
+                'settled_at', rfc3339(v_settled.settled_at)));
+    end loop;
     if not found then
         perform confirm_durably();
     end if;

@@ -5,10 +5,10 @@ import Foundation
 struct AdminPaymentRoutes {
   let checkout: Checkout
 
-  var routes: [Route] {
+  var routes: [AdminRoute] {
     [
-      Route(.GET, "/api/admin/payment-events", list),
-      Route(.POST, "/api/admin/payment-events/{idempotency_key}/settle", settle),
+      AdminRoute(.GET, "/api/admin/payment-events", .read, list),
+      AdminRoute(.POST, "/api/admin/payment-events/{idempotency_key}/settle", .operate, settle),
     ]
   }
 
@@ -44,10 +44,10 @@ struct AdminPaymentRoutes {
     }
   }
 
-  @Sendable private func settle(_ request: Request) async throws -> Response {
+  @Sendable private func settle(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
     guard let key = String(request.parameter).removingPercentEncoding,
       1...255 ~= key.unicodeScalars.count, !key.unicodeScalars.contains("\0"),
-      let settled = try await checkout.settleRefund(idempotencyKey: key)
+      let settled = try await checkout.settleRefund(idempotencyKey: key, by: admin.author(of: request))
     else { throw Problem.notFound("payment event") }
     guard settled.settledAt != nil else {
       throw Problem(

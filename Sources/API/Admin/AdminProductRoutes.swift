@@ -5,19 +5,19 @@ import Time
 struct AdminProductRoutes {
   let checkout: Checkout
 
-  var routes: [Route] {
+  var routes: [AdminRoute] {
     [
-      Route(.POST, "/api/admin/products", create),
-      Route(.PATCH, "/api/admin/products/{id}", update),
-      Route(.POST, "/api/admin/products/{id}/stock", restock),
+      AdminRoute(.POST, "/api/admin/products", .admin, create),
+      AdminRoute(.PATCH, "/api/admin/products/{id}", .operate, update),
+      AdminRoute(.POST, "/api/admin/products/{id}/stock", .operate, restock),
     ]
   }
 
-  @Sendable private func create(_ request: Request) async throws -> Response {
+  @Sendable private func create(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
     let body = try request.decode(CreateBody.self)
     var creation = body.product
     creation.idempotencyKey = try request.idempotencyKey
-    switch try await checkout.createProduct(creation) {
+    switch try await checkout.createProduct(creation, by: admin.author(of: request)) {
     case .created(let product, let isReplay):
       return .json(
         status: .created, headers: .created("/api/products/\(product.id)", isReplay: isReplay)
@@ -26,19 +26,20 @@ struct AdminProductRoutes {
     }
   }
 
-  @Sendable private func update(_ request: Request) async throws -> Response {
+  @Sendable private func update(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
     let body = try request.decode(UpdateBody.self)
     guard let id = request.productID else { throw Problem.notFound("product") }
-    guard let isDone = try await checkout.updateProduct(body.changes(of: id)) else { throw Problem.notFound("product") }
+    let outcome = try await checkout.updateProduct(body.changes(of: id), by: admin.author(of: request))
+    guard let isDone = outcome else { throw Problem.notFound("product") }
     guard isDone else { throw Problem.validation("/ends_at", MemberReader<UpdateBody.Member>.endsBeforeStart) }
     return try await showChanged(id)
   }
 
-  @Sendable private func restock(_ request: Request) async throws -> Response {
+  @Sendable private func restock(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
     let body = try request.decode(RestockBody.self)
     guard let id = request.productID else { throw Problem.notFound("product") }
     let change = RestockProduct(productID: id, delta: body.delta, idempotencyKey: try request.idempotencyKey)
-    switch try await checkout.restockProduct(change) {
+    switch try await checkout.restockProduct(change, by: admin.author(of: request)) {
     case .done(let isReplay): return try await showChanged(id, isReplay: isReplay)
     case .keyReused: throw Problem.keyReused
     case .insufficientStock(let left): throw Problem.insufficientStock(left)

@@ -1,16 +1,21 @@
 import Checkout
 
-/// `GET /api/admin/invariants`, and all other admin routes.
+/// `GET /api/admin/invariants`, and all other admin routes but the one that opens a session.
 struct AdminRoutes {
   let checkout: Checkout
+  let ownPages: OwnPages
 
-  var routes: [Route] {
+  var routes: [AdminRoute] {
     [
-      Route(.GET, "/api/admin/invariants") { [checkout] _ in
+      AdminRoute(.GET, "/api/admin/invariants", .read) { [checkout] _ in
         let audit = try await checkout.audit()
         return .json { $0.add(audit) }
       }
-    ] + AdminProductRoutes(checkout: checkout).routes + AdminPaymentRoutes(checkout: checkout).routes
+    ]
+      + AdminProductRoutes(checkout: checkout).routes
+      + AdminPaymentRoutes(checkout: checkout).routes
+      + AuditLogRoutes(checkout: checkout).routes
+      + SessionRoutes.guarded(checkout: checkout, ownPages: ownPages)
   }
 }
 

@@ -29,11 +29,13 @@ struct Problem: Error {
     case customerLimitReached = "customer-limit-reached"
     case databaseUnavailable = "database-unavailable"
     case expectationFailed = "expectation-failed"
+    case forbiddenOrigin = "forbidden-origin"
     case headersTooLarge = "headers-too-large"
     case holdAlreadyOrdered = "hold-already-ordered"
     case holdExpired = "hold-expired"
     case holdReleased = "hold-released"
     case idempotencyKeyReused = "idempotency-key-reused"
+    case insufficientScope = "insufficient-scope"
     case insufficientStock = "insufficient-stock"
     case internalError = "internal-error"
     case invalidSignature = "invalid-signature"
@@ -58,6 +60,7 @@ struct Problem: Error {
       switch self {
       case .malformedRequest: .badRequest
       case .unauthorized, .invalidSignature: .unauthorized
+      case .insufficientScope, .forbiddenOrigin: .forbidden
       case .notFound: .notFound
       case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused,
         .saleEnded, .customerLimitReached, .refundNotDue:
@@ -80,11 +83,13 @@ struct Problem: Error {
       case .customerLimitReached: "The customer has reached the limit"
       case .databaseUnavailable: "The database is unavailable"
       case .expectationFailed: "The expectation cannot be met"
+      case .forbiddenOrigin: "The page may not send this request"
       case .headersTooLarge: "The headers are too large"
       case .holdAlreadyOrdered: "The hold has become an order"
       case .holdExpired: "The hold has expired"
       case .holdReleased: "The hold was released"
       case .idempotencyKeyReused: "The idempotency key belongs to another request"
+      case .insufficientScope: "The key may not do this"
       case .insufficientStock: "Not enough stock"
       case .internalError: "Internal error"
       case .invalidSignature: "The signature is invalid"
@@ -164,6 +169,16 @@ extension Problem {
       json.add("available_stock", left.available)
       json.add("held_stock", left.held)
       json.add("next_release_at", left.nextReleaseAt?.rfc3339)
+    }
+  }
+
+  static func insufficientScope(needed: AdminScope) -> Problem {
+    Problem(
+      .insufficientScope, "The request needs a key with the scope \(needed.rawValue).",
+      // RFC 6750, section 3.1.
+      headers: [("WWW-Authenticate", "Bearer error=\"insufficient_scope\", scope=\"\(needed.rawValue)\"")]
+    ) { json in
+      json.add("required_scope", needed.rawValue)
     }
   }
 

@@ -29,6 +29,10 @@ extension Problem.Kind {
     case .expectationFailed:
       "The Expect header of the request has a value other than 100-continue. Nothing was done. Leave the header "
         + "out."
+    case .forbiddenOrigin:
+      "A request with the session cookie came from a page of another site, or it does not show where it came from. "
+        + "Nothing was done. A change needs Content-Type: application/json and an Origin that is the server's own. "
+        + "Behind a proxy with TLS the server needs TRUSTED_PROXIES, and X-Forwarded-Proto from the proxy."
     case .headersTooLarge:
       "The address and headers of a request may have at most 16 KiB together, in at most 256 header fields. "
         + "Nothing was done, and the connection was closed. Send fewer or shorter headers."
@@ -42,6 +46,9 @@ extension Problem.Kind {
     case .idempotencyKeyReused:
       "An earlier request with other content has used this key. A key belongs to one request. Nothing was done. "
         + "Use a new key for a new request, or repeat the earlier request unchanged."
+    case .insufficientScope:
+      "The key is valid, but its scope does not include this request. Nothing was done. The member required_scope is "
+        + "the scope that is needed. Use another key, or ask the operator of the server for one."
     case .insufficientStock:
       "The request needs more units than are available. Nothing was done. Ask for fewer units, or try again "
         + "later. Units of released or expired holds, and of cancelled or expired orders, are returned to the stock."
@@ -92,8 +99,8 @@ extension Problem.Kind {
     case .shuttingDown:
       "The server is shutting down. Nothing was done. Repeat the request; another server will handle it."
     case .unauthorized:
-      "Admin requests need the server's admin token, and GET /metrics may need a token of its own. Nothing was "
-        + "done. Send the token as Authorization: Bearer <token>."
+      "Admin requests need an admin key, the server's admin token or a session, and GET /metrics may need a token of "
+        + "its own. Nothing was done. Send the key or token as Authorization: Bearer <token>, or sign in again."
     case .unsupportedMediaType:
       "The body is not labelled as JSON, or it has a Content-Encoding. Or a page of another site sent a form or text. "
         + "Nothing was done. Send JSON, with Content-Type: application/json and without Content-Encoding."

@@ -39,7 +39,8 @@ final class Exchanges: Sendable {
       return write(exchange, exchange.finish { throw arrival.refusal ?? Self.problem(match, arrival.head) })
     }
     let request = Request(
-      head: head, parameter: parameter, body: arrival.body, bodyLabel: arrival.bodyLabel, channel: channel)
+      requestID: exchange.id, head: head, parameter: parameter, body: arrival.body, bodyLabel: arrival.bodyLabel,
+      channel: channel)
     let respond: Route.Respond = { [loop = channel.eventLoop] makeResponse in
       loop.execute { write(exchange, exchange.finish(makeResponse)) }
     }

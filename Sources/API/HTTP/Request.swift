@@ -4,6 +4,8 @@ import NIOHTTP1
 
 /// A request whose head and body have arrived completely.
 struct Request: Sendable {
+  /// The value of the response's `X-Request-Id`. `RequestID` has validated it.
+  let requestID: String
   let head: HTTPRequestHead
   /// The path segment in the place of the route's parameter. Empty if the route has no parameter.
   let parameter: Substring

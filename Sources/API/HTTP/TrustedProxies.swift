@@ -37,6 +37,14 @@ package struct TrustedProxies: Sendable {
     value[...].utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false).reversed()
   }
 
+  /// Whether the client used TLS, as the nearest proxy says. The server itself has no TLS.
+  ///
+  /// - Parameter forwardedProtocol: the value of `X-Forwarded-Proto`.
+  func isSecure(connection: IPAddress?, forwardedProtocol: String?) -> Bool {
+    guard let connection, isTrusted(connection) else { return false }
+    return forwardedProtocol?.utf8.isWord("https") == true
+  }
+
   private func isTrusted(_ address: IPAddress) -> Bool { ranges.contains { $0.contains(address) } }
 
   /// The address of an entry. Some proxies append the port, and put IPv6 addresses in brackets.

@@ -31,6 +31,12 @@ struct JSONObject {
     json.raw(value ? "true" : "false")
   }
 
+  /// - Parameter json: a complete JSON value.
+  mutating func add(_ name: StaticString, json value: String?) {
+    begin(name)
+    if let value { json.verbatim(value) } else { json.raw("null") }
+  }
+
   /// An array of objects, each written by `write`.
   mutating func add<Element>(
     _ name: StaticString, _ elements: some Sequence<Element>, _ write: (Element, inout JSONObject) -> Void

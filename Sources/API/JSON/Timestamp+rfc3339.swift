@@ -4,7 +4,7 @@ extension Timestamp {
   /// RFC 3339 in UTC with milliseconds, such as `2026-11-22T09:30:00.250Z`. The year must be 1 to 9999.
   ///
   /// Foundation's formatter takes several times as long, and every hold has a time.
-  var rfc3339: String {
+  package var rfc3339: String {
     let milliseconds = Self.dividing(microsecondsSince1970, by: 1000).quotient
     let (days, millisecondOfDay) = Self.dividing(milliseconds, by: 86_400_000)
     let (year, month, day) = Self.civilDate(daysSince1970: days)

@@ -6,12 +6,16 @@ import Postgres
 /// `amount_mismatch` or `parked`, gets `settledAt`.
 struct SettleRefund: PreparedStatement {
   static let name = "settle_refund"
-  static let sql = "select * from flashsale.settle_refund($1::text)"
+  static let sql = "select * from flashsale.settle_refund($1::text, $2::text, $3::text)"
 
   let idempotencyKey: String
+  /// For the log of changes.
+  let author: ChangeAuthor
 
   func bind(to parameters: inout Parameters) {
     parameters.append(idempotencyKey)
+    parameters.append(author.name)
+    parameters.append(author.requestID)
   }
 
   static func decode(_ row: inout Row) throws -> RecordedPaymentEvent {

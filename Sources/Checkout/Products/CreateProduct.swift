@@ -9,7 +9,7 @@ package struct CreateProduct: PreparedStatement {
   package static let sql = """
     select * from flashsale.create_product(
       $1::integer, $2::text, $3::integer, $4::text, $5::integer,
-      $6::timestamptz, $7::timestamptz, $8::integer, $9::integer, $10::text)
+      $6::timestamptz, $7::timestamptz, $8::integer, $9::integer, $10::text, $11::text, $12::text)
     """
 
   package enum Outcome: Sendable, Equatable {
@@ -37,6 +37,8 @@ package struct CreateProduct: PreparedStatement {
   private let maximumPerCustomer: Int32?
   /// 1 to 255 characters. The same call with the same key creates one product.
   package var idempotencyKey: String?
+  /// For the log of changes.
+  package var author = ChangeAuthor.commandLine
 
   /// - Parameters:
   ///   - onlyAsFirst: the id of the product. With an id, the product is created only if there is no product.
@@ -74,6 +76,8 @@ package struct CreateProduct: PreparedStatement {
     parameters.append(maximumQuantityPerHold)
     parameters.append(maximumPerCustomer)
     parameters.append(idempotencyKey)
+    parameters.append(author.name)
+    parameters.append(author.requestID)
   }
 
   package static func decode(_ row: inout Row) throws -> Outcome {

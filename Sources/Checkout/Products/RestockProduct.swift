@@ -5,7 +5,9 @@ import Postgres
 /// Returns one outcome, or none for an unknown product.
 package struct RestockProduct: PreparedStatement {
   package static let name = "restock_product"
-  package static let sql = "select * from flashsale.restock_product($1::integer, $2::integer, $3::text)"
+  package static let sql = """
+    select * from flashsale.restock_product($1::integer, $2::integer, $3::text, $4::text, $5::text)
+    """
 
   package enum Outcome: Sendable, Equatable {
     /// - Parameter isReplay: an earlier call with the same key made the change.
@@ -21,6 +23,8 @@ package struct RestockProduct: PreparedStatement {
   let productID: Int32
   private let delta: Int32
   var idempotencyKey: String?
+  /// For the log of changes.
+  var author = ChangeAuthor.commandLine
 
   /// - Parameters:
   ///   - delta: the change in units, negative for a cut. Not 0.
@@ -35,6 +39,8 @@ package struct RestockProduct: PreparedStatement {
     parameters.append(productID)
     parameters.append(delta)
     parameters.append(idempotencyKey)
+    parameters.append(author.name)
+    parameters.append(author.requestID)
   }
 
   package static func decode(_ row: inout Row) throws -> Outcome {

@@ -10,7 +10,7 @@ package struct UpdateProduct: PreparedStatement {
   package static let sql = """
     select * from flashsale.update_product(
       $1::integer, $2::text[], $3::text, $4::integer, $5::timestamptz, $6::timestamptz, $7::integer, $8::integer,
-      $9::boolean)
+      $9::boolean, $10::text, $11::text)
     """
 
   /// The change of an optional property.
@@ -32,6 +32,8 @@ package struct UpdateProduct: PreparedStatement {
   package var maximumPerCustomer = Change<Int32>.unchanged
   /// While a product is paused, new holds are refused. Existing holds and orders go on. Nil leaves it unchanged.
   package var isPaused: Bool?
+  /// For the log of changes.
+  package var author = ChangeAuthor.commandLine
 
   package init(productID: Int32) {
     self.productID = productID
@@ -60,6 +62,8 @@ package struct UpdateProduct: PreparedStatement {
     parameters.append(maximumQuantityPerHold)
     parameters.append(maximumPerCustomer)
     parameters.append(isPaused)
+    parameters.append(author.name)
+    parameters.append(author.requestID)
   }
 
   package static func decode(_ row: inout Row) throws -> Bool {

@@ -113,13 +113,15 @@ struct APIClient: Sendable {
     try await send("GET", "/api/admin/invariants")
   }
 
+  /// - Parameter token: the bearer token of admin requests. With nil, they have none.
   func send(
-    _ method: String, _ path: String, _ body: String? = nil, headers: [String: String] = [:]
+    _ method: String, _ path: String, _ body: String? = nil, headers: [String: String] = [:],
+    token: String? = ServerProcess.adminToken
   ) async throws -> Answer {
     var request = HTTPClientRequest(url: url + path)
     request.method = .init(rawValue: method)
-    if path.hasPrefix("/api/admin/") {
-      request.headers.add(name: "authorization", value: "Bearer " + ServerProcess.adminToken)
+    if let token, path.hasPrefix("/api/admin/") {
+      request.headers.add(name: "authorization", value: "Bearer " + token)
     }
     if let body {
       request.headers.add(name: "content-type", value: "application/json")

@@ -21,7 +21,7 @@ final class ServerProcess: Sendable {
   }
 
   /// - Parameters:
-  ///   - settings: variables of the environment besides DATABASE_URL and ADMIN_TOKEN.
+  ///   - settings: variables of the environment besides DATABASE_URL. One of them may be another ADMIN_TOKEN.
   init(database: String, settings: [String: String] = [:], arguments: [String] = ["--unsigned-webhooks"]) {
     self.database = database
     self.settings = settings
@@ -57,7 +57,7 @@ final class ServerProcess: Sendable {
   private func launch() -> ChildProcess {
     let process = ChildProcess(
       ["serve", "--port", "\(port)"] + arguments,
-      settings: settings.merging(["DATABASE_URL": database, "ADMIN_TOKEN": Self.adminToken]) { $1 })
+      settings: settings.merging(["DATABASE_URL": database, "ADMIN_TOKEN": Self.adminToken]) { given, _ in given })
     state.withLock { $0.process = process }
     return process
   }
