@@ -3,7 +3,8 @@ import Checkout
 extension APIServer {
   /// All routes. The routes of buyers come first, because `RouteTable` searches from first to last.
   static func routes(
-    checkout: Checkout, configuration: Configuration, streams: StockStreams, draining: Draining, log: SparseLog
+    checkout: Checkout, configuration: Configuration, streams: StockStreams, ticks: Ticks, draining: Draining,
+    log: SparseLog
   ) -> RouteTable {
     let wrongTokens = WrongTokens(metrics: configuration.metrics, log: log)
     let admin = BearerAuthentication(.admin, token: configuration.adminToken, wrongTokens: wrongTokens)
@@ -14,6 +15,7 @@ extension APIServer {
       + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
       + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes
       + AdminRoutes(checkout: checkout).routes.map(admin.guarding)
+      + TicksRoutes(ticks: ticks).routes.map(admin.guarding)
       + HealthRoutes(checkout: checkout, draining: draining).routes
       + OpenAPIRoute().routes
       + ProblemRoutes().routes

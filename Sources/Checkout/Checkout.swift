@@ -36,7 +36,7 @@ package struct Checkout: Service, CustomStringConvertible {
 
   private let database: Pool
   private let metrics: CheckoutMetrics?
-  private let useCases: UseCases
+  let useCases: UseCases
   private let jobs: JobRunner
   private let stockFeed: StockFeed
   private let knownProducts: KnownProducts

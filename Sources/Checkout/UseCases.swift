@@ -11,12 +11,14 @@ final class UseCases: Sendable {
   let readOrders: Batcher<ReadOrder>
   let applyPaymentEvents: Batcher<ApplyPaymentEvent>
   let readGauges: Batcher<ReadGauges>
+  let readShop: Batcher<ReadShop>
   let checkReadiness: Batcher<CheckReadiness>
+  let admission: Admission
 
   var all: [any Service & WaitingQueue] {
     [
       readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents, readGauges,
-      checkReadiness,
+      readShop, checkReadiness,
     ]
   }
 
@@ -26,6 +28,7 @@ final class UseCases: Sendable {
     onStockChange: @escaping @Sendable (Int32) -> Void
   ) {
     let admission = Admission(limit: configuration.maximumInFlight)
+    self.admission = admission
     func observer(_ name: String) -> BatchObserver {
       BatchObserver(name, metrics: configuration.metrics, tracer: configuration.tracer)
     }
@@ -48,6 +51,7 @@ final class UseCases: Sendable {
     applyPaymentEvents = writing("apply_payment_events", ApplyPaymentEvent())
     // Monitoring does not count for admission, so it also works when the server is overloaded.
     readGauges = Batcher(ReadGauges(), on: database)
+    readShop = Batcher(ReadShop(), on: database)
     checkReadiness = Batcher(CheckReadiness(), on: database)
   }
 }
