@@ -1,6 +1,11 @@
 /// `GET /api/admin/ticks`: the shop and this server, once a second, as Server-Sent Events.
 struct TicksRoutes {
   let ticks: Ticks
+  /// Whether the key or session of a stream's request is still valid. It is asked before each event, so once a second for
+  /// each stream. With false, the stream ends.
+  ///
+  /// The admin token is valid while the server runs.
+  var isStillAllowed: @Sendable (Request) async -> Bool = { _ in true }
 
   var routes: [Route] { [Route(.GET, "/api/admin/ticks", watch)] }
 
@@ -24,9 +29,4 @@ struct TicksRoutes {
       // Tells nginx not to buffer events.
       headers: [("X-Accel-Buffering", "no")], stream: body)
   }
-
-  /// Whether the key of a stream's request is still valid. It is asked before each event, so once a second.
-  ///
-  /// The admin token is valid while the server runs.
-  private func isStillAllowed(_ request: Request) async -> Bool { true }
 }
