@@ -3,7 +3,8 @@ import Checkout
 extension APIServer {
   /// All routes. The routes of buyers come first, because `RouteTable` searches from first to last.
   static func routes(
-    checkout: Checkout, configuration: Configuration, streams: StockStreams, draining: Draining, log: SparseLog
+    checkout: Checkout, configuration: Configuration, streams: StockStreams, ticks: Ticks, draining: Draining,
+    log: SparseLog
   ) -> RouteTable {
     let wrongTokens = WrongTokens(metrics: configuration.metrics, log: log)
     let ownPages = OwnPages(proxies: configuration.trustedProxies)
@@ -15,7 +16,7 @@ extension APIServer {
       + OrderRoutes(checkout: checkout).routes
       + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
       + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes
-      + AdminRoutes(checkout: checkout, ownPages: ownPages).routes.map(admin.guarding)
+      + AdminRoutes(checkout: checkout, ownPages: ownPages, ticks: ticks).routes.map(admin.guarding)
       + SessionRoutes(checkout: checkout, authentication: admin, ownPages: ownPages).routes
       + HealthRoutes(checkout: checkout, draining: draining).routes
       + OpenAPIRoute().routes

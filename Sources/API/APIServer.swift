@@ -49,7 +49,7 @@ package struct APIServer: Service, CustomStringConvertible {
     package var maximumStreams = 10_000
     /// The most open connections; further ones wait to be accepted.
     package var maximumConnections = Int.max
-    var streamLimits = StockStream.Limits()
+    var streamLimits = EventStream.Limits()
 
     package init(webhookVerifier: WebhookVerifier?, adminToken: Secret?) {
       self.webhookVerifier = webhookVerifier
@@ -64,6 +64,7 @@ package struct APIServer: Service, CustomStringConvertible {
   package var description: String { "APIServer" }
 
   let streams: StockStreams
+  private let ticks: Ticks
   private let server: Server<ConnectionSetup>
   private let connections = OpenConnections()
   private let draining = Draining()
@@ -77,19 +78,23 @@ package struct APIServer: Service, CustomStringConvertible {
   ) {
     let streams = StockStreams(
       checkout: checkout, maximumCount: configuration.maximumStreams, limits: configuration.streamLimits)
+    let figures = LiveFigures()
+    let identity = ServerIdentity(startedAt: .now)
+    let ticks = Ticks(checkout: checkout, streams: streams, figures: figures, identity: identity)
     self.streams = streams
+    self.ticks = ticks
     self.logger = logger
     shutdownDelay = configuration.shutdownDelay
     let exchanges = Exchanges(
       routes: Self.routes(
-        checkout: checkout, configuration: configuration, streams: streams, draining: draining,
-        log: SparseLog(logger: logger)),
+        checkout: checkout, configuration: configuration, streams: streams, ticks: ticks,
+        draining: draining, log: SparseLog(logger: logger)),
       metrics: configuration.metrics.map { RequestMetrics(in: $0) },
       spans: configuration.tracer.map { RequestSpans(tracer: $0) },
       accessLog: configuration.accessLogSampling.map {
         AccessLog(logger: logger, proxies: configuration.trustedProxies, sampling: $0)
       },
-      logger: logger)
+      figures: figures, logger: logger)
     let setup = ConnectionSetup(
       configuration: ConnectionHandler.Configuration(
         maximumBodyBytes: configuration.maximumBodyBytes, requestTimeout: TimeAmount(configuration.requestTimeout),
@@ -102,7 +107,9 @@ package struct APIServer: Service, CustomStringConvertible {
         availableConnectionsDelegate: MaximumAvailableConnections(configuration.maximumConnections)),
       onServerRunning: { [draining] channel in
         draining.listener = Listener(channel: channel)
-        await onListening(channel.localAddress?.port ?? configuration.port)
+        let port = channel.localAddress?.port ?? configuration.port
+        identity.listens(on: port)
+        await onListening(port)
       },
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
   }
@@ -116,7 +123,7 @@ package struct APIServer: Service, CustomStringConvertible {
   package func run() async throws {
     // The group shuts services down from last to first. Open connections need `streams` until they are closed.
     let group = ServiceGroup(
-      configuration: ServiceGroupConfiguration(services: [streams, connections, server], logger: logger))
+      configuration: ServiceGroupConfiguration(services: [streams, ticks, connections, server], logger: logger))
     // A detached task, because graceful shutdown of the caller must reach this group only after `shutdownDelay`.
     let serving = Task.detached { try await group.run() }
     try await withTaskCancellationHandler {

@@ -11,13 +11,15 @@ final class UseCases: Sendable {
   let readOrders: Batcher<ReadOrder>
   let applyPaymentEvents: Batcher<ApplyPaymentEvent>
   let readGauges: Batcher<ReadGauges>
+  let readShop: Batcher<ReadShop>
   let checkReadiness: Batcher<CheckReadiness>
   let findAdmins: Batcher<FindAdmin>
+  let admission: Admission
 
   var all: [any Service & WaitingQueue] {
     [
       readProducts, reserveHolds, releaseHolds, readHolds, placeOrders, readOrders, applyPaymentEvents, readGauges,
-      checkReadiness, findAdmins,
+      readShop, checkReadiness, findAdmins,
     ]
   }
 
@@ -27,6 +29,7 @@ final class UseCases: Sendable {
     onStockChange: @escaping @Sendable (Int32) -> Void
   ) {
     let admission = Admission(limit: configuration.maximumInFlight)
+    self.admission = admission
     func observer(_ name: String) -> BatchObserver {
       BatchObserver(name, metrics: configuration.metrics, tracer: configuration.tracer)
     }
@@ -49,6 +52,7 @@ final class UseCases: Sendable {
     applyPaymentEvents = writing("apply_payment_events", ApplyPaymentEvent())
     // Monitoring does not count for admission, so it also works when the server is overloaded.
     readGauges = Batcher(ReadGauges(), on: database)
+    readShop = Batcher(ReadShop(), on: database)
     checkReadiness = Batcher(CheckReadiness(), on: database)
     // A limit of its own: strangers who try keys must not take the places of buyers.
     findAdmins = Batcher(FindAdmin(), on: database, admission: Admission(limit: FindAdmin.maximumWaiting))

@@ -40,6 +40,11 @@ package struct Row: ~Copyable {
     return value
   }
 
+  /// Passes over columns without reading them.
+  package mutating func skip(_ count: Int32) {
+    column += count
+  }
+
   private func unexpected(_ message: String) -> PostgresError {
     .unexpectedRow(statement: statement, message: message)
   }

@@ -42,7 +42,7 @@
   }
 
   /// - Parameter value: a finite number.
-  mutating func number(_ value: Double) {
+  package mutating func number(_ value: Double) {
     bytes.append(contentsOf: value.description.utf8)
   }
 

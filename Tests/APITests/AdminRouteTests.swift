@@ -19,14 +19,19 @@ import Testing
       database: Pool(connection, size: 1), configuration: .init(listener: connection), logger: Logger(label: "test"))
   }
 
+  private var streams: StockStreams { StockStreams(checkout: checkout, maximumCount: 1, limits: .init()) }
+
+  private var ticks: Ticks {
+    Ticks(checkout: checkout, streams: streams, figures: LiveFigures(), identity: ServerIdentity(startedAt: .now))
+  }
+
   private var adminRoutes: [AdminRoute] {
-    AdminRoutes(checkout: checkout, ownPages: OwnPages(proxies: TrustedProxies())).routes
+    AdminRoutes(checkout: checkout, ownPages: OwnPages(proxies: TrustedProxies()), ticks: ticks).routes
   }
 
   private var table: RouteTable {
     APIServer.routes(
-      checkout: checkout, configuration: configuration,
-      streams: StockStreams(checkout: checkout, maximumCount: 1, limits: .init()), draining: Draining(),
+      checkout: checkout, configuration: configuration, streams: streams, ticks: ticks, draining: Draining(),
       log: SparseLog(logger: Logger(label: "test")))
   }
 

@@ -27,6 +27,24 @@ import Testing
         + #""no_json":null}"#)
   }
 
+  @Test func `objects nest, and numbers may have decimals`() {
+    let written = text { json in
+      json.add("inner") { json in
+        json.add("empty") { _ in }
+        json.add("list", [1]) { $1.add("v", Double($0) / 8) }
+        json.add("none", nil as Double?)
+      }
+      json.add("numbers", numbers: [("a-b", 1), ("\"", 0.5)])
+      json.add("no numbers", numbers: [])
+      json.add("no object", object: nil)
+      json.add("last", 1)
+    }
+    #expect(
+      written
+        == #"{"inner":{"empty":{},"list":[{"v":0.125}],"none":null},"numbers":{"a-b":1.0,"\"":0.5},"#
+        + #""no numbers":{},"no object":null,"last":1}"#)
+  }
+
   @Test func `an encoded string decodes to the same string`() throws {
     let scalars = (0...0x2FF).compactMap(Unicode.Scalar.init) + ["\u{2028}", "\u{FFFD}", "😀", "\u{10FFFF}"]
     var string = "\"\\/"

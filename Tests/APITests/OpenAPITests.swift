@@ -19,9 +19,11 @@ import Yams
       database: Pool(connection, size: 1), configuration: .init(listener: connection), logger: Logger(label: "test"))
     var configuration = APIServer.Configuration(webhookVerifier: nil, adminToken: nil)
     configuration.metrics = MetricsRegistry([])
+    let streams = StockStreams(checkout: checkout, maximumCount: 1, limits: .init())
+    let ticks = Ticks(
+      checkout: checkout, streams: streams, figures: LiveFigures(), identity: ServerIdentity(startedAt: .now))
     let table = APIServer.routes(
-      checkout: checkout, configuration: configuration,
-      streams: StockStreams(checkout: checkout, maximumCount: 1, limits: .init()), draining: Draining(),
+      checkout: checkout, configuration: configuration, streams: streams, ticks: ticks, draining: Draining(),
       log: SparseLog(logger: Logger(label: "test")))
     let routes = Set(table.routes.map { "\($0.method.rawValue) \($0.path.text)" })
     let paths = try #require(try Self.document()["paths"] as? [String: [String: Any]])

@@ -188,7 +188,7 @@ import Time
       configuration.port = 0
       configuration.maximumStreams = maximumStreams
       configuration.maximumConnections = maximumConnections
-      configuration.streamLimits = StockStream.Limits(heartbeatInterval: heartbeat, writeTimeout: writeTimeout)
+      configuration.streamLimits = EventStream.Limits(heartbeatInterval: heartbeat, writeTimeout: writeTimeout)
       let (ports, portsSink) = AsyncStream.makeStream(of: Int.self)
       let api = APIServer(checkout: checkout, configuration: configuration, logger: logger) { portsSink.yield($0) }
       let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [checkout, api], logger: logger))

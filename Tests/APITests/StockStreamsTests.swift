@@ -8,8 +8,8 @@ import Testing
 
 @Suite struct StockStreamsTests {
   @Test func `only the newest event waits to be written`() async {
-    let stream = StockStream(
-      productID: 1, channel: NIOAsyncTestingChannel(), limits: StockStream.Limits(), writes: StockStream.Writes()
+    let stream = EventStream(
+      productID: 1, channel: NIOAsyncTestingChannel(), limits: EventStream.Limits(), writes: EventStream.Writes()
     ) {}
     stream.offer(ByteBuffer(string: "first"))
     stream.offer(ByteBuffer(string: "second"))
@@ -39,7 +39,7 @@ import Testing
 
   @Test func `one client gets a tenth of the places, and freed places again`() async throws {
     try await withStreams(maximumCount: 25) { streams, checkout, product in
-      func open(_ address: String) throws -> StockStream {
+      func open(_ address: String) throws -> EventStream {
         try streams.open(product.id, for: IPAddress(address), on: NIOAsyncTestingChannel())
       }
       var mine = [try open("192.0.2.1"), try open("::ffff:192.0.2.1")]
@@ -127,7 +127,7 @@ import Testing
   ) async throws {
     try await TestDatabases.withDatabase { url in
       try await withCheckout(on: url) { checkout, _ in
-        let streams = StockStreams(checkout: checkout, maximumCount: maximumCount, limits: StockStream.Limits())
+        let streams = StockStreams(checkout: checkout, maximumCount: maximumCount, limits: EventStream.Limits())
         let running = Task { await streams.run() }
         // If an expected event does not come, this ends the streams, and so the wait.
         let limit = Task {

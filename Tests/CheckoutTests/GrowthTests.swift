@@ -151,4 +151,37 @@ import Testing
       await pool.close()
     }
   }
+
+  /// Old holds, orders and events do not count: a tick reads what is new, unpaid or waiting.
+  @Test func `a snapshot of the shop reads a bounded number of rows`() async throws {
+    try await TestDatabases.withDatabase { url in
+      var configuration = ConnectionConfiguration(url: url)
+      configuration.statementTimeout = .seconds(60)
+      configuration.lockTimeout = .seconds(60)
+      let pool = Pool(configuration, size: 1)
+      // The rows of a sale are a day old. The last hundred orders are unpaid, and a hundred payments wait.
+      let old = """
+        delete from scheduled_jobs where product_id > 100;
+        delete from products where id > 100;
+        insert into ordered_stock select id, 0 from products where id > 1 on conflict do nothing;
+        update orders set status = 'paid', paid_at = now(), created_at = now() - interval '1 day'
+        where id not in (select id from made order by n desc limit 100);
+        update payment_events set received_at = now() - interval '1 day',
+            status = 'success', verdict = 'refund_due', order_status = 'paid', settled_at = now();
+        update payment_events set settled_at = null
+        where order_id in (select id from made order by n desc limit 100)
+        """
+      try await pool.run(Self.tables)
+      try await pool.run(Self.sale(1...Self.first))
+      try await pool.run(old)
+      let call = Self.call("read_shop()", "", size: 1)
+      for _ in 1...6 { try await pool.run("begin; \(call); rollback") }
+      try await pool.run(Self.sale(Self.first + 1...Self.grown))
+      try await pool.run(old)
+      try await pool.run(call)
+      let count = try await pool.integer("select count from rows_read")
+      #expect(1..<2000 ~= count)
+      await pool.close()
+    }
+  }
 }

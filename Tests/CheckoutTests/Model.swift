@@ -58,6 +58,17 @@ struct Model {
     return available
   }
 
+  /// The units in active holds that have not lapsed, in unpaid orders, and in paid orders.
+  func places(_ product: Int) -> (held: Int64, unpaid: Int64, paid: Int64) {
+    var places: (held: Int64, unpaid: Int64, paid: Int64) = (0, 0, 0)
+    for (index, hold) in holds.enumerated() where hold.product == product {
+      if visibleStatus(index) == .active { places.held += Int64(hold.quantity) }
+      if orders[index]?.status == .pendingPayment { places.unpaid += Int64(hold.quantity) }
+      if orders[index]?.status == .paid { places.paid += Int64(hold.quantity) }
+    }
+    return places
+  }
+
   func visibleStatus(_ index: Int) -> Hold.Status {
     holds[index].status == .active && holds[index].isLapsed ? .expired : holds[index].status
   }

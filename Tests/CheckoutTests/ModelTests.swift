@@ -323,6 +323,7 @@ private struct Interleaving {
       try expect(
         found?.status == model.status(index), "\(String(describing: found?.status)), not \(model.status(index))")
     }
+    try await compareShop()
     // The reads run at once, so they share a round trip.
     let states = try await withThrowingTaskGroup(of: (Int, Hold.Status?, Order.Status?).self) { group in
       for (index, id) in ids.enumerated() {
@@ -337,6 +338,22 @@ private struct Interleaving {
     for (index, hold, order) in states {
       try expect(hold == model.visibleStatus(index), "hold \(index) is \(String(describing: hold))")
       try expect(order == model.orders[index]?.status, "order \(index) is \(String(describing: order))")
+    }
+  }
+
+  /// Every unit has one place in the snapshot that operators watch.
+  private func compareShop() async throws {
+    guard case .read(let shop) = await checkout.shop(within: .seconds(30)) else { throw Unexpected("no shop") }
+    for (index, product) in products.enumerated() {
+      let figures = try #require(shop.products.first { $0.product.id == product.id })
+      let found = (held: figures.heldStock, unpaid: figures.unpaidStock, paid: figures.paidStock)
+      try expect(found == model.places(index), "shop \(found), not \(model.places(index))")
+      try expect(
+        figures.product.availableStock == model.available(index) && figures.product.status == model.status(index),
+        "shop \(figures.product)")
+      try expect(
+        Int64(figures.product.availableStock) + found.held + found.unpaid + found.paid == Int64(product.totalStock),
+        "not conserved: \(figures)")
     }
   }
 

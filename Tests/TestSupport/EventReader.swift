@@ -4,13 +4,20 @@ import NIOCore
 import Synchronization
 import Time
 
-/// Reads a product's stream and records its events.
+/// Reads a product's stream, or a stream of ticks, and records its events.
 package final class EventReader: Sendable {
   /// One event of the stream.
   package struct Event: Sendable {
     /// The product's JSON, as received.
     package let data: String
     package let availableStock: Int
+    package let arrival: Moment
+  }
+
+  /// An event of another type than `stock`.
+  package struct OtherEvent: Sendable {
+    package let type: String
+    package let data: String
     package let arrival: Moment
   }
 
@@ -23,6 +30,7 @@ package final class EventReader: Sendable {
 
   private struct State {
     var events: [Event] = []
+    var others: [OtherEvent] = []
     var heartbeats = 0
     var end: End?
   }
@@ -78,6 +86,7 @@ package final class EventReader: Sendable {
   }
 
   package var events: [Event] { state.withLock { $0.events } }
+  package var others: [OtherEvent] { state.withLock { $0.others } }
   package var heartbeats: Int { state.withLock { $0.heartbeats } }
   package var end: End? { state.withLock { $0.end } }
   package var availableStock: Int? { events.last?.availableStock }
@@ -106,9 +115,14 @@ package final class EventReader: Sendable {
   private func receive(_ block: Substring) {
     if block == ":" { return state.withLock { $0.heartbeats += 1 } }
     let lines = block.split(separator: "\n")
-    guard let data = lines.first(where: { $0.hasPrefix("data: ") })?.dropFirst(6), lines.contains("event: stock"),
-      let product = try? JSONDecoder().decode(Product.self, from: Data(data.utf8))
+    guard let data = lines.first(where: { $0.hasPrefix("data: ") })?.dropFirst(6),
+      let type = lines.first(where: { $0.hasPrefix("event: ") })?.dropFirst(7)
     else { return }
+    guard type == "stock" else {
+      let event = OtherEvent(type: String(type), data: String(data), arrival: .now)
+      return state.withLock { $0.others.append(event) }
+    }
+    guard let product = try? JSONDecoder().decode(Product.self, from: Data(data.utf8)) else { return }
     let event = Event(data: String(data), availableStock: product.available_stock, arrival: .now)
     state.withLock { $0.events.append(event) }
   }

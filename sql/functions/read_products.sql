@@ -13,14 +13,9 @@ begin
     -- snapshot already shows later sales. The result would be a stock that was true at no moment.
     with clock as materialized (select clock_timestamp() as now)
     select p.id, p.name::text, p.price::integer, p.currency::text, p.total_stock, (p.available_stock + l.units)::integer,
-           case
-               when clock.now >= p.ends_at then 'ended'
-               when p.is_paused then 'paused'
-               when clock.now < p.starts_at then 'upcoming'
-               when p.available_stock + l.units > 0 then 'on_sale'
-               when (select h.next_release_at from held_stock(p.id, clock.now) h) is not null then 'reserved_out'
-               else 'sold_out'
-           end,
+           product_status(
+               p.starts_at, p.ends_at, p.is_paused, clock.now, p.available_stock + l.units,
+               (select h.next_release_at from held_stock(p.id, clock.now) h) is not null),
            p.starts_at, p.ends_at, p.max_quantity_per_hold::integer, p.max_per_customer::integer
     from clock
     cross join products p

@@ -4,6 +4,7 @@ import Checkout
 struct AdminRoutes {
   let checkout: Checkout
   let ownPages: OwnPages
+  let ticks: Ticks
 
   var routes: [AdminRoute] {
     [
@@ -15,6 +16,7 @@ struct AdminRoutes {
       + AdminProductRoutes(checkout: checkout).routes
       + AdminPaymentRoutes(checkout: checkout).routes
       + AuditLogRoutes(checkout: checkout).routes
+      + TicksRoutes(ticks: ticks).routes
       + SessionRoutes.guarded(checkout: checkout, ownPages: ownPages)
   }
 }

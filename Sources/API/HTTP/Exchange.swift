@@ -11,16 +11,18 @@ final class Exchanges: Sendable {
   let metrics: RequestMetrics?
   let spans: RequestSpans?
   let accessLog: AccessLog?
+  let figures: LiveFigures
   let logger: Logger
 
   init(
     routes: RouteTable, metrics: RequestMetrics? = nil, spans: RequestSpans? = nil, accessLog: AccessLog? = nil,
-    logger: Logger
+    figures: LiveFigures = LiveFigures(), logger: Logger
   ) {
     self.routes = routes
     self.metrics = metrics
     self.spans = spans
     self.accessLog = accessLog
+    self.figures = figures
     self.logger = logger
   }
 
@@ -90,6 +92,7 @@ final class Exchange: Sendable {
       response = inContext { self.response(to: error) }
     }
     exchanges.metrics?.record(head?.method, route?.path.text, response.status, since: start)
+    exchanges.figures.record(response.problem?.kind, since: start)
     if let span { RequestSpans.end(span, head?.method, route?.path.text, response.status) }
     return head?.method == .HEAD ? response.withoutBody : response
   }

@@ -37,6 +37,39 @@ struct JSONObject {
     if let value { json.verbatim(value) } else { json.raw("null") }
   }
 
+  /// - Parameter value: a finite number, or nil.
+  mutating func add(_ name: StaticString, _ value: Double?) {
+    begin(name)
+    if let value { json.number(value) } else { json.raw("null") }
+  }
+
+  /// An object whose members `write` adds. With nil, the member is null.
+  mutating func add(_ name: StaticString, object write: ((inout JSONObject) -> Void)?) {
+    begin(name)
+    guard let write else { return json.raw("null") }
+    json.raw("{")
+    isEmpty = true
+    write(&self)
+    json.raw("}")
+    isEmpty = false
+  }
+
+  /// An object with a member for each number.
+  mutating func add(_ name: StaticString, numbers: [(name: String, value: Double)]) {
+    begin(name)
+    json.raw("{")
+    isEmpty = true
+    for number in numbers {
+      if !isEmpty { json.raw(",") }
+      isEmpty = false
+      json.string(number.name)
+      json.raw(":")
+      json.number(number.value)
+    }
+    json.raw("}")
+    isEmpty = false
+  }
+
   /// An array of objects, each written by `write`.
   mutating func add<Element>(
     _ name: StaticString, _ elements: some Sequence<Element>, _ write: (Element, inout JSONObject) -> Void

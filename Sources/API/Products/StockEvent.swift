@@ -18,10 +18,13 @@ enum StockEvent {
   ///
   /// The time is random, so that the clients of a stopped server do not reconnect all at once.
   static func encodeFirst(_ product: Product) -> ByteBuffer {
-    var first = ByteBuffer(string: "retry: \(Int.random(in: retryMilliseconds))\n")
+    var first = retry()
     first.writeImmutableBuffer(encode(product))
     return first
   }
+
+  /// The first line of each stream. The event follows, or an empty line.
+  static func retry() -> ByteBuffer { ByteBuffer(string: "retry: \(Int.random(in: retryMilliseconds))\n") }
 
   private static let retryMilliseconds = 500...3000
 }

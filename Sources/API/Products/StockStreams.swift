@@ -4,10 +4,10 @@ import ServiceLifecycle
 import Synchronization
 import Time
 
-/// All streams of a server.
+/// All streams of a server, and the events of those that show the stock of a product.
 ///
 /// Each product with streams has one task. When the stock may have changed, the task runs a round: it reads the
-/// product, and offers the event to all streams of the product.
+/// product, and offers the event to all streams of the product. `Ticks` makes the events of the other streams.
 final class StockStreams: Service {
   /// The most events of all streams a second, as far as `longestInterval` allows.
   private static let eventsPerSecond = 4000.0
@@ -35,7 +35,7 @@ final class StockStreams: Service {
   private static let stuckAfter: Duration = .seconds(1)
 
   private struct Newcomer {
-    let stream: StockStream
+    let stream: EventStream
     /// The product of the stream's first event, which was read before the stream joined.
     let initial: Product
   }
@@ -43,41 +43,47 @@ final class StockStreams: Service {
   /// The streams of one product.
   private struct ProductStreams {
     let watch: StockWatch
-    var members: [ObjectIdentifier: StockStream] = [:]
+    var members: [ObjectIdentifier: EventStream] = [:]
     /// The streams that joined after the last read of the product.
     var newcomers: [ObjectIdentifier: Newcomer] = [:]
   }
 
   private struct State {
     var products: [Int32: ProductStreams] = [:]
+    /// The streams of ticks.
+    var others: [ObjectIdentifier: EventStream] = [:]
     var isEnding = false
 
-    var streams: [StockStream] {
-      products.values.flatMap { Array($0.members.values) + $0.newcomers.values.map(\.stream) }
+    var streams: [EventStream] {
+      products.values.flatMap { Array($0.members.values) + $0.newcomers.values.map(\.stream) } + others.values
     }
   }
 
   private struct Places {
     var taken = 0
     var takenByClient: [IPAddress: Int] = [:]
+    var takenByTicks = 0
   }
 
   private let checkout: Checkout
   private let maximumCount: Int
   /// The most streams of one client, so that one client cannot take all places.
   private let maximumCountPerClient: Int
-  private let limits: StockStream.Limits
+  /// The most streams of ticks. A tick of many products has 100 kB.
+  private let maximumTicksCount: Int
+  private let limits: EventStream.Limits
   private let places = Mutex(Places())
-  private let writes = StockStream.Writes()
+  private let writes = EventStream.Writes()
   /// The number of streams that have been writing for `stuckAfter`.
   private let stuckCount = Atomic(0)
   private let state = Mutex(State())
   private let (rounds, roundsSink) = AsyncStream.makeStream(of: (productID: Int32, watch: StockWatch).self)
 
-  init(checkout: Checkout, maximumCount: Int, limits: StockStream.Limits) {
+  init(checkout: Checkout, maximumCount: Int, limits: EventStream.Limits) {
     self.checkout = checkout
     self.maximumCount = maximumCount
     maximumCountPerClient = max(1, maximumCount / 10)
+    maximumTicksCount = min(100, maximumCount)
     self.limits = limits
   }
 
@@ -86,12 +92,27 @@ final class StockStreams: Service {
   /// - Parameter client: the client's address. Nil if it is unknown.
   /// - Throws: an `overloaded` problem if all places, or all places of this client, are taken.
   ///   `CheckoutError.shuttingDown` after `end()`.
-  func open(_ productID: Int32, for client: IPAddress?, on channel: any Channel) throws -> StockStream {
+  func open(_ productID: Int32, for client: IPAddress?, on channel: any Channel) throws -> EventStream {
     if state.withLock({ $0.isEnding }) { throw CheckoutError.shuttingDown }
     let client = client?.client
     try takePlace(for: client)
-    return StockStream(productID: productID, channel: channel, limits: limits, writes: writes) { [self] in
+    return EventStream(productID: productID, channel: channel, limits: limits, writes: writes) { [self] in
       givePlaceBack(of: client)
+    }
+  }
+
+  /// Makes a stream of ticks, as `open` does. Operators have places of their own, so that they can watch a server whose
+  /// other places are taken by buyers.
+  func openTicks(on channel: any Channel) throws -> EventStream {
+    if state.withLock({ $0.isEnding }) { throw CheckoutError.shuttingDown }
+    try places.withLock { places in
+      guard places.takenByTicks < maximumTicksCount else {
+        throw Problem(.overloaded, "This server has reached its limit of streams of ticks.", retryAfterSeconds: 1)
+      }
+      places.takenByTicks += 1
+    }
+    return EventStream(productID: nil, channel: channel, limits: limits, writes: writes) { [self] in
+      places.withLock { $0.takenByTicks -= 1 }
     }
   }
 
@@ -119,7 +140,7 @@ final class StockStreams: Service {
   }
 
   /// The number of places that are taken.
-  var openCount: Int { places.withLock { $0.taken } }
+  var openCount: Int { places.withLock { $0.taken + $0.takenByTicks } }
   /// The number of streams that are writing, for tests.
   var writingCount: Int { writes.count }
   /// Whether any stream has been writing for this long, for tests.
@@ -128,32 +149,46 @@ final class StockStreams: Service {
   }
 
   /// Adds a stream to its product's rounds. Its next event is the first product that differs from `initial`.
-  func join(_ stream: StockStream, initial: Product) {
+  func join(_ stream: EventStream, initial: Product) {
+    let productID = initial.id
     let isEnding = state.withLock { state in
       if state.isEnding { return true }
       let watch: StockWatch
-      if let known = state.products[stream.productID] {
+      if let known = state.products[productID] {
         watch = known.watch
         // The product may have changed after `initial` was read, and the round of that change may be over.
         watch.wake()
       } else {
-        watch = checkout.watchStock(of: stream.productID)
-        state.products[stream.productID] = ProductStreams(watch: watch)
-        roundsSink.yield((stream.productID, watch))
+        watch = checkout.watchStock(of: productID)
+        state.products[productID] = ProductStreams(watch: watch)
+        roundsSink.yield((productID, watch))
       }
-      state.products[stream.productID]!.newcomers[ObjectIdentifier(stream)] = Newcomer(
+      state.products[productID]!.newcomers[ObjectIdentifier(stream)] = Newcomer(
         stream: stream, initial: initial)
       return false
     }
     if isEnding { stream.end() }
   }
 
+  /// Adds a stream of ticks to those that are dropped if their clients do not read, and that end at shutdown.
+  func join(_ stream: EventStream) {
+    let isEnding = state.withLock { state in
+      if !state.isEnding { state.others[ObjectIdentifier(stream)] = stream }
+      return state.isEnding
+    }
+    if isEnding { stream.end() }
+  }
+
   /// Removes a stream from its product's rounds, and frees its place.
-  func leave(_ stream: StockStream) {
+  func leave(_ stream: EventStream) {
     stream.giveBack()
     state.withLock { state in
-      _ = state.products[stream.productID]?.newcomers.removeValue(forKey: ObjectIdentifier(stream))
-      _ = state.products[stream.productID]?.members.removeValue(forKey: ObjectIdentifier(stream))
+      guard let productID = stream.productID else {
+        state.others[ObjectIdentifier(stream)] = nil
+        return
+      }
+      _ = state.products[productID]?.newcomers.removeValue(forKey: ObjectIdentifier(stream))
+      _ = state.products[productID]?.members.removeValue(forKey: ObjectIdentifier(stream))
     }
   }
 
@@ -232,7 +267,7 @@ final class StockStreams: Service {
 
   /// The streams whose last product differs. Streams that joined during the read of the product wait for the next
   /// round.
-  private func recipients(of product: Product, newcomers: [Newcomer], isChanged: Bool) -> [StockStream] {
+  private func recipients(of product: Product, newcomers: [Newcomer], isChanged: Bool) -> [EventStream] {
     guard isChanged else { return newcomers.filter { !product.isVerbatim($0.initial) }.map(\.stream) }
     var members = state.withLock { $0.products[product.id]?.members ?? [:] }
     for newcomer in newcomers where product.isVerbatim(newcomer.initial) {
@@ -242,7 +277,7 @@ final class StockStreams: Service {
   }
 
   /// Offers the event to the streams in steps.
-  private func offer(_ event: ByteBuffer, to recipients: [StockStream], over duration: Duration) async {
+  private func offer(_ event: ByteBuffer, to recipients: [EventStream], over duration: Duration) async {
     let steps = max(1, Int(duration / Self.stepInterval))
     let count = max(Self.minimumStepCount, (recipients.count + steps - 1) / steps)
     for start in stride(from: 0, to: recipients.count, by: count) {
@@ -255,7 +290,7 @@ final class StockStreams: Service {
   /// Waits for the end of a step, and until each event loop of the step has run other work.
   ///
   /// An event loop reads requests only when it has nothing left to write. So a round without pauses would delay buyers.
-  private func pause(after step: ArraySlice<StockStream>) async {
+  private func pause(after step: ArraySlice<EventStream>) async {
     for _ in 0..<Self.maximumPauses {
       try? await Task.sleep(for: Self.stepInterval)
       if writes.count - stuckCount.load(ordering: .relaxed) <= Self.maximumWritesLeft { break }

@@ -12,6 +12,9 @@ final class Admission: Sendable {
     self.limit = limit
   }
 
+  /// The requests that wait.
+  var waitingCount: Int { count.load(ordering: .relaxed) }
+
   /// Whether the request may wait. An admitted request must `leave`.
   func admit() -> Bool {
     // Count first, then compare. If two requests compared before they counted, both could take the last place.

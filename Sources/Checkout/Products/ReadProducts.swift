@@ -49,17 +49,20 @@ struct ReadProducts: RepeatableUseCase {
       parameters.append(ids)
     }
 
-    static func decode(_ row: inout Row) throws -> Product {
-      Product(
-        id: try row.decode(), name: try row.decode(), price: try row.decode(), currency: try row.decode(),
-        totalStock: try row.decode(), availableStock: try row.decode(), status: try row.decodeCase(),
-        startsAt: try row.decodeIfPresent(), endsAt: try row.decodeIfPresent(),
-        maximumQuantityPerHold: try row.decodeIfPresent(), maximumPerCustomer: try row.decodeIfPresent())
-    }
+    static func decode(_ row: inout Row) throws -> Product { try Product(id: row.decode(), &row) }
   }
 }
 
 extension Product {
+  /// Reads the columns of `read_products` that follow the id.
+  init(id: Int32, _ row: inout Row) throws {
+    self.init(
+      id: id, name: try row.decode(), price: try row.decode(), currency: try row.decode(),
+      totalStock: try row.decode(), availableStock: try row.decode(), status: try row.decodeCase(),
+      startsAt: try row.decodeIfPresent(), endsAt: try row.decodeIfPresent(),
+      maximumQuantityPerHold: try row.decodeIfPresent(), maximumPerCustomer: try row.decodeIfPresent())
+  }
+
   /// All products with their exact stock, ordered by id.
   ///
   /// - Throws: `PostgresError`.

@@ -5,7 +5,7 @@ import Time
 /// One stream of events, with the newest event that is not written yet.
 ///
 /// An event replaces an older one that waits, so a slow client skips events. A client that does not read is dropped.
-final class StockStream: Sendable {
+final class EventStream: Sendable {
   struct Limits: Sendable {
     /// The time between two heartbeats. A heartbeat shows the client and its proxies that the stream is alive.
     var heartbeatInterval: Duration = .seconds(15)
@@ -44,13 +44,14 @@ final class StockStream: Sendable {
       if isEnded { return .some(nil) }
       if isHeartbeatDue {
         isHeartbeatDue = false
-        return StockStream.heartbeat
+        return EventStream.heartbeat
       }
       return nil
     }
   }
 
-  let productID: Int32
+  /// The product whose stock the stream shows. Nil for a stream of ticks.
+  let productID: Int32?
   private let channel: any Channel
   private let limits: Limits
   private let writes: Writes
@@ -71,7 +72,7 @@ final class StockStream: Sendable {
   ///   - channel: the client's connection.
   ///   - onEnd: called once, when the stream is given back or deinitialized.
   init(
-    productID: Int32, channel: any Channel, limits: Limits, writes: Writes, onEnd: @escaping @Sendable () -> Void
+    productID: Int32?, channel: any Channel, limits: Limits, writes: Writes, onEnd: @escaping @Sendable () -> Void
   ) {
     self.productID = productID
     self.channel = channel
