@@ -129,7 +129,7 @@ import Time
       let routes = TicksRoutes(ticks: server.ticks).routes
       let admin = AdminIdentity(.withAdminToken) { isAllowed.withLock { $0 } }
       let request = Request(
-        head: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/api/admin/ticks"), parameter: "",
+        requestID: "1", head: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/api/admin/ticks"), parameter: "",
         body: ByteBuffer(), bodyLabel: .json, channel: NIOAsyncTestingChannel())
       let response = try await routes[0].handle(request, admin)
       #expect(response.headers.contains { $0 == ("Content-Type", "text/event-stream") })

@@ -15,7 +15,10 @@ extension FlashSaleTests {
       let connection = ConnectionConfiguration(url: "postgresql://nobody@127.0.0.1:1/nothing")
       let checkout = Checkout(
         database: Pool(connection, size: 1), configuration: .init(listener: connection), logger: Logger(label: "test"))
-      return AdminRoutes(checkout: checkout, ownPages: OwnPages(proxies: TrustedProxies())).routes
+      let streams = StockStreams(checkout: checkout, maximumCount: 1, limits: .init())
+      let ticks = Ticks(
+        checkout: checkout, streams: streams, figures: LiveFigures(), identity: ServerIdentity(startedAt: .now))
+      return AdminRoutes(checkout: checkout, ownPages: OwnPages(proxies: TrustedProxies()), ticks: ticks).routes
     }
 
     /// A request to the route. The response may be a stream, so only its head is awaited.
