@@ -90,7 +90,8 @@ final class Ticks: Service {
       }
       guard isWatched else { return }
       let begin = Moment.now
-      next = max(next + Self.interval, begin)
+      // A late tick does not delay the next one, but the two do not follow each other at once.
+      next = max(next + Self.interval, begin + Self.interval / 2)
       let event = await tick(&watch, &database).encoded()
       let streams = state.withLock { state in
         state.last = (event, begin)
