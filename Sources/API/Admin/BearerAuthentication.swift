@@ -42,24 +42,16 @@ struct BearerAuthentication: Redacted {
   }
 
   private func check(_ request: Request) -> Verdict {
-    guard let expected, let given = request.headers.value(ofLowercased: "authorization").flatMap(Self.token) else {
+    guard let expected, let given = request.headers.value(ofLowercased: "authorization").flatMap(bearerToken) else {
       return .refused
     }
     // Digests have one length and are compared in constant time, so the time reveals neither the token nor its length.
-    return SHA256.hash(data: given) == expected ? .allowed : .wrongToken
+    return SHA256.hash(data: Data(given)) == expected ? .allowed : .wrongToken
   }
 
   private var problem: Problem {
     Problem(
       .unauthorized, "Send the \(realm.rawValue) token as Authorization: Bearer <token>.",
       headers: [("WWW-Authenticate", "Bearer")])
-  }
-
-  /// The token of an `Authorization` field. The name of the scheme is case-insensitive (RFC 9110, section 11.1).
-  private static func token(_ authorization: String) -> Data? {
-    let scheme: StaticString = "bearer "
-    let bytes = authorization.utf8
-    guard bytes.prefix(scheme.utf8CodeUnitCount).isWord(scheme) else { return nil }
-    return Data(bytes.dropFirst(scheme.utf8CodeUnitCount).drop { $0 == UInt8(ascii: " ") })
   }
 }

@@ -7,6 +7,8 @@ import Tracing
 /// Passes each request to its route, and records metrics, spans and log lines.
 final class Exchanges: Sendable {
   let routes: RouteTable
+  /// The sites whose pages may read responses to buyers. If nil, no page of another site may.
+  let sharing: CrossOriginSharing?
   /// If nil, no metrics are recorded. The same applies to `spans` and `accessLog`.
   let metrics: RequestMetrics?
   let spans: RequestSpans?
@@ -14,10 +16,11 @@ final class Exchanges: Sendable {
   let logger: Logger
 
   init(
-    routes: RouteTable, metrics: RequestMetrics? = nil, spans: RequestSpans? = nil, accessLog: AccessLog? = nil,
-    logger: Logger
+    routes: RouteTable, sharing: CrossOriginSharing? = nil, metrics: RequestMetrics? = nil,
+    spans: RequestSpans? = nil, accessLog: AccessLog? = nil, logger: Logger
   ) {
     self.routes = routes
+    self.sharing = sharing
     self.metrics = metrics
     self.spans = spans
     self.accessLog = accessLog
@@ -39,7 +42,8 @@ final class Exchanges: Sendable {
       return write(exchange, exchange.finish { throw arrival.refusal ?? Self.problem(match, arrival.head) })
     }
     let request = Request(
-      head: head, parameter: parameter, body: arrival.body, bodyLabel: arrival.bodyLabel, channel: channel)
+      head: head, parameter: parameter, body: arrival.body, bodyLabel: arrival.bodyLabel, sender: arrival.sender,
+      channel: channel)
     let respond: Route.Respond = { [loop = channel.eventLoop] makeResponse in
       loop.execute { write(exchange, exchange.finish(makeResponse)) }
     }
@@ -62,6 +66,8 @@ final class Exchange: Sendable {
   let id: String
   private let head: HTTPRequestHead?
   private let route: Route?
+  /// The `Origin` of the request, if the server shares responses with pages of other sites.
+  private let origin: String?
   private let start: Moment
   private let span: (any Tracing.Span)?
   private let channel: any Channel
@@ -73,6 +79,7 @@ final class Exchange: Sendable {
     head = arrival.head
     start = arrival.start
     if case .route(let route, _) = match { self.route = route } else { route = nil }
+    origin = exchanges.sharing == nil ? nil : arrival.sender.origin.value
     self.channel = channel
     self.exchanges = exchanges
     let headers = arrival.head?.headers ?? [:]
@@ -82,11 +89,14 @@ final class Exchange: Sendable {
 
   /// Makes the response and records it. If `makeResponse` throws, the response is a problem.
   fileprivate func finish(_ makeResponse: () throws -> Response) -> Response {
-    let response: Response
+    var response: Response
     do {
       response = try makeResponse()
     } catch {
       response = inContext { self.response(to: error) }
+    }
+    if let sharing = exchanges.sharing, route?.audience == .buyers {
+      response.headers += sharing.fields(for: origin)
     }
     exchanges.metrics?.record(head?.method, route?.path.text, response.status, since: start)
     if let span { RequestSpans.end(span, head?.method, route?.path.text, response.status) }

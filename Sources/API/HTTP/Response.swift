@@ -42,6 +42,13 @@ struct Response: Sendable {
     body = .bytes(ByteBuffer())
   }
 
+  /// A response without a body (RFC 9110, section 15.3.5).
+  init(noContent headers: Headers) {
+    status = .noContent
+    self.headers = headers
+    body = .bytes(ByteBuffer())
+  }
+
   /// A response whose body is a JSON object.
   ///
   /// - Parameter write: adds the members of the object.

@@ -1,3 +1,6 @@
+import NIOCore
+import NIOHTTP1
+
 /// The proxies whose `X-Forwarded-For` the server trusts. Any other client could send a new address with each request.
 package struct TrustedProxies: Sendable {
   private let ranges: [IPRange]
@@ -13,6 +16,13 @@ package struct TrustedProxies: Sendable {
       ranges.append(range)
     }
     self.ranges = ranges
+  }
+
+  /// The address of the client of a request. Nil if the connection has no IP address.
+  func client(of headers: HTTPHeaders, on channel: any Channel) -> IPAddress? {
+    client(
+      connection: channel.remoteAddress.flatMap { IPAddress($0) },
+      forwarded: ranges.isEmpty ? [] : headers["X-Forwarded-For"])
   }
 
   /// The address of the client.
