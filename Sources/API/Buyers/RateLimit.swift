@@ -55,7 +55,8 @@ final class RateLimit: Sendable {
   ///   - capacity: the number of clients that the table remembers; a power of two, at least 8.
   init(perSecond: Double, capacity: Int = 65_536) {
     precondition(perSecond >= 0.1 && capacity >= Self.placesOfClient && capacity.nonzeroBitCount == 1)
-    interval = Int64((1e9 / perSecond).rounded(.up))
+    // Rounded down, so that a burst has its last token.
+    interval = Int64(1e9 / perSecond)
     setCount = capacity / Self.placesOfClient
     let shardCount = min(Self.maximumShardCount, setCount)
     shards = (0..<shardCount).map { _ in Shard(count: capacity / shardCount) }
