@@ -8,7 +8,7 @@ import Testing
 @Suite struct CrossOriginTests {
   private static let shop = "https://shop.example"
 
-  private static func respond(_ request: Request, _ respond: Route.Respond) {
+  @Sendable private static func respond(_ request: Request, respond: @escaping Route.Respond) {
     respond { Response(contentType: "text/plain", body: ByteBuffer(string: "done")) }
   }
 
@@ -143,7 +143,8 @@ import Testing
     #expect(answer.fields == ["content-length": "4"])
     let preflight = try Self.send(
       "OPTIONS", "/holds", "Origin: \(Self.shop)", "Access-Control-Request-Method: POST", to: connection)
-    #expect(preflight.status == "405" && preflight.fields["allow"] == "POST")
+    #expect(preflight.status == "405" && preflight.fields["allow"] != nil)
+    #expect(preflight.fields.keys.allSatisfy { !$0.hasPrefix("access-control-") && $0 != "vary" })
   }
 
   @Test(arguments: [

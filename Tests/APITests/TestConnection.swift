@@ -55,8 +55,8 @@ struct TestConnection {
   ///   - metrics: records the exchanges, as `spans`, `accessLog` and `logger` do.
   init(
     configuration: ConnectionHandler.Configuration = TestConnection.configuration, routes: [Route] = [],
-    sharing: CrossOriginSharing? = nil, metrics: RequestMetrics? = nil, spans: RequestSpans? = nil, accessLog: AccessLog? = nil,
-    logger: Logger = Logger(label: "test")
+    sharing: CrossOriginSharing? = nil, metrics: RequestMetrics? = nil, spans: RequestSpans? = nil,
+    accessLog: AccessLog? = nil, logger: Logger = Logger(label: "test")
   ) throws {
     let waiting = waiting
     let waitingRoutes = ["/", "/{any}", "/things/{id}"].flatMap { path in
