@@ -18,7 +18,8 @@ package struct CustomerTokenKey: Sendable, Redacted {
     // Base64 has no colon, so a colon may be part of the `kid`.
     guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), colon > text.startIndex,
       text.utf8[..<colon].allSatisfy({ 0x21...0x7E ~= $0 }),
-      let key = Data(base64Encoded: String(text[colon...].dropFirst())), key.count >= Self.minimumKeyBytes
+      let key = Data(base64Encoded: String(decoding: text.utf8[colon...].dropFirst(), as: UTF8.self)),
+      key.count >= Self.minimumKeyBytes
     else { return nil }
     id = String(text[..<colon])
     keyed = HMAC<SHA256>(key: SymmetricKey(data: key))

@@ -134,7 +134,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
   /// A number of seconds, which may have a fraction.
   mutating func seconds(_ name: Name) -> Double? {
     let value = read(name) { number -> Double? in
-      switch number.first {
+      switch number[number.startIndex] {
       case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): Double(String(decoding: number, as: UTF8.self))
       default: nil
       }
