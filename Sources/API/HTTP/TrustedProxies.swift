@@ -8,6 +8,8 @@ package struct TrustedProxies: Sendable {
   /// No proxies: the address of a client is that of its connection.
   package init() { ranges = [] }
 
+  package var isEmpty: Bool { ranges.isEmpty }
+
   /// - Parameter list: addresses and networks such as `10.0.0.0/8`, separated by commas. Nil if an entry is neither.
   package init?(_ list: String) {
     var ranges: [IPRange] = []
@@ -22,7 +24,7 @@ package struct TrustedProxies: Sendable {
   func client(of headers: HTTPHeaders, on channel: any Channel) -> IPAddress? {
     client(
       connection: channel.remoteAddress.flatMap { IPAddress($0) },
-      forwarded: ranges.isEmpty ? [] : headers["X-Forwarded-For"])
+      forwarded: isEmpty ? [] : headers["X-Forwarded-For"])
   }
 
   /// The address of the client.
