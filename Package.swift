@@ -82,7 +82,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Checkout", "LocalPostgres", "Postgres", "Time", asyncHTTPClient, hummingbird, logging, nioCore, nioPosix,
+        "Checkout", "LocalPostgres", "Postgres", "Time", asyncHTTPClient, crypto, hummingbird, logging, nioCore, nioPosix,
       ],
       path: "Tests/TestSupport",
       swiftSettings: strict),

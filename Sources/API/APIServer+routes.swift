@@ -29,6 +29,12 @@ extension APIServer {
       }
       routes += token.map { open.map($0.guarding) } ?? open
     }
+    let checks = BuyerChecks(
+      tokens: configuration.customerTokens,
+      limit: configuration.rateLimitPerClient.map { RateLimit(perSecond: $0) },
+      proxies: configuration.trustedProxies, metrics: configuration.metrics)
+    routes = routes.map(checks.guarding)
+    if let sharing = configuration.sharing { routes += sharing.preflights(for: routes) }
     return RouteTable(routes: routes)
   }
 }

@@ -21,6 +21,13 @@ package struct APIServer: Service, CustomStringConvertible {
     package var adminToken: Secret?
     /// The bearer token of `GET /metrics`. With nil, the request needs no token.
     package var metricsToken: Secret?
+    /// Verifies customer tokens. With nil, the body of a request names its customer.
+    package var customerTokens: CustomerTokens?
+    /// The requests that change something which one client may send in a second; at least 0.1. With nil, there is no
+    /// limit.
+    package var rateLimitPerClient: Double?
+    /// The sites whose pages may read responses to buyers. With nil, no page of another site may.
+    package var sharing: CrossOriginSharing?
     /// The proxies whose `X-Forwarded-For` gives the client's address, and whose `X-Forwarded-Proto` says whether it used
     /// TLS.
     package var trustedProxies = TrustedProxies()
@@ -89,6 +96,7 @@ package struct APIServer: Service, CustomStringConvertible {
       routes: Self.routes(
         checkout: checkout, configuration: configuration, streams: streams, ticks: ticks,
         draining: draining, log: SparseLog(logger: logger)),
+      sharing: configuration.sharing,
       metrics: configuration.metrics.map { RequestMetrics(in: $0) },
       spans: configuration.tracer.map { RequestSpans(tracer: $0) },
       accessLog: configuration.accessLogSampling.map {

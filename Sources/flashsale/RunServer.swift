@@ -31,6 +31,10 @@ func runServer(
       "payment events are accepted unsigned, and other machines can reach this address: set WEBHOOK_SECRETS",
       metadata: ["host": "\(configuration.host)"])
   }
+  if configuration.rateLimitPerClient != nil, configuration.trustedProxies.isEmpty {
+    logger.warning(
+      "RATE_LIMIT_PER_CLIENT without TRUSTED_PROXIES: behind a proxy, all buyers without a token share one limit")
+  }
   var checkoutConfiguration = try settings.checkout()
   checkoutConfiguration.metrics = observation.checkout
   checkoutConfiguration.tracer = observation.tracer

@@ -71,6 +71,15 @@ struct ServerOptions: ParsableArguments {
   var checkoutURL: String?
   @Option(name: .customLong("checkout-url-file"), help: "Path of a file with that URL.")
   var checkoutURLFile: String?
+  @Option(help: "Origins whose pages may read responses to buyers, separated by commas, or * for all.")
+  var corsOrigins: String?
+  @Option(
+    help: "Keys of customer tokens, <kid>:<base64>, separated by commas; without them the body names the customer.")
+  var customerTokenKeys: String?
+  @Option(help: "Path of a file with the keys of customer tokens.")
+  var customerTokenKeysFile: String?
+  @Option(help: "Requests a second with which one client may change something, 0.1 to 1000000 (default: no limit).")
+  var rateLimitPerClient: String?
   @Option(help: "Addresses or networks of proxies whose X-Forwarded headers are trusted, separated by commas.")
   var trustedProxies: String?
   @Option(help: "Most bytes of a request body, 1024 to 16777216 (default: 16384).")
@@ -140,6 +149,10 @@ struct ServerOptions: ParsableArguments {
       "PAGES": pages,
       "CHECKOUT_URL": checkoutURL,
       "CHECKOUT_URL_FILE": checkoutURLFile,
+      "CORS_ORIGINS": corsOrigins,
+      "CUSTOMER_TOKEN_KEYS": customerTokenKeys,
+      "CUSTOMER_TOKEN_KEYS_FILE": customerTokenKeysFile,
+      "RATE_LIMIT_PER_CLIENT": rateLimitPerClient,
       "TRUSTED_PROXIES": trustedProxies,
       "MAX_BODY_BYTES": maxBodyBytes,
       "MAX_IN_FLIGHT": maxInFlight,

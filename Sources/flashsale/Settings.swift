@@ -171,6 +171,9 @@ struct Settings {
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: try adminToken())
     configuration.metricsToken = try bearerToken("METRICS_TOKEN")
     configuration.trustedProxies = try trustedProxies()
+    configuration.sharing = try crossOriginSharing()
+    configuration.customerTokens = try customerTokens()
+    configuration.rateLimitPerClient = try rateLimitPerClient()
     configuration.isForLoopbackNames = isDemo
     let pages = PageSettings(checkoutURL: try checkoutURL(), playsProvider: isDemo && secrets.isEmpty)
     if try boolean("PAGES", default: isDemo) { configuration.pages = pages }
@@ -187,15 +190,6 @@ struct Settings {
   }
 
   func adminToken() throws -> Secret? { try bearerToken("ADMIN_TOKEN") }
-
-  private func trustedProxies() throws -> TrustedProxies {
-    guard let list = string("TRUSTED_PROXIES") else { return TrustedProxies() }
-    guard let proxies = TrustedProxies(list) else {
-      throw Failure(
-        "TRUSTED_PROXIES must be addresses or networks such as 10.0.0.0/8, separated by commas, not '\(list)'")
-    }
-    return proxies
-  }
 
   /// The URL to which the pages send a buyer who pays.
   private func checkoutURL() throws -> String? {

@@ -51,11 +51,12 @@ struct TestConnection {
 
   /// - Parameters:
   ///   - routes: matched before the routes whose responses the test sends.
+  ///   - sharing: the sites whose pages may read responses to buyers.
   ///   - metrics: records the exchanges, as `spans`, `accessLog` and `logger` do.
   init(
     configuration: ConnectionHandler.Configuration = TestConnection.configuration, routes: [Route] = [],
-    metrics: RequestMetrics? = nil, spans: RequestSpans? = nil, accessLog: AccessLog? = nil,
-    logger: Logger = Logger(label: "test")
+    sharing: CrossOriginSharing? = nil, metrics: RequestMetrics? = nil, spans: RequestSpans? = nil,
+    accessLog: AccessLog? = nil, logger: Logger = Logger(label: "test")
   ) throws {
     let waiting = waiting
     let waitingRoutes = ["/", "/{any}", "/things/{id}"].flatMap { path in
@@ -64,8 +65,8 @@ struct TestConnection {
       }
     }
     let exchanges = Exchanges(
-      routes: RouteTable(routes: routes + waitingRoutes), metrics: metrics, spans: spans, accessLog: accessLog,
-      logger: logger)
+      routes: RouteTable(routes: routes + waitingRoutes), sharing: sharing, metrics: metrics, spans: spans,
+      accessLog: accessLog, logger: logger)
     let decoder = RequestDecoder()
     channel = EmbeddedChannel(handlers: [
       output, reads, ByteToMessageHandler(decoder),

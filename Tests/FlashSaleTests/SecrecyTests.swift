@@ -12,9 +12,12 @@ extension FlashSaleTests {
     private static let header = "mark-of-the-collector-header"
     private static let metricsToken = "mark-of-the-metrics-token"
     private static let strangersToken = "mark-of-a-wrong-admin-token"
+    private static let customerKey = "mark-of-the-key-of-customer-tokens"
+    private static let customerTokens = CustomerTokenSigner(kid: "shop", key: customerKey)
+    private static let customerToken = customerTokens.token(of: "ada", expiresIn: 86_400)
     private static let marks = [
       password, webhookKey, String(webhookSecret.dropFirst("whsec_".count)), header, strangersToken,
-      metricsToken,
+      metricsToken, customerKey, Data(customerKey.utf8).base64EncodedString(), customerToken,
       ServerProcess.adminToken,
     ]
 
@@ -27,7 +30,9 @@ extension FlashSaleTests {
       }
     }
 
-    private static let loud = ["LOG_LEVEL": "trace", "WEBHOOK_SECRETS": webhookSecret]
+    private static let loud = [
+      "LOG_LEVEL": "trace", "WEBHOOK_SECRETS": webhookSecret, "CUSTOMER_TOKEN_KEYS": customerTokens.setting,
+    ]
 
     @Test(arguments: ["text", "json"])
     func `a server prints no secret, even after a database loss and a bad signature`(
@@ -38,17 +43,25 @@ extension FlashSaleTests {
           let settings = Self.loud.merging([
             "LOG_FORMAT": format, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1",
             "OTEL_EXPORTER_OTLP_HEADERS": "api-key=\(Self.header)", "METRICS_TOKEN": Self.metricsToken,
+            "ACCESS_LOG": "true",
           ]) { $1 }
           let database = TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@")
           #expect(database.contains(Self.password))
           try await withServers(1, on: database, settings: settings, arguments: []) { servers in
             let api = servers[0].api
-            let product = try await api.createProduct(stock: 5)
+            let product = try await api.createProduct(stock: 9)
             let hold = try await api.reserve(1, of: product).decode(APIClient.Hold.self)
             #expect(try await api.order(hold.holdId).status == 201)
             let payment = try await flashsale(["pay", hold.orderID, "--url", api.url], settings: Self.loud)
             payment.expectSuccess()
             Self.expectNoMark("\(payment)")
+            for (token, status) in [(Self.customerToken, 201), (Self.customerToken + "x", 401)] as [(String, UInt)] {
+              let answer = try await api.send(
+                "POST", "/api/holds", #"{"product_id":\#(product),"quantity":1}"#,
+                headers: ["authorization": "Bearer \(token)"])
+              #expect(answer.status == status)
+              Self.expectNoMark("\(answer)")
+            }
             let forged = [
               "webhook-id": "m", "webhook-timestamp": "\(Int(Date().timeIntervalSince1970))",
               "webhook-signature": "v1,\(Data(repeating: 7, count: 32).base64EncodedString())",
@@ -137,6 +150,7 @@ extension FlashSaleTests {
       for (name, value) in [
         ("ADMIN_TOKEN", "\(ServerProcess.adminToken) \n\(ServerProcess.adminToken)"),
         ("WEBHOOK_SECRETS", "\(Self.webhookSecret),nonsense"), ("WEBHOOK_SECRETS", Self.webhookKey),
+        ("CUSTOMER_TOKEN_KEYS", "\(Self.customerTokens.setting),nonsense"), ("CUSTOMER_TOKEN_KEYS", Self.customerKey),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,\(Self.header)"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:\(Self.header)@localhost:4318"),
         ("LISTEN_DATABASE_URL", "postgresql://u:x@\(Self.password)@h/d"),

@@ -27,6 +27,7 @@ struct Problem: Error {
   /// The types of problems. The raw value is the last segment of the type's address, `/problems/<slug>`.
   enum Kind: String, CaseIterable {
     case customerLimitReached = "customer-limit-reached"
+    case customerTokenRequired = "customer-token-required"
     case databaseUnavailable = "database-unavailable"
     case expectationFailed = "expectation-failed"
     case forbiddenOrigin = "forbidden-origin"
@@ -38,6 +39,7 @@ struct Problem: Error {
     case insufficientScope = "insufficient-scope"
     case insufficientStock = "insufficient-stock"
     case internalError = "internal-error"
+    case invalidCustomerToken = "invalid-customer-token"
     case invalidSignature = "invalid-signature"
     case malformedRequest = "malformed-request"
     case methodNotAllowed = "method-not-allowed"
@@ -52,6 +54,7 @@ struct Problem: Error {
     case saleNotStarted = "sale-not-started"
     case salePaused = "sale-paused"
     case shuttingDown = "shutting-down"
+    case tooManyRequests = "too-many-requests"
     case unauthorized
     case unsupportedMediaType = "unsupported-media-type"
     case validation
@@ -59,7 +62,7 @@ struct Problem: Error {
     var status: HTTPResponseStatus {
       switch self {
       case .malformedRequest: .badRequest
-      case .unauthorized, .invalidSignature: .unauthorized
+      case .unauthorized, .invalidSignature, .invalidCustomerToken, .customerTokenRequired: .unauthorized
       case .insufficientScope, .forbiddenOrigin: .forbidden
       case .notFound: .notFound
       case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused,
@@ -72,6 +75,7 @@ struct Problem: Error {
       case .unsupportedMediaType: .unsupportedMediaType
       case .expectationFailed: .expectationFailed
       case .validation, .idempotencyKeyReused: .unprocessableEntity
+      case .tooManyRequests: .tooManyRequests
       case .headersTooLarge: .requestHeaderFieldsTooLarge
       case .internalError: .internalServerError
       case .databaseUnavailable, .outcomeUnknown, .overloaded, .shuttingDown: .serviceUnavailable
@@ -81,6 +85,7 @@ struct Problem: Error {
     var title: String {
       switch self {
       case .customerLimitReached: "The customer has reached the limit"
+      case .customerTokenRequired: "A customer's token is required"
       case .databaseUnavailable: "The database is unavailable"
       case .expectationFailed: "The expectation cannot be met"
       case .forbiddenOrigin: "The page may not send this request"
@@ -92,6 +97,7 @@ struct Problem: Error {
       case .insufficientScope: "The key may not do this"
       case .insufficientStock: "Not enough stock"
       case .internalError: "Internal error"
+      case .invalidCustomerToken: "The customer's token is invalid"
       case .invalidSignature: "The signature is invalid"
       case .malformedRequest: "The request is malformed"
       case .methodNotAllowed: "The method is not allowed"
@@ -106,6 +112,7 @@ struct Problem: Error {
       case .salePaused: "The sale is paused"
       case .requestTimeout: "The request took too long to arrive"
       case .shuttingDown: "The server is shutting down"
+      case .tooManyRequests: "Too many requests"
       case .unauthorized: "Not authorized"
       case .unsupportedMediaType: "The type of the body is not supported"
       case .validation: "The request is invalid"
@@ -203,6 +210,19 @@ extension Problem {
       json.add("max_per_customer", limit.maximum)
       json.add("next_release_at", limit.nextReleaseAt?.rfc3339)
     }
+  }
+
+  static func customerTokenRequired(_ reason: String) -> Problem {
+    Problem(
+      .customerTokenRequired, "\(reason) Send the customer's token as Authorization: Bearer <token>.",
+      headers: [("WWW-Authenticate", "Bearer")])
+  }
+
+  /// - Parameter wait: the time until the client may send another request.
+  static func tooManyRequests(retryIn wait: Duration) -> Problem {
+    Problem(
+      .tooManyRequests, "Nothing was done. This client has sent too many requests that change something.",
+      retryAfterSeconds: wait.secondsRoundedUp)
   }
 
   static func validation(_ members: [InvalidMember]) -> Problem {

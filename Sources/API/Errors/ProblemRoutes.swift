@@ -23,6 +23,10 @@ extension Problem.Kind {
       "A customer may have at most max_per_customer units of this product in active holds and live orders. "
         + "Nothing was held. Units that are returned to the stock no longer count. If a time is known, Retry-After "
         + "says when the first are returned."
+    case .customerTokenRequired:
+      "The server has keys for customer tokens, so only a token can name the customer. A product with "
+        + "max_per_customer needs a customer. Nothing was done. Get a token from the shop, and send it as "
+        + "Authorization: Bearer <token>."
     case .databaseUnavailable:
       "The server cannot reach its database, or another transaction locks the rows for too long. Nothing was "
         + "done. Repeat the request after the time in Retry-After."
@@ -55,6 +59,9 @@ extension Problem.Kind {
     case .internalError:
       "The server has a fault. The request may or may not have taken effect. The server's log has the details "
         + "under the X-Request-Id of the response. Report that id to the operator."
+    case .invalidCustomerToken:
+      "The token in the Authorization header is not valid. The member detail says why. Nothing was done. Get a new "
+        + "token from the shop. It is a JSON Web Token, signed with HS256, with sub, exp, and flashsale as its aud."
     case .invalidSignature:
       "The payment event has no valid signature. The member detail says what is wrong. Nothing was done. Sign the "
         + "raw bytes of the body by the Standard Webhooks scheme. The timestamp may be at most five minutes off."
@@ -98,6 +105,9 @@ extension Problem.Kind {
         + "still be paid. The stream of the product tells when the sale goes on."
     case .shuttingDown:
       "The server is shutting down. Nothing was done. Repeat the request; another server will handle it."
+    case .tooManyRequests:
+      "The server limits how often one client may change something. A client is a customer with a token, or a network "
+        + "address. Nothing was done. Repeat the request after the time in Retry-After."
     case .unauthorized:
       "Admin requests need an admin key, the server's admin token or a session, and GET /metrics may need a token of "
         + "its own. Nothing was done. Send the key or token as Authorization: Bearer <token>, or sign in again."

@@ -5,13 +5,7 @@ import Secrets
 extension Request {
   /// The bearer token (RFC 6750) of the request. Nil if it has no `Authorization`, or one of another scheme.
   var bearerToken: Secret? {
-    guard let authorization = headers.value(ofLowercased: "authorization") else { return nil }
-    // The name of the scheme is case-insensitive (RFC 9110, section 11.1).
-    let scheme: StaticString = "bearer "
-    let bytes = authorization.utf8
-    guard bytes.prefix(scheme.utf8CodeUnitCount).isWord(scheme) else { return nil }
-    let token = bytes.dropFirst(scheme.utf8CodeUnitCount).drop { $0 == UInt8(ascii: " ") }
-    return Secret(String(decoding: token, as: UTF8.self))
+    headers.value(ofLowercased: "authorization").flatMap(bearerCredentials).map { Secret(String($0)) }
   }
 }
 
@@ -34,4 +28,14 @@ extension Problem {
   static func unauthorized(_ detail: String) -> Problem {
     Problem(.unauthorized, detail, headers: [("WWW-Authenticate", "Bearer")])
   }
+}
+
+/// The credentials of an `Authorization` field (RFC 6750, section 2.1). Nil if the field has another scheme.
+///
+/// The name of a scheme is case-insensitive (RFC 9110, section 11.1).
+func bearerCredentials(of authorization: String) -> Substring.UTF8View? {
+  let scheme: StaticString = "bearer "
+  let bytes = authorization[...].utf8.trimmed
+  guard bytes.prefix(scheme.utf8CodeUnitCount).isWord(scheme) else { return nil }
+  return bytes.dropFirst(scheme.utf8CodeUnitCount).trimmed
 }

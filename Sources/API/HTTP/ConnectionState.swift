@@ -20,6 +20,7 @@ struct ConnectionState {
     var head: HTTPRequestHead?
     var body = ByteBuffer()
     var bodyLabel = BodyLabel.json
+    var sender = SenderFields()
     /// The time when the head was complete.
     var start: Moment
     var refusal: Problem?
@@ -127,7 +128,8 @@ struct ConnectionState {
     case .arriving, .ended: return .none
     }
     let fields = FramingFields(head.headers, validHost: &validHost)
-    var arriving = Arriving(arrival: Arrival(head: head, bodyLabel: fields.bodyLabel, start: now))
+    var arriving = Arriving(
+      arrival: Arrival(head: head, bodyLabel: fields.bodyLabel, sender: fields.sender, start: now))
     if let problem = problem(with: head, fields) {
       input = .arriving(arriving)
       refuse(problem, receivedBytes: receivedBytes, now: now)

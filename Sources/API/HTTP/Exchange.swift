@@ -7,6 +7,8 @@ import Tracing
 /// Passes each request to its route, and records metrics, spans and log lines.
 final class Exchanges: Sendable {
   let routes: RouteTable
+  /// The sites whose pages may read responses to buyers. If nil, no page of another site may.
+  let sharing: CrossOriginSharing?
   /// If nil, no metrics are recorded. The same applies to `spans` and `accessLog`.
   let metrics: RequestMetrics?
   let spans: RequestSpans?
@@ -15,10 +17,11 @@ final class Exchanges: Sendable {
   let logger: Logger
 
   init(
-    routes: RouteTable, metrics: RequestMetrics? = nil, spans: RequestSpans? = nil, accessLog: AccessLog? = nil,
-    figures: LiveFigures = LiveFigures(), logger: Logger
+    routes: RouteTable, sharing: CrossOriginSharing? = nil, metrics: RequestMetrics? = nil,
+    spans: RequestSpans? = nil, accessLog: AccessLog? = nil, figures: LiveFigures = LiveFigures(), logger: Logger
   ) {
     self.routes = routes
+    self.sharing = sharing
     self.metrics = metrics
     self.spans = spans
     self.accessLog = accessLog
@@ -42,7 +45,7 @@ final class Exchanges: Sendable {
     }
     let request = Request(
       requestID: exchange.id, head: head, parameter: parameter, body: arrival.body, bodyLabel: arrival.bodyLabel,
-      channel: channel)
+      sender: arrival.sender, channel: channel)
     let respond: Route.Respond = { [loop = channel.eventLoop] makeResponse in
       loop.execute { write(exchange, exchange.finish(makeResponse)) }
     }
@@ -65,6 +68,8 @@ final class Exchange: Sendable {
   let id: String
   private let head: HTTPRequestHead?
   private let route: Route?
+  /// The `Origin` of the request, if the server shares responses with pages of other sites.
+  private let origin: String?
   private let start: Moment
   private let span: (any Tracing.Span)?
   private let channel: any Channel
@@ -76,6 +81,7 @@ final class Exchange: Sendable {
     head = arrival.head
     start = arrival.start
     if case .route(let route, _) = match { self.route = route } else { route = nil }
+    origin = exchanges.sharing == nil ? nil : arrival.sender.origin.value
     self.channel = channel
     self.exchanges = exchanges
     let headers = arrival.head?.headers ?? [:]
@@ -85,11 +91,14 @@ final class Exchange: Sendable {
 
   /// Makes the response and records it. If `makeResponse` throws, the response is a problem.
   fileprivate func finish(_ makeResponse: () throws -> Response) -> Response {
-    let response: Response
+    var response: Response
     do {
       response = try makeResponse()
     } catch {
       response = inContext { self.response(to: error) }
+    }
+    if let sharing = exchanges.sharing, route?.audience == .buyers {
+      response.headers += sharing.fields(for: origin)
     }
     exchanges.metrics?.record(head?.method, route?.path.text, response.status, since: start)
     exchanges.figures.record(response.problem?.kind, since: start)

@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 
 /// An IPv6 address, or an IPv4 address as an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2).
 struct IPAddress: Hashable, Sendable {
@@ -16,15 +17,32 @@ struct IPAddress: Hashable, Sendable {
     var v4 = in_addr()
     var v6 = in6_addr()
     if inet_pton(AF_INET, text, &v4) == 1 {
-      self.init(high: 0, low: Self.v4Prefix | UInt64(UInt32(bigEndian: v4.s_addr)))
+      self.init(v4)
     } else if inet_pton(AF_INET6, text, &v6) == 1 {
-      self = withUnsafeBytes(of: v6) { bytes in
-        IPAddress(
-          high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
-          low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
-      }
+      self.init(v6)
     } else {
       return nil
+    }
+  }
+
+  /// - Parameter address: the address of a socket. Nil if it is no IP address.
+  init?(_ address: SocketAddress) {
+    switch address {
+    case .v4(let address): self.init(address.address.sin_addr)
+    case .v6(let address): self.init(address.address.sin6_addr)
+    case .unixDomainSocket: return nil
+    }
+  }
+
+  private init(_ v4: in_addr) {
+    self.init(high: 0, low: Self.v4Prefix | UInt64(UInt32(bigEndian: v4.s_addr)))
+  }
+
+  private init(_ v6: in6_addr) {
+    self = withUnsafeBytes(of: v6) { bytes in
+      IPAddress(
+        high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+        low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
     }
   }
 

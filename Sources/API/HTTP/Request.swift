@@ -11,8 +11,11 @@ struct Request: Sendable {
   let parameter: Substring
   let body: ByteBuffer
   let bodyLabel: BodyLabel
+  let sender: SenderFields
   /// The connection. Its remote address is that of the client, or of the nearest proxy.
   let channel: any Channel
+  /// Set before the handler of the route runs.
+  var customer = Customer.trusted
 
   var method: HTTPMethod { head.method }
   var headers: HTTPHeaders { head.headers }

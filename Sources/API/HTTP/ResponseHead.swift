@@ -11,8 +11,8 @@ struct ResponseHead {
 
   /// The head, followed by the body, in one buffer.
   ///
-  /// It does not support the statuses 1xx. It does not validate header values. The only value
-  /// that comes from a client is the request's id, which `RequestID` validates.
+  /// It does not support the statuses 1xx. It does not validate header values. The only value that comes from a client is
+  /// the request's id, which `RequestID` validates.
   func encoded(with body: ByteBuffer? = nil) -> ByteBuffer {
     // An array, because a ByteBuffer makes several checks for each short write.
     var bytes: [UInt8] = []

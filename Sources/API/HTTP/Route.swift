@@ -11,19 +11,32 @@ struct Route: Sendable {
   /// - Throws: an error, instead of calling `respond`.
   typealias Handler = @Sendable (Request, _ respond: @escaping Respond) throws -> Void
 
+  /// Who calls a route.
+  enum Audience {
+    /// Buyers, or a program that acts for them. Only these routes have CORS, customer tokens and the rate limit.
+    case buyers
+    /// Operators, payment providers and monitors, and people who read a page or a document.
+    case others
+  }
+
   let method: HTTPMethod
   let path: PathTemplate
+  let audience: Audience
   let handle: Handler
 
   /// A route that many buyers use at once. A callback saves a task and a thread switch for each request.
-  init(_ method: HTTPMethod, _ path: String, callback: @escaping Handler) {
+  init(_ method: HTTPMethod, _ path: String, for audience: Audience = .others, callback: @escaping Handler) {
     self.method = method
     self.path = PathTemplate(path)
+    self.audience = audience
     handle = callback
   }
 
-  init(_ method: HTTPMethod, _ path: String, _ handler: @escaping @Sendable (Request) async throws -> Response) {
-    self.init(method, path) { request, respond in
+  init(
+    _ method: HTTPMethod, _ path: String, for audience: Audience = .others,
+    _ handler: @escaping @Sendable (Request) async throws -> Response
+  ) {
+    self.init(method, path, for: audience) { request, respond in
       Task {
         do {
           let response = try await handler(request)
@@ -84,9 +97,14 @@ struct RouteTable: Sendable {
     for route in routes where route.method == method {
       if let parameter = route.path.match(path) { return .route(route, parameter: parameter) }
     }
-    let methods = routes.filter { $0.path.match(path) != nil }.map(\.method)
-    let allowed = methods.contains(.GET) ? methods + [.HEAD] : methods
-    return allowed.isEmpty ? .none : .otherMethods(allowed.sorted { $0.rawValue < $1.rawValue })
+    let allowed = Self.methods(of: routes.filter { $0.path.match(path) != nil })
+    return allowed.isEmpty ? .none : .otherMethods(allowed)
+  }
+
+  /// The methods of routes with one path, sorted by name.
+  static func methods(of routes: [Route]) -> [HTTPMethod] {
+    let methods = routes.map(\.method)
+    return (methods.contains(.GET) ? methods + [.HEAD] : methods).sorted { $0.rawValue < $1.rawValue }
   }
 
   /// The path of a request target in origin form or absolute form (RFC 9112, section 3.2). Empty for any other form.

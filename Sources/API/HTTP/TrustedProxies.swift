@@ -1,9 +1,14 @@
+import NIOCore
+import NIOHTTP1
+
 /// The proxies whose `X-Forwarded-For` the server trusts. Any other client could send a new address with each request.
 package struct TrustedProxies: Sendable {
   private let ranges: [IPRange]
 
   /// No proxies: the address of a client is that of its connection.
   package init() { ranges = [] }
+
+  package var isEmpty: Bool { ranges.isEmpty }
 
   /// - Parameter list: addresses and networks such as `10.0.0.0/8`, separated by commas. Nil if an entry is neither.
   package init?(_ list: String) {
@@ -13,6 +18,13 @@ package struct TrustedProxies: Sendable {
       ranges.append(range)
     }
     self.ranges = ranges
+  }
+
+  /// The address of the client of a request. Nil if the connection has no IP address.
+  func client(of headers: HTTPHeaders, on channel: any Channel) -> IPAddress? {
+    client(
+      connection: channel.remoteAddress.flatMap { IPAddress($0) },
+      forwarded: isEmpty ? [] : headers["X-Forwarded-For"])
   }
 
   /// The address of the client.

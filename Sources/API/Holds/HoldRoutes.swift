@@ -6,23 +6,25 @@ struct HoldRoutes {
 
   var routes: [Route] {
     [
-      Route(.POST, "/api/holds", callback: place),
-      Route(.GET, "/api/holds/{id}", show),
-      Route(.DELETE, "/api/holds/{id}", release),
+      Route(.POST, "/api/holds", for: .buyers, callback: place),
+      Route(.GET, "/api/holds/{id}", for: .buyers, show),
+      Route(.DELETE, "/api/holds/{id}", for: .buyers, release),
     ]
   }
 
   @Sendable private func place(_ request: Request, respond: @escaping Route.Respond) throws {
     let key = try request.idempotencyKey
     let body = try request.decode(ReserveBody.self)
+    let customer = request.customer
     checkout.reserveHold(
-      productID: body.productID, quantity: body.quantity, customerID: body.customerID, idempotencyKey: key
+      productID: body.productID, quantity: body.quantity, customerID: try customer.id(claimed: body.customerID),
+      idempotencyKey: key
     ) { outcome in
-      respond { try Self.response(to: outcome.get()) }
+      respond { try Self.response(to: outcome.get(), customer) }
     }
   }
 
-  private static func response(to outcome: ReserveHold.Outcome) throws -> Response {
+  private static func response(to outcome: ReserveHold.Outcome, _ customer: Customer) throws -> Response {
     switch outcome {
     case .held(let hold, let isReplay):
       .json(status: .created, headers: .created("/api/holds/" + hold.id.holdText, isReplay: isReplay)) { $0.add(hold) }
@@ -32,8 +34,7 @@ struct HoldRoutes {
     case .saleEnded(let endsAt): throw Problem.saleEnded(endsAt: endsAt)
     case .quantityAboveLimit(let maximum):
       throw Problem.validation("/quantity", "must be at most \(maximum) for this product")
-    case .customerRequired:
-      throw Problem.validation("/customer_id", "is required, since this product has a limit per customer")
+    case .customerRequired: throw customer.required
     case .customerLimitReached(let limit): throw Problem.customerLimitReached(limit)
     case .keyReused: throw Problem.keyReused
     case .productNotFound: throw Problem.notFound("product")

@@ -5,7 +5,8 @@ enum BodyLabel: Sendable {
   /// A page of another site sends the body. Browsers send this type to any site without a preflight request.
   ///
   /// Such a page could hold stock from the browsers of all its visitors. For any other type the browser sends a
-  /// preflight request (CORS), and this server allows no other site.
+  /// preflight request (CORS), and only the origins of `CrossOriginSharing` pass it. They can send JSON, so this rule
+  /// applies to them, too.
   case ofAnotherSite
   /// The type is not JSON.
   case ofAnotherType

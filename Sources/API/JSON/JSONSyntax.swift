@@ -49,6 +49,24 @@ struct JSONSyntax {
     try checkNames()
   }
 
+  /// The positions of an array's elements, in bytes, without white space around them.
+  ///
+  /// - Parameter array: a valid array.
+  static func elements(ofArray array: UnsafeRawBufferPointer) -> [Range<Int>] {
+    var syntax = JSONSyntax(bytes: array)
+    var elements: [Range<Int>] = []
+    repeat {
+      syntax.position += 1
+      syntax.skipSpace()
+      let start = syntax.position
+      // An empty array has no value.
+      guard (try? syntax.scanValue(depth: 1)) != nil else { break }
+      elements.append(start..<syntax.position)
+      syntax.skipSpace()
+    } while syntax.next == UInt8(ascii: ",")
+    return elements
+  }
+
   // MARK: Values
 
   private mutating func scanValue(depth: Int) throws {

@@ -131,6 +131,36 @@ struct MemberReader<Name: RawRepresentable<String>> {
     isPresent(name) ? read(&self, name) : nil
   }
 
+  /// A number of seconds, which may have a fraction.
+  mutating func seconds(_ name: Name) -> Double? {
+    let value = read(name) { number -> Double? in
+      switch number[number.startIndex] {
+      case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): Double(String(decoding: number, as: UTF8.self))
+      default: nil
+      }
+    }
+    guard let seconds = value.flatMap(\.self), seconds.isFinite else {
+      return invalid(name, "must be a number of seconds")
+    }
+    return seconds
+  }
+
+  /// A string, or an array of strings.
+  mutating func strings(_ name: Name) -> [String]? {
+    if let text = text(name) { return [text] }
+    let texts = read(name) { value -> [String?]? in
+      guard value.first == UInt8(ascii: "[") else { return nil }
+      let array = UnsafeRawBufferPointer(rebasing: value)
+      return JSONSyntax.elements(ofArray: array).map { range in
+        array[range].first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: array[range]) : nil
+      }
+    }
+    guard let texts = texts.flatMap(\.self), texts.allSatisfy({ $0 != nil }) else {
+      return invalid(name, "must be a string, or an array of strings")
+    }
+    return texts.compactMap(\.self)
+  }
+
   /// An integer that is not negative.
   mutating func amount(_ name: Name) -> Int64? {
     guard let value = integer(name), value >= 0 else {

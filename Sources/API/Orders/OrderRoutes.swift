@@ -6,8 +6,8 @@ struct OrderRoutes {
 
   var routes: [Route] {
     [
-      Route(.POST, "/api/orders", callback: place),
-      Route(.GET, "/api/orders/{id}", show),
+      Route(.POST, "/api/orders", for: .buyers, callback: place),
+      Route(.GET, "/api/orders/{id}", for: .buyers, show),
     ]
   }
 

@@ -6,8 +6,8 @@ struct ProductRoutes {
 
   var routes: [Route] {
     [
-      Route(.GET, "/api/products/{id}", callback: show),
-      Route(.GET, "/api/products", list),
+      Route(.GET, "/api/products/{id}", for: .buyers, callback: show),
+      Route(.GET, "/api/products", for: .buyers, list),
     ]
   }
 

@@ -6,15 +6,13 @@ struct StockStreamRoutes {
   let streams: StockStreams
   let proxies: TrustedProxies
 
-  var routes: [Route] { [Route(.GET, "/api/products/{id}/events", events)] }
+  var routes: [Route] { [Route(.GET, "/api/products/{id}/events", for: .buyers, events)] }
 
   @Sendable private func events(_ request: Request) async throws -> Response {
     guard let id = request.productID, let product = try await checkout.product(id) else {
       throw Problem.notFound("product")
     }
-    let client = proxies.client(
-      connection: request.channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) },
-      forwarded: request.headers["X-Forwarded-For"])
+    let client = proxies.client(of: request.headers, on: request.channel)
     let stream = try streams.open(id, for: client, on: request.channel)
     let body = BodyStream(
       run: { [streams] write in

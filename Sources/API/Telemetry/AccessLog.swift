@@ -30,14 +30,12 @@ final class AccessLog: Sendable {
     channel: any Channel
   ) {
     guard count.wrappingAdd(1, ordering: .relaxed).oldValue % sampling == 0 else { return }
-    let forwarded = head?.headers["X-Forwarded-For"] ?? []
-    let address = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) }
     var metadata: Logger.Metadata = [
       "method": "\(RequestMetrics.name(of: head?.method))", "route": "\(route ?? "none")",
       "status": "\(response.status.code)", "milliseconds": "\((duration / .microseconds(1)).rounded() / 1000)",
       "request_id": "\(id)", "bytes": "\(bytes)",
     ]
-    if let client = proxies.client(connection: address, forwarded: forwarded) { metadata["client"] = "\(client.text)" }
+    if let client = proxies.client(of: head?.headers ?? [:], on: channel) { metadata["client"] = "\(client.text)" }
     if let problem = response.problem {
       metadata["problem"] = "\(problem.kind.rawValue)"
       if let reason = problem.reason { metadata["reason"] = "\(reason)" }

@@ -11,9 +11,12 @@ extension MetricDescription {
 
   static let wrongTokens = MetricDescription(
     "flashsale_wrong_tokens_total", help: "Requests with a wrong bearer token, by the routes that need the token.")
+  static let buyerRefusals = MetricDescription(
+    "flashsale_buyer_refusals_total", help: "Requests of buyers refused for their token or their rate, by reason.")
   static let openStreams = MetricDescription("flashsale_open_streams", help: "Open streams.")
 
   /// Every metric of a server.
   package static let server =
-    [requests, requestDuration, wrongTokens, openStreams, SpanQueue.spans] + ProcessMetrics.descriptions + checkout
+    [requests, requestDuration, wrongTokens, buyerRefusals, openStreams, SpanQueue.spans] + ProcessMetrics.descriptions
+    + checkout
 }
