@@ -79,8 +79,8 @@ function lineOf(change, name) {
 function detailsOf(from, to) {
   const names = [...new Set([...Object.keys(from), ...Object.keys(to)])];
   return names.map((name) => {
-    const values = [from[name], to[name]].filter((value) => value !== undefined).map(textOf);
-    return make("span", {}, `${name}: `, ...values.flatMap((value, index) => [index ? " → " : "", make("bdi", {}, value)]));
+    const values = new Set([from[name], to[name]].filter((value) => value !== undefined).map(textOf));
+    return make("span", {}, `${name}: `, ...[...values].flatMap((value, index) => [index ? " → " : "", make("bdi", {}, value)]));
   });
 }
 

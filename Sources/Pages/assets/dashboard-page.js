@@ -149,13 +149,14 @@ function adopt(newTick) {
   const old = tick;
   tick = newTick;
   const time = Date.parse(tick.time);
-  const { shop, database, server: { latency_ms: latency } } = tick;
+  const { shop, database, server: { name: serverName, latency_ms: latency } } = tick;
   // While the database is away, the shop is the last known one. It is no measurement.
   const measured = database.reachable ? shop : null;
   history.add({
     time,
     shop: measured && Selection.ratesOf(measured),
     products: new Map(measured?.products.map((product) => [product.id, Selection.ratesOf(product)])),
+    serverName,
     latency: [latency.p50, latency.p99],
   });
   if (!old) {
@@ -183,7 +184,7 @@ function render() {
   }
   const valuesOf = (sample) => (product ? sample.products.get(product.id) : sample.shop);
   selection.render(product, samplesOf(valuesOf), now);
-  server.render(tick, samplesOf((sample) => sample.latency), now);
+  server.render(tick, samplesOf((sample) => sample.serverName === tick.server.name && sample.latency), now);
   renderConnection();
 }
 

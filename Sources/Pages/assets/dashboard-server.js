@@ -5,12 +5,9 @@ import { clock } from "./clock.js";
 import { find, make, setText, show } from "./dom.js";
 import { count, decimal, milliseconds, shortTime } from "./format.js";
 
-/// A refusal that no longer happens stays in the list for the time that the charts show.
-const keptMs = 300_000;
-
 export class ServerPanel {
   #chart = new LineChart("Latency", ["p50", "p99"], milliseconds);
-  #rows = new Map();
+  #figures = new Map();
   #name = "";
 
   constructor() {
@@ -30,38 +27,26 @@ export class ServerPanel {
     setText(find("server-database"), `${database.reachable ? "Reachable" : "Away"} since ${since}`);
     find("server-database").classList.toggle("warning", !database.reachable);
     this.#chart.draw(samples, now);
-    this.#renderRefusals(server.refusals_per_second, now);
+    this.#renderRefusals(server.refusals_per_second);
   }
 
   clear() {
-    for (const row of this.#rows.values()) row.element.remove();
-    this.#rows.clear();
+    this.#figures.clear();
+    find("refusals").replaceChildren();
   }
 
-  #renderRefusals(refusals, now) {
-    for (const [reason, perSecond] of Object.entries(refusals)) {
-      if (perSecond > 0 && !this.#rows.has(reason)) this.#insert(reason);
-      const row = this.#rows.get(reason);
-      if (!row) continue;
-      if (perSecond > 0) row.seenAt = now;
-      setText(row.figure, decimal(perSecond));
-    }
-    for (const [reason, row] of this.#rows) {
-      if (!(reason in refusals)) setText(row.figure, "0");
-      if (now - row.seenAt < keptMs) continue;
-      row.element.remove();
-      this.#rows.delete(reason);
-    }
-    show(find("no-refusals"), this.#rows.size === 0);
+  /// A reason stays after its first refusal, so that the list does not flicker.
+  #renderRefusals(refusals) {
+    for (const reason of Object.keys(refusals)) if (!this.#figures.has(reason)) this.#insert(reason);
+    for (const [reason, figure] of this.#figures) setText(figure, decimal(refusals[reason] ?? 0));
+    show(find("no-refusals"), this.#figures.size === 0);
   }
 
-  /// In alphabetical order, so that no line moves with the rates.
+  /// - reason: such as "insufficient-stock".
   #insert(reason) {
     const words = reason.replaceAll("-", " ");
     const figure = make("dd");
-    const element = make("div", {}, make("dt", {}, words.charAt(0).toUpperCase() + words.slice(1)), figure);
-    const next = [...this.#rows.keys()].filter((other) => other > reason).sort()[0];
-    find("refusals").insertBefore(element, this.#rows.get(next)?.element ?? null);
-    this.#rows.set(reason, { element, figure, seenAt: 0 });
+    this.#figures.set(reason, figure);
+    find("refusals").append(make("div", {}, make("dt", {}, words.charAt(0).toUpperCase() + words.slice(1)), figure));
   }
 }
