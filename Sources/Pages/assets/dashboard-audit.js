@@ -70,7 +70,9 @@ function lineOf(change, name) {
   const product = change.product_id == null ? null : name ?? `product ${change.product_id}`;
   if (product) what.append(" ", make("bdi", {}, product));
   const line = make("li", {}, time, what);
-  const details = detailsOf(change.from ?? {}, change.to ?? {});
+  // Pausing and resuming have no other values than their names say.
+  const isPause = change.to && "paused" in change.to;
+  const details = isPause ? [] : detailsOf(change.from ?? {}, change.to ?? {});
   if (details.length) line.append(make("span", { className: "details" }, ...details));
   return line;
 }

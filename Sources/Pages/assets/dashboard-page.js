@@ -218,7 +218,7 @@ function selectedProduct() {
   const id = location.hash.match(/^#product-([1-9]\d*)$/)?.[1];
   if (id) return productOf(Number(id)) ?? null;
   const products = tick?.shop?.products ?? [];
-  return location.hash === "" && products.length === 1 ? products[0] : null;
+  return location.hash !== "#shop" && products.length === 1 ? products[0] : null;
 }
 
 function select(event) {
@@ -249,6 +249,7 @@ function renderConnection() {
   const texts = { live: "Live", hidden: "Not live while hidden", missing: "Signed out", waiting: "Connecting", connecting: "Connecting" };
   setText(line, isAway ? `Database away ${sinceText}` : since !== null ? `Reconnecting ${sinceText}${again}` : texts[stream.state]);
   document.title = [isAway ? "Database away" : since !== null && "Reconnecting", "Control room", "FlashSale"].filter(Boolean).join(" · ");
+  if (!tick && stream.state === "waiting") setText(find("lead"), `${outageOf(stream.answer)} The page tries again.`);
   renderOutage(isAway, since, sinceText, now);
 }
 
