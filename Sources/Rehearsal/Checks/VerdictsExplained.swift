@@ -1,0 +1,125 @@
+/// Whether each verdict follows from the contract's table, given what was sent before.
+///
+/// Requests that overlap may take effect in any order. A verdict is a violation only if no order explains it.
+enum VerdictsExplained {
+  private typealias Violation = CheckResult.Violation
+
+  static func check(_ evidence: Evidence, _ ledger: Ledger) -> CheckResult {
+    var violations: [Violation] = []
+    var count = 0
+    for reservation in ledger.reservations {
+      for payment in reservation.payments {
+        guard let response = payment.response, 200...299 ~= response.status else { continue }
+        count += 1
+        guard let reason = reason(payment, response, reservation) else { continue }
+        violations.append(
+          Violation(
+            "unexplained_verdict",
+            "\(payment.template.payment?.rawValue ?? "") got \(response.verdict ?? "none"): \(reason)",
+            keys: [payment.key], ids: [payment.orderID], times: [payment.firstSent, payment.answered]))
+      }
+      violations += contradictions(reservation)
+    }
+    return CheckResult(
+      name: "verdicts_explained", question: "Does each verdict follow from what was sent before?",
+      summary: "\(Text.count(count)) verdicts, \(Text.count(violations.count)) unexplained.", violations: violations)
+  }
+
+  /// Why a verdict is impossible. Nil if it is possible.
+  private static func reason(
+    _ payment: RequestRecord, _ response: SaleResponse, _ order: Reservation
+  ) -> String? {
+    let history = History(payment, order)
+    if let reason = statusReason(payment, response) { return reason }
+    switch (response.verdict ?? "", payment.template.payment) {
+    case ("parked", _):
+      // Also for a replay: a parked event that has been applied answers with its new verdict.
+      return history.orderExisted ? "the order had been acknowledged" : nil
+    case ("applied", .success):
+      if history.failedBefore { return "the order had been cancelled" }
+      return history.paidBefore ? "the order had been paid" : history.mayExist ? nil : "no order had been requested"
+    case ("applied", .failed):
+      if history.failedBefore { return "the order had been cancelled" }
+      return history.paidBefore ? "the order had been paid" : history.mayExist ? nil : "no order had been requested"
+    case ("reacquired", .success):
+      if history.paidBefore { return "the order had been paid" }
+      return history.mayHaveEnded ? nil : "nothing had cancelled the order, and its time had not run out"
+    case ("refund_due", .success):
+      return history.mayHaveEnded || history.mayBePaid ? nil : "the order had neither ended nor been paid"
+    case ("ignored", .failed):
+      return history.mayHaveEnded || history.mayBePaid ? nil : "the order was unpaid"
+    case ("amount_mismatch", _):
+      let amount = order.orders.lazy.compactMap { $0.response?.amount }.first
+      return amount == nil || amount == payment.amount ? "the amount is the order's" : nil
+    default: return "the table has no such verdict for this event"
+    }
+  }
+
+  /// Why the status or `order_status` does not fit the verdict.
+  private static func statusReason(_ payment: RequestRecord, _ response: SaleResponse) -> String? {
+    let isParked = response.verdict == "parked"
+    if (response.status == 202) != isParked { return "the status is \(response.status)" }
+    if response.orderID != payment.orderID { return "the response is about \(response.orderID ?? "no order")" }
+    let allowed: Set<String?> =
+      switch (response.verdict ?? "", payment.template.payment) {
+      case ("parked", _): [nil]
+      case ("applied", .success), ("reacquired", _): ["paid"]
+      case ("applied", _): ["cancelled"]
+      case ("refund_due", _), ("ignored", _): ["paid", "cancelled", "expired"]
+      default: [response.orderStatus]
+      }
+    return allowed.contains(response.orderStatus) ? nil : "order_status is \(response.orderStatus ?? "null")"
+  }
+
+  /// Two events that cannot both have had their effect.
+  private static func contradictions(_ order: Reservation) -> [Violation] {
+    let applied = order.payments.filter { ["applied", "reacquired"].contains($0.response?.verdict ?? "") }
+    let payments = Set(applied.filter { $0.template.payment == .success }.compactMap(\.key))
+    let first = Set(applied.filter { $0.response?.verdict == "applied" }.compactMap(\.key))
+    func violation(_ name: String, _ detail: String, _ keys: Set<String>) -> Violation {
+      Violation(name, detail, keys: keys.sorted(), ids: [order.orderID], times: applied.map(\.answered))
+    }
+    if payments.count > 1 {
+      return [violation("paid_twice", "two payments of one order took effect", payments)]
+    }
+    // The first event to be applied ends `pending_payment`, and no event brings that back.
+    return first.count > 1 ? [violation("applied_twice", "two events were applied to one unpaid order", first)] : []
+  }
+}
+
+/// What had happened to an order before a payment event was answered.
+private struct History {
+  /// The order certainly existed when the deciding attempt was sent.
+  let orderExisted: Bool
+  /// A request for the order had been sent before the response.
+  let mayExist: Bool
+  /// Another event certainly cancelled the order before this one was first sent.
+  let failedBefore: Bool
+  /// Another event certainly paid the order before this one was first sent.
+  let paidBefore: Bool
+  /// Another event, or the end of the order's time, may have ended the order before the response.
+  let mayHaveEnded: Bool
+  let mayBePaid: Bool
+
+  init(_ payment: RequestRecord, _ order: Reservation) {
+    let answered = payment.answered ?? .max
+    // A replay repeats the verdict of the first delivery. So the first delivery with this key counts.
+    let first = order.payments.filter { $0.key == payment.key }.map(\.firstSent).min() ?? payment.firstSent
+    let others = order.payments.filter { $0.key != payment.key }
+    func certain(_ status: RequestTemplate.PaymentStatus, _ verdicts: Set<String>) -> Bool {
+      others.contains {
+        $0.template.payment == status && verdicts.contains($0.response?.verdict ?? "") && ($0.answered ?? .max) < first
+      }
+    }
+    func sent(_ status: RequestTemplate.PaymentStatus) -> Bool {
+      others.contains { $0.template.payment == status && $0.firstSent < answered }
+    }
+    orderExisted = order.orderAcknowledged.map { $0 < payment.lastSent } ?? false
+    mayExist = order.orderSent.map { $0 < answered } ?? false
+    failedBefore = certain(.failed, ["applied"])
+    paidBefore = certain(.success, ["applied", "reacquired"])
+    let mayHaveExpired = order.orderSent.map { answered >= order.earliestExpiry ?? $0 } ?? false
+    mayHaveEnded = sent(.failed) || mayHaveExpired
+    mayBePaid = sent(.success)
+  }
+}
