@@ -26,7 +26,7 @@ package struct Scenario: Codable, Equatable, Sendable {
   /// The share of buyers that are bots. A bot asks again and again after a refusal.
   package var bots = 0.1
   package var seed: UInt64 = 1
-  /// The longest wait for late payments after the last arrival, in seconds, 0 to 3600.
+  /// The longest time for orders and payments after the last arrival, in seconds, 0 to 3600.
   package var wait = 60.0
 
   /// Minor units of `currency`.

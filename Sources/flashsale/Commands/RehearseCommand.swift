@@ -41,7 +41,7 @@ struct RehearseCommand: AsyncParsableCommand {
   var bots = Scenario().bots
   @Option(help: "Number from which all decisions of the buyers follow (default: a random one).")
   var seed: UInt64?
-  @Option(help: "Most seconds to wait for late payments after the last arrival, 0 to 3600.")
+  @Option(help: "Most seconds for orders and payments after the last arrival, 0 to 3600.")
   var wait = Scenario().wait
   @Option(help: "Shell command that kills the server; something else must start it again.")
   var kill: String?
