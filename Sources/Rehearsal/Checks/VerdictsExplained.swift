@@ -29,7 +29,7 @@ enum VerdictsExplained {
   private static func reason(
     _ payment: RequestRecord, _ response: SaleResponse, _ order: Reservation
   ) -> String? {
-    let history = History(payment, order)
+    let history = OrderHistory(payment, order)
     if let reason = statusReason(payment, response) { return reason }
     switch (response.verdict ?? "", payment.template.payment) {
     case ("parked", _):
@@ -84,42 +84,5 @@ enum VerdictsExplained {
     }
     // The first event to be applied ends `pending_payment`, and no event brings that back.
     return first.count > 1 ? [violation("applied_twice", "two events were applied to one unpaid order", first)] : []
-  }
-}
-
-/// What had happened to an order before a payment event was answered.
-private struct History {
-  /// The order certainly existed when the deciding attempt was sent.
-  let orderExisted: Bool
-  /// A request for the order had been sent before the response.
-  let mayExist: Bool
-  /// Another event certainly cancelled the order before this one was first sent.
-  let failedBefore: Bool
-  /// Another event certainly paid the order before this one was first sent.
-  let paidBefore: Bool
-  /// Another event, or the end of the order's time, may have ended the order before the response.
-  let mayHaveEnded: Bool
-  let mayBePaid: Bool
-
-  init(_ payment: RequestRecord, _ order: Reservation) {
-    let answered = payment.answered ?? .max
-    // A replay repeats the verdict of the first delivery. So the first delivery with this key counts.
-    let first = order.payments.filter { $0.key == payment.key }.map(\.firstSent).min() ?? payment.firstSent
-    let others = order.payments.filter { $0.key != payment.key }
-    func certain(_ status: RequestTemplate.PaymentStatus, _ verdicts: Set<String>) -> Bool {
-      others.contains {
-        $0.template.payment == status && verdicts.contains($0.response?.verdict ?? "") && ($0.answered ?? .max) < first
-      }
-    }
-    func sent(_ status: RequestTemplate.PaymentStatus) -> Bool {
-      others.contains { $0.template.payment == status && $0.firstSent < answered }
-    }
-    orderExisted = order.orderAcknowledged.map { $0 < payment.lastSent } ?? false
-    mayExist = order.orderSent.map { $0 < answered } ?? false
-    failedBefore = certain(.failed, ["applied"])
-    paidBefore = certain(.success, ["applied", "reacquired"])
-    let mayHaveExpired = order.orderSent.map { answered >= order.earliestExpiry ?? $0 } ?? false
-    mayHaveEnded = sent(.failed) || mayHaveExpired
-    mayBePaid = sent(.success)
   }
 }

@@ -16,7 +16,8 @@ struct AdminCalls: Sendable {
     let body = """
       {"name":"\(name)","price":\(Scenario.price),"currency":"\(Scenario.currency)","total_stock":\(stock)}
       """
-    let response = try await send(.POST, "/api/admin/products", body: body, headers: [("idempotency-key", key)])
+    let response = try await send(
+      .POST, "/api/admin/products", body: body, headers: [("idempotency-key", key)], patience: .seconds(5))
     struct Product: Decodable { let id: Int }
     guard response.status == 201 else { throw Self.refusal("creating a product", response) }
     return Evidence.Product(id: try Self.decode(Product.self, from: response).id, stock: stock)
@@ -65,12 +66,13 @@ struct AdminCalls: Sendable {
   }
 
   private func send(
-    _ method: HTTPMethod, _ path: String, body: String? = nil, headers: [(name: String, value: String)] = []
+    _ method: HTTPMethod, _ path: String, body: String? = nil, headers: [(name: String, value: String)] = [],
+    patience: Duration = Caller.patience
   ) async throws -> HTTPResult.Response {
     let call = HTTPCall(
       method: method, path: path, headers: headers + [("authorization", "Bearer \(token.revealed())")],
       body: body.map { ByteBuffer(string: $0) })
-    return try await caller.call(call).response
+    return try await caller.call(call, patience: patience).response
   }
 
   private static func decode<Body: Decodable>(_ type: Body.Type, from response: HTTPResult.Response) throws -> Body {
