@@ -5,8 +5,8 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-versions bench chaos openapi clients proxies browser java deploy-check build lint format \
-  packages
+.PHONY: help run test test-versions bench chaos openapi clients proxies browser java rehearse deploy-check \
+  build lint format packages
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -87,6 +87,10 @@ deploy-check: packages build ## check the files of deploy/ with the programs tha
 java: MISSING += $(shell command -v python3 >/dev/null || echo python3; command -v javac >/dev/null || echo default-jdk-headless)
 java: build ## test the server with Java's HTTP client, which asks for HTTP/2
 	Tests/Java/run
+
+rehearse: MISSING += $(shell command -v python3 >/dev/null || echo python3)
+rehearse: packages build ## play a whole sale against a private server (ARGS="--kills" kills it; --buyers and other options)
+	Tests/Rehearsal/run $(ARGS)
 
 build: packages ## build the release binary, .build/release/flashsale
 	swift build -c release --product flashsale

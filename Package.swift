@@ -46,7 +46,7 @@ let package = Package(
     .executableTarget(
       name: "flashsale",
       dependencies: [
-        "API", "Checkout", "LocalPostgres", "Postgres", "Secrets", "Telemetry", "Time",
+        "API", "Checkout", "LocalPostgres", "Postgres", "Rehearsal", "Secrets", "Telemetry", "Time",
         argumentParser, asyncHTTPClient, configuration, coreMetrics, logging, serviceLifecycle, tracing, unixSignals,
       ],
       swiftSettings: strict),
@@ -75,6 +75,10 @@ let package = Package(
     .target(name: "Secrets", swiftSettings: strict),
     .target(name: "Time", swiftSettings: strict),
     .target(name: "LocalPostgres", dependencies: [logging, subprocess], swiftSettings: strict),
+    .target(
+      name: "Rehearsal",
+      dependencies: ["API", "Secrets", "Telemetry", "Time", deque, nioCore, nioHTTP1, nioPosix, subprocess],
+      swiftSettings: strict),
 
     // The baseline of the benchmarks; see Benchmarks/run.
     .executableTarget(name: "echo", dependencies: [hummingbird], path: "Benchmarks/Echo", swiftSettings: strict),
@@ -82,7 +86,8 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Checkout", "LocalPostgres", "Postgres", "Time", asyncHTTPClient, crypto, hummingbird, logging, nioCore, nioPosix,
+        "Checkout", "LocalPostgres", "Postgres", "Rehearsal", "Time",
+        asyncHTTPClient, crypto, hummingbird, logging, nioCore, nioPosix,
       ],
       path: "Tests/TestSupport",
       swiftSettings: strict),
@@ -103,6 +108,10 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
+    .testTarget(
+      name: "RehearsalTests",
+      dependencies: ["API", "Rehearsal", "Secrets", nioCore, nioEmbedded, nioHTTP1, nioPosix],
+      swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests",
       dependencies: ["Secrets", "Telemetry", "TestSupport", coreMetrics, logging, nioCore, serviceLifecycle, tracing],

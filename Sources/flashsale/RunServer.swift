@@ -118,7 +118,7 @@ private func shutdownSignals() -> [UnixSignal] {
 }
 
 /// Whether only this machine can reach the address.
-private func isLoopback(_ host: String) -> Bool {
+func isLoopback(_ host: String) -> Bool {
   host == "localhost" || host == "::1" || host.wholeMatch(of: /127(\.\d{1,3}){3}/) != nil
 }
 

@@ -108,7 +108,7 @@ extension FlashSaleTests {
 }
 
 /// Runs `body` with an empty directory.
-private func withWorkingDirectory(_ body: (String) async throws -> Void) async throws {
+func withWorkingDirectory(_ body: (String) async throws -> Void) async throws {
   let directory = temporaryDirectory()
   try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
   defer { try? FileManager.default.removeItem(atPath: directory) }
