@@ -103,14 +103,15 @@ private func withClient(
 /// Responds to each request with its path. `/close` closes the connection, and `/silence` gets no response.
 private final class TestServer: Sendable {
   private let channel: any Channel
-  private let connections = Mutex<[any Channel]>([])
+  private let connections: Connections
   let address: SocketAddress
 
   init(_ group: MultiThreadedEventLoopGroup) async throws {
-    let (accepted, sink) = AsyncStream.makeStream(of: (any Channel).self)
+    let connections = Connections()
+    self.connections = connections
     channel = try await ServerBootstrap(group: group)
       .childChannelInitializer { channel in
-        sink.yield(channel)
+        connections.all.withLock { $0.append(channel) }
         return channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.configureHTTPServerPipeline()
           try channel.pipeline.syncOperations.addHandler(Responder())
@@ -119,14 +120,17 @@ private final class TestServer: Sendable {
       .bind(host: "127.0.0.1", port: 0).get()
     guard let address = channel.localAddress else { preconditionFailure("a bound channel has an address") }
     self.address = address
-    Task { for await channel in accepted { connections.withLock { $0.append(channel) } } }
   }
 
-  var connectionCount: Int { connections.withLock { $0.count } }
+  var connectionCount: Int { connections.all.withLock { $0.count } }
 
   func stop() async throws {
     try? await channel.close()
-    for connection in connections.withLock({ $0 }) { try? await connection.close() }
+    for connection in connections.all.withLock({ $0 }) { try? await connection.close() }
+  }
+
+  private final class Connections: Sendable {
+    let all = Mutex<[any Channel]>([])
   }
 
   private final class Responder: ChannelInboundHandler {
