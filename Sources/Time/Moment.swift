@@ -25,5 +25,7 @@ import Dispatch
 
   @inlinable package static func - (moment: Moment, duration: Duration) -> Moment { moment + (.zero - duration) }
 
-  @inlinable package static func - (left: Moment, right: Moment) -> Duration { .nanoseconds(left.nanoseconds - right.nanoseconds) }
+  @inlinable package static func - (left: Moment, right: Moment) -> Duration {
+    .nanoseconds(left.nanoseconds - right.nanoseconds)
+  }
 }

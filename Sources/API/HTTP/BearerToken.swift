@@ -5,7 +5,7 @@ import Secrets
 extension Request {
   /// The bearer token (RFC 6750) of the request. Nil if it has no `Authorization`, or one of another scheme.
   var bearerToken: Secret? {
-    headers.value(ofLowercased: "authorization").flatMap(bearerCredentials).map { Secret(String($0)) }
+    headers.value(ofLowercased: "authorization").flatMap(bearerCredentials).map { Secret(String(Substring($0))) }
   }
 }
 

@@ -21,8 +21,8 @@ import Time
 ///                    │  └──it had no effect, and cannot have one──▶ first in the next batch
 ///                    └──deadline──▶ outcomeUnknown
 ///
-/// If PostgreSQL refuses a batch because of one request's data, the batch had no effect. An example is a value that
-/// breaks a constraint. The batch is tried again in halves until only the request at fault fails.
+/// If PostgreSQL refuses a batch because one request's data breaks a constraint, the batch had no effect. It is tried
+/// again in halves until only that request fails.
 final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
   /// The largest number of requests in a batch. It limits how long a batch keeps its locks, and the size of its
   /// parameters.
@@ -30,9 +30,8 @@ final class Batcher<UseCase: BatchedUseCase>: Service, WaitingQueue {
 
   /// The longest wait for the answer to a batch. It is longer than `lockTimeout`, so a wait for a lock ends first.
   static var answerTime: Duration { .milliseconds(2500) }
-  /// The time from the start of a batch to its deadline. Then callers get an error if the outcome is still unknown. The
-  /// wait in the lane comes before it, by default 1 s. The sum is less than 5 s, when clients and proxies often give
-  /// up.
+  /// The time from the start of a batch to its deadline. Then callers get an error if the outcome is still unknown. With
+  /// the wait in the lane, by default 1 s, it is less than 5 s. Clients and proxies often give up then.
   static var resolutionTime: Duration { .milliseconds(3800) }
   /// A caller goes into another batch only if at least this much time is left until the deadline.
   static var minimumTime: Duration { .seconds(1) }
