@@ -37,6 +37,7 @@ import Yams
 
   /// `qty` is for old clients. Only a description mentions it.
   @Test(arguments: [
+    ("HoldOfProductRequest", ReserveOfProductBody.Member.allCases.map(\.rawValue).filter { $0 != "qty" }),
     ("HoldRequest", ReserveBody.Member.allCases.map(\.rawValue).filter { $0 != "qty" }),
     ("OrderRequest", PlaceBody.Member.allCases.map(\.rawValue)),
     ("PaymentEventRequest", EventBody.Member.allCases.map(\.rawValue)),

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOHTTP1
 import Testing
 
 @testable import API
@@ -17,8 +18,9 @@ import Testing
     /// The bytes of the body. Those that are not UTF-8 are replaced.
     let body: String
 
-    init(_ text: String) {
+    init(_ text: String) throws {
       let parts = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
+      try #require(parts.count == 2, "\(text)")
       let lines = parts[0].split(separator: "\r\n")
       status = String(lines[0].dropFirst("HTTP/1.1 ".count))
       headers = Dictionary(
@@ -35,7 +37,7 @@ import Testing
     let settings = PageSettings(checkoutURL: nil, playsProvider: false)
     let connection = try TestConnection(routes: PageRoutes(settings: settings).routes)
     try connection.request(method, path, headers: headers)
-    return Answer(try connection.written())
+    return try Answer(try connection.written())
   }
 
   @Test(arguments: [
@@ -122,12 +124,20 @@ import Testing
   @Test(arguments: [
     "/assets/nothing.js", "/assets/", "/assets/style.css/", "/assets/style%2Ecss", "/assets/shop.html",
     "/assets/../style.css", "/assets/STYLE.css", "/assets//style.css", "/p/", "/p/1/", "/p/1/2", "/product.html/x",
-    "/dashboard/", "/dashboard.html", "/Dashboard", "/dash%62oard",
+    "/dashboard/",
   ])
   func `another address is 404 and not stored`(path: String) throws {
     let answer = try send("GET", path)
     #expect(answer.status == "404 Not Found" && answer.headers["Cache-Control"] == "no-store", "\(answer)")
     #expect(answer.headers["Content-Type"] == "application/problem+json" && answer.headers["ETag"] == nil)
+  }
+
+  @Test(arguments: ["/dashboard.html", "/Dashboard", "/dash%62oard", "/shop.html"])
+  func `a page has one address`(path: String) {
+    let routes = PageRoutes(settings: PageSettings(checkoutURL: nil, playsProvider: false)).routes
+    let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path)
+    if case .none = RouteTable(routes: routes).match(head) { return }
+    Issue.record("\(path) has a route")
   }
 
   @Test func `other methods are 405`() throws {

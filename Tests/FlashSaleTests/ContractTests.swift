@@ -41,6 +41,31 @@ extension FlashSaleTests {
       }
     }
 
+    @Test(.database) func `the path may name the product of a hold`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let api = servers[0].api
+        let product = try await api.createProduct(stock: 5)
+        let path = "/api/products/\(product)/holds"
+        let key = ["idempotency-key": "a-key"]
+        // The path counts, not the member.
+        let placed = try await api.send("POST", path, #"{"product_id":99,"qty":2}"#, headers: key)
+        #expect(placed.status == 201 && placed.headers["location"]?.hasPrefix("/api/holds/hold_") == true, "\(placed)")
+        #expect(placed.members["product_id"] as? Int == product && placed.members["quantity"] as? Int == 2)
+        let again = try await api.send(
+          "POST", "/api/holds", #"{"product_id":\#(product),"quantity":2}"#, headers: key)
+        #expect(again.headers["idempotent-replayed"] == "true")
+        #expect(again.headers["location"] == placed.headers["location"])
+        #expect(try await api.send("POST", path, #"{"quantity":9}"#).problem == "insufficient-stock")
+        #expect(try await api.send("POST", path, "{}").problem == "validation")
+        for other in ["99", "0", "x", "+1"] {
+          #expect(try await api.send("POST", "/api/products/\(other)/holds", #"{"quantity":1}"#).problem == "not-found")
+        }
+        #expect(try await api.send("GET", path).headers["allow"] == "POST")
+        #expect(try await api.product(product).availableStock == 3)
+      }
+    }
+
     @Test(.database) func `each response has exactly the members of its schema`() async throws {
       let url = TestDatabase.url
       try await withServers(1, on: url) { servers in

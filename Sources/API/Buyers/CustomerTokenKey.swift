@@ -17,7 +17,7 @@ package struct CustomerTokenKey: Sendable, Redacted {
   package init?(_ text: String) {
     // Base64 has no colon, so a colon may be part of the `kid`.
     guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), colon > text.startIndex,
-      text.utf8[..<colon].allSatisfy({ 0x21...0x7E ~= $0 }),
+      text.utf8[..<colon].allSatisfy({ 0x21...0x7E ~= $0 && $0 != UInt8(ascii: ",") }),
       let key = Data(base64Encoded: String(decoding: text.utf8[colon...].dropFirst(), as: UTF8.self)),
       key.count >= Self.minimumKeyBytes
     else { return nil }

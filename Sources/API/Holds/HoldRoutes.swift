@@ -1,24 +1,38 @@
 import Checkout
 
-/// `POST /api/holds`, `GET` and `DELETE /api/holds/{id}`.
+/// `POST /api/holds`, `POST /api/products/{id}/holds`, `GET` and `DELETE /api/holds/{id}`.
 struct HoldRoutes {
   let checkout: Checkout
 
   var routes: [Route] {
     [
       Route(.POST, "/api/holds", for: .buyers, callback: place),
+      Route(.POST, "/api/products/{id}/holds", for: .buyers, callback: placeOfProduct),
       Route(.GET, "/api/holds/{id}", for: .buyers, show),
       Route(.DELETE, "/api/holds/{id}", for: .buyers, release),
     ]
   }
 
   @Sendable private func place(_ request: Request, respond: @escaping Route.Respond) throws {
-    let key = try request.idempotencyKey
     let body = try request.decode(ReserveBody.self)
+    try reserve(body.quantity, of: body.productID, for: body.customerID, request, respond)
+  }
+
+  /// A balancer can send all calls for one product to one server, because the product is in the path.
+  @Sendable private func placeOfProduct(_ request: Request, respond: @escaping Route.Respond) throws {
+    guard let productID = request.productID else { throw Problem.notFound("product") }
+    let body = try request.decode(ReserveOfProductBody.self)
+    try reserve(body.quantity, of: productID, for: body.customerID, request, respond)
+  }
+
+  private func reserve(
+    _ quantity: Int32, of productID: Int32, for customerID: String?, _ request: Request,
+    _ respond: @escaping Route.Respond
+  ) throws {
     let customer = request.customer
     checkout.reserveHold(
-      productID: body.productID, quantity: body.quantity, customerID: try customer.id(claimed: body.customerID),
-      idempotencyKey: key
+      productID: productID, quantity: quantity, customerID: try customer.id(claimed: customerID),
+      idempotencyKey: try request.idempotencyKey
     ) { outcome in
       respond { try Self.response(to: outcome.get(), customer) }
     }
@@ -62,27 +76,6 @@ extension Request {
   /// The hold's id in the path. Nil if it is not a valid id.
   fileprivate var holdID: ReservationID? {
     ReservationID(holdText: String(id))
-  }
-}
-
-struct ReserveBody: RequestBody {
-  let productID: Int32
-  let quantity: Int32
-  let customerID: String?
-
-  enum Member: String, CaseIterable {
-    case productID = "product_id"
-    case customerID = "customer_id"
-    case quantity
-    /// Another name of `quantity`, which some clients use.
-    case qty
-  }
-
-  init(from members: inout MemberReader<Member>) throws {
-    let productID = members.positiveInteger(.productID)
-    let quantity = members.positiveInteger(members.contains(.qty) && !members.contains(.quantity) ? .qty : .quantity)
-    customerID = members.ifPresent(.customerID) { $0.customerID($1) }
-    (self.productID, self.quantity) = try members.require(productID, quantity)
   }
 }
 

@@ -27,6 +27,11 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
+  /// As above, of a member with two names. If both are present, the first one counts.
+  mutating func positiveInteger(_ name: Name, or other: Name) -> Int32? {
+    positiveInteger(contains(other) && !contains(name) ? other : name)
+  }
+
   /// A string of 1 to `maximumLength` Unicode scalars. PostgreSQL cannot store U+0000, so that is invalid.
   mutating func string(_ name: Name, maximumLength: Int) -> String? {
     guard isPresent(name) else { return invalid(name, "is required") }
