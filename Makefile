@@ -74,7 +74,7 @@ proxies: build ## test servers behind nginx, HAProxy, Caddy, Apache, lighttpd an
 browser: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
   command -v chromium >/dev/null || echo chromium)
-browser: packages build ## buy on the pages in Chromium, and check that pages of other sites cannot buy
+browser: packages build ## buy on the pages in Chromium, run a sale in the control room, and attack from other sites
 	Tests/Browser/run
 	Tests/Browser/buy $(ARGS)
 

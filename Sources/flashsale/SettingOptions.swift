@@ -63,7 +63,7 @@ struct ServerOptions: ParsableArguments {
   var metricsToken: String?
   @Option(help: "Path of a file with the metrics token.")
   var metricsTokenFile: String?
-  @Option(help: "true serves the pages for buyers (default: false).")
+  @Option(help: "true serves the pages for buyers and operators (default: false).")
   var pages: String?
   @Option(
     name: .customLong("checkout-url"),

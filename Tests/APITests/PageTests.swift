@@ -6,7 +6,10 @@ import Testing
 /// How the files of the pages are served.
 @Suite struct PageTests {
   private static let gzip = "Accept-Encoding: gzip\r\n"
-  private static let paths = ["/", "/p/1", "/assets/style.css", "/assets/icon.svg", "/assets/settings.js"]
+  private static let paths = [
+    "/", "/p/1", "/dashboard", "/assets/style.css", "/assets/icon.svg", "/assets/settings.js",
+  ]
+  private static let allBytesMax = 150_000
 
   private struct Answer {
     let status: String
@@ -37,8 +40,9 @@ import Testing
 
   @Test(arguments: [
     ("/", "text/html; charset=utf-8"), ("/p/1", "text/html; charset=utf-8"), ("/p/1?x", "text/html; charset=utf-8"),
-    ("/assets/style.css", "text/css; charset=utf-8"), ("/assets/api.js", "text/javascript; charset=utf-8"),
-    ("/assets/icon.svg", "image/svg+xml; charset=utf-8"), ("/assets/settings.js", "text/javascript; charset=utf-8"),
+    ("/dashboard", "text/html; charset=utf-8"), ("/assets/style.css", "text/css; charset=utf-8"),
+    ("/assets/api.js", "text/javascript; charset=utf-8"), ("/assets/icon.svg", "image/svg+xml; charset=utf-8"),
+    ("/assets/settings.js", "text/javascript; charset=utf-8"),
   ])
   func `a file has the media type of its extension`(path: String, type: String) throws {
     let answer = try send("GET", path)
@@ -60,7 +64,7 @@ import Testing
   }
 
   @Test func `each embedded file has a smaller gzip form with a tag of its own`() throws {
-    let paths = ["/", "/p/1"] + EmbeddedPages.assets.map { "/assets/" + $0.name }
+    let paths = ["/", "/p/1", "/dashboard"] + EmbeddedPages.assets.map { "/assets/" + $0.name }
     #expect(paths.count > 10)
     for path in paths {
       let plain = try send("GET", path).headers
@@ -73,6 +77,12 @@ import Testing
       #expect(tags[0] != tags[1], "\(path)")
       for tag in tags { #expect(tag.wholeMatch(of: /"[0-9a-f]{16}"/) != nil, "\(tag)") }
     }
+  }
+
+  @Test func `all pages together are small`() {
+    let files = EmbeddedPages.pages + EmbeddedPages.assets
+    let bytes = files.map(\.text.utf8.count).reduce(0, +)
+    #expect(bytes < Self.allBytesMax)
   }
 
   @Test(arguments: paths) func `a client with the current representation gets 304`(path: String) throws {
@@ -112,6 +122,7 @@ import Testing
   @Test(arguments: [
     "/assets/nothing.js", "/assets/", "/assets/style.css/", "/assets/style%2Ecss", "/assets/shop.html",
     "/assets/../style.css", "/assets/STYLE.css", "/assets//style.css", "/p/", "/p/1/", "/p/1/2", "/product.html/x",
+    "/dashboard/", "/dashboard.html", "/Dashboard", "/dash%62oard",
   ])
   func `another address is 404 and not stored`(path: String) throws {
     let answer = try send("GET", path)

@@ -3,56 +3,21 @@
 
     Tests/Browser/pages.py --url http://127.0.0.1:8080 --admin-token TOKEN [--chromium PATH] [--pictures DIR] [TEST ...]
 
-`Tests/Browser/buy` starts a server and runs this. The server is `flashsale demo`, so that the pages play the payment provider. With HOLD_TTL_SECONDS and ORDER_TTL_SECONDS of
-at most 60, the tests also wait for the end of a hold and of an order. Needs `playwright` and `axe-playwright-python` of
-PyPI, and a Chromium. With --pictures, each state of the pages becomes a picture.
+`Tests/Browser/buy` starts a server and runs this. The server is `flashsale demo`, so that the pages play the payment
+provider. With HOLD_TTL_SECONDS and ORDER_TTL_SECONDS of at most 60, the tests also wait for the end of a hold and of an
+order. Needs `playwright` and `axe-playwright-python` of PyPI, and a Chromium. With --pictures, each state of the pages
+becomes a picture.
 """
 
-import argparse
 import datetime
 import json
 import re
-import shutil
-import socket
-import sys
-import threading
-import unittest
-import urllib.parse
-import urllib.request
-from pathlib import Path
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from browsing import (
+    DESKTOP, HOSTILE_NAMES, PATIENCE_MS, PHONE, BrowserTest, Gateway, call, make_product, main, settings)
+from playwright.sync_api import expect
 
-PATIENCE_MS = 10_000
 FIRST_PAGE_BYTES_MAX = 40_000
-PHONE = {"width": 375, "height": 760}
-DESKTOP = {"width": 1440, "height": 900}
-HOSTILE_NAMES = [
-    """<script>document.title='broken'</script><img src=x onerror="document.title='broken'">""",
-    """ "quotes' & &amp; <b>bold</b> </title>""",
-    "סווטשירט — הנחה 50% \u202eABC",
-    "🧦 socks 👨‍👩‍👧‍👦",
-    "W" * 200,
-]
-settings: argparse.Namespace
-
-
-# The API
-
-
-def call(method, path, body=None, token=None):
-    request = urllib.request.Request(settings.url + path, method=method, data=body and json.dumps(body).encode())
-    request.add_header("Content-Type", "application/json")
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
-
-
-def make_product(**members):
-    body = {"name": "Hoodie", "price": 5000, "currency": "USD", "total_stock": 10} | members
-    return call("POST", "/api/admin/products", body, settings.admin_token)["id"]
 
 
 def change_product(product, **members):
@@ -68,107 +33,8 @@ def seconds_from_now(seconds):
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Gateway:
-    """Stands between the browser and the server. While it is down, the browser finds the server gone."""
-
-    def __init__(self):
-        target = urllib.parse.urlsplit(settings.url)
-        self.target = (target.hostname, target.port or 80)
-        self.port = 0
-        self.sockets = set()
-        self.up()
-
-    def up(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
-
-    def down(self):
-        # A closed listener goes on accepting until its accept() ends, so it is shut down first.
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for each in list(self.sockets):
-            self.end(each)
-
-    def accept(self, listener):
-        while True:
-            try:
-                client, _ = listener.accept()
-                server = socket.create_connection(self.target)
-            except OSError:
-                return
-            self.sockets |= {client, server}
-            for source, sink in [(client, server), (server, client)]:
-                threading.Thread(target=self.pump, args=(source, sink), daemon=True).start()
-
-    def pump(self, source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            pass
-        self.end(source)
-        self.end(sink)
-
-    def end(self, each):
-        try:
-            each.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        each.close()
-        self.sockets.discard(each)
-
-
-class PagesTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.playwright = sync_playwright().start()
-        cls.browser = cls.playwright.chromium.launch(executable_path=settings.chromium, args=["--no-sandbox"])
-        expect.set_options(timeout=PATIENCE_MS)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.browser.close()
-        cls.playwright.stop()
-
-    def setUp(self):
-        self.base = settings.url
-        self.faults = []
-        self.foreign = []
-
-    def tearDown(self):
-        self.assertEqual(self.faults, [], "faults in the browser's console")
-        self.assertEqual(self.foreign, [], "requests to other hosts")
-
-    # A buyer
-
-    def buyer(self, viewport=DESKTOP, scheme="light"):
-        """A browser of its own, with its own storage."""
-        context = self.browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
-        context.set_default_timeout(PATIENCE_MS)
-        self.addCleanup(context.close)
-        return context
-
-    def page(self, context=None, path="/"):
-        page = (context or self.buyer()).new_page()
-        page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", self.note)
-        page.on("request", lambda request: self.check_address(request.url))
-        page.goto(self.base + path)
-        return page
-
-    def note(self, message):
-        # Chromium reports refused and failed requests. The tests make them on purpose.
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
-            self.faults.append(message.text)
-
-    def check_address(self, address):
-        if not address.startswith(self.base + "/"):
-            self.foreign.append(address)
-
-    def visible(self, page, selector):
-        expect(page.locator(selector)).to_be_visible()
-        return page.locator(selector)
+class PagesTest(BrowserTest):
+    buyer = BrowserTest.browser_context
 
     def hold(self, page, quantity=1):
         self.visible(page, "#hold-button")
@@ -211,22 +77,12 @@ class PagesTest(unittest.TestCase):
         product = make_product(name="By keyboard")
         page = self.page()
         self.visible(page, f"a[href='/p/{product}']")
-
-        def tab_to(selector):
-            for _ in range(20 + page.locator("a, button, input").count()):
-                page.keyboard.press("Tab")
-                if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-                    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-                    self.assertNotEqual(outline, "none", f"the focus on {selector} is not visible")
-                    return
-            self.fail(f"no way to {selector} by keyboard")
-
-        tab_to(f"a[href='/p/{product}']")
+        self.tab_to(page, f"a[href='/p/{product}']")
         page.keyboard.press("Enter")
         self.visible(page, "#hold-button")
-        tab_to(".skip")
+        self.tab_to(page, ".skip")
         page.keyboard.press("Enter")
-        tab_to("#quantity")
+        self.tab_to(page, "#quantity")
         page.keyboard.type("99")
         page.keyboard.press("Enter")
         expect(page.locator("#quantity-error")).to_have_text("Choose a whole number from 1 to 10.")
@@ -236,10 +92,10 @@ class PagesTest(unittest.TestCase):
         page.keyboard.press("Enter")
         expect(page.locator("#held-title")).to_be_focused()
         expect(page.locator("#held-title")).to_have_text("You hold 3 units")
-        tab_to("#order-button")
+        self.tab_to(page, "#order-button")
         page.keyboard.press("Enter")
         expect(page.locator("[data-stage=unpaid] h2")).to_be_focused()
-        tab_to(".provider .primary")
+        self.tab_to(page, ".provider .primary")
         page.keyboard.press("Space")
         expect(page.locator("#paid-title")).to_be_focused()
         self.assertEqual(available(product), 7)
@@ -656,12 +512,7 @@ class PagesTest(unittest.TestCase):
 
     def look_at_all_states(self, viewport, scheme):
         def look(page, state):
-            with self.subTest(state=state):
-                self.assert_fits(page)
-                self.assert_accessible(page)
-                if settings.pictures:
-                    name = f"{state}-{viewport['width']}-{scheme}.png".replace(" ", "-")
-                    page.screenshot(path=Path(settings.pictures) / name, full_page=True)
+            self.look(page, state, viewport, scheme)
 
         product = make_product(name="A hoodie with all its states", total_stock=2, max_quantity_per_hold=2)
         context = self.buyer(viewport, scheme)
@@ -708,16 +559,6 @@ class PagesTest(unittest.TestCase):
         expect(page.locator("#lead")).to_contain_text("The shop does not respond")
         look(page, "list error")
 
-    def assert_fits(self, page):
-        widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        self.assertLessEqual(widths[0], widths[1], "the page scrolls sideways")
-
-    def assert_accessible(self, page):
-        violations = Axe().run(page).response["violations"]
-        serious = [each for each in violations if each["impact"] in ("serious", "critical")]
-        found = [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
-        self.assertEqual(found, [])
-
     def test_the_policy_is_strict_and_the_pages_are_light(self):
         product = make_product(name="Light")
         for path, selector in [("/", ".row"), (f"/p/{product}", "#hold-button")]:
@@ -735,19 +576,5 @@ class PagesTest(unittest.TestCase):
                 self.assertLess(total, FIRST_PAGE_BYTES_MAX)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--admin-token", required=True)
-    parser.add_argument("--chromium", default=shutil.which("chromium"))
-    parser.add_argument("--pictures")
-    global settings
-    settings, rest = parser.parse_known_args()
-    settings.url = settings.url.rstrip("/")
-    if settings.pictures:
-        Path(settings.pictures).mkdir(parents=True, exist_ok=True)
-    unittest.main(argv=[sys.argv[0], *rest])
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__)

@@ -1,17 +1,20 @@
 import Foundation
 import NIOCore
 
-/// `GET /`, `GET /p/{id}` and `GET /assets/{name}`: the pages for buyers, which the executable contains.
+/// `GET /`, `GET /p/{id}`, `GET /dashboard` and `GET /assets/{name}`: the pages, which the executable contains.
 ///
-/// The page of a product is the same file for each product. It reads the product from the API.
+/// The page of a product is the same file for each product. It reads the product from the API. The file of the dashboard
+/// is the same for everyone and has no data. The page reads them from the API after an operator has signed in.
 struct PageRoutes {
   private let shop: PageFile
   private let product: PageFile
+  private let dashboard: PageFile
   private let assets: [PageFile]
 
   init(settings: PageSettings) {
     shop = Self.page("shop.html")
     product = Self.page("product.html")
+    dashboard = Self.page("dashboard.html")
     assets =
       EmbeddedPages.assets.map { Self.file($0) } + [PageFile(name: "settings.js", text: settings.script, gzip: nil)]
   }
@@ -22,6 +25,9 @@ struct PageRoutes {
       Route(
         .GET, "/p/{id}",
         callback: { [product] request, respond in respond { product.response(to: request.headers) } }),
+      Route(
+        .GET, "/dashboard",
+        callback: { [dashboard] request, respond in respond { dashboard.response(to: request.headers) } }),
       Route(
         .GET, "/assets/{name}",
         callback: { [assets] request, respond in

@@ -14,7 +14,8 @@ const timeoutMs = 10_000;
 ///   sent, received  performance.now() around the call
 export async function call(method, path, { body, key } = {}) {
   const headers = { Accept: "application/json" };
-  if (body) headers["Content-Type"] = "application/json";
+  // The server takes a change with a session's cookie only with this type, which a page of another site cannot send.
+  if (method !== "GET") headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
   const sent = performance.now();
   try {
@@ -29,7 +30,7 @@ export async function call(method, path, { body, key } = {}) {
     clock.observeDate(response.headers.get("Date"), sent, received);
     const json = isJSON(response) ? await response.json() : null;
     // A success without its body tells nothing, so it counts as a lost answer.
-    if (response.ok && !json) return lost(sent);
+    if (response.ok && !json && response.status !== 204) return lost(sent);
     return {
       ok: response.ok,
       status: response.status,

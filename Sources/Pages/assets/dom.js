@@ -18,6 +18,27 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/// Makes an element of SVG with attributes and children.
+export function makeSVG(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  setAttributes(element, attributes);
+  element.append(...children);
+  return element;
+}
+
+export function setAttributes(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+  }
+}
+
+/// A busy button keeps the focus, so it is not `disabled`.
+export function setBusy(button, isBusy, text) {
+  setText(button, text);
+  if (isBusy) button.setAttribute("aria-disabled", "true");
+  else button.removeAttribute("aria-disabled");
+}
+
 const announcementMs = 5000;
 
 /// Tells a screen reader, after what it says now. A repeated text is told again.

@@ -16,8 +16,21 @@ export function money(amount, currency) {
   return new Intl.NumberFormat(locale, format).format(amount / 10 ** digits);
 }
 
+const whole = new Intl.NumberFormat(locale);
+const oneDigit = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
 export function count(number) {
-  return new Intl.NumberFormat(locale).format(number);
+  return whole.format(number);
+}
+
+/// A number of which small differences matter only if it is small, such as 0, 1.9 or 812.
+export function decimal(number) {
+  return number === 0 || number >= 9.95 ? whole.format(Math.round(number)) : oneDigit.format(number);
+}
+
+/// Such as 1.9 ms or 2.4 s.
+export function milliseconds(number) {
+  return number < 999.5 ? `${decimal(number)} ms` : `${decimal(number / 1000)} s`;
 }
 
 export function units(number) {
@@ -44,9 +57,19 @@ export function spokenDuration(milliseconds) {
   return words.slice(0, 2).join(" ") || "less than a second";
 }
 
-/// A time in the buyer's time zone.
+const timeFormat = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
+const dateTimeFormat = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
+
+/// A time in the reader's time zone.
 export function dateTime(time) {
-  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(time));
+  return dateTimeFormat.format(new Date(time));
+}
+
+/// The same, without the day if it is the day of `now`, which is in milliseconds since 1970.
+export function shortTime(time, now) {
+  const date = new Date(time);
+  const isToday = date.toDateString() === new Date(now).toDateString();
+  return (isToday ? timeFormat : dateTimeFormat).format(date);
 }
 
 /// A countdown ends when it shows zero, so a started second counts as a whole one.

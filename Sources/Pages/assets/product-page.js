@@ -1,7 +1,7 @@
 // The page of one product. It shows what the stream, the purchase and the clock say, and passes the buyer's clicks on.
 
 import { clock } from "./clock.js";
-import { announce, find, focusOn, make, setText, show } from "./dom.js";
+import { announce, find, focusOn, make, setBusy, setText, show } from "./dom.js";
 import { count, dateTime, duration, money, spokenDuration, units } from "./format.js";
 import { startWords, statusLabel, stockWords } from "./product-status.js";
 import { Purchase } from "./purchase.js";
@@ -204,13 +204,6 @@ const renderStage = {
   },
 };
 let toldAttempt = 0;
-
-/// A busy button keeps the focus, so it is not `disabled`.
-function setBusy(button, isBusy, text) {
-  setText(button, text);
-  if (isBusy) button.setAttribute("aria-disabled", "true");
-  else button.removeAttribute("aria-disabled");
-}
 
 /// Where the buyer pays, with the order's id. Null if the shop has no such address.
 function checkoutAddress(orderID) {

@@ -70,7 +70,7 @@ struct DemoCommand: AsyncParsableCommand {
       curl \(url)/api/orders -d '{"hold_id":"<hold_id>"}'
       \(payment)
 
-    Operate it:
+    Operate it\(hasPages ? " at \(url)/dashboard, with the admin token, or from a terminal" : ""):
 
       curl -H "Authorization: Bearer \(adminToken)" \(url)/api/admin/invariants
       psql '\(databaseURL)'

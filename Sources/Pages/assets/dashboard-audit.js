@@ -1,0 +1,91 @@
+// The last changes of the shop: who changed what, and when.
+
+import { call } from "./api.js";
+import { clock } from "./clock.js";
+import { find, make, setText, show } from "./dom.js";
+import { count, shortTime } from "./format.js";
+import { outageOf } from "./refusals.js";
+
+const path = "/api/admin/audit-log";
+const shownCount = 20;
+const pollMs = 10_000;
+
+const words = {
+  "product.created": "created",
+  "product.updated": "changed",
+  "product.restocked": "restocked",
+  "product.paused": "paused",
+  "product.resumed": "resumed",
+  "payment_event.settled": "settled a payment event of",
+  "key.created": "created a key",
+  "key.revoked": "revoked a key",
+};
+
+export class AuditLog {
+  #timer = 0;
+  #generation = 0;
+  #shown = "";
+  /// The name of a product, or undefined.
+  #nameOf;
+
+  constructor(nameOf) {
+    this.#nameOf = nameOf;
+  }
+
+  /// Reads the log now, and again while the page is live.
+  async refresh() {
+    clearTimeout(this.#timer);
+    const generation = ++this.#generation;
+    const answer = await call("GET", path);
+    if (generation !== this.#generation) return;
+    if (answer.ok) this.#render(answer.body.changes.slice(0, shownCount));
+    show(find("audit-error"), !answer.ok);
+    setText(find("audit-error"), answer.ok ? "" : answer.body?.detail ?? outageOf(answer));
+    this.#timer = setTimeout(() => this.refresh(), pollMs * (0.75 + Math.random() / 2));
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#generation += 1;
+  }
+
+  clear() {
+    this.stop();
+    this.#render([]);
+  }
+
+  #render(changes) {
+    // Names of products may have arrived since.
+    const lines = changes.map((change) => [change, this.#nameOf(change.product_id)]);
+    if (JSON.stringify(lines) === this.#shown) return;
+    this.#shown = JSON.stringify(lines);
+    find("audit").replaceChildren(...lines.map(([change, name]) => lineOf(change, name)));
+    show(find("audit-empty"), changes.length === 0);
+  }
+}
+
+function lineOf(change, name) {
+  const time = make("time", { dateTime: change.at, textContent: shortTime(change.at, clock.now()) });
+  const what = make("span", {}, make("bdi", { className: "who" }, change.who), ` ${words[change.action] ?? change.action}`);
+  const product = change.product_id == null ? null : name ?? `product ${change.product_id}`;
+  if (product) what.append(" ", make("bdi", {}, product));
+  const line = make("li", {}, time, what);
+  const details = detailsOf(change.from ?? {}, change.to ?? {});
+  if (details.length) line.append(make("span", { className: "details" }, ...details));
+  return line;
+}
+
+/// Such as "max_per_customer: 2 → 4".
+function detailsOf(from, to) {
+  const names = [...new Set([...Object.keys(from), ...Object.keys(to)])];
+  return names.map((name) => {
+    const values = new Set([from[name], to[name]].filter((value) => value !== undefined).map(textOf));
+    return make("span", {}, `${name}: `, ...[...values].flatMap((value, index) => [index ? " → " : "", make("bdi", {}, value)]));
+  });
+}
+
+function textOf(value) {
+  if (value === null) return "none";
+  if (typeof value === "number") return count(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

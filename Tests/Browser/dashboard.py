@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+"""Watches and changes a sale in the control room, `/dashboard`, in Chromium, and takes server and database away.
+
+    Tests/Browser/dashboard.py [--chromium PATH] [--pictures DIR] [TEST ...]
+
+It starts servers of its own: FLASHSALE=PATH tests another build. Needs `playwright` and `axe-playwright-python` of PyPI,
+and a Chromium: `Tests/Browser/buy` installs them and runs this. With --pictures, each state of the page becomes a picture.
+"""
+
+import re
+import shutil
+import sys
+import tempfile
+import urllib.error
+from contextlib import ExitStack
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+from browsing import DESKTOP, HOSTILE_NAMES, PHONE, BrowserTest, call, main, make_product
+from harness.processes import output_of
+from harness.services import FLASHSALE, Services, create_product
+from playwright.sync_api import expect
+from shop import ADMIN_TOKEN, Shop
+
+RECONNECTION_MS = 40_000
+FIRST_PAGE_BYTES_MAX = 40_000
+# The shop of most tests, and one that has only one product.
+shop: Shop
+one: Shop
+
+
+def place_order(product, quantity=1):
+    hold = call("POST", "/api/holds", {"product_id": product, "quantity": quantity})["hold_id"]
+    return call("POST", "/api/orders", {"hold_id": hold})["order_id"]
+
+
+def pay(order, key="", **members):
+    body = {"idempotency_key": f"dashboard-{order}{key}", "order_id": order, "status": "success"} | members
+    return call("POST", "/api/payments/webhook", body)
+
+
+class DashboardTest(BrowserTest):
+    operator = BrowserTest.browser_context
+
+    def sign_in(self, page, key=ADMIN_TOKEN):
+        self.visible(page, "#key").fill(key)
+        page.keyboard.press("Enter")
+
+    def room(self, product=None, context=None, key=ADMIN_TOKEN):
+        """The page of a signed-in operator, with a product selected."""
+        page = self.page(context, "/dashboard" + (f"#product-{product}" if product else ""))
+        self.sign_in(page, key)
+        expect(page.locator("#connection")).to_have_text("Live")
+        return page
+
+    def expect_sum(self, page, **numbers):
+        for part, number in numbers.items():
+            expect(page.locator(f"#sum-{part}")).to_have_text(str(number))
+
+    def refund_due(self, name):
+        """A payment that waits, and its key."""
+        order = place_order(make_product(name=name))
+        pay(order)
+        self.assertEqual(pay(order, "-again")["verdict"], "refund_due")
+        return order, f"dashboard-{order}-again"
+
+    # Signing in and out
+
+    def test_an_operator_signs_in_and_out(self):
+        page = self.room(make_product(name="In and out"))
+        expect(page.locator("#selection-name")).to_have_text("In and out")
+        expect(page.locator("#scope")).to_have_text("admin")
+        storage = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie, location.href])")
+        self.assertNotIn(ADMIN_TOKEN, storage)
+        self.assertEqual(page.input_value("#key"), "")
+        page.reload()
+        expect(page.locator("#connection")).to_have_text("Live")
+        page.click("#sign-out")
+        expect(page.locator("#lead")).to_have_text("You are signed out.")
+        expect(page.locator("#key")).to_be_focused()
+        expect(page.locator("#floor")).to_be_hidden()
+        self.assertNotIn("In and out", page.inner_html("main"))
+        self.assertEqual(page.evaluate("fetch('/api/admin/session').then((answer) => answer.status)"), 401)
+        page.reload()
+        self.visible(page, "#sign-in")
+
+    def test_a_wrong_key_is_refused(self):
+        page = self.page(path="/dashboard")
+        self.sign_in(page, "")
+        expect(page.locator("#key-error")).to_have_text("Enter an admin key.")
+        self.sign_in(page, "not-the-key-of-this-shop")
+        expect(page.locator("#key-error")).to_contain_text("The shop does not know this key")
+        expect(page.locator("#key")).to_be_focused()
+        self.assertEqual(page.get_attribute("#key", "aria-invalid"), "true")
+        expect(page.locator("#key")).to_have_value("")
+        self.sign_in(page)
+        expect(page.locator("#connection")).to_have_text("Live")
+
+    def test_a_session_that_ends_elsewhere_ends_here(self):
+        context = self.operator()
+        first = self.room(context=context)
+        second = self.page(context, "/dashboard")
+        expect(second.locator("#connection")).to_have_text("Live")
+        second.click("#sign-out")
+        expect(first.locator("#lead")).to_have_text("Your session has ended. Sign in again.")
+        self.visible(first, "#key")
+
+    def test_what_the_scope_does_not_allow_is_not_shown(self):
+        order, _ = self.refund_due("Read only")
+        product = call("GET", f"/api/orders/{order}")["product_id"]
+        key = output_of(
+            FLASHSALE, "key", "create", "--scope", "read", "--name", "watcher", env={"DATABASE_URL": shop.database})
+        page = self.room(product, key=key.strip())
+        expect(page.locator("#who")).to_have_text("watcher")
+        self.visible(page, ".events li")
+        expect(page.locator("#controls")).to_be_hidden()
+        self.assertEqual(page.locator(".events button:visible").count(), 0)
+
+    # Watching
+
+    def test_the_stock_bar_moves_with_the_sale(self):
+        product = make_product(name="Moving")
+        page = self.room(product)
+        self.expect_sum(page, total=10, available=10, held=0, unpaid=0, paid=0)
+        call("POST", "/api/holds", {"product_id": product, "quantity": 4})
+        self.expect_sum(page, total=10, available=6, held=4, unpaid=0, paid=0)
+        expect(page.locator("#selection-bar .held")).to_have_attribute("width", "40%")
+        order = place_order(product, 3)
+        self.expect_sum(page, total=10, available=3, held=4, unpaid=3, paid=0)
+        pay(order)
+        self.expect_sum(page, total=10, available=3, held=4, unpaid=0, paid=3)
+        row = page.locator("#product-rows tr", has=page.locator(f"a[href='#product-{product}']"))
+        expect(row.locator("td").nth(2)).to_have_text("3")
+        drawn = page.evaluate("[...document.querySelectorAll('#rate-charts .line')].map((line) => line.getAttribute('d'))")
+        self.assertTrue(all(re.match(r"M[\d.]+ [\d.]+", line) for line in drawn), drawn)
+
+    def test_refusals_of_buyers_are_counted_by_reason(self):
+        product = make_product(name="Refusing", total_stock=1)
+        page = self.room(product)
+        with self.assertRaises(urllib.error.HTTPError):
+            call("POST", "/api/holds", {"product_id": product, "quantity": 2})
+        expect(page.locator("#refusals dt", has_text="Insufficient stock")).to_be_visible()
+        expect(page.locator("#server-title")).to_contain_text(str(shop.port))
+
+    def test_200_products_are_searched_and_sorted(self):
+        products = [make_product(name=f"Poster {number}", total_stock=number) for number in range(1, 201)]
+        page = self.room()
+        expect(page.locator("#product-rows tr")).to_have_count(200)
+        page.click("[data-sort=left]")
+        first = page.locator("#product-rows tr").first
+        expect(first.locator("a")).to_have_text("Poster 1")
+        self.assertEqual(page.get_attribute("th:has([data-sort=left])", "aria-sort"), "ascending")
+        page.click("[data-sort=left]")
+        expect(first.locator("a")).to_have_text("Poster 200")
+        page.click("[data-sort=name]")
+        expect(page.locator("#product-rows tr").nth(9).locator("a")).to_have_text("Poster 10")
+        page.fill("#search", "poster 19")
+        expect(page.locator("#product-rows tr:visible")).to_have_count(11)
+        expect(page.locator("#found")).to_have_text("11 of 200 products")
+        page.fill("#search", str(products[6]))
+        page.click(f"a[href='#product-{products[6]}']")
+        expect(page.locator("#selection-name")).to_be_focused()
+        expect(page.locator("#selection-name")).to_have_text("Poster 7")
+        page.go_back()
+        expect(page.locator("#selection-name")).to_have_text("Whole shop")
+
+    # Changing
+
+    def test_a_sale_is_paused_and_resumed(self):
+        product = make_product(name="Pausing")
+        page = self.room(product)
+        page.click("#pause")
+        expect(page.locator("#selection-status")).to_have_text("Paused")
+        expect(page.locator("#pause")).to_have_text("Resume the sale")
+        self.assertEqual(call("GET", f"/api/products/{product}")["status"], "paused")
+        expect(page.locator("#audit li").first).to_contain_text("paused Pausing")
+        page.click("#pause")
+        expect(page.locator("#selection-status")).to_have_text("On sale")
+        expect(page.locator("#audit li").first).to_contain_text("resumed Pausing")
+
+    def test_a_product_is_restocked(self):
+        product = make_product(name="Restocking")
+        page = self.room(product)
+        page.fill("#delta", "1.5")
+        page.click("#restock-button")
+        self.visible(page, "#delta-error")
+        page.fill("#delta", "5")
+        page.keyboard.press("Enter")
+        self.expect_sum(page, total=15, available=15)
+        page.fill("#delta", "-20")
+        page.click("#restock-button")
+        expect(page.locator("#changes li[data-state=refused]")).to_be_visible()
+        page.click("#changes button:visible")
+        expect(page.locator("#changes")).to_be_hidden()
+        self.expect_sum(page, total=15)
+
+    def test_a_restock_without_an_answer_is_asked_again_under_its_key(self):
+        product = make_product(name="Lost answer")
+        context = self.operator()
+        keys = []
+
+        def lose_answer(route):
+            keys.append(route.request.headers["idempotency-key"])
+            answer = route.fetch(headers=route.request.headers | {"origin": self.base})
+            self.assertEqual(answer.status, 200)
+            route.abort()
+
+        page = self.room(product, context)
+        context.route("**/stock", lose_answer)
+        page.fill("#delta", "7")
+        page.click("#restock-button")
+        expect(page.locator("#changes li")).to_contain_text("does not know yet whether the change was made")
+        page.reload()
+        expect(page.locator("#changes li")).to_contain_text("Add 7 units to")
+        context.unroute_all()
+        expect(page.locator("#changes li[data-state=done]")).to_contain_text("7 units more")
+        self.expect_sum(page, total=17)
+        self.assertGreaterEqual(len(keys), 2)
+        self.assertEqual(len(set(keys)), 1)
+        self.assertNotIn(keys[0], page.evaluate("JSON.stringify(sessionStorage)"))
+
+    def test_a_refund_is_settled_after_a_question(self):
+        order, key = self.refund_due("Settling")
+        page = self.room()
+        row = page.locator(".events li", has_text=order)
+        row.get_by_role("button").click()
+        expect(page.locator("#question")).to_contain_text("cannot be undone")
+        expect(page.locator("#question")).to_contain_text("$50.00")
+        expect(page.locator("#keep")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.locator("#question")).to_be_hidden()
+        expect(row.get_by_role("button")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.click("#settle")
+        expect(row).to_have_count(0)
+        events = call("GET", f"/api/admin/payment-events?order_id={order}", token=ADMIN_TOKEN)["payment_events"]
+        self.assertEqual([event["idempotency_key"] for event in events if event["settled_at"]], [key])
+
+    def test_a_pause_by_keyboard_alone(self):
+        product = make_product(name="By keyboard alone")
+        page = self.page(path="/dashboard")
+        self.visible(page, "#key")
+        page.keyboard.type(ADMIN_TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.locator("#title")).to_be_focused()
+        expect(page.locator("#connection")).to_have_text("Live")
+        self.tab_to(page, "#search")
+        page.keyboard.type("keyboard alone")
+        self.tab_to(page, f"a[href='#product-{product}']")
+        page.keyboard.press("Enter")
+        expect(page.locator("#selection-name")).to_be_focused()
+        self.tab_to(page, "#pause")
+        page.keyboard.press("Space")
+        expect(page.locator("#selection-status")).to_have_text("Paused")
+        expect(page.locator("#pause")).to_be_focused()
+
+    # Interruptions
+
+    def test_a_killed_server_is_told_and_awaited(self):
+        page = self.room(make_product(name="Killed"))
+        shop.kill()
+        try:
+            expect(page.locator("#connection")).to_have_text(re.compile("^Reconnecting since .*"))
+            expect(page.locator("#outage-text")).to_contain_text("The shop does not respond.")
+        finally:
+            shop.start()
+        expect(page.locator("#connection")).to_have_text("Live", timeout=RECONNECTION_MS)
+        expect(page.locator("#outage")).to_be_hidden()
+
+    def test_a_database_that_is_away_is_told_with_what_buyers_are_told(self):
+        page = self.room(make_product(name="Database away"))
+        with shop.without_database():
+            expect(page.locator("#connection")).to_have_text(re.compile("^Database away since "))
+            expect(page.locator("#outage-text")).to_contain_text("503 database-unavailable, Retry-After: 1")
+            expect(page.locator("#outage-text")).to_contain_text(str(shop.port))
+        expect(page.locator("#connection")).to_have_text("Live", timeout=RECONNECTION_MS)
+
+    def test_a_stream_that_begins_with_a_502_is_made_anew(self):
+        context = self.operator()
+        attempts = []
+
+        def refuse_two(route):
+            attempts.append(route.request.url)
+            if len(attempts) <= 2:
+                route.fulfill(status=502, body="Bad gateway")
+            else:
+                route.continue_()
+
+        context.route("**/ticks", refuse_two)
+        self.room(context=context)
+        self.assertEqual(len(attempts), 3)
+
+    def test_a_hidden_tab_has_no_stream(self):
+        context = self.operator()
+        context.add_init_script("""
+            window.sources = [];
+            window.EventSource = class extends EventSource { constructor(...args) { super(...args); sources.push(this); } };
+            Object.defineProperty(document, "hidden", { get: () => window.isHidden ?? false });
+        """)
+        page = self.room(context=context)
+        page.evaluate("() => { isHidden = true; document.dispatchEvent(new Event('visibilitychange')); }")
+        self.assertEqual(page.evaluate("sources.map((source) => source.readyState)"), [2])
+        page.evaluate("() => { isHidden = false; document.dispatchEvent(new Event('visibilitychange')); }")
+        expect(page.locator("#connection")).to_have_text("Live")
+        self.assertEqual(page.evaluate("sources.length"), 2)
+
+    # Text, access, policy, weight
+
+    def test_hostile_names_are_text(self):
+        names = {make_product(name=name): name for name in HOSTILE_NAMES}
+        page = self.room(context=self.operator(PHONE))
+        for product, name in names.items():
+            link = page.locator(f"a[href='#product-{product}']")
+            self.assertEqual(link.text_content(), name)
+            link.click()
+            expect(page.locator("#selection-name")).to_have_text(name)
+            self.assertEqual(page.locator("main script, main img, main b").count(), 0)
+            self.assert_fits(page)
+        self.assertEqual(page.title(), "Control room · FlashSale")
+
+    def test_all_states_are_accessible_and_fit_a_phone(self):
+        for viewport, scheme in [(PHONE, "light"), (DESKTOP, "dark"), (PHONE, "dark"), (DESKTOP, "light")]:
+            with self.subTest(viewport=viewport["width"], scheme=scheme):
+                self.look_at_all_states(viewport, scheme)
+
+    def look_at_all_states(self, viewport, scheme):
+        self.refund_due("A refund that waits")
+        page = self.page(self.operator(viewport, scheme), "/dashboard")
+        self.visible(page, "#key")
+        self.look(page, "signed out", viewport, scheme)
+        self.sign_in(page, "a wrong key")
+        self.visible(page, "#key-error")
+        self.look(page, "wrong key", viewport, scheme)
+        page = self.room(context=self.operator(viewport, scheme))
+        self.look(page, "many products", viewport, scheme)
+        page.locator(".events button").first.click()
+        self.look(page, "question", viewport, scheme)
+        page.keyboard.press("Escape")
+        page = self.room(make_product(name="A hoodie that is paused"), self.operator(viewport, scheme))
+        page.click("#pause")
+        expect(page.locator("#selection-status")).to_have_text("Paused")
+        self.look(page, "paused", viewport, scheme)
+        with shop.without_database():
+            expect(page.locator("#connection")).to_have_text(re.compile("^Database away"))
+            self.look(page, "database away", viewport, scheme)
+            page.click("#pause")
+            self.visible(page, "#changes li[data-state=waiting]")
+            self.look(page, "change that waits", viewport, scheme)
+        expect(page.locator("#connection")).to_have_text("Live", timeout=RECONNECTION_MS)
+        shop.kill()
+        try:
+            self.visible(page, "#outage")
+            self.look(page, "reconnecting", viewport, scheme)
+        finally:
+            shop.start()
+
+    def test_a_shop_with_one_product_shows_it_at_once(self):
+        self.base = one.url
+        page = self.room()
+        self.expect_sum(page, total=100)
+        self.look(page, "one product", DESKTOP, "light")
+
+    def test_the_policy_is_strict_and_the_page_is_light(self):
+        page = self.operator().new_page()
+        sizes = []
+        page.on("requestfinished", lambda request: "/api/" in request.url or sizes.append(request.sizes()))
+        response = page.goto(self.base + "/dashboard")
+        self.visible(page, "#key")
+        policy = response.headers["content-security-policy"]
+        self.assertIn("default-src 'none'", policy)
+        self.assertNotIn("unsafe", policy)
+        self.assertLess(sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes), FIRST_PAGE_BYTES_MAX)
+
+
+if __name__ == "__main__":
+    work = Path(tempfile.mkdtemp(prefix="dashboard-", dir="/var/tmp"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        services = stack.enter_context(Services(work))
+        shop, one = [stack.enter_context(Shop(services, name)) for name in ("dashboard", "one")]
+        create_product(one.database, "Hoodie", stock=100)
+        main(__doc__, shop.url, ADMIN_TOKEN)
