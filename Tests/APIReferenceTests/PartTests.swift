@@ -62,7 +62,7 @@ import Testing
     ("get", "", #"curl http://127.0.0.1:8080/a"#),
     ("delete", "", #"curl http://127.0.0.1:8080/a -X DELETE"#),
     ("post", "", #"curl http://127.0.0.1:8080/a -X POST"#),
-    ("post", body(#"{b: "it's"}"#), #"curl http://127.0.0.1:8080/a --json '{"b":"it'\''s"}'"#),
+    ("post", body(#"{b: "it's"}"#), "curl http://127.0.0.1:8080/a \\\n  --json '{\"b\":\"it'\\''s\"}'"),
     (
       "patch", body(#"{b: [1, true, null, "\"\\\n"]}"#),
       "curl http://127.0.0.1:8080/a \\\n  -X PATCH \\\n  --json '{\"b\":[1,true,null,\"\\\"\\\\\\n\"]}'"

@@ -107,7 +107,7 @@ import Yams
         if let text = part as? String, ["description", "summary"].contains(name) {
           let prose = text.replacing(/`[^`]*`/, with: "")
           #expect(
-            prose.firstMatch(of: /[`*_|#\[\]]|^ *\d+\. |^ +- |^>/.anchorsMatchLineEndings()) == nil, "\(path): \(text)")
+            prose.firstMatch(of: /[`*|#\[\]]|\b_|_\b|^ *\d+\. |^ +- |^>/.anchorsMatchLineEndings()) == nil, "\(path): \(text)")
         } else if !["example", "examples", "properties"].contains(name) {
           check(part, at: "\(path)/\(name)")
         } else if name == "properties" {
