@@ -69,8 +69,7 @@ export class LineChart {
       setAttributes(path, { d: pathOf(samples, index, now, top) });
     }
     setText(this.#top, `top line: ${this.#format(top)}`);
-    const current = this.#lines.map((name, index) => [name, texts[index]].filter(Boolean).join(" ")).join(", ");
-    const label = `${this.#title}, the last five minutes. Now ${current}, at most ${this.#format(greatest)}.`;
+    const label = `${this.#title}, the last five minutes, at most ${this.#format(greatest)}.`;
     setAttributes(this.#svg, { "aria-label": label });
   }
 }

@@ -10,17 +10,6 @@ const path = "/api/admin/audit-log";
 const shownCount = 20;
 const pollMs = 10_000;
 
-const words = {
-  "product.created": "created",
-  "product.updated": "changed",
-  "product.restocked": "restocked",
-  "product.paused": "paused",
-  "product.resumed": "resumed",
-  "payment_event.settled": "settled a payment event of",
-  "key.created": "created a key",
-  "key.revoked": "revoked a key",
-};
-
 export class AuditLog {
   #timer = 0;
   #generation = 0;
@@ -66,11 +55,16 @@ export class AuditLog {
 
 function lineOf(change, name) {
   const time = make("time", { dateTime: change.at, textContent: shortTime(change.at, clock.now()) });
-  const what = make("span", {}, make("bdi", { className: "who" }, change.who), ` ${words[change.action] ?? change.action}`);
+  // Such as "product.paused" or "payment_event.settled".
+  const [kind, verb] = change.action.split(".");
   const product = change.product_id == null ? null : name ?? `product ${change.product_id}`;
+  const object = kind === "product" ? "" : ` a ${kind.replaceAll("_", " ")}${product ? " of" : ""}`;
+  const what = make("span", {}, make("bdi", { className: "who" }, change.who), ` ${verb}${object}`);
   if (product) what.append(" ", make("bdi", {}, product));
   const line = make("li", {}, time, what);
-  const details = detailsOf(change.from ?? {}, change.to ?? {});
+  // Pausing and resuming have no other values than their names say.
+  const isPause = change.to && "paused" in change.to;
+  const details = isPause ? [] : detailsOf(change.from ?? {}, change.to ?? {});
   if (details.length) line.append(make("span", { className: "details" }, ...details));
   return line;
 }

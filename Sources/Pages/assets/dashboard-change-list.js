@@ -1,12 +1,9 @@
 // The changes without an answer yet, and the answers of the latest ones, at the bottom of the page.
 
 import { announce, find, make, setText, show } from "./dom.js";
-import { duration } from "./format.js";
 
 /// The audit log shows a change that is done, so its note may go.
 const doneMs = 8000;
-/// Most answers come at once. A change that takes longer is shown.
-const quietMs = 400;
 
 export class ChangeList {
   #changes;
@@ -15,11 +12,6 @@ export class ChangeList {
   constructor(changes) {
     this.#changes = changes;
     changes.addEventListener("change", () => this.#render());
-  }
-
-  /// Shows the countdowns.
-  tick() {
-    for (const note of this.#notes.values()) note.tick();
   }
 
   #render() {
@@ -43,19 +35,17 @@ class Note {
   #change;
   #changes;
   #text = make("span");
-  #countdown = make("span", { className: "countdown-text" });
-  #again = make("button", { type: "button" });
-  #end = make("button", { type: "button" });
+  #again = make("button");
+  #end = make("button");
   #title;
   element;
   #told = "";
-  #beganAt = performance.now();
 
   constructor(change, changes) {
     this.#change = change;
     this.#changes = changes;
     this.#title = make("strong", { dir: "auto", textContent: change.title });
-    const words = make("p", {}, this.#title, " ", this.#text, " ", this.#countdown);
+    const words = make("p", {}, this.#title, " ", this.#text);
     this.element = make("li", {}, words, make("p", { className: "actions" }, this.#again, this.#end));
     this.#again.addEventListener("click", () => changes.askNow(change));
     this.#end.addEventListener("click", () => (this.#isOpen ? changes.stop(change) : changes.forget(change)));
@@ -72,17 +62,9 @@ class Note {
     setText(this.#again, state === "stopped" ? "Ask again" : "Try now");
     show(this.#again, state === "stopped" || state === "waiting");
     setText(this.#end, this.#isOpen ? "Stop" : state === "stopped" ? "Forget" : "Close");
-    this.tick();
     if (state === this.#told || state === "asking") return;
     this.#told = state;
     announce(state === "done" ? text : `${title}. ${text}`);
     if (state === "done") setTimeout(() => this.#changes.forget(this.#change), doneMs);
-  }
-
-  tick() {
-    const { state, retryAt } = this.#change;
-    const rest = retryAt - performance.now();
-    setText(this.#countdown, state === "waiting" && rest > 0 ? `Trying again in ${duration(rest)}.` : "");
-    show(this.element, state !== "asking" || this.#told || performance.now() - this.#beganAt > quietMs);
   }
 }

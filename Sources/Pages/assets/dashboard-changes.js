@@ -19,7 +19,7 @@ const harmless = ["overloaded", "database-unavailable", "too-many-requests", "sh
 ///   kind              "pause", "resume", "restock" or "settle"
 ///   title, doneText   what it does, and that it is done, in words
 ///   method, path, body, key
-///   state             "asking", "waiting" until `retryAt`, "stopped", "done" or "refused"
+///   state             "asking", "waiting", "stopped", "done" or "refused"
 ///   isUncertain       whether an earlier attempt may have had its effect
 ///   text              why it waits or was refused, in words
 export class Changes extends EventTarget {
@@ -86,8 +86,7 @@ export class Changes extends EventTarget {
       if (!harmless.includes(answer.problem)) change.isUncertain = true;
       if (change.run !== run || change.state === "stopped") return;
       const delay = secondsToWait(answer, number) * 1000;
-      const effect = change.isUncertain ? "The page does not know yet whether the change was made." : "Nothing was changed yet.";
-      change.retryAt = performance.now() + delay;
+      const effect = change.isUncertain ? "The page does not know yet whether the change was made, and asks again." : "Nothing was changed yet. The page tries again.";
       this.#enter(change, "waiting", `${outageOf(answer)} ${effect}`);
       await new Promise((resolve) => {
         change.wake = resolve;

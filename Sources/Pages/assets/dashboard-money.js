@@ -1,7 +1,7 @@
 // Money that waits: payment events that an operator has to look at.
 
 import { find, focusOn, make, setBusy, setText, show } from "./dom.js";
-import { count, dateTime, money, shortTime } from "./format.js";
+import { count, money, shortTime } from "./format.js";
 import { clock } from "./clock.js";
 
 /// The server sends at most so many.
@@ -82,13 +82,12 @@ export class WaitingMoney {
 class Row {
   element = make("li");
   #name = make("strong");
-  #button = make("button", { type: "button" });
+  #button = make("button");
   #amount = make("span", { className: "amount" });
   #about = make("span", { className: "hint" });
 
   constructor(event, ask) {
     const time = make("time", { dateTime: event.received_at, textContent: shortTime(event.received_at, clock.now()) });
-    time.title = dateTime(event.received_at);
     const facts = make("span", { className: "hint" }, time, " · ", make("code", {}, event.order_id));
     this.element.append(make("span", { className: "event" }, this.#name, this.#amount, this.#about, facts), this.#button);
     this.#button.addEventListener("click", ask);

@@ -37,7 +37,7 @@ const stream = new LiveStream({
   silenceMs,
 });
 const changes = new Changes();
-const changeList = new ChangeList(changes);
+new ChangeList(changes);
 const table = new ProductTable();
 const selection = new Selection(changes, session);
 const money = new WaitingMoney(changes, session);
@@ -56,20 +56,24 @@ async function begin() {
     const answer = await session.find();
     if (answer.ok) return enter();
     if (answer.status === 401) return leave("");
-    setText(find("lead"), `${outageOf(answer)} The page tries again.`);
+    lead(`${outageOf(answer)} The page tries again.`);
     await new Promise((resolve) => setTimeout(resolve, secondsToWait(answer, number) * 1000));
   }
 }
 
 function enter() {
   show(find("sign-in"), false);
-  show(find("lead"), true);
-  setText(find("lead"), "One moment.");
+  lead("One moment.");
   show(find("session"), true);
   setText(find("who"), session.current.name);
   setText(find("scope"), session.current.scope);
   stream.start();
   changes.resume();
+}
+
+function lead(text) {
+  setText(find("lead"), text);
+  show(find("lead"), text);
 }
 
 /// - note: why the session is over, in words.
@@ -82,8 +86,7 @@ function leave(note) {
   for (const part of [audit, table, money, server]) part.clear();
   selection.render(null, [], 0);
   for (const part of ["floor", "session", "outage"]) show(find(part), false);
-  show(find("lead"), note);
-  setText(find("lead"), note);
+  lead(note);
   show(find("sign-in"), true);
   find("key").focus();
   if (note) announce(note);
@@ -101,7 +104,8 @@ async function signIn() {
   setBusy(button, false, "Sign in");
   if (answer.ok) {
     field.value = "";
-    accept();
+    show(find("key-error"), false);
+    field.removeAttribute("aria-invalid");
     enter();
     focusOn(find("title"));
   } else if (answer.status === 401) {
@@ -121,26 +125,17 @@ function refuse(text) {
   announce(text);
 }
 
-function accept() {
-  show(find("key-error"), false);
-  find("key").removeAttribute("aria-invalid");
-}
-
 async function signOut() {
   const button = find("sign-out");
   if (button.getAttribute("aria-disabled")) return;
   setBusy(button, true, "Signing out");
   const answer = await session.signOut();
   setBusy(button, false, "Sign out");
-  if (session.current) return announce(setSignOutError(`Still signed in. ${outageOf(answer)}`));
-  setSignOutError("");
+  const error = session.current ? `Still signed in. ${outageOf(answer)}` : "";
+  setText(find("sign-out-error"), error);
+  if (error) return announce(error);
   changes.clear();
   leave("You are signed out.");
-}
-
-function setSignOutError(text) {
-  setText(find("sign-out-error"), text);
-  return text;
 }
 
 // MARK: Ticks
@@ -160,7 +155,7 @@ function adopt(newTick) {
     latency: [latency.p50, latency.p99],
   });
   if (!old) {
-    show(find("lead"), false);
+    lead("");
     show(find("floor"), true);
     audit.refresh();
   }
@@ -194,9 +189,8 @@ function samplesOf(valuesOf) {
 
 /// Tells a screen reader what an operator should know at once.
 function tellChanges(old) {
-  if (old.database.reachable !== tick.database.reachable) {
-    announce(tick.database.reachable ? "The database is back." : "The database is away.");
-  }
+  const { reachable } = tick.database;
+  if (old.database.reachable !== reachable) announce(reachable ? "The database is back." : "The database is away.");
   const before = new Map(old.shop?.products.map(({ id, status }) => [id, status]));
   for (const { id, name, status } of tick.shop?.products ?? []) {
     if (!before.has(id) || before.get(id) === status) continue;
@@ -218,7 +212,7 @@ function selectedProduct() {
   const id = location.hash.match(/^#product-([1-9]\d*)$/)?.[1];
   if (id) return productOf(Number(id)) ?? null;
   const products = tick?.shop?.products ?? [];
-  return location.hash === "" && products.length === 1 ? products[0] : null;
+  return location.hash !== "#shop" && products.length === 1 ? products[0] : null;
 }
 
 function select(event) {
@@ -249,6 +243,7 @@ function renderConnection() {
   const texts = { live: "Live", hidden: "Not live while hidden", missing: "Signed out", waiting: "Connecting", connecting: "Connecting" };
   setText(line, isAway ? `Database away ${sinceText}` : since !== null ? `Reconnecting ${sinceText}${again}` : texts[stream.state]);
   document.title = [isAway ? "Database away" : since !== null && "Reconnecting", "Control room", "FlashSale"].filter(Boolean).join(" · ");
+  if (!tick && stream.state === "waiting") lead(`${outageOf(stream.answer)} The page tries again.`);
   renderOutage(isAway, since, sinceText, now);
 }
 
@@ -264,14 +259,10 @@ function renderOutage(isAway, since, sinceText, now) {
   setText(
     find("outage-text"),
     isAway
-      ? `${sentence(tick.database.reason)} Server ${tick.server.name} tells buyers: 503 database-unavailable, Retry-After: 1. `
+      ? `${tick.database.reason} Server ${tick.server.name} tells buyers: 503 database-unavailable, Retry-After: 1. `
         + "Nothing that they ask for is done. The figures of the shop are the last known ones."
       : `${outageOf(stream.answer)} All figures are the last known ones.`,
   );
-}
-
-function sentence(text) {
-  return !text ? "" : /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 // MARK: Start
@@ -299,8 +290,5 @@ find("back").addEventListener("click", () => table.focus(selectedProduct()?.id))
 addEventListener("hashchange", render);
 // The back button of a browser may bring the page back as it was, with what was typed.
 addEventListener("pagehide", () => (find("key").value = ""));
-setInterval(() => {
-  renderConnection();
-  changeList.tick();
-}, clockMs);
+setInterval(renderConnection, clockMs);
 begin();

@@ -53,8 +53,7 @@ export class ProductTable {
     const isInUse = body.matches(":hover") || body.contains(document.activeElement);
     if (isNew || (!isInUse && performance.now() - this.#sortedAt > sortMs)) this.#sort();
     setText(find("shop-row-rate"), decimal(shop.holds_per_second));
-    if (selected === null) find("shop-link").setAttribute("aria-current", "true");
-    else find("shop-link").removeAttribute("aria-current");
+    mark(find("shop-link"), selected === null);
     this.#filter();
     const more = shop.more_products ?? 0;
     show(find("more-products"), more > 0);
@@ -123,6 +122,11 @@ export class ProductTable {
   }
 }
 
+function mark(link, isSelected) {
+  if (isSelected) link.setAttribute("aria-current", "true");
+  else link.removeAttribute("aria-current");
+}
+
 class Row {
   link;
   #status = make("span", { className: "status" });
@@ -143,8 +147,7 @@ class Row {
 
   render(product, isSelected) {
     setText(this.link, product.name);
-    if (isSelected) this.link.setAttribute("aria-current", "true");
-    else this.link.removeAttribute("aria-current");
+    mark(this.link, isSelected);
     this.#status.dataset.status = product.status;
     setText(this.#status, startWords(product) ?? statusLabel(product));
     this.#bar.render(product);

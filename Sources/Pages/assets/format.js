@@ -23,9 +23,9 @@ export function count(number) {
   return whole.format(number);
 }
 
-/// A number of which small differences matter only if it is small, such as 0, 1.9 or 812.
+/// A number of which small differences matter only if it is small, such as 2, 1.9 or 812.
 export function decimal(number) {
-  return number === 0 || number >= 9.95 ? whole.format(Math.round(number)) : oneDigit.format(number);
+  return Number.isInteger(number) || number >= 9.95 ? whole.format(Math.round(number)) : oneDigit.format(number);
 }
 
 /// Such as 1.9 ms or 2.4 s.

@@ -4,10 +4,8 @@
 // any error, asks the API for the reason, and makes a new EventSource later. While the tab is hidden there is no
 // connection: a browser has only six for each host under HTTP/1.1, and the tabs share them.
 //
-// The stream has these events:
-//   state    `state` has changed
-//   data     the server has sent an event; `detail` is its JSON
-//   answer   the API has answered the question; `detail` is the JSON
+// The events are `state` if it has changed, `data` with the JSON of the server's event in `detail`, and `answer` with the
+// JSON of the answer to the question.
 
 import { call } from "./api.js";
 
@@ -29,12 +27,10 @@ export class LiveStream extends EventTarget {
   /// Counts the connections, so that an answer of an earlier one is ignored.
   #generation = 0;
 
-  /// - path: of the stream.
-  /// - event: the name of the events that carry data.
-  /// - lastEvent: the name of the event that ends the stream for good, if there is one.
-  /// - question: the path that tells why there is no stream.
-  /// - missingStatus: the status of the question's answer that ends the stream for good.
-  /// - silenceMs: the stream renews a connection that is silent for longer. It may have died without a sign.
+  /// - path, event: of the stream, and the name of its events.
+  /// - lastEvent: the name of the event that ends the stream for good. Optional.
+  /// - question, missingStatus: the path that tells why there is no stream, and the status that ends it for good.
+  /// - silenceMs: after so much silence the connection may have died without a sign, so the stream renews it.
   constructor(options) {
     super();
     this.#options = options;
