@@ -62,7 +62,7 @@ function search() {
     show(whole, whole.querySelector(`${part}:not([hidden])`) !== null);
   }
   for (const other of others) show(other, words.length === 0);
-  setText(find("found"), words.length === 0 ? "" : count === 1 ? "1 part matches" : `${count} parts match`);
+  setText(find("found"), words.length === 0 ? "" : count === 1 ? "1 part matches" : `${count || "No"} parts match`);
 }
 
 find("search-form").addEventListener("submit", (event) => event.preventDefault());
@@ -71,13 +71,12 @@ show(find("search-form"), true);
 // A reload may have kept the words.
 if (box.value) search();
 
-// A link to a part that the search hides ends the search.
-addEventListener("hashchange", () => {
-  const target = location.hash.length > 1 && find(decodeURIComponent(location.hash.slice(1)));
-  if (!target || !target.closest("[hidden]")) return;
+// A link to a part that the search hides ends the search. The browser then goes to that part.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#"]');
+  if (!link || !find(link.hash.slice(1)).closest("[hidden]")) return;
   box.value = "";
   search();
-  target.scrollIntoView();
 });
 
 // The contents
