@@ -23,8 +23,9 @@ struct CommonSection {
     return """
       <section id="curl">
       <h2>Try it</h2>
-      <p>The curl lines send the examples of this page to this server. Put the ids of your own responses in the place of the
-      ids. Lines with a token read it from a variable of the shell, such as <code>ADMIN_TOKEN</code>. They need curl 7.82.</p>
+      <p>The curl lines send the examples of this page to this server. Put the ids of your own responses in the place
+      of the ids. Lines with a token read it from a variable of the shell, such as <code>ADMIN_TOKEN</code>. They need
+      curl 7.82.</p>
       </section>
       <section id="authentication">
       <h2>Authentication</h2>

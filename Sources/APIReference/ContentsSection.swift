@@ -1,4 +1,5 @@
-/// The links to all calls and composed schemas. The page's script shows the search box, because it does nothing without the script.
+/// The links to all calls and composed schemas, and the search box. The box does nothing without the page's script, so the
+/// script shows it.
 struct ContentsSection {
   let document: OpenAPIDocument
 

@@ -1,4 +1,5 @@
-/// The Markdown of the descriptions: paragraphs, lists of one level, and `code`. A test checks that they use nothing else.
+/// The Markdown of the descriptions: paragraphs, lists of one level, and `code`. A test checks that they use nothing
+/// else.
 struct Markdown {
   private enum Block {
     case paragraph(String)

@@ -25,8 +25,8 @@ struct ResponseDescription {
       """
   }
 
-  /// A description names the types of its problems as code. Code with capital letters, spaces or underscores is something
-  /// else, and so is the name of a member, such as `detail`.
+  /// A description names the types of its problems as code. Code with capital letters, spaces or underscores is
+  /// something else, and so is the name of a member, such as `detail`.
   private func addressOfProblem(_ code: String) -> String? {
     guard code.wholeMatch(of: /[a-z]+(-[a-z]+)*/) != nil else { return nil }
     let isMember = document.schemas.contains { $0.properties.contains { $0.name == code } }
