@@ -1,4 +1,5 @@
-/// A JSON schema, with the keywords that the document uses.
+/// A JSON schema, with the keywords that the document uses. It must not contain itself, because all of its parts are
+/// read at once.
 package struct Schema {
   /// The name of the schema in the components. Nil if it is defined in place.
   package let name: String?

@@ -106,8 +106,8 @@ import Yams
       for (name, part) in value as? [String: Any] ?? [:] {
         if let text = part as? String, ["description", "summary"].contains(name) {
           let prose = text.replacing(/`[^`]*`/, with: "")
-          #expect(
-            prose.firstMatch(of: /[`*|#\[\]]|\b_|_\b|^ *\d+\. |^ +- |^>/.anchorsMatchLineEndings()) == nil, "\(path): \(text)")
+          let markup = /[`*|#\[\]]|\b_|_\b|^ *\d+\. |^ +- |^>/.anchorsMatchLineEndings()
+          #expect(prose.firstMatch(of: markup) == nil, "\(path): \(text)")
         } else if !["example", "examples", "properties"].contains(name) {
           check(part, at: "\(path)/\(name)")
         } else if name == "properties" {
