@@ -52,14 +52,19 @@ struct CurlLine {
     var description: String { "\(operation) needs an example for \(part)" }
   }
 
-  /// The address is an element of its own, so that a script can change it.
+  /// The address of the server is an element of its own, so that a script can change it.
   var html: HTML {
-    let address: HTML =
-      "curl \(needsQuotes ? "'" : "")<span class=\"server\">\(Self.server)</span>\(path)\(needsQuotes ? "'" : "")"
+    let url = Self.server + path
+    let command = "curl " + (path.contains { "?&".contains($0) } ? Self.quoted(url) : url)
     // Long commands have one option a line. A shell joins lines that end in a backslash.
     let separator: HTML =
       options.count > 1 || path.utf8.count > 40 || options.contains { $0.utf8.count > 20 } ? " \\\n  " : " "
-    return ([address] + options.map { "\($0)" }).joined(by: separator)
+    return ([command] + options).map(Self.markingServer).joined(by: separator)
+  }
+
+  private static func markingServer(_ text: String) -> HTML {
+    let parts = text.components(separatedBy: server).map { "\($0)" as HTML }
+    return parts.joined(by: "<span class=\"server\">\(server)</span>")
   }
 
   /// The environment variable with the token: `ADMIN_TOKEN` for the scheme `adminToken`. Nil if none is required.
@@ -68,8 +73,6 @@ struct CurlLine {
     let scheme = operation.security.lazy.compactMap(\.first).first { document.securityScheme($0)?.isBearer == true }
     return scheme.map { $0.replacing(/[A-Z]/) { "_\($0.output)" }.uppercased() }
   }
-
-  private var needsQuotes: Bool { path.contains { "?&".contains($0) } }
 
   /// One word for a POSIX shell.
   private static func quoted(_ text: String) -> String {

@@ -33,7 +33,13 @@ func compressed(_ path: String) throws -> Data {
 /// Writes the page of an OpenAPI document beside the output. Returns its path.
 func writeReference(of document: URL, beside output: String) throws -> URL {
   let page = URL(filePath: output).deletingLastPathComponent().appending(path: "docs.html")
-  let text = try ReferencePage(OpenAPIDocument(yaml: String(contentsOf: document, encoding: .utf8))).html()
+  let yaml = try String(contentsOf: document, encoding: .utf8)
+  let text: String
+  do {
+    text = try ReferencePage(OpenAPIDocument(yaml: yaml)).html()
+  } catch {
+    fail("\(document.path): \(error)", status: 1)
+  }
   try text.write(to: page, atomically: true, encoding: .utf8)
   return page
 }

@@ -90,6 +90,22 @@ import Testing
     #expect(text == line)
   }
 
+  @Test func `a script can change each address of the server in a curl line`() throws {
+    let document = try OpenAPIDocument(
+      yaml: """
+        tags: [{name: all}]
+        paths:
+          /a:
+            get:
+              tags: [all]
+              parameters: [{name: Origin, in: header, required: true, example: http://127.0.0.1:8080}]
+        """)
+    let operation = try #require(document.groups.first?.operations.first)
+    let elements = try PageElements("<p>\(CurlLine(operation, in: document).html.markup)</p>")
+    #expect(elements.all[0].text == "curl http://127.0.0.1:8080/a \\\n  -H 'Origin: http://127.0.0.1:8080'")
+    #expect(elements.withClass("server").map(\.text) == [CurlLine.server, CurlLine.server])
+  }
+
   private static func body(_ example: String) -> String {
     "requestBody: {content: {application/json: {example: \(example)}}}"
   }
