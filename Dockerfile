@@ -10,6 +10,7 @@ WORKDIR /src
 # A layer may round the files' times to seconds. The package manager would see a change and build everything again. An archive
 # keeps the exact times.
 COPY Package.swift ./
+COPY Sources/APIReference Sources/APIReference
 COPY Sources/CLibPQ Sources/CLibPQ
 COPY Sources/EmbedFiles Sources/EmbedFiles
 COPY Sources/EmbedFilesPlugin Sources/EmbedFilesPlugin

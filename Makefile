@@ -5,7 +5,7 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-versions bench chaos openapi clients proxies browser java rehearse deploy-check \
+.PHONY: help run test test-versions bench chaos openapi clients proxies browser screenshots java rehearse deploy-check \
   build lint format packages
 
 help: ## print this list
@@ -74,9 +74,15 @@ proxies: build ## test servers behind nginx, HAProxy, Caddy, Apache, lighttpd an
 browser: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
   command -v chromium >/dev/null || echo chromium)
-browser: packages build ## buy on the pages in Chromium, run a sale in the control room, and attack from other sites
+browser: packages build ## buy on the pages in Chromium, run a sale in the control room, read /docs, and attack from other sites
 	Tests/Browser/run
 	Tests/Browser/buy $(ARGS)
+
+screenshots: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
+  command -v chromium >/dev/null || echo chromium; command -v optipng >/dev/null || echo optipng)
+screenshots: packages build ## make the pictures of the README from a small sale (ARGS="sale" for one)
+	Tests/Browser/screenshots $(ARGS)
 
 deploy-check: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv; \

@@ -106,6 +106,7 @@ let package = Package(
         crypto, logging, nioCore, nioEmbedded, nioHTTP1, nioPosix, serviceLifecycle, yams,
       ],
       swiftSettings: strict),
+    .testTarget(name: "APIReferenceTests", dependencies: ["API", "APIReference", yams], swiftSettings: strict),
     .testTarget(
       name: "LocalPostgresTests", dependencies: ["LocalPostgres", logging, subprocess], swiftSettings: strict),
     .testTarget(
@@ -124,8 +125,10 @@ let package = Package(
       ],
       swiftSettings: strict),
 
-    // The binary contains `sql/` and `Sources/Pages/`: a build step turns their files into Swift constants.
-    .executableTarget(name: "EmbedFiles", swiftSettings: strict),
+    // The binary contains `sql/`, `Sources/Pages/` and the page of the OpenAPI document: a build step turns these files into
+    // Swift constants. APIReference makes the page in that step, so the server needs no YAML.
+    .executableTarget(name: "EmbedFiles", dependencies: ["APIReference"], swiftSettings: strict),
+    .target(name: "APIReference", dependencies: [yams], swiftSettings: strict),
     .plugin(
       name: "EmbedFilesPlugin", capability: .buildTool(), dependencies: ["EmbedFiles"],
       path: "Sources/EmbedFilesPlugin"),

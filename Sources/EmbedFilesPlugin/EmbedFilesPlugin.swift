@@ -15,8 +15,10 @@ struct EmbedFilesPlugin: BuildToolPlugin {
     case "API":
       return [
         try command(
-          context, enumName: "EmbeddedPages", options: ["--gzip"], types: ["css", "html", "js", "svg"],
-          folders: [("pages", "Sources/Pages"), ("assets", "Sources/Pages/assets")])
+          context, enumName: "EmbeddedPages", options: ["--gzip"], types: ["css", "html", "js", "svg", "yaml"],
+          folders: [
+            ("pages", "Sources/Pages"), ("reference", "Sources/API/OpenAPI"), ("assets", "Sources/Pages/assets"),
+          ])
       ]
     default:
       Diagnostics.error("EmbedFilesPlugin does not know which files \(target.name) embeds")

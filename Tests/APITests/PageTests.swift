@@ -8,7 +8,7 @@ import Testing
 @Suite struct PageTests {
   private static let gzip = "Accept-Encoding: gzip\r\n"
   private static let paths = [
-    "/", "/p/1", "/dashboard", "/assets/style.css", "/assets/icon.svg", "/assets/settings.js",
+    "/", "/p/1", "/dashboard", "/docs", "/assets/style.css", "/assets/icon.svg", "/assets/settings.js",
   ]
   private static let allBytesMax = 150_000
 
@@ -42,7 +42,8 @@ import Testing
 
   @Test(arguments: [
     ("/", "text/html; charset=utf-8"), ("/p/1", "text/html; charset=utf-8"), ("/p/1?x", "text/html; charset=utf-8"),
-    ("/dashboard", "text/html; charset=utf-8"), ("/assets/style.css", "text/css; charset=utf-8"),
+    ("/dashboard", "text/html; charset=utf-8"), ("/docs", "text/html; charset=utf-8"),
+    ("/assets/style.css", "text/css; charset=utf-8"),
     ("/assets/api.js", "text/javascript; charset=utf-8"), ("/assets/icon.svg", "image/svg+xml; charset=utf-8"),
     ("/assets/settings.js", "text/javascript; charset=utf-8"),
   ])
@@ -66,7 +67,7 @@ import Testing
   }
 
   @Test func `each embedded file has a smaller gzip form with a tag of its own`() throws {
-    let paths = ["/", "/p/1", "/dashboard"] + EmbeddedPages.assets.map { "/assets/" + $0.name }
+    let paths = ["/", "/p/1", "/dashboard", "/docs"] + EmbeddedPages.assets.map { "/assets/" + $0.name }
     #expect(paths.count > 10)
     for path in paths {
       let plain = try send("GET", path).headers
@@ -124,7 +125,7 @@ import Testing
   @Test(arguments: [
     "/assets/nothing.js", "/assets/", "/assets/style.css/", "/assets/style%2Ecss", "/assets/shop.html",
     "/assets/../style.css", "/assets/STYLE.css", "/assets//style.css", "/p/", "/p/1/", "/p/1/2", "/product.html/x",
-    "/dashboard/",
+    "/docs/", "/dashboard/",
   ])
   func `another address is 404 and not stored`(path: String) throws {
     let answer = try send("GET", path)
@@ -132,7 +133,7 @@ import Testing
     #expect(answer.headers["Content-Type"] == "application/problem+json" && answer.headers["ETag"] == nil)
   }
 
-  @Test(arguments: ["/dashboard.html", "/Dashboard", "/dash%62oard", "/shop.html"])
+  @Test(arguments: ["/dashboard.html", "/Dashboard", "/dash%62oard", "/shop.html", "/docs.html", "/Docs"])
   func `a page has one address`(path: String) {
     let routes = PageRoutes(settings: PageSettings(checkoutURL: nil, playsProvider: false)).routes
     let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path)

@@ -167,7 +167,6 @@ function render() {
   if (!tick) return;
   const now = Date.parse(tick.time);
   const { shop } = tick;
-  show(find("unknown"), !shop);
   const product = selectedProduct();
   if (shop) {
     table.render(shop, product?.id ?? null);
@@ -260,7 +259,7 @@ function renderOutage(isAway, since, sinceText, now) {
     find("outage-text"),
     isAway
       ? `${tick.database.reason} Server ${tick.server.name} tells buyers: 503 database-unavailable, Retry-After: 1. `
-        + "Nothing that they ask for is done. The figures of the shop are the last known ones."
+        + `Nothing that they ask for is done. ${tick.shop ? "The figures of the shop are the last known ones." : "Nothing is known of the shop yet."}`
       : `${outageOf(stream.answer)} All figures are the last known ones.`,
   );
 }

@@ -60,7 +60,7 @@ struct DemoCommand: AsyncParsableCommand {
     url: String, hasPages: Bool, payment: String, adminToken: String, databaseURL: String
   ) -> String {
     """
-    \(hasPages ? "\nOpen \(url) in a browser, and buy.\n" : "")
+    \(hasPages ? "\nOpen \(url) in a browser, and buy. The API is explained at \(url)/docs.\n" : "")
     flashsale serves on \(url)
 
     Buy something, from another terminal:

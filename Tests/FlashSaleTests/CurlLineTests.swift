@@ -1,0 +1,94 @@
+import Foundation
+import Subprocess
+import TestSupport
+import Testing
+import Yams
+
+extension FlashSaleTests {
+  /// The curl lines of the page `/docs`, which send the examples of the OpenAPI document.
+  @Suite struct CurlLineTests {
+    /// The digits of the ids of holds and orders in the examples.
+    private static let exampleDigits = "000000016b038082a7b67565b6762b58"
+
+    @Test(.database) func `each curl line of the page succeeds, with the ids of real responses`() async throws {
+      try await withServers(1, on: TestDatabase.url, settings: ["PAGES": "true"]) { servers in
+        let api = servers[0].api
+        let lines = try await Self.lines(api)
+        let statuses = try await Self.successStatuses(api)
+        #expect(lines.map(\.operation).sorted() == statuses.keys.sorted() && lines.count > 15)
+        var digits = Self.exampleDigits
+
+        /// Runs the line of an operation, and remembers the id of a hold in its response.
+        func run(_ operation: String, key: String = "pay-1") async throws {
+          let line = try #require(lines.first { $0.operation == operation }?.text, "\(operation)")
+          let command = line.replacingOccurrences(of: Self.exampleDigits, with: digits)
+            .replacingOccurrences(of: "pay-1", with: key)
+          let (status, body) = try await Self.shell(command, server: api.url)
+          #expect(status == statuses[operation], "\(command)\n\(body)")
+          let members = try? JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
+          if operation == "placeHold", let hold = members?["hold_id"] as? String {
+            digits = String(hold.dropFirst("hold_".utf8.count))
+          }
+        }
+
+        // The other lines need the product with the id 1.
+        try await run("createProduct")
+        for line in lines {
+          switch line.operation {
+          // The line before has released the hold.
+          case "placeOrder": try await run("placeHold")
+          // The money of a second payment has to be refunded.
+          case "settleRefund": try await run("receivePaymentEvent", key: "pay-2")
+          default: break
+          }
+          try await run(line.operation)
+        }
+        try await expectCleanAudit(TestDatabase.url)
+      }
+    }
+
+    /// The lines in the order of the page, as a reader copies them.
+    private static func lines(_ api: APIClient) async throws -> [(operation: String, text: String)] {
+      let page = String(buffer: try await api.send("GET", "/docs").body)
+      let pattern =
+        /<section class="call" id="(\w+)">(?:(?!<section)[\s\S])*?<pre class="curl"><code>([\s\S]*?)<\/code>/
+      return page.matches(of: pattern).map { match in
+        var text = String(match.output.2.replacing(/<[^>]*>/, with: ""))
+        for (reference, character) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")] {
+          text = text.replacingOccurrences(of: reference, with: character)
+        }
+        return (String(match.output.1), text)
+      }
+    }
+
+    /// The first status of success, by operation.
+    private static func successStatuses(_ api: APIClient) async throws -> [String: String] {
+      let text = String(buffer: try await api.send("GET", "/openapi.yaml").body)
+      let document = try #require(try Yams.load(yaml: text) as? [String: Any])
+      let paths = try #require(document["paths"] as? [String: [String: Any]])
+      let operations = paths.values.flatMap(\.values).compactMap { $0 as? [String: Any] }
+      return try Dictionary(
+        uniqueKeysWithValues: operations.map { operation in
+          let responses = try #require(operation["responses"] as? [String: Any])
+          return (
+            try #require(operation["operationId"] as? String),
+            try #require(responses.keys.filter { $0.hasPrefix("2") }.min())
+          )
+        })
+    }
+
+    /// Runs a command in a shell, against another server than the page says.
+    ///
+    /// - Returns: the status and the body of the response.
+    private static func shell(_ command: String, server: String) async throws -> (status: String, body: String) {
+      let line = command.replacingOccurrences(of: "http://127.0.0.1:8080", with: server)
+      // A stream has no end, so curl stops reading.
+      let result = try await Subprocess.run(
+        .name("sh"), arguments: ["-c", line + " -sS --max-time 5 -w '\\n%{http_code}'"],
+        environment: .inherit.updating(["ADMIN_TOKEN": ServerProcess.adminToken]),
+        output: .string(limit: 1 << 20), error: .string(limit: 1 << 16))
+      let parts = result.standardOutput.split(separator: "\n", omittingEmptySubsequences: false)
+      return (parts.last.map(String.init) ?? "", parts.dropLast().joined(separator: "\n") + result.standardError)
+    }
+  }
+}
