@@ -23,6 +23,7 @@ extension FlashSaleTests {
           let line = try #require(lines.first { $0.operation == operation }?.text, "\(operation)")
           let command = line.replacingOccurrences(of: Self.exampleDigits, with: digits)
             .replacingOccurrences(of: "pay-1", with: key)
+            .replacingOccurrences(of: "fsk_0123456789", with: ServerProcess.adminToken)
           let (status, body) = try await Self.shell(command, server: api.url)
           #expect(status == statuses[operation], "\(command)\n\(body)")
           let members = try? JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
