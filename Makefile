@@ -21,8 +21,8 @@ TESTS = swift test --disable-xctest
 test: MISSING += $(shell ls /usr/sbin/pgbouncer >/dev/null 2>&1 || echo pgbouncer)
 test: packages ## run all tests; they start their own PostgreSQL (ARGS="--filter Holds" for some)
 ifeq ($(ARGS),)
-	$(TESTS) --skip 'FlashSaleTests|StockStreamTests'
-	$(TESTS) --skip-build --filter 'FlashSaleTests|StockStreamTests'
+	$(TESTS) --skip 'FlashSaleTests|StockStreamTests|TicksTests'
+	$(TESTS) --skip-build --filter 'FlashSaleTests|StockStreamTests|TicksTests'
 else
 	$(TESTS) $(ARGS)
 endif

@@ -9,7 +9,9 @@ import Testing
 
 /// Whole runs against a shop in memory.
 @Suite(.timeLimit(.minutes(2))) struct SaleRehearsalTests {
-  private static func report(_ shop: FakeShop, interrupts: AsyncStream<Void>? = nil) async throws -> Report {
+  private static func report(
+    _ shop: FakeShop, seconds: Double = 0.5, interrupts: AsyncStream<Void>? = nil
+  ) async throws -> Report {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let server = try await ServerBootstrap(group: group)
       .childChannelInitializer { channel in
@@ -20,7 +22,7 @@ import Testing
       }
       .bind(host: "127.0.0.1", port: 0).get()
     var scenario = Scenario()
-    (scenario.buyers, scenario.stock, scenario.seconds, scenario.wait) = (200, 60, 0.5, 8)
+    (scenario.buyers, scenario.stock, scenario.seconds, scenario.wait) = (200, 60, seconds, 8)
     (scenario.early, scenario.fail) = (0.2, 0.2)
     let address = try #require(ServerAddress(url: "http://127.0.0.1:\(server.localAddress?.port ?? 0)"))
     let rehearsal = SaleRehearsal(
@@ -55,8 +57,9 @@ import Testing
 
   @Test func `an interrupt ends the sale early, and the product is paused`() async throws {
     let shop = FakeShop()
+    // The sale would last longer than the test may.
     let report = try await Self.report(
-      shop,
+      shop, seconds: 600,
       interrupts: AsyncStream { sink in
         sink.yield()
       })

@@ -80,8 +80,9 @@ final class LoadClient {
     do {
       let connection = try result.get().pipeline.syncOperations.handler(type: ClientConnection.self)
       open[ObjectIdentifier(connection)] = connection
-      connection.onFree = { [unowned self] in self.use($0) }
-      connection.onClosed = { [unowned self] in self.closed($0) }
+      // Weak, because connections close after `close`, when the client may be gone.
+      connection.onFree = { [weak self] in self?.use($0) }
+      connection.onClosed = { [weak self] in self?.closed($0) }
       guard connection.isActive else { return closed(connection) }
       if isClosed { connection.close() } else { use(connection) }
     } catch {
