@@ -68,6 +68,10 @@ class Server:
     pid: int
     database_url: str
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
     def answered(self) -> Counter[str]:
         """Its answers so far, by status."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as response:
@@ -82,9 +86,6 @@ class Server:
         """Resident memory, now and at most."""
         fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
         return int(fields["VmRSS"].split()[0]) / 1024, int(fields["VmHWM"].split()[0]) / 1024
-
-    def threads(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/task"))
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))

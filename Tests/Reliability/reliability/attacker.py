@@ -1,5 +1,5 @@
-"""One attacker, a process of its own: attacker.py PART HOST PORT PRODUCT COUNT. Prints what it did as JSON when it is
-told to end (SIGTERM).
+"""One attacker, a process of its own: attacker.py PART PORT PRODUCT COUNT. Prints what it did as JSON when it is told to
+end (SIGTERM).
 
 It has to be cheap, since it shares the machine with what it attacks: sockets without buffers or coroutines, one epoll.
 """
@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 COUNTS: Counter[str] = Counter()
@@ -26,22 +27,21 @@ PIPELINED = 4000  # requests on a connection
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER that closes with a reset: nothing is left in TIME_WAIT
 
 
+@dataclass
 class Target:
-    def __init__(self, host: str, port: int, product: int) -> None:
-        self.address = (host, port)
-        self.product = product
-        self._sources = 0
+    port: int
+    product: int
+    sources: int = 0
 
     def connect(self, receive_buffer: int | None = None) -> socket.socket:
         """Begins to connect. Sources change, so that one pair of addresses does not run out of ports."""
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        if self.address[0].startswith("127."):
-            self._sources = self._sources % 200 + 1
-            connection.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
-            connection.bind((f"127.0.1.{self._sources}", 0))
-        connection.connect_ex(self.address)
+        self.sources = self.sources % 200 + 1
+        connection.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+        connection.bind((f"127.0.1.{self.sources}", 0))
+        connection.connect_ex(("127.0.0.1", self.port))
         return connection
 
     def request(self, method: str, path: str, body: str = "", *fields: str) -> bytes:
@@ -53,8 +53,8 @@ class Target:
 @dataclass(slots=True)
 class Connection:
     socket: socket.socket
-    first: bytes   # what it sends at once
-    rest: bytes    # what it sends byte by byte
+    first: bytes     # what it sends at once
+    rest: memoryview  # what it sends piece by piece
     until: float
     is_open: bool = False
 
@@ -65,15 +65,17 @@ class Crowd:
 
     def __init__(
         self, target: Target, count: int, kinds: list[tuple[bytes, bytes]], per_second: float = 2500, lifetime: float = 30,
-        receive_buffer: int | None = None, read: Callable[[bytes, bytes | None], bool] | None = None,
+        receive_buffer: int | None = None, read: Callable[[bytes, bytes | None], bool] | None = None, piece: int = 1,
     ) -> None:
         """
-        - kinds: the data that a connection sends at once, and the data that it sends byte by byte, in turns.
+        - kinds: the data that a connection sends at once, and the data that it sends piece by piece, in turns.
         - per_second: connections that are opened, at most: more at once would only fill the queue of the kernel.
         - read: takes the request and some data of the response, None for a reset; returns whether the connection stays open.
+        - piece: in bytes. A byte goes to each connection in a second or so. Larger pieces go as fast as the kernel takes them.
         """
         self._target, self._count, self._kinds, self._read = target, count, itertools.cycle(kinds), read
         self._pause, self._lifetime, self._receive_buffer = 1 / per_second, lifetime, receive_buffer
+        self._piece = piece
         self._connections: dict[int, Connection] = {}  # by descriptor, the oldest first
         self._dribbling: deque[Connection] = deque()
         self._epoll = select.epoll()
@@ -85,51 +87,57 @@ class Crowd:
             due = max(due, now - 0.1)
             while len(self._connections) < self._count and due <= now:
                 due += self._pause
-                connection = Connection(self._target.connect(self._receive_buffer), *next(self._kinds), now + self._lifetime)
+                first, rest = next(self._kinds)
+                connection = Connection(
+                    self._target.connect(self._receive_buffer), first, memoryview(rest), now + self._lifetime)
                 self._connections[connection.socket.fileno()] = connection
                 self._epoll.register(connection.socket, select.EPOLLOUT | select.EPOLLONESHOT)
-            COUNTS["open at most"] = max(COUNTS["open at most"], len(self._connections))
             while self._connections and (oldest := next(iter(self._connections.values()))).until < now:
                 COUNTS["unexpected: not answered in time"] += self._read is not None
                 self._close(oldest)
             for descriptor, event in self._epoll.poll(0.02, 512):
                 self._handle(self._connections[descriptor], event)
-            # A byte to each connection in a second or so, some at a time.
-            for _ in range(len(self._dribbling) // 40):
+            for _ in range(len(self._dribbling) // (40 if self._piece == 1 else 1)):
                 connection = self._dribbling.popleft()
-                if connection.socket.fileno() >= 0 and self._send(connection, connection.rest[:1]):
-                    connection.rest = connection.rest[1:]
-                    self._dribbling += [connection] if connection.rest else []
+                if connection.socket.fileno() >= 0 and self._dribble(connection):
+                    self._dribbling.append(connection)
 
     def _handle(self, connection: Connection, event: int) -> None:
         if not connection.is_open and event == select.EPOLLOUT:
             connection.is_open = True
             COUNTS["connected"] += 1
-            if self._send(connection, connection.first):
+            if self._send(connection, connection.first) is not None:
                 self._epoll.modify(connection.socket, select.EPOLLIN if self._read else select.EPOLLRDHUP)
                 self._dribbling += [connection] if connection.rest else []
         elif connection.is_open and self._read:
-            try:
-                data: bytes | None = connection.socket.recv(65536)
-            except OSError:
-                data = None
+            data = None
+            with suppress(OSError):
+                data = connection.socket.recv(65536)
             if not self._read(connection.first, data):
                 self._close(connection)
         else:
             COUNTS["ended by the server"] += 1
             self._close(connection)
 
-    def _send(self, connection: Connection, data: bytes) -> bool:
-        """Sends as much as the kernel takes; False when the connection is gone."""
+    def _dribble(self, connection: Connection) -> bool:
+        """Whether there is more to send, on a connection that is still there."""
+        while sent := self._send(connection, connection.rest[:self._piece]):
+            COUNTS["bytes piece by piece"] += sent
+            connection.rest = connection.rest[sent:]
+            if self._piece == 1:
+                break
+        return sent is not None and len(connection.rest) > 0
+
+    def _send(self, connection: Connection, data: bytes | memoryview) -> int | None:
+        """Sends as much as the kernel takes, and returns how much; None when the connection is gone."""
         try:
-            connection.socket.send(data)
+            return connection.socket.send(data)
         except BlockingIOError:
-            pass
+            return 0
         except OSError:
             COUNTS["ended by the server"] += 1
             self._close(connection)
-            return False
-        return True
+            return None
 
     def _close(self, connection: Connection) -> None:
         del self._connections[connection.socket.fileno()]
@@ -190,29 +198,8 @@ def pipelining(target: Target, count: int) -> None:
         (target.request("GET", product) + target.request("GET", "/api/products")) * (PIPELINED // 2),
         target.request("GET", f"{product}/events") * PIPELINED,
     ]
-    sessions: list[tuple[socket.socket, memoryview, float]] = []
-    started = 0
-    while True:
-        now = time.monotonic()
-        while len(sessions) < count:
-            data = memoryview(kinds[started % len(kinds)])
-            sessions.append((target.connect(receive_buffer=2048), data, now + 3 + started % 4))
-            started += 1
-            COUNTS["connected"] += 1
-        for at, (connection, data, until) in reversed(list(enumerate(sessions))):
-            try:
-                while data:
-                    sent = connection.send(data[:1 << 16])
-                    COUNTS["requests sent"] += sent * PIPELINED / len(data.obj)
-                    data = data[sent:]
-            except BlockingIOError:
-                pass
-            except OSError:
-                until = 0
-            sessions[at] = connection, data, until
-            if until < now:
-                sessions.pop(at)[0].close()
-        time.sleep(0.02)
+    # Each writes as fast as the server reads, for five seconds.
+    Crowd(target, count, [(b"", kind) for kind in kinds], lifetime=5, receive_buffer=2048, piece=1 << 16).run()
 
 
 def malformed(target: Target, per_second: int) -> None:
@@ -257,15 +244,13 @@ PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connec
 
 
 def stop(*_: object) -> None:
-    used = os.times()
-    print(json.dumps({"seconds": round(time.monotonic() - STARTED, 1), "cpu": round(used.user + used.system, 1), **COUNTS}),
-          flush=True)
+    print(json.dumps({"seconds": round(time.monotonic() - STARTED, 1), **COUNTS}), flush=True)
     os._exit(0)  # the kernel closes what is open
 
 
 if __name__ == "__main__":
-    part, host, port, product, count = sys.argv[1:]
+    part, port, product, count = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, stop)
-    PARTS[part](Target(host, int(port), int(product)), int(count))
+    PARTS[part](Target(int(port), int(product)), int(count))

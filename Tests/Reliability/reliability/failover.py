@@ -24,12 +24,11 @@ from harness.processes import HarnessError
 from harness.services import NOTHING_LAPSES, migrate
 
 from .checker import changes
-from .crowd import failures, writes
 from .haproxy import POSTGRESQL, proxying
-from .history import History
+from .history import History, failures, writes
 from .mode import Mode
 from .patroni import Cluster, clustered
-from .processes import Server, wait_for
+from .processes import Server, serving, wait_for
 from .trial import Sale, print_calls
 
 BUYERS = 16
@@ -53,21 +52,19 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
             proxy = stack.enter_context(proxying(work, databases, POSTGRESQL))
             url = f"postgresql://postgres@127.0.0.1:{proxy.port}/flashsale?connect_timeout=1&tcp_user_timeout=2000"
         servers = [Server(number, work, url, NOTHING_LAPSES) for number in (0, 1)]
-        for server in servers:
-            stack.callback(server.end)
-            await server.serve()
-        cluster.wait_until_whole()
-        gaps: list[float] = []
-        async with sale.crowd(*(server.port for server in servers)):
-            for number in range(10 if options.kills is None else options.kills):
-                await asyncio.sleep(BUYING_SECONDS)
-                replaced, gap = await lose_primary(cluster, sale.history)
-                print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s")
-                gaps.append(gap)
-        print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s")
-        print_calls(sale.history)
-        print(f"repeated: {', '.join(failures(sale.history.calls)) or 'nothing'}")
-        found = await sale.judge()
+        async with serving(*servers):
+            cluster.wait_until_whole()
+            gaps: list[float] = []
+            async with sale.crowd(*(server.port for server in servers)):
+                for number in range(10 if options.kills is None else options.kills):
+                    await asyncio.sleep(BUYING_SECONDS)
+                    replaced, gap = await lose_primary(cluster, sale.history)
+                    print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s")
+                    gaps.append(gap)
+            print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s")
+            print_calls(sale.history)
+            print(f"repeated: {', '.join(failures(sale.history.calls)) or 'nothing'}")
+            found = await sale.judge()
     if options.asynchronous:
         losses = [violation for violation in found if "is not in the database" in violation]
         print(f"noticed: {len(losses)} losses, such as {losses[0] if losses else 'none'}")

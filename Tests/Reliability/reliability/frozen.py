@@ -14,7 +14,7 @@ from .history import History
 from .mode import Mode
 from .network import Firewall, Proxy, network
 from .postgres import Postgres, postgres
-from .processes import Server
+from .processes import Server, serving
 from .trial import Sale, unanswered
 
 BUYERS = 50
@@ -79,38 +79,28 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
     with postgres(work) as database:
         for index, scenario in enumerate(SCENARIOS):
             tell(scenario.name)
-            net = network(database.port, options.by_proxy)
-            row, found = await play(scenario, index, database, net, options, work)
-            rows.append(row)
-            violations += [f"{scenario.name}: {violation}" for violation in found]
-    print(f"Faults by {net.kind}")
+            name, folder = f"frozen_{index}", work / str(index)
+            folder.mkdir()
+            # The harness uses the socket, which is never disturbed.
+            sale = Sale(folder, database.add(name), RATE, BUYERS, options.seed)
+            async with network(database.port) as net:
+                server = Server(0, folder, database.url(name, net.port), NOTHING_LAPSES)
+                try:
+                    async with serving(server):
+                        returned_at, served_after = await scenario.play(sale, server.port, net, options.frozen_seconds)
+                finally:
+                    net.thaw()
+            calls = sale.history.calls
+            words = Counter(call.word for call in calls)
+            rows.append([
+                scenario.name, f"{len(calls):,}", f"{max(call.end_monotonic - call.start_monotonic for call in calls):.2f}",
+                "never" if served_after is None else f"{served_after:.2f}",
+                ", ".join(f"{word}: {count:,}" for word, count in sorted(words.items()))])
+            violations += [f"{scenario.name}: {violation}" for violation in (
+                *service(sale.history, returned_at, served_after), *unanswered(sale.history, [server]),
+                *await sale.judge())]
     print(table(["the network is frozen", "requests", "slowest answer s", "first hold after s", "answers"], rows))
     return violations
-
-
-async def play(
-    scenario: Scenario, index: int, database: Postgres, net: Proxy | Firewall, options: argparse.Namespace, work: Path
-) -> tuple[list[str], list[str]]:
-    """Returns the scenario's row of the table, and its violations."""
-    name, folder = f"frozen_{index}", work / str(index)
-    folder.mkdir()
-    # The harness uses the socket, which is never disturbed.
-    sale = Sale(folder, database.add(name), RATE, BUYERS, options.seed)
-    await net.open()
-    server = Server(0, folder, database.url_at(net.port, name), NOTHING_LAPSES)
-    try:
-        await server.serve()
-        returned_at, served_after = await scenario.play(sale, server.port, net, options.frozen_seconds)
-    finally:
-        net.thaw()
-        await asyncio.to_thread(server.end)
-        await net.close()
-    calls = sale.history.calls
-    words = Counter(call.word for call in calls)
-    row = [scenario.name, f"{len(calls):,}", f"{max(call.end_monotonic - call.start_monotonic for call in calls):.2f}",
-           "never" if served_after is None else f"{served_after:.2f}",
-           ", ".join(f"{word}: {count:,}" for word, count in sorted(words.items()))]
-    return row, [*service(sale.history, returned_at, served_after), *unanswered(sale.history, [server]), *await sale.judge()]
 
 
 def service(history: History, returned_at: float, served_after: float | None) -> list[str]:
@@ -118,13 +108,11 @@ def service(history: History, returned_at: float, served_after: float | None) ->
     violations = []
     if served_after is None or served_after > RETURN_WITHIN:
         violations.append(f"service did not return within {RETURN_WITHIN} s")
-    late = sum(call.start_monotonic > returned_at + RETURN_WITHIN and not 200 <= call.status < 500 for call in history.calls)
-    if late:
+    if late := sum(call.start_monotonic > returned_at + RETURN_WITHIN and not 200 <= call.status < 500
+                   for call in history.calls):
         violations.append(f"{late:,} calls failed that began more than {RETURN_WITHIN} s after the network's return")
     return violations
 
 
 MODE = Mode("the network to the database loses every packet for a while and reports no error", run, {
-    "--by-proxy": {"action": "store_true", "help": "do not try to drop packets"},
-    "--frozen-seconds": {"type": float, "default": 10, "help": "(default: 10)"},
-})
+    "--frozen-seconds": {"type": float, "default": 10, "help": "(default: 10)"}})

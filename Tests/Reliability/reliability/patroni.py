@@ -32,8 +32,7 @@ class Node(Child):
         give_to_owner(folder)
         self._data, self._settings = folder / "data", work / f"{name}.yml"
         values |= {"name": name, "port": self.port, "rest": self.rest, "folder": folder, "binaries": binaries()}
-        self._settings.write_text(re.sub(
-            r"\{(\w+)\}", lambda match: str(values[match[1]]), SETTINGS.read_text()))
+        self._settings.write_text(re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), SETTINGS.read_text()))
 
     def start(self) -> None:
         self.launch(*as_owner(), "patroni", self._settings)

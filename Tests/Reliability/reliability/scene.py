@@ -14,7 +14,7 @@ from .client import TOKEN
 from .disk import Disk, small_disk
 from .network import Proxy
 from .postgres import Postgres, postgres
-from .processes import STARTS_WITHIN, Server, wait_for
+from .processes import STARTS_WITHIN, Server, beside, wait_for
 
 HOLD_TTL = 3.0   # seconds: short, so that lapses matter
 ORDER_TTL = 5.0
@@ -37,12 +37,12 @@ class Scene:
         return [server.port for server in self.servers]
 
     def sql(self, statements: str) -> str:
-        return sql(self.database.url, statements)
+        return sql(self.database.url(), statements)
 
     def add_products(self, count: int, stock: int, last_stock: int | None = None) -> list[int]:
         """Returns the products' ids. The last product may have another stock."""
         stocks = [stock] * (count - 1) + [last_stock or stock]
-        return [create_product(self.database.url, f"Product {number}", units, price=1000 * number)
+        return [create_product(self.database.url(), f"Product {number}", units, price=1000 * number)
                 for number, units in enumerate(stocks, 1)]
 
     @contextmanager
@@ -65,7 +65,7 @@ class Scene:
         while True:
             for server in self.servers:
                 if server.is_wanted and not server.is_running:
-                    if not server.was_ended and server.process is not None:
+                    if server.starts and not server.was_ended:
                         self.violations.append(
                             f"{server.name} ended by itself, with {server.process.returncode}: see {server.log.name}")
                     server.start()
@@ -92,22 +92,18 @@ async def staged(
         holds, orders = zip(*ttls)
         scene = Scene(work, disk, database, Conditions(holds, orders))
         for number, (hold_ttl, order_ttl) in enumerate(ttls):
-            url = database.url
+            port = None
             if has_proxies:
-                proxy = Proxy(database.port)
-                await proxy.open()
-                stack.push_async_callback(proxy.close)
-                scene.proxies.append(proxy)
-                url = database.url_at(proxy.port)
-            scene.servers.append(Server(number, work, url, {
+                scene.proxies.append(await stack.enter_async_context(Proxy(database.port)))
+                port = scene.proxies[-1].port
+            scene.servers.append(Server(number, work, database.url(port=port), {
                 "HOLD_TTL_SECONDS": str(hold_ttl), "ORDER_TTL_SECONDS": str(order_ttl), "LOG_LEVEL": "info",
                 "ADMIN_TOKEN": TOKEN, **(settings or {})}))
-        supervisor = asyncio.create_task(scene.keep_servers_running())
         try:
-            await scene.wait_until_ready()
-            yield scene
+            async with beside(scene.keep_servers_running()):
+                await scene.wait_until_ready()
+                yield scene
         finally:
-            supervisor.cancel()
             # The servers end while their network still works: they respond to the requests that they accepted.
             for proxy in scene.proxies:
                 proxy.thaw()

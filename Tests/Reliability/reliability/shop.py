@@ -64,6 +64,10 @@ class Person:
         self.client, self.shop, self.random = client, shop, generator
         self._count = 0
 
+    async def run(self, clients: int) -> None:
+        """Until the shop is over. All of them make the shop's rate of calls together."""
+        raise NotImplementedError
+
     def chance(self, part: float) -> bool:
         return self.random.random() < part
 
@@ -245,7 +249,7 @@ class Operator(Person):
 
     PAUSE = 0.08   # seconds, at most, between two changes
 
-    async def run(self) -> None:
+    async def run(self, clients: int) -> None:
         while not self.shop.is_over:
             product = self.random.choice(self.shop.products)
             if not self.shop.is_settling:

@@ -27,8 +27,8 @@ class Judgement:
     violations: list[str] = field(default_factory=list)
     transactions: int = 0
     changes: int = 0
-    latest_hold: float = 0.0    # seconds after its time, of undisturbed products
-    latest_order: float = 0.0
+    # Seconds after its time that the latest hold or order of an undisturbed product expired.
+    latest: dict[str, float] = field(default_factory=lambda: {"holds": 0.0, "orders": 0.0})
 
 
 def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions) -> Judgement:
@@ -83,10 +83,8 @@ def late(book: Book, judgement: Judgement) -> list[str]:
                 if conditions.is_locked_between(row["product_id"], due - EXPIRES_WITHIN, at):
                     continue  # the whole table
                 is_killed = conditions.is_killed_between(due - EXPIRES_WITHIN, at)
-                if not is_killed and table == "holds":
-                    judgement.latest_hold = max(judgement.latest_hold, at - due)
-                elif not is_killed:
-                    judgement.latest_order = max(judgement.latest_order, at - due)
+                if not is_killed:
+                    judgement.latest[table] = max(judgement.latest[table], at - due)
                 allowed = (RECOVERS_WITHIN if is_killed else EXPIRES_WITHIN) + conditions.stalled(due, at)
                 if at - due > allowed:
                     violations.append(f"{id} was {after and after['status']} {at - due:.3f} s after its time")
