@@ -9,7 +9,6 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.processes import HarnessError, free_port, output_of
 
@@ -42,10 +41,10 @@ class Proxy:
         self.is_refusing = False    # resets new connections at once
         self.links: set[Link] = set()
         self._blocks = (False, False)  # what is sent to the server, to the client
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -72,11 +71,10 @@ class Proxy:
         for link in self.links:
             link.is_silent = False
 
+    def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        self._tasks.append(asyncio.create_task(self._serve(reader, client)))
+
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         try:
             replies, server = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
