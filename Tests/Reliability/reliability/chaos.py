@@ -1,8 +1,9 @@
-"""`--chaos` and `--crashes`: faults under load, one after the other. Every response must be true, and all holds and
-orders must settle.
+"""`--chaos`, `--crashes` and `--frozen`: faults under load, one after the other. Every response must be true, and all holds
+and orders must settle.
 
 `--chaos` breaks one thing after the other until its time is over: all kinds in random order, then all again in another.
 `--crashes` kills so many servers and databases, in random order, and asks for a quicker return.
+In `--frozen` the network to the database loses every packet for a while and reports no error.
 """
 
 import argparse
@@ -21,9 +22,11 @@ from harness.processes import HarnessError
 
 from . import faults
 from .client import Client
+from .history import failures
 from .mode import Mode
+from .network import network
 from .processes import beside
-from .scene import ORDER_TTL, Scene, staged
+from .scene import ORDER_TTL, staged
 from .shop import Shop
 from .trial import SETTLES_WITHIN, Trial
 
@@ -32,6 +35,17 @@ from .trial import SETTLES_WITHIN, Trial
 RETURNS_WITHIN = 8.0
 # After a crash: from when PostgreSQL accepts connections, and from when the supervisor may start a server.
 RETURNS_WITHIN_AFTER_CRASH = 2.0
+FROZEN_SECONDS = 10.0
+RETURNS_WITHIN_AFTER_FREEZE = 5.0
+FROZEN = {
+    # The part of the time in which no buyer calls; whether replies alone are lost; whether the connections of that moment
+    # are forgotten instead: a firewall that has lost its table drops their packets for good, and passes new ones.
+    "both ways, under load": (0.0, False, False),
+    "replies alone, under load": (0.0, True, False),
+    "idle connections are forgotten for good": (1.0, False, True),
+    "begins while idle, buyers come in it": (0.5, False, False),
+    "while idle, buyers come after it": (1.0, False, False),
+}
 PRODUCTS = 5
 SCARCE_STOCK = 40
 ALL_KINDS_WITHIN = 5.0  # minutes
@@ -43,9 +57,10 @@ Deck = Iterator[tuple[str, faults.Fault]]
 
 
 async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
-    def deck(scene: Scene, rng: random.Random) -> Deck:
+    def deck(trial: Trial, rng: random.Random) -> Deck:
         chosen = options.only.split(",")
-        possible = {name: fault for name, fault in faults.possible(scene).items() if any(part in name for part in chosen)}
+        possible = {name: fault for name, fault in faults.possible(trial.scene).items()
+                    if any(part in name for part in chosen)}
         if not possible:
             raise HarnessError(f"no fault that is possible here has a name with {options.only} in it")
         deadline = time.monotonic() + options.minutes * 60 - SETTLES_WITHIN
@@ -58,24 +73,51 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
     is_long = options.minutes >= ALL_KINDS_WITHIN and not options.only
     # The stock is enough for most buyers, and runs out towards the end.
     return await run(work, options.seed, deck, options.clients, options.rate, stock=500 + int(options.minutes * 600),
-                     expected=faults.FAULTS if is_long else (), within=RETURNS_WITHIN)
+                     expected=faults.FAULTS if is_long else ())
 
 
 async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
-    crashes = [("server killed", partial(faults.server_killed, pause=0))] * (200 if options.kills is None else options.kills)
+    servers = 200 if options.kills is None else options.kills
+    crashes = [("server killed", partial(faults.server_killed, pause=0))] * servers
     crashes += [("database killed", partial(faults.database_killed, pause=0))] * options.database_crashes
     return await run(work, options.seed, lambda _, rng: iter(rng.sample(crashes, len(crashes))), clients=50, rate=250,
-                     stock=1000 + 20 * len(crashes), expected=(), within=RETURNS_WITHIN_AFTER_CRASH)
+                     stock=1000 + 20 * len(crashes), within=RETURNS_WITHIN_AFTER_CRASH)
+
+
+async def run_frozen(options: argparse.Namespace, work: Path) -> list[str]:
+    def deck(trial: Trial, rng: random.Random) -> Deck:
+        net, shop = network(trial.scene.proxies[0]), trial.shop
+
+        async def freeze(idle: float, replies_only: bool, is_forgetting: bool, *_: object) -> None:
+            net.thaw()
+            shop.is_idle = idle > 0
+            await asyncio.sleep(1)  # until all calls have ended
+            if is_forgetting:
+                net.forget()
+            else:
+                net.freeze(replies_only)
+                await asyncio.sleep(FROZEN_SECONDS * idle)
+                shop.is_idle = False
+                await asyncio.sleep(FROZEN_SECONDS * (1 - idle))
+                net.thaw()
+            shop.is_idle = False
+
+        for name, freezes in FROZEN.items():
+            yield name, partial(freeze, *freezes)
+
+    return await run(work, options.seed, deck, clients=50, rate=400, stock=10_000, within=RETURNS_WITHIN_AFTER_FREEZE,
+                     calm=2.0, expected=FROZEN)
 
 
 async def run(
-    work: Path, seed: int, deck: Callable[[Scene, random.Random], Deck], clients: int, rate: float, stock: int,
-    expected: Iterable[str], within: float,
+    work: Path, seed: int, deck: Callable[[Trial, random.Random], Deck], clients: int, rate: float, stock: int,
+    expected: Iterable[str] = (), within: float = RETURNS_WITHIN, calm: float = 0.0,
 ) -> list[str]:
     """Breaks things, each with its name, under `rate` calls a second. Returns the violations.
 
     - expected: kinds that have to happen.
     - within: seconds from the end of a fault until all servers must have sold again.
+    - calm: seconds after that in which no call may fail.
     """
     async with staged(work) as scene:
         products = scene.add_products(PRODUCTS, stock, SCARCE_STOCK)
@@ -85,7 +127,7 @@ async def run(
         rng = random.Random(seed)
         async with trial.run(clients, seed):
             async with beside(*(probe(server, trial, sold) for server in range(len(sold)))):
-                served = await break_things(trial, deck(scene, rng), rng, sold, within)
+                served = await break_things(trial, deck(trial, rng), rng, sold, within, calm)
     if not served:
         trial.violations.append("there was no time for a fault")
     trial.violations += [f"{name}: did not happen" for name in expected if name not in served]
@@ -105,10 +147,12 @@ async def probe(server: int, trial: Trial, sold: list[float]) -> None:
         if call.status == 201:
             sold[server] = call.end_monotonic
         await asyncio.sleep(PROBES_EVERY)
+        while trial.shop.is_idle:
+            await asyncio.sleep(PROBES_EVERY)
 
 
 async def break_things(
-    trial: Trial, deck: Deck, rng: random.Random, sold: list[float], within: float
+    trial: Trial, deck: Deck, rng: random.Random, sold: list[float], within: float, calm: float
 ) -> dict[str, list[float]]:
     """Returns for each kind the seconds from each end until every server had granted a hold."""
     served: defaultdict[str, list[float]] = defaultdict(list)
@@ -129,6 +173,10 @@ async def break_things(
         served[name].append(max(sold) - end)
         if min(sold) <= end or served[name][-1] > within:
             trial.violations.append(f"{name}: a server sold nothing in the {within:.0f} s after the fault had ended")
+        if calm:
+            await asyncio.sleep(max(0, end + within - time.monotonic()) + calm)
+            trial.violations += [f"{name}: more than {within:.0f} s after the fault {line}"
+                                 for line in failures(trial.history.calls, since=end + within)]
         await trial.audit(f"after: {name}")
         await asyncio.sleep(rng.uniform(*PAUSE))
     return served
@@ -144,3 +192,4 @@ CRASHES = Mode("many crashes of servers and of PostgreSQL under load, and how lo
     "--kills": {"type": int, "help": "of servers (default: 200); with --failover, of primaries (10)"},
     "--database-crashes": {"type": int, "default": 50, "help": "(default: 50)"},
 })
+FROZEN_MODE = Mode("the network to the database loses every packet for a while and reports no error", run_frozen)

@@ -134,8 +134,10 @@ def writes(calls: Iterable[Call]) -> list[float]:
     return sorted(call.end_monotonic for call in calls if WRITES.get(call.operation) == call.status)
 
 
-def failures(calls: Iterable[Call], may_be_refused: bool = False) -> list[str]:
-    """The calls that failed, by kind. A refused connection has reached no server, so it may be allowed."""
-    found = Counter(f"{call.operation}: {call.word}" for call in calls if call.status == 0 or call.status >= 500)
+def failures(calls: Iterable[Call], may_be_refused: bool = False, since: float = 0.0) -> list[str]:
+    """The calls that failed, by kind. A refused connection has reached no server, so it may be allowed. `since` leaves out
+    calls that began before, on the monotonic clock."""
+    found = Counter(f"{call.operation}: {call.word}" for call in calls
+                    if call.start_monotonic >= since and not 200 <= call.status < 500)
     return [f"{count} × {what}" for what, count in found.most_common()
             if not (may_be_refused and what.endswith(": connection refused"))]

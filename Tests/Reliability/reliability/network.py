@@ -5,7 +5,6 @@ import os
 import re
 import socket
 import struct
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,24 +114,19 @@ class Firewall:
     """Drops incoming packets of a port of this machine, as a network that loses them. Neither end is told of anything,
     and nothing is acknowledged. (A proxy's kernel acknowledges data that the proxy does not forward.)"""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, port: int) -> None:
         """Raises `HarnessError` where this machine or this user may not have a firewall."""
-        self.port = target
-        self._table = f"flashsale-{os.getpid()}"
+        self.port = port
+        self._table = f"inet flashsale-{os.getpid()}"
         try:
             # Of runs that were killed.
-            for name, owner in re.findall(r"^table inet (flashsale-(\d+))$", output_of("nft", "list", "tables"), re.M):
+            for table, owner in re.findall(r"^table (inet flashsale-(\d+))$", output_of("nft", "list", "tables"), re.M):
                 if not Path("/proc", owner).exists():
-                    output_of("nft", "delete", "table", "inet", name)
+                    output_of("nft", f"delete table {table}")
+            self.freeze()
             self.thaw()
         except OSError as error:
             raise HarnessError(f"nft: {error}") from None
-
-    async def __aenter__(self) -> "Firewall":
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        output_of("nft", "delete", "table", "inet", self._table)
 
     def freeze(self, replies_only: bool = False) -> None:
         self._drop(f"tcp sport {self.port}", *([] if replies_only else [f"tcp dport {self.port}"]))
@@ -146,22 +140,20 @@ class Firewall:
         self._drop(f"tcp sport {self.port} tcp dport {ports}", f"tcp dport {self.port} tcp sport {ports}")
 
     def thaw(self) -> None:
-        self._drop()
+        output_of("nft", f"add table {self._table}; delete table {self._table}")
 
     def _drop(self, *rules: str) -> None:
         """Replaces all rules at once."""
-        lines = [f"add table inet {self._table}", f"flush table inet {self._table}",
-                 f"add chain inet {self._table} arriving {{ type filter hook input priority 0; policy accept; }}",
-                 *(f"add rule inet {self._table} arriving {rule} drop" for rule in rules)]
-        result = subprocess.run(["nft", "-f", "-"], input="\n".join(lines) + "\n", text=True, capture_output=True)
-        if result.returncode != 0:
-            raise HarnessError(f"nft failed: {result.stderr.strip()}")
+        output_of("nft", "; ".join([
+            f"add table {self._table}", f"flush table {self._table}",
+            f"add chain {self._table} arriving {{ type filter hook input priority 0; policy accept; }}",
+            *(f"add rule {self._table} arriving {rule} drop" for rule in rules)]))
 
 
-def network(target: int) -> Proxy | Firewall:
-    """The best that this machine can do."""
+def network(proxy: Proxy) -> Proxy | Firewall:
+    """The best that this machine can do to the connections of a proxy."""
     try:
-        return Firewall(target)
+        return Firewall(proxy.port)
     except HarnessError as error:
         print(f"No firewall here, so a proxy stops forwarding: {error}")
-        return Proxy(target)
+        return proxy

@@ -54,6 +54,7 @@ class Shop:
     owed: deque[tuple[int, str]] = memory(50)                # product, key of an event
     has_admin: bool = True      # whether servers know the harness's token, and no proxy is in the way
     is_over: bool = False
+    is_idle: bool = False       # no calls for a while
     is_settling: bool = False   # no more holds and orders
 
 
@@ -102,6 +103,9 @@ class Buyer(Person):
         while not self.shop.is_over:
             began = time.monotonic()
             name = self.one_of(CALLS)
+            if self.shop.is_idle:
+                await asyncio.sleep(0.05)
+                continue
             if self.shop.is_settling and name in ("hold", "order"):
                 name = "product"
             await getattr(self, name)()

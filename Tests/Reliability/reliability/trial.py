@@ -216,6 +216,7 @@ async def repeat(url: str, statements: str) -> None:
 
 
 def print_calls(history: History) -> None:
-    print(f"{len(history.calls):,} calls:")
+    slowest = max((call.end_monotonic - call.start_monotonic for call in history.calls), default=0.0)
+    print(f"{len(history.calls):,} calls, the slowest took {slowest:.2f} s:")
     for (operation, word), count in sorted(Counter((call.operation, call.word) for call in history.calls).items()):
         print(f"  {operation:10}  {word:28}  {count:9,}")
