@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import urllib.request
 from collections import Counter
@@ -34,8 +35,8 @@ def sql(url: str, statements: str) -> str:
 def create_product(url: str, name: str = "Bench", stock: int = STOCK, price: int = 100) -> int:
     """Returns its id."""
     return int(output_of(
-        FLASHSALE, "product", "create", "--name", name, "--price", str(price), "--currency", "USD", "--stock", str(stock),
-        env={"DATABASE_URL": url}))
+        FLASHSALE, "product", "create", "--name", name, "--price", str(price), "--currency", "USD",
+        "--stock", str(stock), env={"DATABASE_URL": url}))
 
 
 def create_products(url: str, count: int) -> int:
@@ -60,6 +61,16 @@ def audit(url: str) -> list[str] | None:
     return [f"{check['name']}: {check['violations']} rows" for check in checks if check["violations"]]
 
 
+def counted(port: int, metric: str, label: str) -> Counter[str]:
+    """What a server has counted so far, by a label of the metric."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    counts: Counter[str] = Counter()
+    for value, count in re.findall(rf'^{metric}\{{.*?{label}="(.*?)".* (\S+)$', text, re.M):
+        counts[value] += int(float(count))
+    return counts
+
+
 @dataclass(frozen=True)
 class Server:
     """A flashsale server."""
@@ -68,23 +79,18 @@ class Server:
     pid: int
     database_url: str
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
     def answered(self) -> Counter[str]:
         """Its answers so far, by status."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as response:
-            lines = response.read().decode().splitlines()
-        counts: Counter[str] = Counter()
-        for line in lines:
-            if line.startswith("flashsale_http_requests_total{"):
-                counts[line.split('status="')[1].split('"')[0]] += int(float(line.rsplit(" ", 1)[1]))
-        return counts
+        return counted(self.port, "flashsale_http_requests_total", "status")
 
     def memory_mb(self) -> tuple[float, float]:
         """Resident memory, now and at most."""
         fields = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
         return int(fields["VmRSS"].split()[0]) / 1024, int(fields["VmHWM"].split()[0]) / 1024
-
-    def threads(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/task"))
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))

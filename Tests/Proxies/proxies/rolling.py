@@ -13,8 +13,7 @@ from pathlib import Path
 
 from harness.services import NOTHING_LAPSES
 from reliability.client import TOKEN, Client
-from reliability.crowd import failures
-from reliability.history import Call, History
+from reliability.history import Call, History, failures
 from reliability.postgres import postgres
 from reliability.processes import Server
 from reliability.trial import Sale

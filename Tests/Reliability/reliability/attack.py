@@ -1,17 +1,16 @@
 """`--attack`: honest buyers while attackers do their worst.
 
-Attackers use the CPU of the server's machine, and the server is not to blame for that. So the honest rate is measured three
-times: (a) alone, (b) while the same attack goes against another server, and (c) under attack.
+Attackers use the CPU of the server's machine, and the server is not to blame for that. So the honest rate is measured
+three times: (a) alone, (b) while the same attack goes against another server, and (c) under attack.
 """
 
 import argparse
 import json
-import os
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +20,7 @@ from harness.processes import HarnessError, answers, running
 from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
-from .mode import Mode
-from .processes import stat_of, wait_for
+from .processes import wait_for
 
 ATTACKER = Path(__file__).with_name("attacker.py")
 PARTS = {  # how many of each: connections, requests a second, connections, (as many as possible), connections
@@ -57,7 +55,6 @@ class Seen:
     newcomers: list[float | None] = field(default_factory=list)  # seconds from a new connection to its response
     memory_mb: float = 0  # of the server, at most
     descriptors: int = 0  # at most
-    cpu: float = 0  # seconds of the server's
     told: dict[str, Counter[str]] = field(default_factory=dict)  # by attackers, by part
     gone: list[float | None] = field(default_factory=list)  # seconds until the attackers' connections were
 
@@ -66,30 +63,27 @@ class Seen:
         return Spread.of([mine / other for mine, other in zip(self.rates, alone.rates, strict=True)])
 
     def cells(self, alone: "Seen") -> list[str]:
-        p50, p99 = (Spread.of([sample.latencies[name] for sample in self.samples]).median for name in ("p50", "p99"))
-        ratio = self.ratio(alone)
-        served = sorted(seconds for seconds in self.newcomers if seconds is not None)
+        p99, ratio = Spread.of([sample.latencies["p99"] for sample in self.samples]).median, self.ratio(alone)
+        served = [seconds for seconds in self.newcomers if seconds is not None]
         return [
             f"{Spread.of(self.rates).median:,.0f}", f"{ratio.median:.2f} ({ratio.lowest:.2f} to {ratio.highest:.2f})",
-            f"{p50:.1f}", f"{p99:.1f}", str(sum(sample.faults for sample in self.samples)),
-            f"{len(served)} of {len(self.newcomers)}",
-            f"{1000 * served[len(served) // 2]:.0f} / {1000 * served[-1]:.0f}" if served else "-",
-            f"{self.memory_mb:.0f}", f"{self.descriptors:,}", f"{self.cpu:.1f}",
-            f"{sum(counts['cpu'] for counts in self.told.values()):.1f}",
-        ]
+            f"{p99:.1f}", str(sum(sample.faults for sample in self.samples)), f"{len(served)} of {len(self.newcomers)}",
+            f"{1000 * max(served, default=0):.0f}", f"{self.memory_mb:.0f}", f"{self.descriptors:,}"]
 
 
 @contextmanager
-def beside(work: object, *arguments: object) -> Iterator[threading.Event]:
-    """Runs a function in a thread until the end of the block. Its last argument is an event that tells the end."""
+def beside(*work: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Runs functions in threads until the end of the block, which an event tells them."""
     over = threading.Event()
-    thread = threading.Thread(target=work, args=(*arguments, over))
-    thread.start()
+    threads = [threading.Thread(target=each, args=(over,)) for each in work]
+    for thread in threads:
+        thread.start()
     try:
-        yield over
+        yield
     finally:
         over.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def sell(server: Server, product: int, seconds: float, seen: Seen, attack: AbstractContextManager[None]) -> None:
@@ -98,10 +92,28 @@ def sell(server: Server, product: int, seconds: float, seen: Seen, attack: Abstr
         """Nothing lapses, so the units that are missing are held."""
         return int(sql(server.database_url, f"select available_stock from products where id = {product}"))
 
+    def buy(over: threading.Event) -> None:
+        seen.samples.append(wrk(f"{server.url}/api/holds", 600, "holds.lua", until=over, PRODUCT=product))
+
+    def come_anew(over: threading.Event) -> None:
+        """One buyer after the other, each with a connection of its own."""
+        while not over.wait(0.1):
+            start = time.monotonic()
+            is_served = answers(server.port, f"/api/products/{product}")
+            seen.newcomers.append(time.monotonic() - start if is_served else None)
+
+    def watch(over: threading.Event) -> None:
+        """Looks at a server's process four times a second."""
+        is_over = False
+        while not is_over:
+            seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
+            seen.descriptors = max(seen.descriptors, server.descriptors())
+            is_over = over.wait(0.25)
+
     start = stock()
-    with beside(buy, server, product, seen):
+    with beside(buy):
         wait_for(lambda: stock() < start, 30, "a first hold", pause=0.1)
-        with attack, beside(watch, server, seen), beside(come_anew, server, product, seen):
+        with attack, beside(watch, come_anew):
             # wrk began before the attack had its full size, so the stock tells how many units were held since.
             before, began = stock(), time.monotonic()
             time.sleep(seconds)
@@ -110,30 +122,6 @@ def sell(server: Server, product: int, seconds: float, seen: Seen, attack: Abstr
     seen.held += held
     if len(seen.samples) < len(seen.rates):
         raise HarnessError("the sale could not be measured")
-
-
-def buy(server: Server, product: int, seen: Seen, over: threading.Event) -> None:
-    seen.samples.append(wrk(f"{server.url}/api/holds", 600, "holds.lua", until=over, PRODUCT=product))
-
-
-def come_anew(server: Server, product: int, seen: Seen, over: threading.Event) -> None:
-    """One buyer after the other, each with a connection of its own."""
-    port = int(server.url.rpartition(":")[2])
-    while not over.wait(0.1):
-        start = time.monotonic()
-        is_served = answers(port, f"/api/products/{product}")
-        seen.newcomers.append(time.monotonic() - start if is_served else None)
-
-
-def watch(server: Server, seen: Seen, over: threading.Event) -> None:
-    """Looks at a server's process four times a second."""
-    start = cpu_seconds(server)
-    while True:
-        seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
-        seen.descriptors = max(seen.descriptors, server.descriptors())
-        if over.wait(0.25):
-            break
-    seen.cpu += cpu_seconds(server) - start
 
 
 async def run(options: argparse.Namespace, work: Path) -> list[str]:
@@ -151,15 +139,23 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
             for name, one in seen.items():
                 tell(f"{number} of {SLICES}: {name}")
                 attack: AbstractContextManager[None] = nullcontext()
-                if name in (ELSEWHERE, ATTACKED):
-                    at = (other, other_product) if name == ELSEWHERE else (server, product)
-                    attack = attacking(parts, *at, work, one)
-                if name == AFTERWARDS:
+                if name == ELSEWHERE:
+                    attack = attacking(parts, other, other_product, work, one)
+                elif name == ATTACKED:
+                    attack = attacking(parts, server, product, work, one)
+                elif name == AFTERWARDS:
                     one.gone.append(seconds_until_gone(server, idle))
                 sell(server, product, options.seconds / SLICES, one, attack)
-        audits = services.audits()
-    print_page(seen)
-    return judge(seen, parts, idle) + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+        audits = [f"audit of {name}: {complaint}" for name, complaint in services.audits().items() if complaint]
+    print(table(
+        ["honest buyers", "per second", "÷ (a)", "p99 ms", "faults", "newcomers served", "in ms, most", "server MB",
+         "descriptors"],
+        [[name, *one.cells(seen[ALONE])] for name, one in seen.items()]))
+    print("Attackers of the server:")
+    for part, counts in seen[ATTACKED].told.items():
+        print(f"  {part}: {', '.join(f'{what} {count:,.0f}' for what, count in sorted(counts.items()))}")
+    print(f"Its descriptors were as before after seconds (None: not again): {seen[AFTERWARDS].gone}")
+    return judge(seen, parts, idle) + audits
 
 
 def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:
@@ -191,43 +187,31 @@ def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:
                          for what, count in counts.items() if what.startswith("unexpected")]
 
 
-def print_page(seen: dict[str, Seen]) -> None:
-    print(table(
-        ["honest buyers", "per second", "÷ (a)", "p50 ms", "p99 ms", "faults", "newcomers served", "in ms: p50 / most",
-         "server MB", "descriptors", "server CPU s", "attack CPU s"],
-        [[name, *one.cells(seen[ALONE])] for name, one in seen.items()]))
-    print("Attackers of the server:")
-    for part, counts in seen[ATTACKED].told.items():
-        print(f"  {part}: {', '.join(f'{what} {count:,.0f}' for what, count in sorted(counts.items()))}")
-    print("Its descriptors were as before after seconds: " + ", ".join(
-        "(not again)" if gone is None else f"{gone:.1f}" for gone in seen[AFTERWARDS].gone))
+def attacker(part: str, target: Server, product: int, count: int, log: Path) -> AbstractContextManager[object]:
+    """Runs a process of `attacker.py` until the end of the block."""
+    return running(sys.executable, ATTACKER, part, str(target.port), str(product), str(count), log=log)
 
 
 @contextmanager
 def attacking(parts: Sequence[str], target: Server, product: int, work: Path, seen: Seen) -> Iterator[None]:
     """The attack, at its full size when the block begins."""
-    host, port = target.url.removeprefix("http://").split(":")
     logs = {part: work / f"attack-{part}.log" for part in parts}
     crowd = sum(PARTS[part] for part in parts if part in CROWDS)
     with ExitStack() as stack:
         # Crowds come first: parts that connect as fast as possible would keep them out.
         for is_crowd in (True, False):
             for part in (part for part in parts if (part in CROWDS) == is_crowd):
-                stack.enter_context(running(
-                    sys.executable, ATTACKER, part, host, port, str(product), str(PARTS[part]), log=logs[part]))
+                stack.enter_context(attacker(part, target, product, PARTS[part], logs[part]))
             # Listing thousands of descriptors takes CPU from the server, so not too often.
             wait_for(lambda: target.descriptors() > LEAST_SIZE * crowd, RAMP_UP, f"{crowd:,} connections", pause=0.1)
         yield
     for part, log in logs.items():
         lines = log.read_text(errors="replace").strip().splitlines()
-        try:
-            told = json.loads(lines[-1])
-        except (ValueError, IndexError):
-            told = {f"unexpected end: {lines[-1] if lines else 'without a word'}": 1}
         counts = seen.told.setdefault(part, Counter())
-        most = max(counts["open at most"], told.pop("open at most", 0))
-        counts.update(told)
-        counts["open at most"] = most
+        try:
+            counts.update(json.loads(lines[-1]))
+        except (ValueError, IndexError):
+            counts[f"unexpected end: {lines[-1] if lines else 'without a word'}"] += 1
 
 
 def seconds_until_gone(server: Server, idle: int) -> float | None:
@@ -239,15 +223,4 @@ def seconds_until_gone(server: Server, idle: int) -> float | None:
         if last > start + GONE_WITHIN:
             return None
         time.sleep(0.05)
-    return last - start
-
-
-def cpu_seconds(server: Server) -> float:
-    fields = stat_of(server.pid)
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-MODE = Mode("slow, malformed, pipelined and very many connections while honest buyers go on", run, {
-    "--seconds": {"type": float, "default": 30, "help": "for each of (a), (b) and (c) (default: 30)"},
-    "--parts": {"default": ",".join(BEARABLE), "help": f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})"},
-})
+    return round(last - start, 1)

@@ -32,7 +32,7 @@ class Client:
     ) -> Call:
         """Makes a call and records it, with or without a response."""
         call = Call(self.number, server, operation, product, request, key)
-        call.begin()
+        call.start, call.start_monotonic = time.time(), time.monotonic()
         try:
             # Not wait_for, which forgets a cancellation that comes together with the response.
             async with asyncio.timeout(self.patience):
@@ -47,7 +47,7 @@ class Client:
             call.fault = "gave up"
             raise
         finally:
-            call.finish()
+            call.end, call.end_monotonic = time.time(), time.monotonic()
             self.history.add(call)
         return call
 
@@ -74,7 +74,8 @@ class Client:
         reader, writer, call.connected = self._connections[call.server]
         method, address = ADDRESSES[call.operation]
         body = json.dumps(call.request).encode() if method in ("POST", "PATCH") else b""
-        head = [f"{method} {address.format(**call.request)} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}"]
+        path = address.format(**call.request)
+        head = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}"]
         if body:
             head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         if call.key:

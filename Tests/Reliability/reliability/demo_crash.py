@@ -1,5 +1,5 @@
-"""`--demo-crash`: `flashsale demo`, its supervisor and its PostgreSQL get SIGKILL at once, again and again, under load, and
-sometimes while they recover. Each time, acknowledged changes must be there."""
+"""`--demo-crash`: `flashsale demo`, its supervisor and its PostgreSQL get SIGKILL at once, again and again, under load,
+and sometimes while they recover. Each time, acknowledged changes must be there."""
 
 import argparse
 import asyncio
@@ -7,12 +7,10 @@ import random
 import time
 from pathlib import Path
 
-from harness.output import table, tell
 from harness.processes import answers, free_port, wait_for_line, wait_until
 from harness.services import FLASHSALE, NOTHING_LAPSES, sql
 
 from .checker import changes
-from .mode import Mode
 from .processes import Child, family
 from .trial import Sale, print_calls, unanswered
 
@@ -33,26 +31,22 @@ class Demo(Child):
     def start(self) -> None:
         self.launch(FLASHSALE, "demo", "--port", str(self.port), "--data-dir", self.data, env=NOTHING_LAPSES)
 
-    async def ready(self) -> str:
+    def ready(self) -> str:
         """Waits until the program responds; returns its database's URL."""
-        def wait() -> str:
-            assert self.process is not None
-            url = wait_for_line(r"^ *psql '(.*)'$", self.process, self.log)
-            wait_until(lambda: answers(self.port, "/health/ready"), self.process, self.log)
-            return url
-        return await asyncio.to_thread(wait)
+        url = wait_for_line(r"^ *psql '(.*)'$", self.process, self.log)
+        wait_until(lambda: answers(self.port, "/health/ready"), self.process, self.log)
+        return url
 
 
 async def run(options: argparse.Namespace, work: Path) -> list[str]:
     demo = Demo(work)
     try:
         demo.start()
-        url = await demo.ready()
         # The checker reads the order of commits. The setting needs a restart.
-        sql(url, "alter system set track_commit_timestamp = on")
+        sql(demo.ready(), "alter system set track_commit_timestamp = on")
         demo.end()
         demo.start()
-        url = await demo.ready()
+        url = demo.ready()
         changes.install(url)
         # `flashsale demo` migrates at each start, and refuses tables with triggers that are not PostgreSQL's own.
         sql(url, "update pg_trigger set tgisinternal = true where tgname = 'note'")
@@ -63,10 +57,8 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
 
 async def crash_and_look(demo: Demo, sale: Sale, crashes: int) -> list[str]:
     violations: list[str] = []
-    rows: list[list[str]] = []
     choices = random.Random(sale.seed)
     for number in range(1, crashes + 1):
-        tell(f"crash {number} of {crashes}")
         async with sale.crowd(demo.port):
             await asyncio.sleep(choices.uniform(0.5, 2))
             killed, interrupted = await asyncio.to_thread(demo.kill, str(demo.data)), 0
@@ -78,24 +70,18 @@ async def crash_and_look(demo: Demo, sale: Sale, crashes: int) -> list[str]:
                 await asyncio.sleep(choices.uniform(0, 0.5))
                 interrupted += 1
                 await asyncio.to_thread(demo.kill, str(demo.data))
-            sale.url = await demo.ready()
+            sale.url = await asyncio.to_thread(demo.ready)
             took = time.monotonic() - began
             # Buyers repeat calls without a response, and go on.
             await asyncio.sleep(BUYING_SECONDS)
-        rows.append([str(number), str(killed), str(interrupted), f"{len(sale.history.calls):,}", f"{took:.2f}"])
+        print(f"crash {number}: {killed} processes killed, {interrupted} starts too, back after {took:.2f} s")
         if took > BACK_WITHIN:
             violations.append(f"it took {took:.1f} s to be back")
         violations += [f"crash {number}: {violation}" for violation in await sale.judge()]
         if violations:
             break
+    print_calls(sale.history)
     violations += unanswered(sale.history, [demo]) + demo.terminate()
-    assert demo.process is not None
     if left := family(demo.process.pid, str(demo.data)):
         violations.append(f"{len(left)} processes were left")
-    print(table(["crash", "processes killed", "starts killed", "calls so far", "back after s"], rows))
-    print_calls(sale.history)
     return violations
-
-
-MODE = Mode("all processes of `flashsale demo` are killed at once, under load", run, {
-    "--demo-crashes": {"type": int, "default": 10, "help": "(default: 10)"}})

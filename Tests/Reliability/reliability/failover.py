@@ -1,7 +1,9 @@
-"""`--failover`: the primary of three databases is killed while a crowd buys; another takes over, and no promise is lost.
+"""`--failover`: the primary of three databases is killed while a crowd buys; another takes over, and no promise is
+lost.
 
-PostgreSQL runs under Patroni, with synchronous replication. A commit is acknowledged when a standby has it on disk, and only
-such a standby may become the primary. Two servers find it by themselves (`target_session_attrs`), or through HAProxy.
+PostgreSQL runs under Patroni, with synchronous replication. A commit is acknowledged when a standby has it on disk, and
+only such a standby may become the primary. Two servers find it by themselves (`target_session_attrs`), or through
+HAProxy.
 
     walsenders are stopped, so that later commits are nowhere else      (FREEZE_SECONDS)
     kill -9: Patroni and every process of its PostgreSQL
@@ -9,8 +11,8 @@ such a standby may become the primary. Two servers find it by themselves (`targe
     the killed node starts again, is rewound, and becomes a standby
     in the end all calls are judged with the log of the last primary
 
-Without synchronous replication the same run loses changes that were acknowledged while the walsenders were stopped. With
-`--asynchronous` the checker has to report that.
+Without synchronous replication the same run loses changes that were acknowledged while the walsenders were stopped.
+With `--asynchronous` the checker has to report that.
 """
 
 import argparse
@@ -24,12 +26,10 @@ from harness.processes import HarnessError
 from harness.services import NOTHING_LAPSES, migrate
 
 from .checker import changes
-from .crowd import failures, writes
 from .haproxy import POSTGRESQL, proxying
-from .history import History
-from .mode import Mode
+from .history import History, failures, writes
 from .patroni import Cluster, clustered
-from .processes import Server, wait_for
+from .processes import Server, serving, wait_for
 from .trial import Sale, print_calls
 
 BUYERS = 16
@@ -53,21 +53,19 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
             proxy = stack.enter_context(proxying(work, databases, POSTGRESQL))
             url = f"postgresql://postgres@127.0.0.1:{proxy.port}/flashsale?connect_timeout=1&tcp_user_timeout=2000"
         servers = [Server(number, work, url, NOTHING_LAPSES) for number in (0, 1)]
-        for server in servers:
-            stack.callback(server.end)
-            await server.serve()
-        cluster.wait_until_whole()
-        gaps: list[float] = []
-        async with sale.crowd(*(server.port for server in servers)):
-            for number in range(10 if options.kills is None else options.kills):
-                await asyncio.sleep(BUYING_SECONDS)
-                replaced, gap = await lose_primary(cluster, sale.history)
-                print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s")
-                gaps.append(gap)
-        print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s")
-        print_calls(sale.history)
-        print(f"repeated: {', '.join(failures(sale.history.calls)) or 'nothing'}")
-        found = await sale.judge()
+        async with serving(*servers):
+            cluster.wait_until_whole()
+            gaps: list[float] = []
+            async with sale.crowd(*(server.port for server in servers)):
+                for number in range(10 if options.kills is None else options.kills):
+                    await asyncio.sleep(BUYING_SECONDS)
+                    replaced, gap = await lose_primary(cluster, sale.history)
+                    print(f"kill {number + 1}: another primary after {replaced:.1f} s, no write for {gap:.1f} s")
+                    gaps.append(gap)
+            print(f"{len(gaps)} kills: median gap {median(gaps):.1f} s, longest {max(gaps):.1f} s")
+            print_calls(sale.history)
+            print(f"repeated: {', '.join(failures(sale.history.calls)) or 'nothing'}")
+            found = await sale.judge()
     if options.asynchronous:
         losses = [violation for violation in found if "is not in the database" in violation]
         print(f"noticed: {len(losses)} losses, such as {losses[0] if losses else 'none'}")
@@ -95,9 +93,3 @@ async def lose_primary(cluster: Cluster, history: History) -> tuple[float, float
     await asyncio.to_thread(cluster.wait_until_whole)
     times = writes(history.calls)
     return replaced, max(later - earlier for earlier, later in zip(times, times[1:]) if later > killed)
-
-
-MODE = Mode("the primary of three PostgreSQL nodes under Patroni is killed", run, {
-    "--asynchronous": {"action": "store_true", "help": "without synchronous replication: passes when the loss is noticed"},
-    "--through-haproxy": {"action": "store_true", "help": "one address for the primary, whichever node it is"},
-})

@@ -1,4 +1,5 @@
-"""Faults. Each breaks something for some seconds, then repairs it as an operator would. It leaves the recovery to servers."""
+"""Faults. Each breaks something for some seconds, then repairs it as an operator would, and leaves the recovery to
+servers."""
 
 import asyncio
 import random
@@ -7,6 +8,7 @@ import signal
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 from harness.processes import HarnessError, output_of
@@ -16,6 +18,8 @@ from .processes import send
 from .scene import Scene
 
 Fault = Callable[[Scene, random.Random], Awaitable[None]]
+
+CLOCK = "clock.so"  # loaded into a server, it moves its wall clock
 
 
 async def server_killed(scene: Scene, rng: random.Random, pause: float = 1.5) -> None:
@@ -28,13 +32,8 @@ async def server_killed(scene: Scene, rng: random.Random, pause: float = 1.5) ->
 
 async def server_stopped(scene: Scene, rng: random.Random) -> None:
     """SIGSTOP, SIGCONT: a machine that hangs, or a virtual one that is moved."""
-    server = rng.choice(scene.servers)
-    server.pause()
-    await asyncio.sleep(rng.uniform(0.3, 3.5))
-    server.resume()
-
-
-CLOCK = "clock.so"  # loaded into a server, it moves its wall clock
+    with rng.choice(scene.servers).stopped():
+        await asyncio.sleep(rng.uniform(0.3, 3.5))
 
 
 async def server_clock_off(scene: Scene, rng: random.Random) -> None:
@@ -46,34 +45,34 @@ async def server_clock_off(scene: Scene, rng: random.Random) -> None:
     server.settings |= {"LD_PRELOAD": str(scene.work / CLOCK), "CLOCK_OFF_SECONDS": str(seconds)}
     server.is_wanted = True
     await scene.wait_until_ready([server])
-    if abs(await asyncio.to_thread(clock_off, server.port) - seconds) > 5:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/health/live", timeout=5) as response:
+        ahead = parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
+    if abs(ahead - seconds) > 5:
         raise HarnessError("the server's clock is right")
 
 
-def clock_off(port: int) -> float:
-    """By how many seconds a server's clock is ahead of ours, as its responses have it."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5) as response:
-        return parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
-
-
-async def _backend(scene: Scene, rng: random.Random) -> int:
-    """A busy one, if there is one."""
+async def backend_signalled(scene: Scene, rng: random.Random, number: signal.Signals) -> int:
+    """Sends a signal to a process of PostgreSQL that serves a server: a busy one, if there is one. Returns its id."""
     for condition in ("state = 'active'", "true"):
-        if backends := await asyncio.to_thread(scene.database.backends, condition):
-            return rng.choice(backends)
+        backends = await asyncio.to_thread(
+            scene.sql, "select pid from pg_stat_activity where application_name = 'flashsale' "
+                       f"and backend_type = 'client backend' and {condition} order by pid")
+        if backends:
+            backend = int(rng.choice(backends.split()))
+            send(backend, number)
+            return backend
     raise HarnessError("no server is connected to the database")
 
 
 async def backend_killed(scene: Scene, rng: random.Random) -> None:
-    """SIGKILL of one process of PostgreSQL: it cannot trust its shared memory then, ends all others and recovers."""
-    send(await _backend(scene, rng), signal.SIGKILL)
+    """PostgreSQL cannot trust its shared memory then, ends all its other processes and recovers."""
+    await backend_signalled(scene, rng, signal.SIGKILL)
 
 
 async def backend_stopped(scene: Scene, rng: random.Random) -> None:
     """It keeps the locks that it has."""
-    backend = await _backend(scene, rng)
     with scene.stalled():
-        send(backend, signal.SIGSTOP)
+        backend = await backend_signalled(scene, rng, signal.SIGSTOP)
         try:
             await asyncio.sleep(rng.uniform(0.3, 3.5))
         finally:
@@ -93,9 +92,10 @@ async def database_stopped(scene: Scene, rng: random.Random) -> None:
 
 
 def database_restarted(number: signal.Signals) -> Fault:
-    """SIGINT: in order. SIGQUIT: at once, so that it has to recover."""
+    """SIGINT: fast, but in order. SIGQUIT: at once, so that it has to recover."""
     async def fault(scene: Scene, rng: random.Random) -> None:
-        await asyncio.to_thread(scene.database.shut_down, number)
+        scene.database.process.send_signal(number)
+        await asyncio.to_thread(scene.database.process.wait, 30)
         await asyncio.to_thread(scene.database.start)
     return fault
 
@@ -109,10 +109,12 @@ async def network_cut(scene: Scene, rng: random.Random) -> None:
 
 
 async def network_away(scene: Scene, rng: random.Random) -> None:
+    """Resets existing connections, and new ones at once."""
     proxy = rng.choice(scene.proxies)
-    proxy.refuse(True)
+    proxy.is_refusing = True
+    proxy.cut()
     await asyncio.sleep(rng.uniform(0.3, 3))
-    proxy.refuse(False)
+    proxy.is_refusing = False
 
 
 async def network_frozen(scene: Scene, rng: random.Random) -> None:
@@ -135,9 +137,11 @@ async def network_slow(scene: Scene, rng: random.Random) -> None:
 async def listener_half_open(scene: Scene, rng: random.Random) -> None:
     """Notifications are lost silently, and polling has to replace them."""
     proxy = rng.choice(scene.proxies)
-    silent = proxy.freeze_listener()
+    silent = {link for link in proxy.links if link.is_listener}
     if not silent:
         raise HarnessError("no connection has sent LISTEN")
+    for link in silent:
+        link.is_silent = True
     # The server itself notices after seven seconds. Before that, the network may do so.
     if rng.random() < 0.5:
         await asyncio.sleep(rng.uniform(2, 6))
@@ -145,7 +149,7 @@ async def listener_half_open(scene: Scene, rng: random.Random) -> None:
             link.reset()
         return
     await asyncio.sleep(8.5)
-    if not any(link.is_listener for link in proxy.links - set(silent)):
+    if not any(link.is_listener for link in proxy.links - silent):
         raise HarnessError("the server did not LISTEN anew")
 
 
@@ -159,12 +163,9 @@ async def row_held(scene: Scene, rng: random.Random) -> None:
 async def old_snapshot(scene: Scene, rng: random.Random) -> None:
     """A long report, whose snapshot keeps old row versions from being pruned. Other faults may end it."""
     async def report() -> None:
-        try:
-            await asyncio.to_thread(
-                scene.sql,
-                "begin isolation level repeatable read; select count(*) from holds; select pg_sleep(20); commit")
-        except HarnessError:
-            pass
+        with suppress(HarnessError):
+            await asyncio.to_thread(scene.sql, "begin isolation level repeatable read; select count(*) from holds; "
+                                               "select pg_sleep(20); commit")
     scene.background.append(asyncio.create_task(report()))
 
 
@@ -202,17 +203,13 @@ FAULTS: dict[str, Fault] = {
 
 def possible(scene: Scene) -> dict[str, Fault]:
     """The faults that this machine allows. Prints why it does not allow others."""
-    obstacles = {"disk full": scene.disk.obstacle, "server's clock an hour off": obstacle_to_clocks(scene)}
+    obstacles = {"disk full": scene.disk.obstacle}
+    compiler = shutil.which("cc") or shutil.which("clang") or "cc"  # Swift brings clang with it
+    try:
+        output_of(compiler, "-O2", "-shared", "-fPIC", "-o", scene.work / CLOCK, ROOT / "Tests/Reliability/clock.c")
+    except (HarnessError, OSError) as error:
+        obstacles["server's clock an hour off"] = f"the C compiler failed: {error}"
     for name, obstacle in obstacles.items():
         if obstacle:
             print(f"not tried: {name}: {obstacle}")
     return {name: fault for name, fault in FAULTS.items() if not obstacles.get(name)}
-
-
-def obstacle_to_clocks(scene: Scene) -> str:
-    compiler = shutil.which("cc") or shutil.which("clang")  # Swift brings clang with it
-    try:
-        output_of(compiler or "cc", "-O2", "-shared", "-fPIC", "-o", scene.work / CLOCK, ROOT / "Tests/Reliability/clock.c")
-    except (HarnessError, OSError) as error:
-        return f"the C compiler failed: {error}"
-    return ""

@@ -1,13 +1,12 @@
 """Calls and their responses, with times. The checker judges them."""
 
 import json
-import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
 
 # Problems of calls without an effect, and faults before a request was sent.
 DID_NOTHING = {"database-unavailable", "overloaded", "shutting-down"}
@@ -36,12 +35,6 @@ class Call:
     retry_after: int | None = None  # seconds, of the header
     fault: str = ""             # the reason for no response
     connected: float = 0.0      # when its connection was made, on the monotonic clock
-
-    def begin(self) -> None:
-        self.start, self.start_monotonic = time.time(), time.monotonic()
-
-    def finish(self) -> None:
-        self.end, self.end_monotonic = time.time(), time.monotonic()
 
     def answered(self, status: int, answer: dict[str, Any], is_replay: bool, retry_after: int | None = None) -> None:
         self.status, self.answer, self.is_replay, self.retry_after = status, answer, is_replay, retry_after
@@ -98,21 +91,16 @@ class History:
 
     def __init__(self, path: Path | None = None) -> None:
         self.calls: list[Call] = []
-        self._file = open(path, "w", encoding="utf-8") if path else None
+        self._file = open(path, "w", encoding="utf-8", buffering=1) if path else None
 
     def add(self, call: Call) -> None:
         self.calls.append(call)
         if self._file:
             self._file.write(json.dumps(asdict(call)) + "\n")
 
-    def flush(self) -> None:
-        if self._file:
-            self._file.flush()
-
 
 def read(path: Path) -> list[Call]:
-    with open(path, encoding="utf-8") as lines:
-        return [Call(**json.loads(line)) for line in lines]
+    return [Call(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def clock_step(calls: Iterable[Call]) -> float:
@@ -136,3 +124,20 @@ def hold_of(order_id: str) -> str:
 
 def seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
+
+
+WRITES = {"hold": 201, "order": 201, "pay": 200, "release": 200}
+
+
+def writes(calls: Iterable[Call]) -> list[float]:
+    """When changes were acknowledged, on the monotonic clock."""
+    return sorted(call.end_monotonic for call in calls if WRITES.get(call.operation) == call.status)
+
+
+def failures(calls: Iterable[Call], may_be_refused: bool = False, since: float = 0.0) -> list[str]:
+    """The calls that failed, by kind. A refused connection has reached no server, so it may be allowed. `since` leaves
+    out calls that began before, on the monotonic clock."""
+    found = Counter(f"{call.operation}: {call.word}" for call in calls
+                    if call.start_monotonic >= since and not 200 <= call.status < 500)
+    return [f"{count} × {what}" for what, count in found.most_common()
+            if not (may_be_refused and what.endswith(": connection refused"))]

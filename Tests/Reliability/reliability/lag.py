@@ -1,29 +1,25 @@
 """`--lag`: how long after their time holds are expired by a worker, when their own server has stopped.
 
-Two servers use one database. One makes holds that last for an hour, and sleeps until then. The other makes holds of the same
-products that last for a moment, and stops before they lapse. The sleeper has to learn of them: by NOTIFY, or, if it cannot
-LISTEN, by polling. The time of the expiry is the timestamp of its commit.
+Two servers use one database. One makes holds that last for an hour, and sleeps until then. The other makes holds of the
+same products that last for a moment, and stops before they lapse. The sleeper has to learn of them: by NOTIFY, or, if
+it cannot LISTEN, by polling. The time of the expiry is the timestamp of its commit.
 """
 
 import argparse
 import asyncio
 import random
-import re
 import time
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from harness.output import table, tell
 from harness.processes import HarnessError, free_port
-from harness.services import NOTHING_LAPSES, audit, create_products, sql
+from harness.services import NOTHING_LAPSES, audit, counted, create_products, sql
 
 from .client import Client
 from .history import History
-from .mode import Mode
 from .network import Proxy
 from .postgres import postgres
-from .processes import Server, wait_for
+from .processes import Server, serving, wait_for
 
 MOMENT = 0.2  # seconds that the holds of the server that stops last
 STOPS_AFTER = 0.1  # seconds after it has made them: long enough to have notified the sleeper
@@ -45,17 +41,13 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
             tell(f"LISTEN {name}")
             database.add(f"lag_{index}")
             (work / str(index)).mkdir()
-            proxy = Proxy(database.port)
-            await proxy.open()
-            listen_port = {"alive": database.port, "dead: a closed port": free_port()}.get(name, proxy.port)
-            if name == "dead: silence":
-                proxy.freeze()
-            try:
+            async with Proxy(database.port) as proxy:
+                port = {"alive": database.port, "dead: a closed port": free_port()}.get(name, proxy.port)
+                if name == "dead: silence":
+                    proxy.freeze()
                 row, found = await measure(
-                    work / str(index), database.url_at(database.port, f"lag_{index}"),
-                    database.url_at(listen_port, f"lag_{index}"), proxy.freeze, most_ms, options)
-            finally:
-                await proxy.close()
+                    work / str(index), database.url(f"lag_{index}"), database.url(f"lag_{index}", port), proxy, most_ms,
+                    random.Random(options.seed), options.rounds)
             rows.append([f"LISTEN {name}", *row])
             violations += [f"LISTEN {name}: {violation}" for violation in found]
     print(table(["", "holds", "p50 ms", "p99 ms", "at most ms", "bar ms", "in time by metric"], rows))
@@ -63,24 +55,30 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
 
 
 async def measure(
-    folder: Path, url: str, listen_url: str, once_listening: Callable[[], None], most_ms: int, options: argparse.Namespace
+    folder: Path, url: str, listen_url: str, proxy: Proxy, most_ms: int, rng: random.Random, rounds: int
 ) -> tuple[list[str], list[str]]:
     """Returns the case's row of the table, and its violations."""
     first = create_products(url, PRODUCTS)
     products = range(first, first + PRODUCTS)
     sleeper = Server(0, folder, url, {**NOTHING_LAPSES, "LISTEN_DATABASE_URL": listen_url})
     stopper = Server(1, folder, url, {**NOTHING_LAPSES, "HOLD_TTL_SECONDS": str(MOMENT)})
-    try:
-        for server in (sleeper, stopper):
-            await server.serve()
+    made: list[str] = []   # ids of holds that lapsed while their server was stopped
+    stopped_late = 0       # holds that lapsed before
+    async with serving(sleeper, stopper):
         await hold(sleeper, products)
-        once_listening()
+        proxy.freeze()
         before = await asyncio.to_thread(jobs, sleeper, most_ms)
-        made, stopped_late = await stop_again_and_again(stopper, products, url, options)
+        for _ in range(rounds):
+            await asyncio.sleep(rng.random())  # anywhere in the sleeper's sleep
+            start = time.monotonic()
+            holds = await hold(stopper, products)
+            await asyncio.sleep(max(0, start + STOPS_AFTER - time.monotonic()))
+            with stopper.stopped():
+                is_in_time = time.monotonic() < start + MOMENT
+                await asyncio.to_thread(wait_for, lambda: sql(url, ACTIVE) == "0", 30, "holds to be expired", 0.02)
+            made += holds if is_in_time else []
+            stopped_late += 0 if is_in_time else len(holds)
         after = await asyncio.to_thread(jobs, sleeper, most_ms)
-    finally:
-        for server in (stopper, sleeper):
-            await asyncio.to_thread(server.end)
     lags = lags_of(url, made)
     count, in_time = after[0] - before[0], after[1] - before[1]
     p50, p99 = (lags[min(len(lags) - 1, len(lags) * percent // 100)] for percent in (50, 99))
@@ -95,29 +93,6 @@ async def measure(
     if stopped_late > len(lags) / 10:
         found.append(f"{stopped_late} holds lapsed before their server had stopped")
     return [str(len(lags)), f"{p50:.0f}", f"{p99:.0f}", f"{lags[-1]:.0f}", str(most_ms), f"{in_time} of {count}"], found
-
-
-async def stop_again_and_again(
-    stopper: Server, products: range, url: str, options: argparse.Namespace
-) -> tuple[list[str], int]:
-    """Returns the ids of holds that lapsed while their server was stopped, and the number of those that lapsed before."""
-    made: list[str] = []
-    stopped_late = 0
-    choices = random.Random(options.seed)
-    for _ in range(options.rounds):
-        await asyncio.sleep(choices.random())  # anywhere in the sleeper's sleep
-        start = time.monotonic()
-        holds = await hold(stopper, products)
-        await asyncio.sleep(max(0, start + STOPS_AFTER - time.monotonic()))
-        stopper.pause()
-        try:
-            is_in_time = time.monotonic() < start + MOMENT
-            await asyncio.to_thread(wait_for, lambda: sql(url, ACTIVE) == "0", 30, "holds to be expired", 0.02)
-        finally:
-            stopper.resume()
-        made += holds if is_in_time else []
-        stopped_late += 0 if is_in_time else len(holds)
-    return made, stopped_late
 
 
 async def hold(server: Server, products: range) -> list[str]:
@@ -144,14 +119,8 @@ def lags_of(url: str, made: list[str]) -> list[float]:
 
 def jobs(server: Server, most_ms: int) -> tuple[int, int]:
     """Jobs that the server has run, and those of them that began in time, as finely as its buckets tell."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as response:
-        text = response.read().decode()
-    buckets = {float(bound): int(float(count)) for bound, count in re.findall(
-        r'^flashsale_expiry_lag_seconds_bucket.*le="(.*?)".* (\S+)$', text, re.M)}
+    counts = counted(server.port, "flashsale_expiry_lag_seconds_bucket", "le")
+    buckets = {float(bound): count for bound, count in counts.items()}
     if not buckets:
         return 0, 0
     return buckets[float("inf")], buckets[min(bound for bound in buckets if bound * 1000 >= most_ms)]
-
-
-MODE = Mode("how late lapsed holds are expired, with LISTEN and without", run, {
-    "--rounds": {"type": int, "default": 30, "help": f"of {PRODUCTS} holds each (default: 30)"}})

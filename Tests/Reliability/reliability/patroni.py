@@ -32,8 +32,7 @@ class Node(Child):
         give_to_owner(folder)
         self._data, self._settings = folder / "data", work / f"{name}.yml"
         values |= {"name": name, "port": self.port, "rest": self.rest, "folder": folder, "binaries": binaries()}
-        self._settings.write_text(re.sub(
-            r"\{(\w+)\}", lambda match: str(values[match[1]]), SETTINGS.read_text()))
+        self._settings.write_text(re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), SETTINGS.read_text()))
 
     def start(self) -> None:
         self.launch(*as_owner(), "patroni", self._settings)
@@ -80,8 +79,8 @@ class Cluster:
         return next((node for node in self.nodes if node.is_at("/primary")), None)
 
     def is_whole(self) -> bool:
-        """Whether the primary may be lost again: it has two standbys that stream, and with synchronous replication waits
-        for one of them."""
+        """Whether the primary may be lost again: it has two standbys that stream, and with synchronous replication
+        waits for one of them."""
         primary = self.primary()
         counts = primary and primary.ask(
             "select count(*), count(*) filter (where sync_state in ('sync', 'quorum')) from pg_stat_replication "

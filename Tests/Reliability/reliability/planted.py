@@ -15,7 +15,7 @@ from harness.processes import HarnessError
 from .checker.judge import some_of_each_kind
 from .client import Client
 from .history import Call
-from .mode import Mode
+from .processes import beside
 from .scene import ORDER_TTL, staged
 from .shop import Shop
 from .stress import stress
@@ -42,8 +42,8 @@ class Bug(Mutant):
 # Without a bug nothing may be found.
 #
 # When little stock is left, reserve_holds locks the row before it decides. When two servers both read that there is
-# enough, only the condition of the update protects, and a constraint behind it. pg_sleep gives them the time for that. Once
-# some units were given back, no audit notices any more that they were sold twice.
+# enough, only the condition of the update protects, and a constraint behind it. pg_sleep gives them the time for that.
+# Once some units were given back, no audit notices any more that they were sold twice.
 BUGS = [
     Bug("nothing is planted"),
     Bug("the condition of the update that takes stock is gone", "reserve_holds", (
@@ -159,19 +159,12 @@ async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
         products = scene.add_products(3, 2000, last_stock=40)
         for statement in bug.sabotage():
             scene.sql(statement)
-        shop = Shop(products, 300, ORDER_TTL, too_many=2001, payable={products[-1]: 20})
-        trial = Trial(scene, shop, 20, seed, Cached if bug.is_cached else Client, audit_period=0.5)
-        await trial.start()
-        saboteur = asyncio.create_task(repeat(scene.database.url, bug.again_and_again))
-        await asyncio.sleep(SECONDS)
-        saboteur.cancel()
-        for _ in range(bug.crashes):
-            await asyncio.to_thread(scene.database.kill)
-            await asyncio.to_thread(scene.database.start)
-            await asyncio.sleep(SECONDS / 4)
-        await trial.finish()
+        trial = Trial(scene, Shop(products, 300, ORDER_TTL, too_many=2001, payable={products[-1]: 20}))
+        async with trial.run(20, seed, Cached if bug.is_cached else Client, audit_period=0.5):
+            async with beside(repeat(scene.database.url(), bug.again_and_again)):
+                await asyncio.sleep(SECONDS)
+            for _ in range(bug.crashes):
+                await asyncio.to_thread(scene.database.kill)
+                await asyncio.to_thread(scene.database.start)
+                await asyncio.sleep(SECONDS / 4)
     return trial.violations
-
-
-MODE = Mode("bugs planted on purpose: each has to be caught", run, {
-    "--bug": {"default": "", "help": "only those whose descriptions contain this"}})

@@ -28,8 +28,8 @@ def binaries() -> Path:
 
 
 def as_owner(death_signal: str = "TERM") -> list[str]:
-    """The words before a command that must not run as root. The change of user clears the signal that a process gets when
-    the harness ends, so it is set again."""
+    """The words before a command that must not run as root. The change of user clears the signal that a process gets
+    when the harness ends, so it is set again."""
     user = [f"--reuid={OWNER}", f"--regid={OWNER}", "--init-groups"] if os.geteuid() == 0 else []
     return ["setpriv", *user, "--pdeathsig", death_signal]
 
@@ -46,36 +46,24 @@ class Postgres(Child):
     SETTINGS = {
         "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "max_connections": "100",
         "shared_buffers": "64MB", "max_wal_size": "96MB", "min_wal_size": "8MB", "log_line_prefix": "%m [%p] ",
-        "log_checkpoints": "off",
+        "log_checkpoints": "off", "listen_addresses": "127.0.0.1",
         # After a crash its files are flushed before recovery; one call for the whole disk instead of one a file.
         "recovery_init_sync_method": "syncfs",
         # The checker reads the changes in the order of commits.
         "track_commit_timestamp": "on",
     }
 
-    def __init__(self, work: Path, data: Path | None = None) -> None:
-        """`data` is the folder of its files; in `work` by default."""
+    def __init__(self, work: Path, data: Path) -> None:
+        """`data` is the folder of its files."""
         super().__init__("postgresql", work)
-        self.data = data or work / "database"
-        self.port = free_port()
-        self.url = self.url_at(self.port)
+        self.data, self.port = data, free_port()
 
-    def url_at(self, port: int, name: str = "flashsale") -> str:
-        return f"postgresql://{OWNER}@127.0.0.1:{port}/{name}"
+    def url(self, name: str = "flashsale", port: int | None = None) -> str:
+        return f"postgresql://{OWNER}@127.0.0.1:{port or self.port}/{name}"
 
     def socket_url(self, name: str = "flashsale") -> str:
         """Through the Unix socket, where no packet can be lost."""
         return f"postgresql://{OWNER}@{str(self.data).replace('/', '%2F')}:{self.port}/{name}"
-
-    def create(self) -> None:
-        """Makes the cluster and starts it."""
-        self.data.mkdir(exist_ok=True)
-        self.data.parent.chmod(0o711)  # its owner has to get there
-        self.data.chmod(0o700)
-        give_to_owner(self.data)
-        output_of(*as_owner(), binaries() / "initdb", "-D", self.data, "-U", OWNER, "-A", "trust", "-E", "UTF8",
-                  "--no-locale", "--no-sync", "--wal-segsize=4", cwd=Path("/"))
-        self.start()
 
     def add(self, name: str = "flashsale") -> str:
         """A database with flashsale's tables, whose changes are logged; its URL."""
@@ -86,54 +74,44 @@ class Postgres(Child):
 
     def start(self) -> None:
         """Returns once it accepts connections, after a recovery if one is needed."""
-        settings = {**self.SETTINGS, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.data)}
+        settings = {**self.SETTINGS, "unix_socket_directories": str(self.data)}
         process = self.launch(
             *as_owner("QUIT"), binaries() / "postgres", "-D", self.data, "-p", str(self.port),
             *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")))
-        wait_until(self.accepts, process, self.log, pause=0.01)
-
-    def accepts(self) -> bool:
-        return subprocess.run(
-            [binaries() / "pg_isready", "-q", "-h", self.data, "-p", str(self.port), "-t", "1"]).returncode == 0
+        asks = [str(binaries() / "pg_isready"), "-q", "-h", str(self.data), "-p", str(self.port), "-t", "1"]
+        wait_until(lambda: subprocess.run(asks).returncode == 0, process, self.log, pause=0.01)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """SIGSTOP of all its processes: it hangs, and keeps its connections and locks."""
-        assert self.process is not None
-        self.pause()
-        stopped = stop_family(self.process.pid)
-        try:
-            yield
-        finally:
-            for pid in stopped:
-                send(pid, signal.SIGCONT)
-            self.resume()
-
-    def shut_down(self, number: signal.Signals) -> None:
-        """SIGINT ends it fast, but in order; SIGQUIT at once, so that it has to recover."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        self.process.wait(30)
+        with super().stopped():
+            stopped = stop_family(self.process.pid)
+            try:
+                yield
+            finally:
+                for pid in stopped:
+                    send(pid, signal.SIGCONT)
 
     def end(self) -> None:
         """SIGINT: PostgreSQL ends sessions instead of waiting for clients that may be out of reach."""
         if self.is_running:
-            self.send(signal.SIGINT)
+            self.process.send_signal(signal.SIGINT)
         super().end()
-
-    def backends(self, condition: str = "true") -> list[int]:
-        """The processes that serve flashsale servers."""
-        rows = sql(self.url, "select pid from pg_stat_activity where application_name = 'flashsale' "
-                             f"and backend_type = 'client backend' and {condition} order by pid")
-        return [int(row) for row in rows.split()]
 
 
 @contextmanager
 def postgres(work: Path, data: Path | None = None) -> Iterator[Postgres]:
-    """Runs a PostgreSQL until the end of the block."""
+    """Runs a PostgreSQL until the end of the block. `data` is the folder of its files; in `work` by default."""
+    data = data or work / "database"
+    data.mkdir(exist_ok=True)
+    data.parent.chmod(0o711)  # its owner has to get there
+    data.chmod(0o700)
+    give_to_owner(data)
+    output_of(*as_owner(), binaries() / "initdb", "-D", data, "-U", OWNER, "-A", "trust", "-E", "UTF8",
+              "--no-locale", "--no-sync", "--wal-segsize=4", cwd=Path("/"))
     database = Postgres(work, data)
     try:
-        database.create()
+        database.start()
         yield database
     finally:
         database.end()

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from harness.processes import HarnessError, answers, free_port, running
@@ -27,6 +27,20 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str, pause: 
     return time.monotonic() - start
 
 
+@asynccontextmanager
+async def beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Runs them until the end of the block, which cancels them. Raises the error of one that failed."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+
 def stat_of(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the state on; empty for a process that is gone or a zombie."""
     try:
@@ -40,16 +54,13 @@ def family(root: int, text: str | None = None) -> set[int]:
     """The process and its descendants, and processes with this text in their command line with theirs."""
     parents: dict[int, int] = {}
     found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid() or not (fields := stat_of(int(entry.name))):
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if pid == os.getpid() or not (fields := stat_of(pid)):
             continue
-        try:
-            command = (entry / "cmdline").read_bytes() if text else b""
-        except OSError:
-            continue
-        parents[int(entry.name)] = int(fields[1])
-        if int(entry.name) == root or text and text.encode() in command:
-            found.add(int(entry.name))
+        parents[pid] = int(fields[1])
+        with suppress(OSError):
+            if pid == root or text and text.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found
@@ -57,10 +68,8 @@ def family(root: int, text: str | None = None) -> set[int]:
 
 def send(pid: int, number: signal.Signals) -> None:
     """Sends a signal; the process may be gone already."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def stop_family(root: int, text: str | None = None) -> set[int]:
@@ -76,70 +85,60 @@ def stop_family(root: int, text: str | None = None) -> set[int]:
 class Child:
     """A process that is started again and again with the same command, each time with a log of its own."""
 
+    process: subprocess.Popen[bytes]
+
     def __init__(self, name: str, work: Path) -> None:
-        self.name = name
-        self.work = work
-        self.process: subprocess.Popen[bytes] | None = None
-        self.log = work / f"{name}.log"
-        self._running: AbstractContextManager[subprocess.Popen[bytes]] | None = None
+        self.name, self.work, self.log = name, work, work / f"{name}.log"
         self.starts = 0
         self.was_ended = False  # by the harness
         # When it was killed, told to end, and stopped, on the monotonic clock. Only then may a call have no response.
         self.ends: list[tuple[float, float]] = []
         self.pauses: list[tuple[float, float]] = []
-        self._paused_at: float | None = None
+        self._running = ExitStack()
 
     def launch(self, *command: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        assert self.process is None or self.process.poll() is not None, f"{self.name} is running"
+        assert not self.is_running, f"{self.name} is running"
         self.end()
         self.starts += 1
         self.was_ended = False
         self.log = self.work / f"{self.name}-{self.starts}.log"
-        self._running = running(*command, log=self.log, env=env)
-        self.process = self._running.__enter__()
+        self.process = self._running.enter_context(running(*command, log=self.log, env=env))
         return self.process
 
     @property
     def is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        return self.starts > 0 and self.process.poll() is None
 
-    def send(self, number: signal.Signals) -> None:
-        if self.process is not None:
-            self.process.send_signal(number)
-
-    def pause(self) -> None:
-        self._paused_at = time.monotonic()
-        self.send(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self.send(signal.SIGCONT)
-        if self._paused_at is not None:
-            self.pauses.append((self._paused_at, time.monotonic()))
-        self._paused_at = None
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """SIGSTOP until the end of the block."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+            self.pauses.append((began, time.monotonic()))
 
     def kill(self, text: str | None = None) -> int:
-        """SIGKILL of the process, its descendants, and processes with this text in their command line. First it stops all of
-        them, so none sees another end. Returns how many there were."""
+        """SIGKILL of the process, its descendants, and processes with this text in their command line. First it stops
+        all of them, so none sees another end. Returns how many there were."""
         self.was_ended = True
         begin = time.monotonic()
-        killed: set[int] = set()
-        if self.process is not None:
-            killed = stop_family(self.process.pid, text)
-            for pid in killed:
-                send(pid, signal.SIGKILL)
-            self.process.wait()
-            wait_for(lambda: not any(map(stat_of, killed)), 10, f"the end of {self.name}")
+        killed = stop_family(self.process.pid, text)
+        for pid in killed:
+            send(pid, signal.SIGKILL)
+        self.process.wait()
+        wait_for(lambda: not any(map(stat_of, killed)), 10, f"the end of {self.name}")
         # In these milliseconds it may still have accepted connections.
         self.ends.append((begin, time.monotonic()))
-        self._paused_at = None
         return len(killed)
 
     def terminate(self) -> list[str]:
         """Sends SIGTERM and waits for the end; returns what was wrong about it."""
-        assert self.process is not None
-        if self.process.poll() is not None:
+        if not self.is_running:
             return [f"{self.name} ended by itself, with {self.process.returncode}"]
-        self.send(signal.SIGTERM)
+        self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(ENDS_WITHIN)
         except subprocess.TimeoutExpired:
@@ -150,19 +149,8 @@ class Child:
     def end(self) -> None:
         """Asks it to end, and waits for that."""
         self.was_ended = True
-        if self._running is not None:
-            if self._paused_at is not None:
-                self.resume()
-            self.ends.append((time.monotonic(),) * 2)
-            self._running.__exit__(None, None, None)
-            self._running = None
-
-    def ended_between(self, begin: float, end: float) -> bool:
-        return any(begin < gone and told < end for told, gone in self.ends)
-
-    def paused_between(self, begin: float, end: float) -> bool:
-        """At any time."""
-        return any(stopped < end and begin < back for stopped, back in self.pauses)
+        self.ends.append((time.monotonic(),) * 2)
+        self._running.close()
 
 
 class Server(Child):
@@ -187,3 +175,15 @@ class Server(Child):
 
     def is_ready(self) -> bool:
         return answers(self.port, "/health/ready", timeout=3)
+
+
+@asynccontextmanager
+async def serving(*servers: Server) -> AsyncIterator[None]:
+    """They are ready when the block begins, and end with it."""
+    try:
+        for server in servers:
+            await server.serve()
+        yield
+    finally:
+        for server in servers:
+            await asyncio.to_thread(server.end)

@@ -112,7 +112,8 @@ class Book:
         return versions[-1].value if versions else None
 
     def seen(self, table: str, id: str, call: Call) -> list[tuple[Row | None, float, float]]:
-        """The versions of a row that a call may have seen, None for no row, each with the time in which it was visible."""
+        """The versions of a row that a call may have seen, None for no row, each with the time in which it was
+        visible."""
         return [(version and version.value, begin, end)
                 for version, begin, end in self.of(table, id).seen(call.start, call.end)]
 
@@ -122,8 +123,13 @@ class Book:
         return [version.by.committed for before, version in zip([None, *versions], versions)
                 if version.value is not None and (before is None or before.value is None)]
 
-    def units_of(self, product: int, customer: str, at: float) -> int:
-        return self.customers[product, customer].holdings().units(at)
+    def most_units(self, customer: tuple[int, str], begin: float, end: float, at: float | None = None) -> int:
+        """The most that a customer of a product may have been seen to have, of what was not over then: `at`, or during
+        the whole of each version."""
+        seen = self.holdings[customer].seen(begin, end) if customer in self.holdings else ()
+        slack = self.conditions.snapshot_takes
+        return max((version.value.units(since - slack if at is None else at)
+                    for version, since, _ in seen if version is not None), default=0)
 
     def take(self, transaction: Transaction) -> Step:
         transaction.seen_by = transaction.committed + self.conditions.visible_within
@@ -147,7 +153,10 @@ class Book:
             self._last[table, id] = transaction
         for product in step.products:
             if product in self.stock or str(product) in self.rows["products"]:
-                self.stock[product].add(transaction, self._stock(product, transaction), step.first("products", str(product)))
+                shelf = self.shelves[product]
+                self.stock[product].add(transaction, Stock(
+                    self.rows["products"][str(product)], shelf.holdings(transaction.committed), shelf.passing,
+                    self.conditions.snapshot_takes), step.first("products", str(product)))
         for product, customer in customers:
             self.holdings[product, customer].add(
                 transaction, self.customers[product, customer].holdings(), step.first("products", str(product)))
@@ -165,11 +174,10 @@ class Book:
 
     def _apply(self, change: Change, step: Step) -> None:
         table, id, rows = change.table, change.id, self.rows[change.table]
-        row, before = change.row, rows.get(id)
+        row, before = change.row, rows.pop(id, None)
         if (table, id) not in step.before:
             step.before[table, id] = before
-            last = self._last.get((table, id))
-            if last is not None:
+            if last := self._last.get((table, id)):
                 last.was_seen(change.at)
                 step.free_since[table, id] = last.committed
         found = None if before is None else str(before[TABLES[table]])
@@ -177,20 +185,13 @@ class Book:
             self.violations.append(
                 f"{table} {id} was {change.was} to the transaction of {step.by.committed:.4f}, and {found} as the one "
                 f"before had left it")
-        if row is None:
-            rows.pop(id, None)
-        else:
+        if row is not None:
             rows[id] = row
-        product = (row or before or {}).get("product_id")
+        either = row or before or {}
         if table in ("holds", "orders"):
-            self.shelves[product].add(before, row)
+            self.shelves[either["product_id"]].add(before, row)
             if customer := self.customer_of(id):
-                self.customers[product, customer].add(before, row)
+                self.customers[either["product_id"], customer].add(before, row)
         elif table == "payment_events":
             is_parked = row is not None and row["verdict"] == "parked" and row.get("settled_at") is None
-            (self.parked[row["order_id"]].add if is_parked else self.parked[(row or before)["order_id"]].discard)(id)
-
-    def _stock(self, product: int, by: Transaction) -> Stock:
-        shelf = self.shelves[product]
-        return Stock(self.rows["products"][str(product)], shelf.holdings(by.committed), shelf.passing,
-                     self.conditions.snapshot_takes)
+            (self.parked[either["order_id"]].add if is_parked else self.parked[either["order_id"]].discard)(id)

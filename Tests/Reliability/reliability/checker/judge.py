@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..history import Call, clock_step
@@ -27,14 +27,15 @@ class Judgement:
     violations: list[str] = field(default_factory=list)
     transactions: int = 0
     changes: int = 0
-    latest_hold: float = 0.0    # seconds after its time, of undisturbed products
-    latest_order: float = 0.0
+    # Seconds after its time that the latest hold or order of an undisturbed product expired.
+    latest: dict[str, float] = field(default_factory=lambda: {"holds": 0.0, "orders": 0.0})
 
 
 def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions) -> Judgement:
     judgement = Judgement()
-    if (step := clock_step(calls)) > CLOCK_STEP_MAX:
-        judgement.violations.append(f"this machine's clock was set by {step:.3f} s during the run: its times prove nothing")
+    if (set_by := clock_step(calls)) > CLOCK_STEP_MAX:
+        judgement.violations.append(
+            f"this machine's clock was set by {set_by:.3f} s during the run: its times prove nothing")
         return judgement
     book = Book(conditions)
     ended = 0.0
@@ -47,29 +48,34 @@ def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions)
         ended = transaction.committed
     judgement.violations += [
         *book.violations, *answers.check(calls, book), *effects.check(calls, book), *late(book, judgement),
-        *(line for refusal in book.refusals for line in unexplained(refusal, book)),
-        *forgotten(book, max([ended, *(call.end for call in calls)]))]
+        *(line for refusal in book.refusals for line in unexplained(refusal, book))]
+    # A parked success whose order does not come becomes refund_due in time.
+    now = max([ended, *(call.end for call in calls)])
+    for key, row in book.rows["payment_events"].items():
+        if (row["verdict"] == "parked" and row["status"] == "success" and row.get("settled_at") is None
+                and (waits := now - row["received_at"]) > conditions.parked_ttl + GIVES_UP_WITHIN):
+            judgement.violations.append(f"payment event {key} is parked for {waits:.1f} s")
     return judgement
 
 
-def unexplained(refusal: Refusal, book: Book) -> list[str]:
+def unexplained(refusal: Refusal, book: Book) -> Iterator[str]:
     """Whether stock and the customer's limit allowed the late payment during the whole transaction."""
     product, begin, end = refusal.order["product_id"], refusal.by.began, refusal.by.committed
     stocks = [version.value for version, _, _ in book.stock[product].seen(begin, end) if version is not None]
-    least, quantity = min((min(stock.available(begin, begin)) for stock in stocks), default=0), refusal.order["quantity"]
+    quantity = refusal.order["quantity"]
+    least = min((min(stock.available(begin, begin)) for stock in stocks), default=0)
     limits = [stock.product["max_per_customer"] for stock in stocks if stock.product["max_per_customer"] is not None]
-    holdings = book.holdings.get((product, book.customer_of(refusal.order["id"]) or ""))
-    seen = holdings.seen(begin, end) if holdings else ()
-    most = max((version.value.units(begin) for version, _, _ in seen if version is not None), default=0)
-    if least + refusal.given_back < quantity or holdings and limits and most + quantity > min(limits):
-        return []
-    return [f"payment event {refusal.key} is refund_due, and {refusal.order['id']} could have been paid: it has {quantity} "
-            f"units, {least} were available, its customer had {most} of {limits}"]
+    customer = (product, book.customer_of(refusal.order["id"]) or "")
+    most = book.most_units(customer, begin, end, begin)
+    is_limited = customer in book.holdings and limits and most + quantity > min(limits)
+    if least + refusal.given_back >= quantity and not is_limited:
+        yield (f"payment event {refusal.key} is refund_due, and {refusal.order['id']} could have been paid: it has "
+               f"{quantity} units, {least} were available, its customer had {most} of {limits}")
 
 
-def late(book: Book, judgement: Judgement) -> list[str]:
+def late(book: Book, judgement: Judgement) -> Iterator[str]:
     """Holds and orders that expired late, of products whose rows the harness has not locked."""
-    violations, conditions = [], book.conditions
+    conditions = book.conditions
     for table, due_name, open_status in (
             ("holds", "expires_at", "active"), ("orders", "payment_due_at", "pending_payment")):
         for id, timeline in book.history[table].items():
@@ -78,27 +84,16 @@ def late(book: Book, judgement: Judgement) -> list[str]:
                 if row is None or row["status"] != open_status or row["product_id"] not in conditions.undisturbed:
                     continue
                 due, at = row[due_name], following.by.committed
-                if at < due or after is not None and after["status"] == open_status:
+                if (at < due or after is not None and after["status"] == open_status
+                        # Somebody locked the whole table.
+                        or conditions.is_locked_between(row["product_id"], due - EXPIRES_WITHIN, at)):
                     continue
-                if conditions.is_locked_between(row["product_id"], due - EXPIRES_WITHIN, at):
-                    continue  # the whole table
-                is_killed = conditions.is_killed_between(due - EXPIRES_WITHIN, at)
-                if not is_killed and table == "holds":
-                    judgement.latest_hold = max(judgement.latest_hold, at - due)
-                elif not is_killed:
-                    judgement.latest_order = max(judgement.latest_order, at - due)
-                allowed = (RECOVERS_WITHIN if is_killed else EXPIRES_WITHIN) + conditions.stalled(due, at)
-                if at - due > allowed:
-                    violations.append(f"{id} was {after and after['status']} {at - due:.3f} s after its time")
-    return violations
-
-
-def forgotten(book: Book, now: float) -> list[str]:
-    """A parked success whose order does not come becomes refund_due in time."""
-    return [f"payment event {key} is parked for {now - row['received_at']:.1f} s"
-            for key, row in book.rows["payment_events"].items()
-            if row["verdict"] == "parked" and row["status"] == "success" and row.get("settled_at") is None
-            and now - row["received_at"] > book.conditions.parked_ttl + GIVES_UP_WITHIN]
+                within = RECOVERS_WITHIN
+                if not conditions.is_killed_between(due - EXPIRES_WITHIN, at):
+                    within = EXPIRES_WITHIN
+                    judgement.latest[table] = max(judgement.latest[table], at - due)
+                if at - due > within + conditions.stalled(due, at):
+                    yield f"{id} was {after and after['status']} {at - due:.3f} s after its time"
 
 
 def some_of_each_kind(violations: list[str], most: int = SHOWN) -> list[str]:
