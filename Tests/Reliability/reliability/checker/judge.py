@@ -51,9 +51,8 @@ def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions)
     # A parked success whose order does not come becomes refund_due in time.
     now = max([ended, *(call.end for call in calls)])
     for key, row in book.rows["payment_events"].items():
-        waits = now - row["received_at"]
         if (row["verdict"] == "parked" and row["status"] == "success" and row.get("settled_at") is None
-                and waits > conditions.parked_ttl + GIVES_UP_WITHIN):
+                and (waits := now - row["received_at"]) > conditions.parked_ttl + GIVES_UP_WITHIN):
             judgement.violations.append(f"payment event {key} is parked for {waits:.1f} s")
     return judgement
 

@@ -90,11 +90,10 @@ def is_decided(before: Row | None, row: Row, book: Book, step: Step) -> bool:
 
 def unapplied(key: str, before: Row, row: Row | None, book: Book, step: Step) -> Iterator[str]:
     """Events that change without being applied."""
-    kept = step.by.committed - before["received_at"]
     if row is None and (before["verdict"] != "parked" or before["status"] != "failed"):
         yield f"payment event {key} is gone: a {before['status']} that was {before['verdict']}"
     elif row is None:
-        if kept < book.conditions.parked_ttl:
+        if (kept := step.by.committed - before["received_at"]) < book.conditions.parked_ttl:
             yield f"payment event {key} was kept for {kept:.3f} s only"
     elif any(before[name] != row[name] for name in ("order_id", "status", "amount", "currency", "received_at")):
         yield f"payment event {key} is another than before: {row}"
