@@ -21,7 +21,6 @@ from harness.processes import HarnessError, answers, running
 from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
-from .mode import Mode
 from .processes import wait_for
 
 ATTACKER = Path(__file__).with_name("attacker.py")
@@ -228,9 +227,3 @@ def seconds_until_gone(server: Server, idle: int) -> float | None:
             return None
         time.sleep(0.05)
     return round(last - start, 1)
-
-
-MODE = Mode("slow, malformed, pipelined and very many connections while honest buyers go on", run, {
-    "--seconds": {"type": float, "default": 30, "help": "for each of (a), (b) and (c) (default: 30)"},
-    "--parts": {"default": ",".join(BEARABLE), "help": f"of the attack: {','.join(PARTS)} (default: {','.join(BEARABLE)})"},
-})

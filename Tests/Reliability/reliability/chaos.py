@@ -23,7 +23,6 @@ from harness.processes import HarnessError
 from . import faults
 from .client import Client
 from .history import failures
-from .mode import Mode
 from .network import network
 from .processes import beside
 from .scene import ORDER_TTL, staged
@@ -180,16 +179,3 @@ async def break_things(
         await trial.audit(f"after: {name}")
         await asyncio.sleep(rng.uniform(*PAUSE))
     return served
-
-
-CHAOS = Mode("two servers and their PostgreSQL under random faults, one after the other", run_chaos, {
-    "--minutes": {"type": float, "default": 30, "help": "of load (default: 30)"},
-    "--clients": {"type": int, "default": 20},
-    "--rate": {"type": float, "default": 200, "help": "calls a second, of all clients (default: 200)"},
-    "--only": {"default": "", "help": "only faults whose names contain one of these, with commas"},
-})
-CRASHES = Mode("many crashes of servers and of PostgreSQL under load, and how long each took to serve again", run_crashes, {
-    "--kills": {"type": int, "help": "of servers (default: 200); with --failover, of primaries (10)"},
-    "--database-crashes": {"type": int, "default": 50, "help": "(default: 50)"},
-})
-FROZEN_MODE = Mode("the network to the database loses every packet for a while and reports no error", run_frozen)

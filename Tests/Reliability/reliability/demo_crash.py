@@ -11,7 +11,6 @@ from harness.processes import answers, free_port, wait_for_line, wait_until
 from harness.services import FLASHSALE, NOTHING_LAPSES, sql
 
 from .checker import changes
-from .mode import Mode
 from .processes import Child, family
 from .trial import Sale, print_calls, unanswered
 
@@ -86,7 +85,3 @@ async def crash_and_look(demo: Demo, sale: Sale, crashes: int) -> list[str]:
     if left := family(demo.process.pid, str(demo.data)):
         violations.append(f"{len(left)} processes were left")
     return violations
-
-
-MODE = Mode("all processes of `flashsale demo` are killed at once, under load", run, {
-    "--demo-crashes": {"type": int, "default": 10, "help": "(default: 10)"}})

@@ -26,7 +26,6 @@ from harness.services import NOTHING_LAPSES, migrate
 from .checker import changes
 from .haproxy import POSTGRESQL, proxying
 from .history import History, failures, writes
-from .mode import Mode
 from .patroni import Cluster, clustered
 from .processes import Server, serving, wait_for
 from .trial import Sale, print_calls
@@ -92,9 +91,3 @@ async def lose_primary(cluster: Cluster, history: History) -> tuple[float, float
     await asyncio.to_thread(cluster.wait_until_whole)
     times = writes(history.calls)
     return replaced, max(later - earlier for earlier, later in zip(times, times[1:]) if later > killed)
-
-
-MODE = Mode("the primary of three PostgreSQL nodes under Patroni is killed", run, {
-    "--asynchronous": {"action": "store_true", "help": "without synchronous replication: passes when the loss is noticed"},
-    "--through-haproxy": {"action": "store_true", "help": "one address for the primary, whichever node it is"},
-})

@@ -19,7 +19,6 @@ from harness.services import NOTHING_LAPSES, audit, create_products, sql
 
 from .client import Client
 from .history import History
-from .mode import Mode
 from .network import Proxy
 from .postgres import postgres
 from .processes import Server, serving, wait_for
@@ -129,7 +128,3 @@ def jobs(server: Server, most_ms: int) -> tuple[int, int]:
     if not buckets:
         return 0, 0
     return buckets[float("inf")], buckets[min(bound for bound in buckets if bound * 1000 >= most_ms)]
-
-
-MODE = Mode("how late lapsed holds are expired, with LISTEN and without", run, {
-    "--rounds": {"type": int, "default": 30, "help": f"of {PRODUCTS} holds each (default: 30)"}})

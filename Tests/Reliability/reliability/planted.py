@@ -15,7 +15,6 @@ from harness.processes import HarnessError
 from .checker.judge import some_of_each_kind
 from .client import Client
 from .history import Call
-from .mode import Mode
 from .processes import beside
 from .scene import ORDER_TTL, staged
 from .shop import Shop
@@ -169,7 +168,3 @@ async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
                 await asyncio.to_thread(scene.database.start)
                 await asyncio.sleep(SECONDS / 4)
     return trial.violations
-
-
-MODE = Mode("bugs planted on purpose: each has to be caught", run, {
-    "--bug": {"default": "", "help": "only those whose descriptions contain this"}})

@@ -5,6 +5,7 @@ on until HAProxy has noticed. So no request meets a closed port. In `--terminati
 after SIGTERM. Each request on an accepted connection gets its whole response. Buyers do not repeat requests.
 """
 
+import argparse
 import asyncio
 import time
 from contextlib import ExitStack
@@ -15,7 +16,6 @@ from harness.services import NOTHING_LAPSES
 
 from .haproxy import Proxy, proxying
 from .history import failures
-from .mode import Mode
 from .postgres import postgres
 from .processes import Server, serving, wait_for
 from .trial import Sale, print_calls
@@ -27,6 +27,14 @@ RATE = 800  # calls a second, of all buyers
 SETTINGS = {**NOTHING_LAPSES, "SHUTDOWN_DELAY_SECONDS": "1"}
 BUYING_SECONDS = 1.0
 NOTICING_SECONDS_MAX = 10
+
+
+async def restart(options: argparse.Namespace, work: Path) -> list[str]:
+    return await run(work, options.seed, options.times, is_balanced=True)
+
+
+async def terminate(options: argparse.Namespace, work: Path) -> list[str]:
+    return await run(work, options.seed, options.terminations, is_balanced=False)
 
 
 async def run(work: Path, seed: int, times: int, is_balanced: bool) -> list[str]:
@@ -56,13 +64,3 @@ async def run(work: Path, seed: int, times: int, is_balanced: bool) -> list[str]
         print(f"{len(seconds)} restarts, {median(seconds):.1f} s each")
         print_calls(sale.history)
         return violations + failures(sale.history.calls, may_be_refused=not is_balanced) + await sale.judge()
-
-
-RESTARTS = Mode(
-    "two servers behind HAProxy are restarted one after the other, and no request may fail",
-    lambda options, work: run(work, options.seed, options.times, is_balanced=True),
-    {"--times": {"type": int, "default": 20, "help": "restarts, of one server and the other in turns (20)"}})
-TERMINATION = Mode(
-    "a server that buyers talk to directly gets SIGTERM, and responds to all accepted requests",
-    lambda options, work: run(work, options.seed, options.terminations, is_balanced=False),
-    {"--terminations": {"type": int, "default": 10, "help": "how often (10)"}})

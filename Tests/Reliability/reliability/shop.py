@@ -22,8 +22,8 @@ EVERYWHERE = 0.15  # of payment events and of calls with a key: sent to all serv
 KEYED = 0.6        # of holds and orders: with an Idempotency-Key
 KNOWN_KEY = 0.08   # of holds and orders: under a key that was used before
 QUANTITIES = (1, 1, 1, 1, 2, 2, 2, 3, 5)
-CALLS = {"hold": 28, "order": 18, "pay": 22, "release": 5, "product": 14, "products": 2, "read_hold": 5, "read_order": 5,
-         "settle": 2}
+CALLS = {"hold": 28, "order": 18, "pay": 22, "release": 5, "product": 14, "products": 2, "read_hold": 5,
+         "read_order": 5, "settle": 2}
 PAYMENTS = {"now": 48, "early": 14, "late": 25, "again": 5, "parked_again": 6, "otherwise": 3}
 
 
@@ -39,8 +39,8 @@ class Shop:
     rate: float                      # calls a second, of all clients
     order_ttl: float = TIME_TO_LIVE  # seconds, the longest that an order waits for its payment
     parked_ttl: float = TIME_TO_LIVE
-    # Paid orders count against a customer's limit for ever, so new customers come after so many seconds. None: each request
-    # names a customer of its own, so the checker knows which request made a hold.
+    # Paid orders count against a customer's limit for ever, so new customers come after so many seconds. None: each
+    # request names a customer of its own, so the checker knows which request made a hold.
     customers_come_every: float | None = None
     too_many: int | None = None                              # more units than a product has: some requests ask for them
     payable: dict[int, int] = field(default_factory=dict)    # by product, units that may still be paid, if bounded
@@ -83,7 +83,7 @@ class Person:
         return await self.client.call(operation, product, request, self.random.randrange(len(self.client.ports)), key)
 
     async def told(self, operation: str, product: int, request: dict[str, Any], key: str | None = None) -> list[Call]:
-        """Sometimes sends the request to all servers at once. Else repeats a call with an unknown outcome under its key."""
+        """Sometimes sends the request to all servers at once. Else repeats a call of unknown outcome under its key."""
         if (key or operation == "pay") and self.chance(EVERYWHERE):
             return await asyncio.gather(*(self.client.call(operation, product, request, server, key)
                                           for server in range(len(self.client.ports))))
@@ -186,66 +186,59 @@ class Buyer(Person):
             product, hold = self._recent(self.shop.holds)
             await self.call("read_order", product, {"order_id": order_of(hold)})
         elif self.shop.orders:
-            product, id, _, _ = self.random.choice(self.shop.orders)
+            product, id, *_ = self.random.choice(self.shop.orders)
             await self.call("read_order", product, {"order_id": id})
 
     # The payment provider
 
     async def pay(self) -> None:
-        """Now, before the order, late, again, about when a parked event's time ends, or another event under the same key."""
+        """Now, before the order, late, again, about when a parked event's time ends, or another event under its key."""
         shop, now, kind = self.shop, time.monotonic(), self.one_of(PAYMENTS)
         late = [order for order in shop.orders if now - order[3] > shop.order_ttl][-40:]
-        parked = [event for at, *event in shop.parked if -0.5 < now - at - shop.parked_ttl < 2.5]
+        parked = [(product, event) for at, product, event in shop.parked if -0.5 < now - at - shop.parked_ttl < 2.5]
         if kind == "now" and shop.orders:
-            await self._pay(*self._recent(shop.orders, 10), successes=0.65)
+            await self._pay(*self._recent(shop.orders, 10)[:3], successes=0.65)
         elif kind == "late" and late:
-            await self._pay(*self.random.choice(late), successes=0.85)
+            await self._pay(*self.random.choice(late)[:3], successes=0.85)
         elif kind == "early" and shop.holds:
             product, hold = self._recent(shop.holds)
-            await self._deliver(product, {"idempotency_key": self.new_key("e"), "order_id": order_of(hold),
-                                          "status": self._status(product, 0.8)})
+            await self._pay(product, order_of(hold), None, successes=0.8)
         elif kind == "parked_again" and parked:
             await self._deliver(*self.random.choice(parked))
         elif kind == "again" and shop.events:
             await self._deliver(*self.random.choice(shop.events))
         elif kind == "otherwise" and shop.events:
-            product, request = self.random.choice(shop.events)
-            await self.call("pay", product, request | {"status": "failed" if request["status"] == "success" else "success"})
+            product, event = self.random.choice(shop.events)
+            other = "failed" if event["status"] == "success" else "success"
+            await self.call("pay", product, event | {"status": other})
 
-    async def _pay(self, product: int, order: str, amount: int, placed: float, successes: float) -> None:
-        request: dict[str, Any] = {"idempotency_key": self.new_key("p"), "order_id": order,
-                                   "status": self._status(product, successes)}
-        if self.chance(0.4):
-            request |= {"amount": amount + self.chance(0.1), "currency": "EUR" if self.chance(0.05) else CURRENCY}
-        await self._deliver(product, request)
-
-    def _status(self, product: int, successes: float) -> str:
-        """Paid units never come back, so only a part of a scarce product may be paid for."""
-        if not self.chance(successes) or self.shop.payable.get(product, 1) <= 0:
-            return "failed"
-        if product in self.shop.payable:
+    async def _pay(self, product: int, order: str, amount: int | None, successes: float) -> None:
+        """A new event. Paid units never come back, so only a part of a scarce product may be paid for."""
+        status = "success" if self.chance(successes) and self.shop.payable.get(product, 1) > 0 else "failed"
+        if status == "success" and product in self.shop.payable:
             self.shop.payable[product] -= max(QUANTITIES)
-        return "success"
+        event: dict[str, Any] = {"idempotency_key": self.new_key("p"), "order_id": order, "status": status}
+        if amount is not None and self.chance(0.4):
+            event |= {"amount": amount + self.chance(0.1), "currency": "EUR" if self.chance(0.05) else CURRENCY}
+        await self._deliver(product, event)
 
-    async def _deliver(self, product: int, request: dict[str, Any]) -> None:
-        calls = await self.told("pay", product, request)
-        self.shop.events.append((product, request))
+    async def _deliver(self, product: int, event: dict[str, Any]) -> None:
+        calls = await self.told("pay", product, event)
+        self.shop.events.append((product, event))
         for call in calls:
             verdict = call.answer.get("verdict")
             if verdict == "parked" and not call.is_replay:
-                self.shop.parked.append((time.monotonic(), product, request))
+                self.shop.parked.append((time.monotonic(), product, event))
             if verdict in ("refund_due", "parked", "amount_mismatch"):
-                self.shop.owed.append((product, request["idempotency_key"]))
+                self.shop.owed.append((product, event["idempotency_key"]))
 
     async def settle(self) -> None:
-        if not self.shop.has_admin:
-            return
-        if self.shop.owed and self.chance(0.9):
-            product, key = self.random.choice(self.shop.owed)
+        """Mostly an event whose money is owed."""
+        others = [(product, event["idempotency_key"]) for product, event in self.shop.events]
+        events = self.shop.owed if self.shop.owed and self.chance(0.9) else others
+        if self.shop.has_admin and events:
+            product, key = self.random.choice(events)
             await self.call("settle", product, {"idempotency_key": key})
-        elif self.shop.events:
-            product, request = self.random.choice(self.shop.events)
-            await self.call("settle", product, {"idempotency_key": request["idempotency_key"]})
 
 
 class Operator(Person):

@@ -16,7 +16,6 @@ from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
 from .attack import attacker
-from .mode import Mode
 
 SCRIPT = Path(__file__).resolve().parents[1] / "wrk/soak.lua"
 SLICE = 10  # seconds, between samples
@@ -148,7 +147,3 @@ def judge(quarters: Sequence[Figures], rate: float) -> list[str]:
     if last[P99] > LATENCY_WITHIN * first[P99]:
         violations.append(f"p99 went from {first[P99]:.1f} to {last[P99]:.1f} ms")
     return violations
-
-
-MODE = Mode("half the peak for an hour: memory, descriptors, tables and latencies stay as they are", run, {
-    "--soak-minutes": {"type": float, "default": 60, "help": "(default: 60)"}})

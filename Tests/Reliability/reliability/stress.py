@@ -14,7 +14,6 @@ from harness.processes import HarnessError
 from harness.services import sql
 
 from .checker.conditions import EVERY_ROW, Lock
-from .mode import Mode
 from .processes import beside
 from .scene import staged
 from .shop import Shop
@@ -147,7 +146,3 @@ async def stress(
 
 async def run(options: argparse.Namespace, work: Path) -> list[str]:
     return await stress(work, options.seed, options.minutes * 60, options.backends)
-
-
-MODE = Mode("random calls with limits, windows, late payments and locked rows; every change is judged", run, {
-    "--backends": {"action": "store_true", "help": "end backends of PostgreSQL all the time, too"}})

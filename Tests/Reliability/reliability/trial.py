@@ -19,7 +19,6 @@ from .checker.conditions import Conditions
 from .checker.judge import judge, some_of_each_kind
 from .client import Client
 from .history import History
-from .mode import Mode
 from .processes import Child, beside
 from .scene import Scene
 from .shop import Buyer, Operator, Person, Shop
@@ -148,10 +147,6 @@ async def recheck(options: argparse.Namespace, work: Path) -> list[str]:
         raise HarnessError(f"--recheck needs --evidence FOLDER, with a {HISTORY} in it")
     log, calls = changes.read(evidence / CHANGES), history.read(evidence / HISTORY)
     return some_of_each_kind(judge(log, calls, Conditions.load(evidence / CONDITIONS)).violations)
-
-
-RECHECK = Mode("check the evidence of an earlier run once more, in the folder --evidence", recheck, {
-    "--evidence": {"type": Path}})
 
 
 def unanswered(history: History, servers: Sequence[Child]) -> list[str]:
