@@ -26,8 +26,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a process, with its output in `log`, until the end of the block, and then until it has ended.
 
-    The process has a session of its own, so Ctrl-C does not reach it. If this process is killed, or the thread that started
-    the process ends, the kernel sends it SIGTERM.
+    The process has a session of its own, so Ctrl-C does not reach it. If this process is killed, or the thread that
+    started the process ends, the kernel sends it SIGTERM.
     """
     with open(log, "wb") as output:
         process = subprocess.Popen(

@@ -34,8 +34,8 @@ def sql(url: str, statements: str) -> str:
 def create_product(url: str, name: str = "Bench", stock: int = STOCK, price: int = 100) -> int:
     """Returns its id."""
     return int(output_of(
-        FLASHSALE, "product", "create", "--name", name, "--price", str(price), "--currency", "USD", "--stock", str(stock),
-        env={"DATABASE_URL": url}))
+        FLASHSALE, "product", "create", "--name", name, "--price", str(price), "--currency", "USD",
+        "--stock", str(stock), env={"DATABASE_URL": url}))
 
 
 def create_products(url: str, count: int) -> int:

@@ -1,7 +1,7 @@
 """`--attack`: honest buyers while attackers do their worst.
 
-Attackers use the CPU of the server's machine, and the server is not to blame for that. So the honest rate is measured three
-times: (a) alone, (b) while the same attack goes against another server, and (c) under attack.
+Attackers use the CPU of the server's machine, and the server is not to blame for that. So the honest rate is measured
+three times: (a) alone, (b) while the same attack goes against another server, and (c) under attack.
 """
 
 import argparse
@@ -149,7 +149,7 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
                 elif name == AFTERWARDS:
                     one.gone.append(seconds_until_gone(server, idle))
                 sell(server, product, options.seconds / SLICES, one, attack)
-        audits = services.audits()
+        audits = [f"audit of {name}: {complaint}" for name, complaint in services.audits().items() if complaint]
     print(table(
         ["honest buyers", "per second", "÷ (a)", "p99 ms", "faults", "newcomers served", "in ms, most", "server MB",
          "descriptors"],
@@ -158,7 +158,7 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
     for part, counts in seen[ATTACKED].told.items():
         print(f"  {part}: {', '.join(f'{what} {count:,.0f}' for what, count in sorted(counts.items()))}")
     print(f"Its descriptors were as before after seconds (None: not again): {seen[AFTERWARDS].gone}")
-    return judge(seen, parts, idle) + [f"audit of {name}: {complaint}" for name, complaint in audits.items() if complaint]
+    return judge(seen, parts, idle) + audits
 
 
 def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:

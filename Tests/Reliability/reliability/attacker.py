@@ -1,7 +1,7 @@
-"""One attacker, a process of its own: attacker.py PART PORT PRODUCT COUNT. Prints what it did as JSON when it is told to
-end (SIGTERM).
+"""One attacker, a process of its own: attacker.py PART PORT PRODUCT COUNT. Prints what it did as JSON when it is told
+to end (SIGTERM).
 
-It has to be cheap, since it shares the machine with what it attacks: sockets without buffers or coroutines, one epoll.
+It has to be cheap, since it shares the machine with what it attacks: sockets without buffers or coroutines.
 """
 
 import itertools
@@ -10,7 +10,6 @@ import math
 import os
 import random
 import resource
-import select
 import signal
 import socket
 import struct
@@ -18,12 +17,13 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 COUNTS: Counter[str] = Counter()
 STARTED = time.monotonic()
 PIPELINED = 4000  # requests on a connection
+LARGE = 1 << 16   # bytes
+ESTABLISHED, SYN_SENT = 1, 2  # states of TCP
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER that closes with a reset: nothing is left in TIME_WAIT
 
 
@@ -53,111 +53,85 @@ class Target:
 @dataclass(slots=True)
 class Connection:
     socket: socket.socket
-    first: bytes     # what it sends at once
-    rest: memoryview  # what it sends piece by piece
+    request: bytes
+    piece: int        # how much of it is sent at once
+    rest: memoryview  # what was not sent yet
     until: float
     is_open: bool = False
 
-
-class Crowd:
-    """A number of connections. They are opened again when they end, and after a while: behind a response that is not read,
-    the end of a connection cannot be seen."""
-
-    def __init__(
-        self, target: Target, count: int, kinds: list[tuple[bytes, bytes]], per_second: float = 2500, lifetime: float = 30,
-        receive_buffer: int | None = None, read: Callable[[bytes, bytes | None], bool] | None = None, piece: int = 1,
-    ) -> None:
-        """
-        - kinds: the data that a connection sends at once, and the data that it sends piece by piece, in turns.
-        - per_second: connections that are opened, at most: more at once would only fill the queue of the kernel.
-        - read: takes the request and some data of the response, None for a reset; returns whether the connection stays open.
-        - piece: in bytes. A byte goes to each connection in a second or so. Larger pieces go as fast as the kernel takes them.
-        """
-        self._target, self._count, self._kinds, self._read = target, count, itertools.cycle(kinds), read
-        self._pause, self._lifetime, self._receive_buffer = 1 / per_second, lifetime, receive_buffer
-        self._piece = piece
-        self._connections: dict[int, Connection] = {}  # by descriptor, the oldest first
-        self._dribbling: deque[Connection] = deque()
-        self._epoll = select.epoll()
-
-    def run(self) -> None:
-        due = 0.0
-        while True:
-            now = time.monotonic()
-            due = max(due, now - 0.1)
-            while len(self._connections) < self._count and due <= now:
-                due += self._pause
-                first, rest = next(self._kinds)
-                connection = Connection(
-                    self._target.connect(self._receive_buffer), first, memoryview(rest), now + self._lifetime)
-                self._connections[connection.socket.fileno()] = connection
-                self._epoll.register(connection.socket, select.EPOLLOUT | select.EPOLLONESHOT)
-            while self._connections and (oldest := next(iter(self._connections.values()))).until < now:
-                COUNTS["unexpected: not answered in time"] += self._read is not None
-                self._close(oldest)
-            for descriptor, event in self._epoll.poll(0.02, 512):
-                self._handle(self._connections[descriptor], event)
-            for _ in range(len(self._dribbling) // (40 if self._piece == 1 else 1)):
-                connection = self._dribbling.popleft()
-                if connection.socket.fileno() >= 0 and self._dribble(connection):
-                    self._dribbling.append(connection)
-
-    def _handle(self, connection: Connection, event: int) -> None:
-        if not connection.is_open and event == select.EPOLLOUT:
-            connection.is_open = True
-            COUNTS["connected"] += 1
-            if self._send(connection, connection.first) is not None:
-                self._epoll.modify(connection.socket, select.EPOLLIN if self._read else select.EPOLLRDHUP)
-                self._dribbling += [connection] if connection.rest else []
-        elif connection.is_open and self._read:
-            data = None
-            with suppress(OSError):
-                data = connection.socket.recv(65536)
-            if not self._read(connection.first, data):
-                self._close(connection)
-        else:
-            COUNTS["ended by the server"] += 1
-            self._close(connection)
-
-    def _dribble(self, connection: Connection) -> bool:
-        """Whether there is more to send, on a connection that is still there."""
-        while sent := self._send(connection, connection.rest[:self._piece]):
-            COUNTS["bytes piece by piece"] += sent
-            connection.rest = connection.rest[sent:]
-            if self._piece == 1:
-                break
-        return sent is not None and len(connection.rest) > 0
-
-    def _send(self, connection: Connection, data: bytes | memoryview) -> int | None:
-        """Sends as much as the kernel takes, and returns how much; None when the connection is gone."""
+    def go_on(self, read: Callable[[bytes, bytes | None], bool] | None) -> bool:
+        """Sends and reads what can be sent and read now. Returns whether the connection stays open."""
+        state = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        if state == SYN_SENT:
+            return True
+        COUNTS["connected"] += not self.is_open
+        size = self.piece if self.piece >= LARGE or not self.is_open else 1
+        self.is_open = True
         try:
-            return connection.socket.send(data)
+            while self.rest and (read or state == ESTABLISHED):
+                sent = self.socket.send(self.rest[:size])
+                self.rest = self.rest[sent:]
+                if size < LARGE:
+                    break
+            if read:
+                return read(self.request, self.socket.recv(65536))
         except BlockingIOError:
-            return 0
+            pass
         except OSError:
-            COUNTS["ended by the server"] += 1
-            self._close(connection)
-            return None
+            state = 0
+            if read:
+                return read(self.request, None)
+        COUNTS["ended by the server"] += state != ESTABLISHED
+        return state == ESTABLISHED
 
-    def _close(self, connection: Connection) -> None:
-        del self._connections[connection.socket.fileno()]
-        if self._read:
-            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        connection.socket.close()
+
+def crowd(
+    target: Target, count: int, kinds: list[tuple[bytes, int]], per_second: int = 2500, lifetime: float = 30,
+    receive_buffer: int | None = None, read: Callable[[bytes, bytes | None], bool] | None = None, period: int = 1,
+) -> None:
+    """Keeps a number of connections. They are opened again when they end, and after a while, so that none waits for
+    ever.
+
+    - kinds: requests, in turns, each with the size of the piece that is sent at once. The rest follows byte by byte,
+      or, if pieces are large, as fast as the kernel takes them.
+    - per_second: connections that are opened, at most: more at once would only fill the queue of the kernel.
+    - read: takes the request and some data of the response, None for a reset; returns whether the connection stays
+      open.
+    - period: tenths of a second between two looks at a connection.
+    """
+    connections: deque[Connection] = deque()
+    requests = itertools.cycle(kinds)
+    for tick in itertools.count(1):
+        now = time.monotonic()
+        for _ in range(min(count - len(connections), per_second // 10)):
+            request, piece = next(requests)
+            connections.append(Connection(
+                target.connect(receive_buffer), request, piece, memoryview(request), now + lifetime))
+        for _ in range(len(connections) // period):
+            connection = connections.popleft()
+            if connection.until > now and connection.go_on(read):
+                connections.append(connection)
+                continue
+            if read:
+                COUNTS["unexpected: not answered in time"] += connection.until <= now
+                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            connection.socket.close()
+        time.sleep(max(0, STARTED + tick / 10 - time.monotonic()))
 
 
 def slow(target: Target, count: int) -> None:
     """A quarter each: headers that dribble, bodies that dribble, nothing at all, responses that are not read."""
     header = target.request("GET", "/api/products")
     body = target.request("POST", "/api/holds", json.dumps({"product_id": target.product, "quantity": 1}) + " " * 200)
-    kinds = [(header[:20], header[20:]), (body[:150], body[150:]), (b"", b""), (target.request("GET", "/openapi.yaml") * 40, b"")]
-    Crowd(target, count, kinds, receive_buffer=4096).run()
+    unread = target.request("GET", "/openapi.yaml") * 40
+    kinds = [(header, 20), (body, 150), (b"", 0), (unread, len(unread))]
+    crowd(target, count, kinds, receive_buffer=4096, period=10)
 
 
 def readers(target: Target, count: int) -> None:
     """Streams of events that nobody reads."""
     request = target.request("GET", f"/api/products/{target.product}/events")
-    Crowd(target, count, [(request, b"")], receive_buffer=2048).run()
+    crowd(target, count, [(request, len(request))], receive_buffer=2048, period=10)
 
 
 def watchers(target: Target, count: int) -> None:
@@ -169,7 +143,7 @@ def watchers(target: Target, count: int) -> None:
 
     COUNTS.update({"events": 0, "ended by the server": 0})
     request = target.request("GET", f"/api/products/{target.product}/events")
-    Crowd(target, count, [(request, b"")], lifetime=math.inf, read=read).run()
+    crowd(target, count, [(request, len(request))], lifetime=math.inf, read=read)
 
 
 def connects(target: Target, _: int) -> None:
@@ -198,8 +172,7 @@ def pipelining(target: Target, count: int) -> None:
         (target.request("GET", product) + target.request("GET", "/api/products")) * (PIPELINED // 2),
         target.request("GET", f"{product}/events") * PIPELINED,
     ]
-    # Each writes as fast as the server reads, for five seconds.
-    Crowd(target, count, [(b"", kind) for kind in kinds], lifetime=5, receive_buffer=2048, piece=1 << 16).run()
+    crowd(target, count, [(kind, LARGE) for kind in kinds], lifetime=5, receive_buffer=2048)
 
 
 def malformed(target: Target, per_second: int) -> None:
@@ -236,7 +209,7 @@ def malformed(target: Target, per_second: int) -> None:
         target.request("POST", "/api/orders", '{"hold_id":"hold_00"}'),
     ]
     random.shuffle(kinds)
-    Crowd(target, sys.maxsize, [(kind, b"") for kind in kinds], per_second, 15, read=read).run()
+    crowd(target, sys.maxsize, [(kind, LARGE) for kind in kinds], per_second, 15, read=read)
 
 
 PARTS = {"slow": slow, "malformed": malformed, "pipelining": pipelining, "connects": connects, "readers": readers,

@@ -1,5 +1,5 @@
-"""`--chaos`, `--crashes` and `--frozen`: faults under load, one after the other. Every response must be true, and all holds
-and orders must settle.
+"""`--chaos`, `--crashes` and `--frozen`: faults under load, one after the other. Every response must be true, and all
+holds and orders must settle.
 
 `--chaos` breaks one thing after the other until its time is over: all kinds in random order, then all again in another.
 `--crashes` kills so many servers and databases, in random order, and asks for a quicker return.
@@ -37,8 +37,8 @@ RETURNS_WITHIN_AFTER_CRASH = 2.0
 FROZEN_SECONDS = 10.0
 RETURNS_WITHIN_AFTER_FREEZE = 5.0
 FROZEN = {
-    # The part of the time in which no buyer calls; whether replies alone are lost; whether the connections of that moment
-    # are forgotten instead: a firewall that has lost its table drops their packets for good, and passes new ones.
+    # The part of the time in which no buyer calls; whether replies alone are lost; whether the connections of that
+    # moment are forgotten instead: a firewall that has lost its table drops their packets for good, but not new ones'.
     "both ways, under load": (0.0, False, False),
     "replies alone, under load": (0.0, True, False),
     "idle connections are forgotten for good": (1.0, False, True),

@@ -74,7 +74,8 @@ class Client:
         reader, writer, call.connected = self._connections[call.server]
         method, address = ADDRESSES[call.operation]
         body = json.dumps(call.request).encode() if method in ("POST", "PATCH") else b""
-        head = [f"{method} {address.format(**call.request)} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}"]
+        path = address.format(**call.request)
+        head = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}"]
         if body:
             head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         if call.key:

@@ -1,5 +1,5 @@
-"""`--demo-crash`: `flashsale demo`, its supervisor and its PostgreSQL get SIGKILL at once, again and again, under load, and
-sometimes while they recover. Each time, acknowledged changes must be there."""
+"""`--demo-crash`: `flashsale demo`, its supervisor and its PostgreSQL get SIGKILL at once, again and again, under load,
+and sometimes while they recover. Each time, acknowledged changes must be there."""
 
 import argparse
 import asyncio
@@ -74,7 +74,7 @@ async def crash_and_look(demo: Demo, sale: Sale, crashes: int) -> list[str]:
             took = time.monotonic() - began
             # Buyers repeat calls without a response, and go on.
             await asyncio.sleep(BUYING_SECONDS)
-        print(f"crash {number} of {crashes}: {killed} processes killed, {interrupted} starts too, back after {took:.2f} s")
+        print(f"crash {number}: {killed} processes killed, {interrupted} starts too, back after {took:.2f} s")
         if took > BACK_WITHIN:
             violations.append(f"it took {took:.1f} s to be back")
         violations += [f"crash {number}: {violation}" for violation in await sale.judge()]

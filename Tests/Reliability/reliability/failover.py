@@ -1,7 +1,9 @@
-"""`--failover`: the primary of three databases is killed while a crowd buys; another takes over, and no promise is lost.
+"""`--failover`: the primary of three databases is killed while a crowd buys; another takes over, and no promise is
+lost.
 
-PostgreSQL runs under Patroni, with synchronous replication. A commit is acknowledged when a standby has it on disk, and only
-such a standby may become the primary. Two servers find it by themselves (`target_session_attrs`), or through HAProxy.
+PostgreSQL runs under Patroni, with synchronous replication. A commit is acknowledged when a standby has it on disk, and
+only such a standby may become the primary. Two servers find it by themselves (`target_session_attrs`), or through
+HAProxy.
 
     walsenders are stopped, so that later commits are nowhere else      (FREEZE_SECONDS)
     kill -9: Patroni and every process of its PostgreSQL
@@ -9,8 +11,8 @@ such a standby may become the primary. Two servers find it by themselves (`targe
     the killed node starts again, is rewound, and becomes a standby
     in the end all calls are judged with the log of the last primary
 
-Without synchronous replication the same run loses changes that were acknowledged while the walsenders were stopped. With
-`--asynchronous` the checker has to report that.
+Without synchronous replication the same run loses changes that were acknowledged while the walsenders were stopped.
+With `--asynchronous` the checker has to report that.
 """
 
 import argparse

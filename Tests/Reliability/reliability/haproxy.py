@@ -44,13 +44,15 @@ class Proxy:
 
 @contextmanager
 def proxying(work: Path, servers: Mapping[str, str], file: Path = HTTP) -> Iterator[Proxy]:
-    """A proxy in front of servers, given by name and address, once one of them is up. The file's own servers are left out."""
+    """A proxy in front of servers, given by name and address, once one of them is up. The file's own servers are left
+    out."""
     program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")  # not on the path of Debian's users
     if program is None:
         raise HarnessError("HAProxy is missing: apt-get install haproxy")
     proxy = Proxy(free_port(), work / "haproxy.sock")
     settings, log = work / "haproxy.cfg", work / "haproxy.log"
-    text = re.sub(r"^    server .*\n", "", file.read_text(), flags=re.M).replace("127.0.0.1:8080", f"127.0.0.1:{proxy.port}")
+    text = re.sub(r"^    server .*\n", "", file.read_text(), flags=re.M)
+    text = text.replace("127.0.0.1:8080", f"127.0.0.1:{proxy.port}")
     text = text.replace("global\n", f"global\n    stats socket {proxy.socket} mode 600 level operator\n", 1)
     settings.write_text(text + "".join(f"    server {name} {address}\n" for name, address in servers.items()))
     with running(program, "-db", "-f", settings, log=log) as process:

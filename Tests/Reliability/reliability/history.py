@@ -135,8 +135,8 @@ def writes(calls: Iterable[Call]) -> list[float]:
 
 
 def failures(calls: Iterable[Call], may_be_refused: bool = False, since: float = 0.0) -> list[str]:
-    """The calls that failed, by kind. A refused connection has reached no server, so it may be allowed. `since` leaves out
-    calls that began before, on the monotonic clock."""
+    """The calls that failed, by kind. A refused connection has reached no server, so it may be allowed. `since` leaves
+    out calls that began before, on the monotonic clock."""
     found = Counter(f"{call.operation}: {call.word}" for call in calls
                     if call.start_monotonic >= since and not 200 <= call.status < 500)
     return [f"{count} × {what}" for what, count in found.most_common()

@@ -1,8 +1,8 @@
 """`--lag`: how long after their time holds are expired by a worker, when their own server has stopped.
 
-Two servers use one database. One makes holds that last for an hour, and sleeps until then. The other makes holds of the same
-products that last for a moment, and stops before they lapse. The sleeper has to learn of them: by NOTIFY, or, if it cannot
-LISTEN, by polling. The time of the expiry is the timestamp of its commit.
+Two servers use one database. One makes holds that last for an hour, and sleeps until then. The other makes holds of the
+same products that last for a moment, and stops before they lapse. The sleeper has to learn of them: by NOTIFY, or, if
+it cannot LISTEN, by polling. The time of the expiry is the timestamp of its commit.
 """
 
 import argparse

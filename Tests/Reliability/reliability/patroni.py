@@ -79,8 +79,8 @@ class Cluster:
         return next((node for node in self.nodes if node.is_at("/primary")), None)
 
     def is_whole(self) -> bool:
-        """Whether the primary may be lost again: it has two standbys that stream, and with synchronous replication waits
-        for one of them."""
+        """Whether the primary may be lost again: it has two standbys that stream, and with synchronous replication
+        waits for one of them."""
         primary = self.primary()
         counts = primary and primary.ask(
             "select count(*), count(*) filter (where sync_state in ('sync', 'quorum')) from pg_stat_replication "

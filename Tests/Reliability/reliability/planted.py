@@ -42,8 +42,8 @@ class Bug(Mutant):
 # Without a bug nothing may be found.
 #
 # When little stock is left, reserve_holds locks the row before it decides. When two servers both read that there is
-# enough, only the condition of the update protects, and a constraint behind it. pg_sleep gives them the time for that. Once
-# some units were given back, no audit notices any more that they were sold twice.
+# enough, only the condition of the update protects, and a constraint behind it. pg_sleep gives them the time for that.
+# Once some units were given back, no audit notices any more that they were sold twice.
 BUGS = [
     Bug("nothing is planted"),
     Bug("the condition of the update that takes stock is gone", "reserve_holds", (

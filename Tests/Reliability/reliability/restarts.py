@@ -1,8 +1,9 @@
 """`--restarts` and `--termination`: servers get SIGTERM while a crowd buys, and no request fails.
 
-In `--restarts` HAProxy asks each server whether it is ready. A server that gets SIGTERM first stops being ready, and serves
-on until HAProxy has noticed. So no request meets a closed port. In `--termination` the server may refuse new connections
-after SIGTERM. Each request on an accepted connection gets its whole response. Buyers do not repeat requests.
+In `--restarts` HAProxy asks each server whether it is ready. A server that gets SIGTERM first stops being ready, and
+serves on until HAProxy has noticed. So no request meets a closed port. In `--termination` the server may refuse new
+connections after SIGTERM. Each request on an accepted connection gets its whole response. Buyers do not repeat
+requests.
 """
 
 import argparse
@@ -22,8 +23,8 @@ from .trial import Sale, print_calls
 
 BUYERS = 24
 RATE = 800  # calls a second, of all buyers
-# How long a server still takes requests after SIGTERM while it is not ready: several times what a proxy needs to ask and
-# to act.
+# How long a server still takes requests after SIGTERM while it is not ready: several times what a proxy needs to ask
+# and to act.
 SETTINGS = {**NOTHING_LAPSES, "SHUTDOWN_DELAY_SECONDS": "1"}
 BUYING_SECONDS = 1.0
 NOTICING_SECONDS_MAX = 10

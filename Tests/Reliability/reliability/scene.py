@@ -61,7 +61,8 @@ class Scene:
             STARTS_WITHIN, "servers to be ready", 0.02)
 
     async def keep_servers_running(self) -> None:
-        """Starts servers again that the harness has ended. No server ends by itself, even while its database is away."""
+        """Starts servers again that the harness has ended. No server ends by itself, even while its database is
+        away."""
         while True:
             for server in self.servers:
                 if server.is_wanted and not server.is_running:

@@ -73,7 +73,7 @@ class Story:
                     value = value(row[name]) if callable(value) else value
                     row[name] = ZERO + value if name.endswith("_at") and value is not None else value
                 self._rows[table, id] = row
-            changes.append(Change(table, id, at, before and str(before[TABLES[table]]), row))
+            changes.append(Change(table, id, at, None if before is None else str(before[TABLES[table]]), row))
         self.log.append(Transaction(str(len(self.log)), min(at, ZERO + time - 0.002), ZERO + time, changes))
         return self
 
@@ -90,12 +90,12 @@ class Story:
               expires: float | None = None, locked: float | None = None, **call: Any) -> Self:
         expires = time + HOLD_TTL if expires is None else expires
         keys: list[Row] = [("idempotency_keys", call["key"], {
-            "key": call["key"], "product_id": 1, "customer_id": customer or "", "operation": "reserve_hold", "hold_id": id,
-        })] if call.get("key") else []
+            "key": call["key"], "product_id": 1, "customer_id": customer or "", "operation": "reserve_hold",
+            "hold_id": id})] if call.get("key") else []
         self.commit(time, hold(id, quantity=quantity, status="active", customer_id=customer, expires_at=expires),
                     take(quantity), *keys, locked=locked)
-        return self.asks_hold(time - 0.01, time + 0.01, quantity, customer, 201, {
-            "hold_id": id, "product_id": 1, "quantity": quantity, "status": "active", "expires_at": text(expires)}, **call)
+        answer = {"hold_id": id, "product_id": 1, "quantity": quantity, "status": "active", "expires_at": text(expires)}
+        return self.asks_hold(time - 0.01, time + 0.01, quantity, customer, 201, answer, **call)
 
     def places(self, time: float, id: str = ORDER, quantity: int = 1, created: float | None = None,
                status: str = "pending_payment", *more: Row) -> Self:
@@ -111,8 +111,8 @@ class Story:
     def pays(self, time: float, key: str, verdict: str, order_status: str | None, *rows: Row, status: str = "success",
              amount: int | None = None) -> Self:
         self.commit(time, event(
-            key, order_id=ORDER, status=status, amount=amount, currency=None, verdict=verdict, order_status=order_status,
-            received_at=time - 0.001, settled_at=None), *rows)
+            key, order_id=ORDER, status=status, amount=amount, currency=None, verdict=verdict,
+            order_status=order_status, received_at=time - 0.001, settled_at=None), *rows)
         code = 202 if verdict == "parked" else 200
         return self.asks_pay(time - 0.01, time + 0.01, key, code, verdict, order_status, status, amount)
 

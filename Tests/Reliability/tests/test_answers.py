@@ -83,7 +83,8 @@ class StockTests(StoryTests):
 
     def test_status_of_a_product_says_whether_units_may_come_back(self) -> None:
         self.judge([
-            (f"a product is {status}", Story(stock=1, **window).holds(0).reads(0.1, 0.2, 0, status, total_stock=1), *words)
+            (f"a product is {status}",
+             Story(stock=1, **window).holds(0).reads(0.1, 0.2, 0, status, total_stock=1), *words)
             for status, window, words in (
                 ("reserved_out", {}, ()), ("sold_out", {}, ["product was answered 200"]),
                 ("on_sale", {}, ["product was answered 200"]), ("ended", {"ends_at": 0.05}, ()),
@@ -94,7 +95,8 @@ class RefusalTests(StoryTests):
     def test_refusals_have_to_be_true(self) -> None:
         never_so = ["insufficient-stock: it was never so"]
 
-        def asked(quantity: int, customer: str | None, slug: str, story: Story, at: float = 0.1, **members: Any) -> Story:
+        def asked(quantity: int, customer: str | None, slug: str, story: Story, at: float = 0.1,
+                  **members: Any) -> Story:
             status = 422 if slug == "validation" else 409
             return story.asks_hold(at, at + 0.1, quantity, customer, status, problem(slug, **members))
 
@@ -156,19 +158,22 @@ class AcknowledgementTests(StoryTests):
     def test_acknowledged_changes_are_there(self) -> None:
         acknowledged = "is not in the database"
         self.judge([
-            ("a hold is lost", Story().asks_hold(0, 0.1, 1, None, 201, {**GRANTED}), f"an acknowledged hold {acknowledged}"),
+            ("a hold is lost", Story().asks_hold(0, 0.1, 1, None, 201, GRANTED),
+             f"an acknowledged hold {acknowledged}"),
             ("an order is lost", Story().holds(0).places(1).but(lambda story: story.log.pop()),
              f"an acknowledged order {acknowledged}"),
             ("a payment is lost", Story().asks_pay(0, 0.1, "p", 200, "applied", "paid"),
              f"an acknowledged payment event {acknowledged}"),
-            ("a hold lasts too long", Story().holds(0, expires=3600), "lasts for longer than any hold", "it lasts until"),
+            ("a hold lasts too long", Story().holds(0, expires=3600),
+             "lasts for longer than any hold", "it lasts until"),
             ("a hold is old, and its answer is fresh", Story().holds(0, key="k").but(
                 lambda story: vars_of(story.calls[-1], start=ZERO + 0.5, end=ZERO + 0.5)), "it was made at"),
             *((f"a {'hold' if at == 0 else 'order'} is told with another {name}",
                Story().holds(0).places(1).told(at, **{name: value}),
                f"{'an order' if at else 'a hold'} is not what was said")
-              for at, name, value in ((0, "quantity", 2), (0, "product_id", 2), (1, "amount", 99), (1, "hold_id", "hold_b"),
-                                      (1, "created_at", text(0.5)), (1, "payment_due_at", text(9)))),
+              for at, name, value in ((0, "quantity", 2), (0, "product_id", 2), (1, "amount", 99),
+                                      (1, "hold_id", "hold_b"), (1, "created_at", text(0.5)),
+                                      (1, "payment_due_at", text(9)))),
             ("an order does not cost what its units cost",
              Story().holds(0, quantity=2).places(1, quantity=2).told(-1, amount=201).but(
                 lambda story: rows(story)[1].update(amount=201)), "costs 201 for 2 units"),
@@ -252,7 +257,8 @@ class StatusTests(StoryTests):
             ("the response to a repeated event is what is recorded",
              paid().asks_pay(2.1, 2.2, "p", 200, "applied", "paid", replay=True)),
             ("the response to a repeated event differs",
-             paid().asks_pay(2.1, 2.2, "p", 200, "refund_due", "paid", replay=True), "the event was ('applied', 'paid')"),
+             paid().asks_pay(2.1, 2.2, "p", 200, "refund_due", "paid", replay=True),
+             "the event was ('applied', 'paid')"),
             ("an event is new twice", paid().but(again),
              "2 answers to payment event p say that it came for the first time"),
             ("another event has the key", other, "the event was"),

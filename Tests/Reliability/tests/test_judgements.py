@@ -72,16 +72,19 @@ class JudgementTests(unittest.TestCase):
             ("what is malformed is not refused", judge(told={"malformed": accepted}), "2 unexpected"))
 
     def test_failures(self) -> None:
-        def failed(may_be_refused: bool, **call: Any) -> list[str]:
-            return failures([Call(0, 0, "hold", 1, {}, **call), Call(0, 0, "hold", 1, {}, status=201)], may_be_refused)
+        def failed(may_be_refused: bool, since: float = 0, **call: Any) -> list[str]:
+            calls = [Call(0, 0, "hold", 1, {}, **call), Call(0, 0, "hold", 1, {}, status=201)]
+            return failures(calls, may_be_refused, since)
 
         self.judge(
             *((f"{call} is noticed", failed(may_be_refused, **call), "1 × hold: ") for may_be_refused in (True, False)
-              for call in ({"fault": "connection lost"}, {"fault": "no answer in time"}, {"status": 503}, {"status": 500})),
-            ("a refused connection is noticed", failed(False, fault="connection refused"), "1 × hold: connection refused"),
+              for call in ({"fault": "connection lost"}, {"fault": "no answer in time"}, {"status": 503},
+                           {"status": 500})),
+            ("a refused connection is noticed", failed(False, fault="connection refused"),
+             "1 × hold: connection refused"),
             ("a refused connection is allowed", failed(True, fault="connection refused"), ""),
-            ("a call failed before a moment", failures([Call(0, 0, "hold", 1, {}, start_monotonic=4.9)], since=5), ""),
-            ("a call failed after a moment", failures([Call(0, 0, "hold", 1, {}, start_monotonic=5.1)], since=5), "1 × "))
+            ("a call failed before a moment", failed(False, since=5, start_monotonic=4.9), ""),
+            ("a call failed after a moment", failed(False, since=5, start_monotonic=5.1), "1 × "))
 
     def test_calls_without_a_response(self) -> None:
         def judge(fault: str, seconds: float = 1, ends: tuple[Interval, ...] = (), pauses: tuple[Interval, ...] = (),

@@ -1,4 +1,5 @@
-"""The checker refuses changes that must not be, and nothing else. Run with: python3 -m unittest, in Tests/Reliability."""
+"""The checker refuses changes that must not be, and nothing else. Run with: python3 -m unittest, in
+Tests/Reliability."""
 
 import unittest
 from typing import Any
@@ -6,8 +7,7 @@ from typing import Any
 from reliability.checker.judge import some_of_each_kind
 
 from .story import (
-    HOLD, HOLD_TTL, ORDER, ORDER_TTL, PAID, PARKED_TTL, ZERO, Story, StoryTests, event, hold, order, problem, product, take,
-    text)
+    HOLD, HOLD_TTL, ORDER, ORDER_TTL, PAID, PARKED_TTL, Story, StoryTests, event, hold, problem, product, take, text)
 
 
 def locked_sale(lock_ends: float) -> Story:
@@ -81,12 +81,13 @@ class HoldTests(StoryTests):
             ("a release comes after its hold's time", released(2.1), "released after its time"),
             ("an order comes after its hold's time", Story().holds(0).places(2.5), "after its hold's time"),
             ("an order is placed by a clock from before the wait",
-             Story().holds(0).lock("holds", HOLD, 1, 1.9).places(1.91, created=1.1), "before the hold's row could be had"),
+             Story().holds(0).lock("holds", HOLD, 1, 1.9).places(1.91, created=1.1),
+             "before the hold's row could be had"),
             ("a hold lapses while it is being ordered", lapsing(2)),
             ("a hold that lapses while it is being ordered counts for the limit", lapsing(1),
              "that was being ordered, above the limit of 1"),
-            ("an order expires late", Story().under(undisturbed=(1,)).holds(0).places(1).expires(0.999 + ORDER_TTL + 1.1),
-             "after its time"),
+            ("an order expires late",
+             Story().under(undisturbed=(1,)).holds(0).places(1).expires(0.999 + ORDER_TTL + 1.1), "after its time"),
             ("an order expires late, and the harness may have locked it",
              Story().holds(0).places(1).expires(0.999 + ORDER_TTL + 1.1)),
         ])
@@ -95,9 +96,11 @@ class HoldTests(StoryTests):
 class PaymentTests(StoryTests):
     def test_verdicts(self) -> None:
         self.judge([
-            ("each verdict of the table is accepted", expired().pays(5, "wrong", "amount_mismatch", "expired", amount=101)
-             .pays(6, "failed", "ignored", "expired", status="failed").pays(7, "late", "reacquired", "paid", PAID, take(1))
-             .pays(8, "twice", "refund_due", "paid").asks_pay(9, 9.1, "late", 200, "reacquired", "paid", replay=True)),
+            ("each verdict of the table is accepted",
+             expired().pays(5, "wrong", "amount_mismatch", "expired", amount=101)
+             .pays(6, "failed", "ignored", "expired", status="failed")
+             .pays(7, "late", "reacquired", "paid", PAID, take(1)).pays(8, "twice", "refund_due", "paid")
+             .asks_pay(9, 9.1, "late", 200, "reacquired", "paid", replay=True)),
             *((f"an order that has expired, and {verdict} do not fit", expired().pays(5, "p", verdict, status, *rows),
                "payment event p, success on order_a that is expired") for verdict, status, rows in (
                 ("applied", "paid", [PAID, take(1)]), ("ignored", "expired", []), ("amount_mismatch", "expired", []),
@@ -142,7 +145,8 @@ class PaymentTests(StoryTests):
         settled = parked().commit(0.6, event("p", settled_at=0.6)).call(
             "settle", 0.5, 0.7, {"idempotency_key": "p"}, 200, {})
         self.judge([
-            ("a parked payment is applied when its order is placed", parked().places(1, ORDER, 1, None, "paid", applied)),
+            ("a parked payment is applied when its order is placed",
+             parked().places(1, ORDER, 1, None, "paid", applied)),
             ("a parked payment is not applied when its order is placed", parked().places(1),
              "its parked events were not applied"),
             ("a parked payment vanishes", parked().commit(6, gone), "payment event p is gone",

@@ -1,7 +1,8 @@
 """Whether every response was true at some moment of its call, and no earlier than the responses before it.
 
-The log has the order of all changes, so a response is linearizable if it fits a version that was visible during its call.
-A response that shows a version proves that the version was visible by then. A later response cannot show an older one.
+The log has the order of all changes, so a response is linearizable if it fits a version that was visible during its
+call. A response that shows a version proves that the version was visible by then. A later response cannot show an older
+one.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,8 +11,8 @@ from ..history import DID_NOTHING, REFUSALS, Call, hold_of, seconds
 from .book import Book, Row
 from .timeline import Stock
 
-# How long a call may still be refused after the harness has unlocked a row or ended a backend: other calls queued for the
-# row too, and connections have to be made anew.
+# How long a call may still be refused after the harness has unlocked a row or ended a backend: other calls queued for
+# the row too, and connections have to be made anew.
 HURTS_FOR = 4.0     # seconds
 TOLERANCE = 0.0012  # seconds: times are told in whole milliseconds
 NOTHING = "nothing explains it"
@@ -164,8 +165,8 @@ def refused(call: Call, book: Book) -> str | None:
 def any_stock(
     call: Call, book: Book, is_so: Callable[[Stock, float, float], bool], shown: int | None = None
 ) -> str | None:
-    """Whether a stock that the call may have seen was so. A response that shows a product proves that the first such version
-    was visible by the end of the call. `shown` is the id of that product."""
+    """Whether a stock that the call may have seen was so. A response that shows a product proves that the first such
+    version was visible by the end of the call. `shown` is the id of that product."""
     seen = [each for each in book.stock[shown or call.product].seen(call.start, call.end) if each[0] is not None]
     for version, begin, end in seen:
         if is_so(version.value, begin, end):
@@ -183,8 +184,8 @@ def too_few(call: Call, book: Book, wanted: int) -> str | None:
     time = call.answer["next_release_at"]
     if (time is None) != (call.retry_after is None):
         return f"Retry-After is {call.retry_after}"
-    # An order does not lock the product's row. So an order may commit between a batch's read and the batch's commit, as if
-    # it came afterwards. Other sessions never see the state that the batch saw, so each value is judged by itself.
+    # An order does not lock the product's row. So an order may commit between a batch's read and the batch's commit, as
+    # if it came afterwards. Other sessions never see the state that the batch saw, so each value is judged by itself.
     return (
         any_stock(call, book, lambda stock, begin, end: available in stock.available(begin, end))
         or any_stock(call, book, lambda stock, begin, end: (

@@ -112,7 +112,8 @@ class Book:
         return versions[-1].value if versions else None
 
     def seen(self, table: str, id: str, call: Call) -> list[tuple[Row | None, float, float]]:
-        """The versions of a row that a call may have seen, None for no row, each with the time in which it was visible."""
+        """The versions of a row that a call may have seen, None for no row, each with the time in which it was
+        visible."""
         return [(version and version.value, begin, end)
                 for version, begin, end in self.of(table, id).seen(call.start, call.end)]
 
@@ -123,8 +124,8 @@ class Book:
                 if version.value is not None and (before is None or before.value is None)]
 
     def most_units(self, customer: tuple[int, str], begin: float, end: float, at: float | None = None) -> int:
-        """The most that a customer of a product may have been seen to have, of what was not over then: `at`, or during the
-        whole of each version."""
+        """The most that a customer of a product may have been seen to have, of what was not over then: `at`, or during
+        the whole of each version."""
         seen = self.holdings[customer].seen(begin, end) if customer in self.holdings else ()
         slack = self.conditions.snapshot_takes
         return max((version.value.units(since - slack if at is None else at)

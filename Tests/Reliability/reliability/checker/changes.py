@@ -1,9 +1,9 @@
 """The log of all committed row changes, kept by triggers, and read in the order of commits.
 
-`pg_xact_commit_timestamp` gives that order. Of two transactions that lock the same row, the second gets the lock when the
-first has committed, and takes its own commit time after that. The same is true of advisory locks. The order of two
-transactions that share no lock does not matter. The order is checked: each change says what it found (`was`), which must be
-what the change before it left.
+`pg_xact_commit_timestamp` gives that order. Of two transactions that lock the same row, the second gets the lock when
+the first has committed, and takes its own commit time after that. The same is true of advisory locks. The order of two
+transactions that share no lock does not matter. The order is checked: each change says what it found (`was`), which
+must be what the change before it left.
 """
 
 import json

@@ -58,7 +58,8 @@ class Conditions:
         return releases
 
     def released_before(self, table: str, id: str, time: float) -> float:
-        """When the harness last unlocked the row. A transaction that changed it and committed at `time` locked it later."""
+        """When the harness last unlocked the row. A transaction that changed it and committed at `time` locked it
+        later."""
         latest = 0.0
         for row in (id, EVERY_ROW):
             releases = self._releases.get((table, row), [])
@@ -74,4 +75,5 @@ class Conditions:
         return any(begin <= kill <= end for kill in self.kills)
 
     def is_locked_between(self, product: int, begin: float, end: float) -> bool:
-        return any(lock.product in (None, product) and lock.asked <= end and begin <= lock.released for lock in self.locks)
+        return any(lock.product in (None, product) and lock.asked <= end and begin <= lock.released
+                   for lock in self.locks)

@@ -20,7 +20,8 @@ def key_of(call: Call, book: Book) -> Key | None:
     """Each product and each customer has keys of its own. An order's customer is its hold's."""
     if call.key is None or call.operation not in ("hold", "order"):
         return None
-    customer = book.customer_of(call.request["hold_id"]) if call.operation == "order" else call.request.get("customer_id")
+    is_order = call.operation == "order"
+    customer = book.customer_of(call.request["hold_id"]) if is_order else call.request.get("customer_id")
     return call.product, customer, call.key
 
 
@@ -134,5 +135,5 @@ def restocks(calls: list[Call], book: Book) -> Iterator[str]:
                 told[call.product, call.request["delta"]].add(call.key)
     for kind in {*done, *asked}:
         if kind[1] != 0 and not len(told[kind]) <= done[kind] <= len(asked[kind]):
-            yield (f"the stock of product {kind[0]} was changed by {kind[1]:+} {done[kind]} times; {len(told[kind])} keys "
-                   f"were told so, and {len(asked[kind])} asked")
+            yield (f"the stock of product {kind[0]} was changed by {kind[1]:+} {done[kind]} times; {len(told[kind])} "
+                   f"keys were told so, and {len(asked[kind])} asked")

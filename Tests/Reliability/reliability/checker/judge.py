@@ -34,7 +34,8 @@ class Judgement:
 def judge(log: Iterable[Transaction], calls: list[Call], conditions: Conditions) -> Judgement:
     judgement = Judgement()
     if (set_by := clock_step(calls)) > CLOCK_STEP_MAX:
-        judgement.violations.append(f"this machine's clock was set by {set_by:.3f} s during the run: its times prove nothing")
+        judgement.violations.append(
+            f"this machine's clock was set by {set_by:.3f} s during the run: its times prove nothing")
         return judgement
     book = Book(conditions)
     ended = 0.0
@@ -61,7 +62,8 @@ def unexplained(refusal: Refusal, book: Book) -> Iterator[str]:
     """Whether stock and the customer's limit allowed the late payment during the whole transaction."""
     product, begin, end = refusal.order["product_id"], refusal.by.began, refusal.by.committed
     stocks = [version.value for version, _, _ in book.stock[product].seen(begin, end) if version is not None]
-    least, quantity = min((min(stock.available(begin, begin)) for stock in stocks), default=0), refusal.order["quantity"]
+    quantity = refusal.order["quantity"]
+    least = min((min(stock.available(begin, begin)) for stock in stocks), default=0)
     limits = [stock.product["max_per_customer"] for stock in stocks if stock.product["max_per_customer"] is not None]
     customer = (product, book.customer_of(refusal.order["id"]) or "")
     most = book.most_units(customer, begin, end, begin)

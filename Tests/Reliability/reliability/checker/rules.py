@@ -59,8 +59,8 @@ def grants(book: Book, step: Step, product: int, holds: list[Row]) -> Iterator[s
         if row["max_per_customer"] is not None and hold["customer_id"] is None:
             yield f"{hold['id']} names no customer, and there is a limit per customer"
         if hold["expires_at"] < begins + ttl - ROUNDED:
-            yield (f"{hold['id']} lasts for {hold['expires_at'] - committed:.3f} s from its commit, not for {ttl}; it may "
-                   f"begin {committed - begins:.3f} s before")
+            yield (f"{hold['id']} lasts for {hold['expires_at'] - committed:.3f} s from its commit, not for {ttl}; it "
+                   f"may begin {committed - begins:.3f} s before")
         if hold["expires_at"] > committed + max(book.conditions.hold_ttls):
             yield f"{hold['id']} lasts for longer than any hold"
     yield from within_limit(book, step, product, {hold["customer_id"] for hold in holds}, "a hold")
@@ -74,7 +74,8 @@ def within_limit(book: Book, step: Step, product: int, customers: set[str | None
             units = book.customers[product, customer].holdings().units(step.by.committed)
             book.grants[product, customer].append((step.by.committed, limit, units))
             if units > limit:
-                yield f"customer {customer} has {units} units of product {product} through {by}, above the limit of {limit}"
+                yield (f"customer {customer} has {units} units of product {product} through {by}, above the limit of "
+                       f"{limit}")
 
 
 def hold_changed(book: Book, step: Step, id: str, before: Row, row: Row) -> Iterator[str]:
@@ -116,8 +117,8 @@ def order_placed(book: Book, step: Step, id: str, row: Row) -> Iterator[str]:
     product, customer = hold["product_id"], hold["customer_id"]
     for committed, limit, units in book.grants.get((product, customer), ()):
         if hold["expires_at"] <= committed < step.by.committed and units + hold["quantity"] > limit:
-            yield (f"customer {customer} had {units} units of product {product} at {committed:.4f}, and {hold['quantity']} "
-                   f"more in {hold['id']} that was being ordered, above the limit of {limit}")
+            yield (f"customer {customer} had {units} units of product {product} at {committed:.4f}, and "
+                   f"{hold['quantity']} more in {hold['id']} that was being ordered, above the limit of {limit}")
     ttl = row["payment_due_at"] - created
     if not any(-ROUNDED < known - ttl < ROUNDED for known in book.conditions.order_ttls):
         yield f"{id} has to be paid within {ttl:.3f} s"

@@ -12,8 +12,8 @@ from .changes import Transaction
 T = TypeVar("T")
 
 ROUNDED = 0.0015       # seconds: times that clients see are whole milliseconds
-# The longest time from a commit's timestamp until others see the commit. In between its record is flushed. A process may be
-# stopped, or PostgreSQL may crash and recover, meanwhile.
+# The longest time from a commit's timestamp until others see the commit. In between its record is flushed. A process
+# may be stopped, or PostgreSQL may crash and recover, meanwhile.
 COMMIT_TAKES = 30.0    # seconds
 
 
@@ -30,8 +30,8 @@ class Timeline(Generic[T]):
     """The versions of one thing, in the order of their commits. Before the first there was nothing."""
 
     versions: list[Version[T]] = field(default_factory=list)
-    # For each version when it or an earlier one was certainly replaced. Kept from the first look on: later looks make these
-    # times smaller only.
+    # For each version when it or an earlier one was certainly replaced. Kept from the first look on: later looks make
+    # these times smaller only.
     _replaced_by: list[float] = field(default_factory=list)
 
     def add(self, by: Transaction, value: T, since: float | None = None) -> None:
@@ -81,8 +81,8 @@ class Stock:
 
     product: dict[str, Any]
     holdings: Holdings
-    # Holds that lapsed while their orders were being committed: from when, until when, the hold's units and its id. Sorted.
-    # All of a product's versions share the list.
+    # Holds that lapsed while their orders were being committed: from when, until when, the hold's units and its id.
+    # Sorted. All of a product's versions share the list.
     passing: list[tuple[float, float, int, str]]
     slack: float
 
@@ -98,8 +98,8 @@ class Stock:
                 values.add(total)
             total += units
         values.add(total)
-        # A hold that was ordered in time may lapse while its order is being committed. Until the commit, reads count its
-        # units as available. They cannot be bought while the order has the row locked.
+        # A hold that was ordered in time may lapse while its order is being committed. Until the commit, reads count
+        # its units as available. They cannot be bought while the order has the row locked.
         first = bisect_left(self.passing, (begin - COMMIT_TAKES,))
         for lapsed, committed, units, id in self.passing[first:bisect_left(self.passing, (end, inf))]:
             if begin <= committed and all(id != active for _, _, active in self.holdings.ends):
@@ -130,8 +130,8 @@ class Stock:
 
     def told(self, begin: float, end: float) -> str:
         """A description for violations."""
-        rules = {name: self.product[name] for name in ("starts_at", "ends_at", "max_quantity_per_hold", "max_per_customer")
-                 if self.product[name] is not None}
+        names = ("starts_at", "ends_at", "max_quantity_per_hold", "max_per_customer")
+        rules = {name: self.product[name] for name in names if self.product[name] is not None}
         first = self.holdings.ends[0][0] if self.holdings.ends else None
         return (f"from {begin:.4f} to {end:.4f}: {sorted(self.available(begin, end))} of {self.product['total_stock']} "
                 f"available, {self.holdings.ordered} ordered, the first back at {first}, {rules}")

@@ -57,8 +57,8 @@ def check(book: Book, step: Step) -> Iterator[str]:
         if "reacquired" in allowed and verdict == "refund_due":
             book.refusals.append(Refusal(key, order, given_back[product], step.by))
         given_back[product] += ((was in LIVE) - (now[id] in LIVE)) * order["quantity"]
-        # An order that is placed in this transaction had its hold's units before. It returns none to anybody, so a limit
-        # that was lowered since the hold takes nothing away.
+        # An order that is placed in this transaction had its hold's units before. It returns none to anybody, so a
+        # limit that was lowered since the hold takes nothing away.
         is_new = id in placed and placed[id] is None
         if verdict == "reacquired" and not is_new:
             late[product].add(book.customer_of(id))
