@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from harness.output import Spread, table, tell
@@ -96,10 +95,25 @@ def sell(server: Server, product: int, seconds: float, seen: Seen, attack: Abstr
     def buy(over: threading.Event) -> None:
         seen.samples.append(wrk(f"{server.url}/api/holds", 600, "holds.lua", until=over, PRODUCT=product))
 
+    def come_anew(over: threading.Event) -> None:
+        """One buyer after the other, each with a connection of its own."""
+        while not over.wait(0.1):
+            start = time.monotonic()
+            is_served = answers(server.port, f"/api/products/{product}")
+            seen.newcomers.append(time.monotonic() - start if is_served else None)
+
+    def watch(over: threading.Event) -> None:
+        """Looks at a server's process four times a second."""
+        is_over = False
+        while not is_over:
+            seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
+            seen.descriptors = max(seen.descriptors, server.descriptors())
+            is_over = over.wait(0.25)
+
     start = stock()
     with beside(buy):
         wait_for(lambda: stock() < start, 30, "a first hold", pause=0.1)
-        with attack, beside(partial(watch, server, seen), partial(come_anew, server, product, seen)):
+        with attack, beside(watch, come_anew):
             # wrk began before the attack had its full size, so the stock tells how many units were held since.
             before, began = stock(), time.monotonic()
             time.sleep(seconds)
@@ -108,23 +122,6 @@ def sell(server: Server, product: int, seconds: float, seen: Seen, attack: Abstr
     seen.held += held
     if len(seen.samples) < len(seen.rates):
         raise HarnessError("the sale could not be measured")
-
-
-def come_anew(server: Server, product: int, seen: Seen, over: threading.Event) -> None:
-    """One buyer after the other, each with a connection of its own."""
-    while not over.wait(0.1):
-        start = time.monotonic()
-        is_served = answers(server.port, f"/api/products/{product}")
-        seen.newcomers.append(time.monotonic() - start if is_served else None)
-
-
-def watch(server: Server, seen: Seen, over: threading.Event) -> None:
-    """Looks at a server's process four times a second."""
-    is_over = False
-    while not is_over:
-        seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
-        seen.descriptors = max(seen.descriptors, server.descriptors())
-        is_over = over.wait(0.25)
 
 
 async def run(options: argparse.Namespace, work: Path) -> list[str]:

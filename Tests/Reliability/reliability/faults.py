@@ -54,8 +54,12 @@ async def server_clock_off(scene: Scene, rng: random.Random) -> None:
 async def backend_signalled(scene: Scene, rng: random.Random, number: signal.Signals) -> int:
     """Sends a signal to a process of PostgreSQL that serves a server: a busy one, if there is one. Returns its id."""
     for condition in ("state = 'active'", "true"):
-        if backends := await asyncio.to_thread(scene.database.backends, condition):
-            send(backend := rng.choice(backends), number)
+        backends = await asyncio.to_thread(
+            scene.sql, "select pid from pg_stat_activity where application_name = 'flashsale' "
+                       f"and backend_type = 'client backend' and {condition} order by pid")
+        if backends:
+            backend = int(rng.choice(backends.split()))
+            send(backend, number)
             return backend
     raise HarnessError("no server is connected to the database")
 
@@ -88,9 +92,10 @@ async def database_stopped(scene: Scene, rng: random.Random) -> None:
 
 
 def database_restarted(number: signal.Signals) -> Fault:
-    """SIGINT: in order. SIGQUIT: at once, so that it has to recover."""
+    """SIGINT: fast, but in order. SIGQUIT: at once, so that it has to recover."""
     async def fault(scene: Scene, rng: random.Random) -> None:
-        await asyncio.to_thread(scene.database.shut_down, number)
+        scene.database.process.send_signal(number)
+        await asyncio.to_thread(scene.database.process.wait, 30)
         await asyncio.to_thread(scene.database.start)
     return fault
 

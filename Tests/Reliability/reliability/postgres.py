@@ -65,16 +65,6 @@ class Postgres(Child):
         """Through the Unix socket, where no packet can be lost."""
         return f"postgresql://{OWNER}@{str(self.data).replace('/', '%2F')}:{self.port}/{name}"
 
-    def create(self) -> None:
-        """Makes the cluster and starts it."""
-        self.data.mkdir(exist_ok=True)
-        self.data.parent.chmod(0o711)  # its owner has to get there
-        self.data.chmod(0o700)
-        give_to_owner(self.data)
-        output_of(*as_owner(), binaries() / "initdb", "-D", self.data, "-U", OWNER, "-A", "trust", "-E", "UTF8",
-                  "--no-locale", "--no-sync", "--wal-segsize=4", cwd=Path("/"))
-        self.start()
-
     def add(self, name: str = "flashsale") -> str:
         """A database with flashsale's tables, whose changes are logged; its URL."""
         sql(self.socket_url("postgres"), f"create database {name}")
@@ -102,30 +92,26 @@ class Postgres(Child):
                 for pid in stopped:
                     send(pid, signal.SIGCONT)
 
-    def shut_down(self, number: signal.Signals) -> None:
-        """SIGINT ends it fast, but in order; SIGQUIT at once, so that it has to recover."""
-        self.process.send_signal(number)
-        self.process.wait(30)
-
     def end(self) -> None:
         """SIGINT: PostgreSQL ends sessions instead of waiting for clients that may be out of reach."""
         if self.is_running:
             self.process.send_signal(signal.SIGINT)
         super().end()
 
-    def backends(self, condition: str = "true") -> list[int]:
-        """The processes that serve flashsale servers."""
-        rows = sql(self.url(), "select pid from pg_stat_activity where application_name = 'flashsale' "
-                               f"and backend_type = 'client backend' and {condition} order by pid")
-        return [int(row) for row in rows.split()]
-
 
 @contextmanager
 def postgres(work: Path, data: Path | None = None) -> Iterator[Postgres]:
     """Runs a PostgreSQL until the end of the block. `data` is the folder of its files; in `work` by default."""
-    database = Postgres(work, data or work / "database")
+    data = data or work / "database"
+    data.mkdir(exist_ok=True)
+    data.parent.chmod(0o711)  # its owner has to get there
+    data.chmod(0o700)
+    give_to_owner(data)
+    output_of(*as_owner(), binaries() / "initdb", "-D", data, "-U", OWNER, "-A", "trust", "-E", "UTF8",
+              "--no-locale", "--no-sync", "--wal-segsize=4", cwd=Path("/"))
+    database = Postgres(work, data)
     try:
-        database.create()
+        database.start()
         yield database
     finally:
         database.end()

@@ -152,13 +152,6 @@ class Child:
         self.ends.append((time.monotonic(),) * 2)
         self._running.close()
 
-    def ended_between(self, begin: float, end: float) -> bool:
-        return any(begin < gone and told < end for told, gone in self.ends)
-
-    def paused_between(self, begin: float, end: float) -> bool:
-        """At any time."""
-        return any(stopped < end and begin < back for stopped, back in self.pauses)
-
 
 class Server(Child):
     """A flashsale server on a port that it keeps."""

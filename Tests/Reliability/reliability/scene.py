@@ -1,17 +1,20 @@
-"""Servers, each behind a network of its own to one PostgreSQL, and a supervisor that starts them again."""
+"""Servers, each behind a network of its own to one PostgreSQL on a small disk, and their supervisor."""
 
 import asyncio
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.processes import HarnessError, output_of
 from harness.services import create_product, sql
 
 from .checker.conditions import Conditions
 from .client import TOKEN
-from .disk import Disk, small_disk
 from .network import Proxy
 from .postgres import Postgres, postgres
 from .processes import STARTS_WITHIN, Server, beside, wait_for
@@ -19,6 +22,60 @@ from .processes import STARTS_WITHIN, Server, beside, wait_for
 HOLD_TTL = 3.0   # seconds: short, so that lapses matter
 ORDER_TTL = 5.0
 TTLS = ((HOLD_TTL, ORDER_TTL), (HOLD_TTL, ORDER_TTL))  # of each server
+# Not in the project: its folder may be closed to other users.
+PARENT = Path("/var/tmp")
+PREFIX = "flashsale-reliability-"
+SIZE_MB = 1024
+
+
+class Disk:
+    """A folder that PostgreSQL's user may enter, with a file system of its own where mounting is allowed."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.chmod(0o755)
+        self.mount, self.data = folder / "disk", folder / "disk/data"
+        self.mount.mkdir()
+        self.obstacle = "" if os.geteuid() == 0 else "mounting takes root"
+        if not self.obstacle:
+            try:
+                # A file with ext4, so that flushes reach the real disk.
+                output_of("mkfs.ext4", "-q", "-m", "0", folder / "image", f"{SIZE_MB}M")
+                output_of("mount", "-o", "loop", folder / "image", self.mount)
+            except (HarnessError, OSError) as error:
+                self.obstacle = str(error)
+        self.data.mkdir()
+
+    def fill(self) -> None:
+        """Takes all the space there is."""
+        with open(self.mount / "filler", "ab") as file:
+            size, step = os.fstat(file.fileno()).st_size, 64 << 20
+            while step >= 4096:
+                try:
+                    os.posix_fallocate(file.fileno(), size, step)
+                    size += step
+                except OSError:
+                    step //= 2
+
+    def drain(self) -> None:
+        (self.mount / "filler").unlink(missing_ok=True)
+
+
+@contextmanager
+def small_disk() -> Iterator[Disk]:
+    for left in PARENT.glob(f"{PREFIX}*-*"):
+        if not Path("/proc", left.name.removeprefix(PREFIX).split("-")[0]).exists():
+            remove(left)  # of a run that was killed
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=PARENT))
+    try:
+        yield Disk(folder)
+    finally:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    if (folder / "disk").is_mount():
+        output_of("umount", folder / "disk")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

@@ -153,18 +153,20 @@ def unanswered(history: History, servers: Sequence[Child]) -> list[str]:
     """Calls without a proper response in time, although their server ran all the time."""
     found: Counter[str] = Counter()
     for call in history.calls:
-        server, times = servers[call.server], (call.start_monotonic, call.end_monotonic)
+        server, begin, end = servers[call.server], call.start_monotonic, call.end_monotonic
         if call.fault.startswith("not an answer"):
             found[f"{call.operation}: {call.fault}"] += 1
             continue
+        excuses = server.ends
         if call.fault == "connection lost":
-            is_excused = server.ended_between(call.connected, call.end_monotonic)
-        elif call.end_monotonic - call.start_monotonic > ANSWER_WITHIN:
-            is_excused = server.ended_between(*times) or server.paused_between(*times)
+            begin = call.connected
+        elif end - begin > ANSWER_WITHIN:
+            excuses = server.ends + server.pauses
         else:
             continue  # answered, or given up by a probe, which has less patience
-        if not is_excused:
-            found[f"{call.operation}: {call.word} after {times[1] - times[0]:.1f} s, and {server.name} was there"] += 1
+        if not any(begin < until and since < end for since, until in excuses):
+            took = end - call.start_monotonic
+            found[f"{call.operation}: {call.word} after {took:.1f} s, and {server.name} was there"] += 1
     return [f"{count} × {what}" for what, count in sorted(found.items())]
 
 
@@ -172,25 +174,21 @@ async def settle(scene: Scene, deadline: float) -> list[str]:
     """Waits until all holds, orders and jobs that are due have ended; returns those that have not in time."""
     while True:
         await asyncio.sleep(0.25)
-        left = await asyncio.to_thread(unsettled, scene)
+        try:
+            left = (await asyncio.to_thread(scene.sql, """
+                select 'hold ' || id || ' of product ' || product_id || ' is active, until ' || expires_at
+                from holds where status = 'active'
+                union all
+                select 'order ' || id || ' of product ' || product_id || ' is unpaid, due ' || payment_due_at
+                from orders where status = 'pending_payment'
+                union all
+                select 'job ' || kind || ' of product ' || product_id || ' is due ' || run_at
+                from scheduled_jobs where run_at < clock_timestamp() - interval '1 second'
+                limit 20""")).splitlines()
+        except HarnessError as error:
+            left = [str(error)]
         if not left or time.monotonic() > deadline:
             return [f"stuck after the last fault: {line}" for line in left]
-
-
-def unsettled(scene: Scene) -> list[str]:
-    try:
-        return scene.sql("""
-            select 'hold ' || id || ' of product ' || product_id || ' is active, until ' || expires_at from holds
-            where status = 'active'
-            union all
-            select 'order ' || id || ' of product ' || product_id || ' is unpaid, due ' || payment_due_at from orders
-            where status = 'pending_payment'
-            union all
-            select 'job ' || kind || ' of product ' || product_id || ' is due ' || run_at from scheduled_jobs
-            where run_at < clock_timestamp() - interval '1 second'
-            limit 20""").splitlines()
-    except HarnessError as error:
-        return [str(error)]
 
 
 async def watch_for_stalls(stalls: list[tuple[float, float]]) -> None:
