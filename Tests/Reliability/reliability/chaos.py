@@ -165,7 +165,8 @@ async def break_things(
             trial.violations.append(f"{name}: {error}")
             break
         end = time.monotonic()
-        if (following := next(deck, None)) is None:  # after the last fault everything has to settle
+        following = next(deck, None)
+        if following is None and not calm:  # after the last fault everything has to settle
             trial.shop.is_settling, trial.settles_since = True, end
         while min(sold) <= end and time.monotonic() < end + RETURNS_WITHIN:
             await asyncio.sleep(0.02)
