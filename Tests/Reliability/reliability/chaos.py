@@ -175,8 +175,11 @@ async def break_things(
             trial.violations.append(f"{name}: a server sold nothing in the {within:.0f} s after the fault had ended")
         if calm:
             await asyncio.sleep(max(0, end + within - time.monotonic()) + calm)
+            # Probes have less patience.
+            calls = [call for call in trial.history.calls if call.client >= 0]
             trial.violations += [f"{name}: more than {within:.0f} s after the fault {line}"
-                                 for line in failures(trial.history.calls, since=end + within)]
-        await trial.audit(f"after: {name}")
-        await asyncio.sleep(rng.uniform(*PAUSE))
+                                 for line in failures(calls, since=end + within)]
+        if following:
+            await trial.audit(f"after: {name}")
+            await asyncio.sleep(rng.uniform(*PAUSE))
     return served
