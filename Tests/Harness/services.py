@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import urllib.request
 from collections import Counter
@@ -60,6 +61,16 @@ def audit(url: str) -> list[str] | None:
     return [f"{check['name']}: {check['violations']} rows" for check in checks if check["violations"]]
 
 
+def counted(port: int, metric: str, label: str) -> Counter[str]:
+    """What a server has counted so far, by a label of the metric."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    counts: Counter[str] = Counter()
+    for value, count in re.findall(rf'^{metric}\{{.*?{label}="(.*?)".* (\S+)$', text, re.M):
+        counts[value] += int(float(count))
+    return counts
+
+
 @dataclass(frozen=True)
 class Server:
     """A flashsale server."""
@@ -74,13 +85,7 @@ class Server:
 
     def answered(self) -> Counter[str]:
         """Its answers so far, by status."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as response:
-            lines = response.read().decode().splitlines()
-        counts: Counter[str] = Counter()
-        for line in lines:
-            if line.startswith("flashsale_http_requests_total{"):
-                counts[line.split('status="')[1].split('"')[0]] += int(float(line.rsplit(" ", 1)[1]))
-        return counts
+        return counted(self.port, "flashsale_http_requests_total", "status")
 
     def memory_mb(self) -> tuple[float, float]:
         """Resident memory, now and at most."""

@@ -8,14 +8,12 @@ it cannot LISTEN, by polling. The time of the expiry is the timestamp of its com
 import argparse
 import asyncio
 import random
-import re
 import time
-import urllib.request
 from pathlib import Path
 
 from harness.output import table, tell
 from harness.processes import HarnessError, free_port
-from harness.services import NOTHING_LAPSES, audit, create_products, sql
+from harness.services import NOTHING_LAPSES, audit, counted, create_products, sql
 
 from .client import Client
 from .history import History
@@ -121,10 +119,8 @@ def lags_of(url: str, made: list[str]) -> list[float]:
 
 def jobs(server: Server, most_ms: int) -> tuple[int, int]:
     """Jobs that the server has run, and those of them that began in time, as finely as its buckets tell."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as response:
-        text = response.read().decode()
-    buckets = {float(bound): int(float(count)) for bound, count in re.findall(
-        r'^flashsale_expiry_lag_seconds_bucket.*le="(.*?)".* (\S+)$', text, re.M)}
+    counts = counted(server.port, "flashsale_expiry_lag_seconds_bucket", "le")
+    buckets = {float(bound): count for bound, count in counts.items()}
     if not buckets:
         return 0, 0
     return buckets[float("inf")], buckets[min(bound for bound in buckets if bound * 1000 >= most_ms)]

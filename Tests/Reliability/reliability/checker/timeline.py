@@ -135,4 +135,3 @@ class Stock:
         first = self.holdings.ends[0][0] if self.holdings.ends else None
         return (f"from {begin:.4f} to {end:.4f}: {sorted(self.available(begin, end))} of {self.product['total_stock']} "
                 f"available, {self.holdings.ordered} ordered, the first back at {first}, {rules}")
-
