@@ -155,36 +155,35 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
     for part, counts in seen[ATTACKED].told.items():
         print(f"  {part}: {', '.join(f'{what} {count:,.0f}' for what, count in sorted(counts.items()))}")
     print(f"Its descriptors were as before after seconds (None: not again): {seen[AFTERWARDS].gone}")
-    return judge(seen, parts, idle) + audits
+    return [*judge(seen, parts, idle), *audits]
 
 
-def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:
+def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> Iterator[str]:
     """The violations. `idle` is the number of descriptors without connections."""
-    violations = []
     attacked = seen[ATTACKED]
     least_ratios, most_memory = {AFTERWARDS: LEAST_AFTERWARDS}, MOST_MEMORY_MB_OF_ALL
     if set(parts) <= set(BEARABLE):
         least_ratios[ATTACKED], most_memory = LEAST_RATIO, MOST_MEMORY_MB
         if turned_away := attacked.newcomers.count(None):
-            violations.append(f"{turned_away} of {len(attacked.newcomers)} who came anew under attack were not served")
+            yield f"{turned_away} of {len(attacked.newcomers)} who came anew under attack were not served"
         told = attacked.told.get("malformed")
         if told and told["connected"] < LEAST_SIZE * PARTS["malformed"] * told["seconds"]:
-            violations.append(f"only {told['connected'] / told['seconds']:,.0f} malformed requests a second were sent")
+            yield f"only {told['connected'] / told['seconds']:,.0f} malformed requests a second were sent"
     for name, least in least_ratios.items():
         if (ratio := seen[name].ratio(seen[ALONE]).median) < least:
-            violations.append(f"{name}: {ratio:.2f} of the honest rate is left, less than {least}")
+            yield f"{name}: {ratio:.2f} of the honest rate is left, less than {least}"
     faults = sum(one.faults for one in attacked.samples)
     if faults > MOST_FAULTS * attacked.held:
-        violations.append(f"{faults:,} honest requests had no proper answer under attack, {attacked.held:,} had one")
+        yield f"{faults:,} honest requests had no proper answer under attack, {attacked.held:,} had one"
     if attacked.memory_mb > most_memory:
-        violations.append(f"{attacked.memory_mb:.0f} MB were resident, over {most_memory} MB")
+        yield f"{attacked.memory_mb:.0f} MB were resident, over {most_memory} MB"
     most = idle + 64 + sum(PARTS[part] for part in parts if part != "malformed") + SPARE_DESCRIPTORS
     if attacked.descriptors > most:
-        violations.append(f"{attacked.descriptors:,} descriptors were open, over {most:,}")
+        yield f"{attacked.descriptors:,} descriptors were open, over {most:,}"
     if None in seen[AFTERWARDS].gone:
-        violations.append(f"more descriptors than before were open {GONE_WITHIN} s after an attack")
-    return violations + [f"{part}: {count} {what}" for part, counts in attacked.told.items()
-                         for what, count in counts.items() if what.startswith("unexpected")]
+        yield f"more descriptors than before were open {GONE_WITHIN} s after an attack"
+    for part, counts in attacked.told.items():
+        yield from (f"{part}: {count} {what}" for what, count in counts.items() if what.startswith("unexpected"))
 
 
 def attacker(part: str, target: Server, product: int, count: int, log: Path) -> AbstractContextManager[object]:

@@ -113,7 +113,8 @@ def crowd(
                 connections.append(connection)
                 continue
             if read:
-                COUNTS["unexpected: not answered in time"] += connection.until <= now
+                if connection.until <= now:
+                    COUNTS["unexpected: not answered in time"] += 1
                 connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             connection.socket.close()
         time.sleep(max(0, STARTED + tick / 10 - time.monotonic()))
