@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from math import inf
 from pathlib import Path
 
@@ -65,11 +65,9 @@ class Sale:
         self.history = History(work / HISTORY)
         self.product = create_product(url, stock=self.STOCK)
 
-    @asynccontextmanager
-    async def crowd(self, *ports: int) -> AsyncIterator[None]:
+    def crowd(self, *ports: int) -> AbstractAsyncContextManager[None]:
         shop = Shop([self.product], self.rate, has_admin=False)
-        async with crowd(shop, self.buyers, ports, self.history, self.seed):
-            yield
+        return crowd(shop, self.buyers, ports, self.history, self.seed)
 
     async def judge(self) -> list[str]:
         return await asyncio.to_thread(judged, self.history, self.url, self.work, Conditions())
