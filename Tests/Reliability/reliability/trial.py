@@ -40,10 +40,9 @@ async def crowd(
     """Buyers, and operators, begin with the block. At its end each of them waits for its last response."""
     # Customers and keys contain the client's number, so each crowd of a history gets new numbers.
     first = 1000 * (1 + max((call.client for call in history.calls), default=-1) // 1000)
-    people: list[Person] = []
-    for number in range(first, first + count + operators):
-        kind = Buyer if number < first + count else Operator
-        people.append(kind(client(number, list(ports), history), shop, random.Random(f"{seed} {number}")))
+    people: list[Person] = [
+        kind(client(number, list(ports), history), shop, random.Random(f"{seed} {number}"))
+        for number, kind in enumerate([Buyer] * count + [Operator] * operators, first)]
     tasks = [asyncio.create_task(person.run(count)) for person in people]
     try:
         yield

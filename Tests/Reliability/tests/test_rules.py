@@ -93,7 +93,6 @@ class HoldTests(StoryTests):
              Story().holds(0).places(1).expires(0.999 + ORDER_TTL + 1.1)),
         ])
 
-
     def test_rows_that_change_as_they_must_not(self) -> None:
         placed = Story().holds(0).places(1)
         begun = {"quantity": 1, "customer_id": None, "expires_at": HOLD_TTL}
