@@ -5,22 +5,23 @@ three times: (a) alone, (b) while the same attack goes against another server, a
 """
 
 import argparse
+import asyncio
 import json
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.output import Spread, table, tell
-from harness.processes import HarnessError, answers, running
+from harness.processes import answers, running
 from harness.services import Server, Services, create_product, sql
 from harness.wrk import Sample, wrk
 
-from .processes import wait_for
+from .processes import beside, wait_for
 
 ATTACKER = Path(__file__).with_name("attacker.py")
 PARTS = {  # how many of each: connections, requests a second, connections, (as many as possible), connections
@@ -71,57 +72,45 @@ class Seen:
             f"{1000 * max(served, default=0):.0f}", f"{self.memory_mb:.0f}", f"{self.descriptors:,}"]
 
 
-@contextmanager
-def beside(*work: Callable[[threading.Event], object]) -> Iterator[None]:
-    """Runs functions in threads until the end of the block, which an event tells them."""
-    over = threading.Event()
-    threads = [threading.Thread(target=each, args=(over,)) for each in work]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
-def sell(server: Server, product: int, seconds: float, seen: Seen, attack: AbstractContextManager[None]) -> None:
+async def sell(
+    server: Server, product: int, seconds: float, seen: Seen, attack: AbstractContextManager[None]
+) -> None:
     """Measures honest buyers for so many seconds, once the attack has its full size."""
     def stock() -> int:
         """Nothing lapses, so the units that are missing are held."""
         return int(sql(server.database_url, f"select available_stock from products where id = {product}"))
 
-    def buy(over: threading.Event) -> None:
-        seen.samples.append(wrk(f"{server.url}/api/holds", 600, "holds.lua", until=over, PRODUCT=product))
-
-    def come_anew(over: threading.Event) -> None:
+    async def come_anew() -> None:
         """One buyer after the other, each with a connection of its own."""
-        while not over.wait(0.1):
+        while True:
             start = time.monotonic()
-            is_served = answers(server.port, f"/api/products/{product}")
+            is_served = await asyncio.to_thread(answers, server.port, f"/api/products/{product}")
             seen.newcomers.append(time.monotonic() - start if is_served else None)
+            await asyncio.sleep(0.1)
 
-    def watch(over: threading.Event) -> None:
-        """Looks at a server's process four times a second."""
-        is_over = False
-        while not is_over:
+    async def watch() -> None:
+        """Looks at the server's process four times a second."""
+        while True:
             seen.memory_mb = max(seen.memory_mb, server.memory_mb()[1])
             seen.descriptors = max(seen.descriptors, server.descriptors())
-            is_over = over.wait(0.25)
+            await asyncio.sleep(0.25)
 
-    start = stock()
-    with beside(buy):
-        wait_for(lambda: stock() < start, 30, "a first hold", pause=0.1)
-        with attack, beside(watch, come_anew):
-            # wrk began before the attack had its full size, so the stock tells how many units were held since.
-            before, began = stock(), time.monotonic()
-            time.sleep(seconds)
-            held, took = before - stock(), time.monotonic() - began
+    start, over = stock(), threading.Event()
+    buying = asyncio.create_task(asyncio.to_thread(
+        wrk, f"{server.url}/api/holds", 600, "holds.lua", until=over, PRODUCT=product))
+    try:
+        await asyncio.to_thread(wait_for, lambda: stock() < start, 30, "a first hold", 0.1)
+        with attack:
+            async with beside(watch(), come_anew()):
+                # wrk began before the attack had its full size, so the stock tells how many units were held since.
+                before, began = await asyncio.to_thread(stock), time.monotonic()
+                await asyncio.sleep(seconds)
+                held, took = before - await asyncio.to_thread(stock), time.monotonic() - began
+    finally:
+        over.set()
+        seen.samples.append(await buying)
     seen.rates.append(held / took)
     seen.held += held
-    if len(seen.samples) < len(seen.rates):
-        raise HarnessError("the sale could not be measured")
 
 
 async def run(options: argparse.Namespace, work: Path) -> list[str]:
@@ -145,7 +134,7 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
                     attack = attacking(parts, server, product, work, one)
                 elif name == AFTERWARDS:
                     one.gone.append(seconds_until_gone(server, idle))
-                sell(server, product, options.seconds / SLICES, one, attack)
+                await sell(server, product, options.seconds / SLICES, one, attack)
         audits = [f"audit of {name}: {complaint}" for name, complaint in services.audits().items() if complaint]
     print(table(
         ["honest buyers", "per second", "÷ (a)", "p99 ms", "faults", "newcomers served", "in ms, most", "server MB",
@@ -155,36 +144,35 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
     for part, counts in seen[ATTACKED].told.items():
         print(f"  {part}: {', '.join(f'{what} {count:,.0f}' for what, count in sorted(counts.items()))}")
     print(f"Its descriptors were as before after seconds (None: not again): {seen[AFTERWARDS].gone}")
-    return judge(seen, parts, idle) + audits
+    return [*judge(seen, parts, idle), *audits]
 
 
-def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> list[str]:
+def judge(seen: dict[str, Seen], parts: Sequence[str], idle: int) -> Iterator[str]:
     """The violations. `idle` is the number of descriptors without connections."""
-    violations = []
     attacked = seen[ATTACKED]
     least_ratios, most_memory = {AFTERWARDS: LEAST_AFTERWARDS}, MOST_MEMORY_MB_OF_ALL
     if set(parts) <= set(BEARABLE):
         least_ratios[ATTACKED], most_memory = LEAST_RATIO, MOST_MEMORY_MB
         if turned_away := attacked.newcomers.count(None):
-            violations.append(f"{turned_away} of {len(attacked.newcomers)} who came anew under attack were not served")
+            yield f"{turned_away} of {len(attacked.newcomers)} who came anew under attack were not served"
         told = attacked.told.get("malformed")
         if told and told["connected"] < LEAST_SIZE * PARTS["malformed"] * told["seconds"]:
-            violations.append(f"only {told['connected'] / told['seconds']:,.0f} malformed requests a second were sent")
+            yield f"only {told['connected'] / told['seconds']:,.0f} malformed requests a second were sent"
     for name, least in least_ratios.items():
         if (ratio := seen[name].ratio(seen[ALONE]).median) < least:
-            violations.append(f"{name}: {ratio:.2f} of the honest rate is left, less than {least}")
+            yield f"{name}: {ratio:.2f} of the honest rate is left, less than {least}"
     faults = sum(one.faults for one in attacked.samples)
     if faults > MOST_FAULTS * attacked.held:
-        violations.append(f"{faults:,} honest requests had no proper answer under attack, {attacked.held:,} had one")
+        yield f"{faults:,} honest requests had no proper answer under attack, {attacked.held:,} had one"
     if attacked.memory_mb > most_memory:
-        violations.append(f"{attacked.memory_mb:.0f} MB were resident, over {most_memory} MB")
+        yield f"{attacked.memory_mb:.0f} MB were resident, over {most_memory} MB"
     most = idle + 64 + sum(PARTS[part] for part in parts if part != "malformed") + SPARE_DESCRIPTORS
     if attacked.descriptors > most:
-        violations.append(f"{attacked.descriptors:,} descriptors were open, over {most:,}")
+        yield f"{attacked.descriptors:,} descriptors were open, over {most:,}"
     if None in seen[AFTERWARDS].gone:
-        violations.append(f"more descriptors than before were open {GONE_WITHIN} s after an attack")
-    return violations + [f"{part}: {count} {what}" for part, counts in attacked.told.items()
-                         for what, count in counts.items() if what.startswith("unexpected")]
+        yield f"more descriptors than before were open {GONE_WITHIN} s after an attack"
+    for part, counts in attacked.told.items():
+        yield from (f"{part}: {count} {what}" for what, count in counts.items() if what.startswith("unexpected"))
 
 
 def attacker(part: str, target: Server, product: int, count: int, log: Path) -> AbstractContextManager[object]:

@@ -66,9 +66,11 @@ class Connection:
             return True
         COUNTS["connected"] += not self.is_open
         size = self.piece if self.piece >= LARGE or not self.is_open else 1
+        # A response is read before more is sent: what is sent to a closed connection would take the response away.
+        may_send = not self.is_open if read else state == ESTABLISHED
         self.is_open = True
         try:
-            while self.rest and (read or state == ESTABLISHED):
+            while self.rest and may_send:
                 sent = self.socket.send(self.rest[:size])
                 self.rest = self.rest[sent:]
                 if size < LARGE:
@@ -113,7 +115,8 @@ def crowd(
                 connections.append(connection)
                 continue
             if read:
-                COUNTS["unexpected: not answered in time"] += connection.until <= now
+                if connection.until <= now:
+                    COUNTS["unexpected: not answered in time"] += 1
                 connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             connection.socket.close()
         time.sleep(max(0, STARTED + tick / 10 - time.monotonic()))

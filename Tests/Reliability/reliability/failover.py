@@ -84,7 +84,7 @@ async def lose_primary(cluster: Cluster, history: History) -> tuple[float, float
     await asyncio.to_thread(primary.freeze_replication)
     await asyncio.sleep(FREEZE_SECONDS)
     killed = time.monotonic()
-    await asyncio.to_thread(primary.crash)
+    await asyncio.to_thread(primary.kill, str(primary.data))  # Patroni, and all processes of its PostgreSQL
     replaced = await asyncio.to_thread(wait_for, cluster.primary, WAITING_SECONDS_MAX, "another primary")
     seen = len(history.calls)
     await asyncio.to_thread(wait_for, lambda: writes(history.calls[seen:]), WAITING_SECONDS_MAX,

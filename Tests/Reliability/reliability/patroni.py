@@ -30,7 +30,7 @@ class Node(Child):
         folder = work / name
         folder.mkdir()
         give_to_owner(folder)
-        self._data, self._settings = folder / "data", work / f"{name}.yml"
+        self.data, self._settings = folder / "data", work / f"{name}.yml"
         values |= {"name": name, "port": self.port, "rest": self.rest, "folder": folder, "binaries": binaries()}
         self._settings.write_text(re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), SETTINGS.read_text()))
 
@@ -56,10 +56,6 @@ class Node(Child):
         """
         for pid in self.ask("select pid from pg_stat_replication order by sync_state = 'async' desc").split():
             send(int(pid), signal.SIGSTOP)
-
-    def crash(self) -> None:
-        """SIGKILL of Patroni and of all processes of its PostgreSQL; returns when nothing is left."""
-        self.kill(str(self._data))
 
 
 class Cluster:

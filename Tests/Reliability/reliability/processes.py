@@ -107,7 +107,7 @@ class Child:
 
     @property
     def is_running(self) -> bool:
-        return self.starts > 0 and self.process.poll() is None
+        return "process" in vars(self) and self.process.poll() is None
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

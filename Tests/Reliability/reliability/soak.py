@@ -8,7 +8,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.output import table, tell
@@ -75,7 +75,7 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
                          f"p99 {slices[-1][P99]:.1f} ms, {slices[-1][MEMORY]:.0f} MB")
         watched = json.loads(log.read_text().strip().splitlines()[-1])
         failures = {status: count for status, count in server.answered().items() if status.startswith("5")}
-        violations = left_behind(server, int(retention))
+        violations = [*left_behind(server, int(retention))]
         violations += [f"audit of {name}: {complaint}" for name, complaint in services.audits().items() if complaint]
 
     path = options.results / f"soak-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
@@ -94,7 +94,7 @@ async def run(options: argparse.Namespace, work: Path) -> list[str]:
     print(table(["quarter", "1", "2", "3", "4"], [
         [name, *(f"{quarter[name]:,.0f}" if quarter[name] >= 100 else f"{quarter[name]:.2f}" for quarter in quarters)]
         for name in quarters[0]]))
-    return violations + judge(quarters, peak / 2)
+    return [*violations, *judge(quarters, peak / 2)]
 
 
 def look(server: Server, sample: Sample) -> Figures:
@@ -112,38 +112,38 @@ def look(server: Server, sample: Sample) -> Figures:
     }
 
 
-def left_behind(server: Server, retention: int) -> list[str]:
+def left_behind(server: Server, retention: int) -> Iterator[str]:
     """Rows that retention should have removed more than a minute ago."""
-    kept = f"clock_timestamp() - interval '{retention + 60} seconds'"
-    counts = {what: sql(server.database_url, f"select count(*) from {rows} < {kept}") for what, rows in {
+    for what, rows in {
         "holds": "holds where status in ('released', 'expired') and expires_at",
         "idempotency keys": "idempotency_keys where created_at",
         "payment events": "payment_events where verdict = 'parked' and received_at",
-    }.items()}
-    return [f"{count} {what} should have been removed" for what, count in counts.items() if count != "0"]
+    }.items():
+        due = f"clock_timestamp() - interval '{retention + 60} s'"
+        count = sql(server.database_url, f"select count(*) from {rows} < {due}")
+        if count != "0":
+            yield f"{count} {what} should have been removed"
 
 
 def measures(slices: Sequence[Figures]) -> Figures:
     return {name: QUARTER.get(name, max)([figures[name] for figures in slices]) for name in slices[0]}
 
 
-def judge(quarters: Sequence[Figures], rate: float) -> list[str]:
-    """`rate` is what was asked for, in requests a second."""
+def judge(quarters: Sequence[Figures], rate: float) -> Iterator[str]:
+    """The violations. `rate` is what was asked for, in requests a second."""
     first, second, _, last = quarters
-    violations = []
     for number, quarter in enumerate(quarters, 1):
         if quarter[FAILED]:
-            violations.append(f"{quarter[FAILED]:.0f} requests of quarter {number} were refused or not answered")
+            yield f"{quarter[FAILED]:.0f} requests of quarter {number} were refused or not answered"
         if quarter[RATE] < RATE_WITHIN * rate:
-            violations.append(f"quarter {number} had {quarter[RATE]:,.0f} requests a second, not {rate:,.0f}")
+            yield f"quarter {number} had {quarter[RATE]:,.0f} requests a second, not {rate:,.0f}"
     if abs(last[MEMORY] / second[MEMORY] - 1) > MEMORY_WITHIN:
-        violations.append(f"memory went from {second[MEMORY]:.1f} MB in the second quarter to {last[MEMORY]:.1f} MB")
+        yield f"memory went from {second[MEMORY]:.1f} MB in the second quarter to {last[MEMORY]:.1f} MB"
     if last[DESCRIPTORS] > second[DESCRIPTORS] + DESCRIPTORS_WITHIN:
-        violations.append(f"descriptors went from {second[DESCRIPTORS]:.0f} to {last[DESCRIPTORS]:.0f}")
+        yield f"descriptors went from {second[DESCRIPTORS]:.0f} to {last[DESCRIPTORS]:.0f}"
     for name in (name.removesuffix(SIZE) for name in last if name.endswith(SIZE)):
         what = f"{name}{ROW_SIZE}" if name in BY_ROW else f"{name}{SIZE}"
         if last[f"{name}{SIZE}"] >= SIZE_FLOOR and last[what] > SIZE_WITHIN * second[what]:
-            violations.append(f"{what}: {second[what]:,.1f} in the second quarter, {last[what]:,.1f} in the last")
+            yield f"{what}: {second[what]:,.1f} in the second quarter, {last[what]:,.1f} in the last"
     if last[P99] > LATENCY_WITHIN * first[P99]:
-        violations.append(f"p99 went from {first[P99]:.1f} to {last[P99]:.1f} ms")
-    return violations
+        yield f"p99 went from {first[P99]:.1f} to {last[P99]:.1f} ms"

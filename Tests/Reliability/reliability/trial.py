@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from math import inf
 from pathlib import Path
 
@@ -40,10 +40,9 @@ async def crowd(
     """Buyers, and operators, begin with the block. At its end each of them waits for its last response."""
     # Customers and keys contain the client's number, so each crowd of a history gets new numbers.
     first = 1000 * (1 + max((call.client for call in history.calls), default=-1) // 1000)
-    people: list[Person] = []
-    for number in range(first, first + count + operators):
-        kind = Buyer if number < first + count else Operator
-        people.append(kind(client(number, list(ports), history), shop, random.Random(f"{seed} {number}")))
+    people: list[Person] = [
+        kind(client(number, list(ports), history), shop, random.Random(f"{seed} {number}"))
+        for number, kind in enumerate([Buyer] * count + [Operator] * operators, first)]
     tasks = [asyncio.create_task(person.run(count)) for person in people]
     try:
         yield
@@ -65,11 +64,9 @@ class Sale:
         self.history = History(work / HISTORY)
         self.product = create_product(url, stock=self.STOCK)
 
-    @asynccontextmanager
-    async def crowd(self, *ports: int) -> AsyncIterator[None]:
+    def crowd(self, *ports: int) -> AbstractAsyncContextManager[None]:
         shop = Shop([self.product], self.rate, has_admin=False)
-        async with crowd(shop, self.buyers, ports, self.history, self.seed):
-            yield
+        return crowd(shop, self.buyers, ports, self.history, self.seed)
 
     async def judge(self) -> list[str]:
         return await asyncio.to_thread(judged, self.history, self.url, self.work, Conditions())

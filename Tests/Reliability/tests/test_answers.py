@@ -133,6 +133,47 @@ class RefusalTests(StoryTests):
             ("a quantity is not too large", too_many(2), "validation: it was never so"),
         ])
 
+    def test_answers_that_cannot_be(self) -> None:
+        def asked(slug: str, status: int = 409, story: Story | None = None, retry_after: int | None = 1,
+                  **members: Any) -> Story:
+            return (story or Story()).asks_hold(
+                0.1, 0.2, 1, "c", status, problem(slug, **members), retry_after=retry_after)
+
+        def of_hold(operation: str, status: int, slug: str) -> Story:
+            return Story().holds(0).call(operation, 0.1, 0.2, {"hold_id": HOLD}, status, problem(slug))
+
+        enough = {"available_stock": 5, "held_stock": 0, "next_release_at": None}
+        late = paid().but(lambda story: vars_of(story.calls[1], start=ZERO + 1.5, end=ZERO + 1.6))
+        self.judge([
+            ("a fault has no Retry-After", asked("overloaded", 503, retry_after=None), "it has no Retry-After"),
+            ("a sale has started", asked("sale-not-started", starts_at=text(1)), "sale-not-started: it was never so"),
+            ("a limit is another", asked("customer-limit-reached", story=Story(max_per_customer=1).holds(
+                0, customer="c"), max_per_customer=0), "customer-limit-reached: it was never so"),
+            ("stock is enough", asked("insufficient-stock", retry_after=None, **enough), "5 are enough"),
+            ("Retry-After without a time", asked("insufficient-stock", **{**enough, "available_stock": 0}),
+             "Retry-After is 1"),
+            ("a request is valid", asked("validation", 422, errors=[{"pointer": "/x"}]), "the request was valid"),
+            ("a hold is told with another end", Story().holds(0).told(0, expires_at=text(9)), "it ends at"),
+            ("a replay tells another status", Story().holds(0, key="k").asks_hold(
+                0.1, 0.2, 1, None, 201, {**GRANTED, "status": "released"}, key="k", replay=True),
+             "hold was answered 201: hold_a was active"),
+            ("a release changes nothing", Story().holds(0).releases(0.1, 0.2), "release was answered 200: hold_a was"),
+            ("an active hold has expired", of_hold("order", 409, "hold-expired"), "hold-expired: hold_a was"),
+            ("a hold is not found", of_hold("read_hold", 404, "not-found"), "the hold was there"),
+            ("a product is not found", Story().call("product", 0, 0.1, {"product_id": 1}, 404, problem("not-found")),
+             "the product was there"),
+            ("a change does nothing",
+             Story().call("change", 0, 0.1, {"product_id": 1, "max_per_customer": 3}, 200, {}),
+             "the product was not changed so"),
+            ("an order was placed before its call", late, "it was placed at"),
+            ("an applied event is told as parked",
+             paid().asks_pay(2.1, 2.2, "p", 202, "applied", "paid", replay=True), "the status and the verdict differ"),
+            ("an event was recorded before its call", paid().asks_pay(5, 5.1, "p", 200, "applied", "paid"),
+             "it was recorded at"),
+            ("an event is not settled", paid().call("settle", 3, 3.1, {"idempotency_key": "p"}, 200, {}),
+             "settle was answered 200: the event was applied"),
+        ])
+
     def test_faults_need_a_cause(self) -> None:
         def fault(slug: str, status: int = 503) -> Story:
             return Story().asks_hold(1, 2, 1, None, status, problem(slug))

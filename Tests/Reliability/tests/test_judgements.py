@@ -35,7 +35,7 @@ class JudgementTests(unittest.TestCase):
             changed = {name: value} if name else {}
             changed |= {name.replace("_MB", " MB, most"): value for name, value in others.items()}
             quarters = [soak.measures([STEADY] * 4)] * 3 + [soak.measures([STEADY | changed] * 4)]
-            return soak.judge(quarters, rate=1000)
+            return [*soak.judge(quarters, rate=1000)]
 
         self.judge(
             ("a steady state is fine", judge(), ""),
@@ -55,7 +55,7 @@ class JudgementTests(unittest.TestCase):
             seen = {name: attack.Seen(rates=[100.0, 110.0], held=1000, gone=[gone])
                     for name in (attack.ALONE, attack.ELSEWHERE, attack.ATTACKED, attack.AFTERWARDS)}
             seen[attack.ATTACKED] = dataclasses.replace(seen[attack.ATTACKED], **attacked)
-            return attack.judge(seen, parts, idle=100)
+            return [*attack.judge(seen, parts, idle=100)]
 
         few = Counter({"connected": 900, "seconds": 1})
         accepted = Counter({"connected": 1000, "seconds": 1, "unexpected: 201 to b'HELO'": 2})

@@ -7,7 +7,8 @@ from typing import Any
 from reliability.checker.judge import some_of_each_kind
 
 from .story import (
-    HOLD, HOLD_TTL, ORDER, ORDER_TTL, PAID, PARKED_TTL, Story, StoryTests, event, hold, problem, product, take, text)
+    HOLD, HOLD_TTL, ORDER, ORDER_TTL, PAID, PARKED_TTL, Story, StoryTests, event, hold, order, problem, product,
+    take, text)
 
 
 def locked_sale(lock_ends: float) -> Story:
@@ -90,6 +91,32 @@ class HoldTests(StoryTests):
              Story().under(undisturbed=(1,)).holds(0).places(1).expires(0.999 + ORDER_TTL + 1.1), "after its time"),
             ("an order expires late, and the harness may have locked it",
              Story().holds(0).places(1).expires(0.999 + ORDER_TTL + 1.1)),
+        ])
+
+    def test_rows_that_change_as_they_must_not(self) -> None:
+        placed = Story().holds(0).places(1)
+        begun = {"quantity": 1, "customer_id": None, "expires_at": HOLD_TTL}
+        new = {"quantity": 1, "amount": 100, "currency": "USD", "status": "pending_payment", "created_at": 1}
+        self.judge([
+            ("a hold takes nothing", Story().commit(0, hold(status="active", **begun)), "its stock was left as it was"),
+            ("a hold begins as ordered", Story().commit(0, hold(status="ordered", **begun), take(1)), "hold_a began"),
+            ("a hold vanishes", Story().holds(0).commit(1, ("holds", HOLD, None)), "hold_a is gone"),
+            ("a hold grows", Story().holds(0).commit(1, hold(quantity=2), take(1)), "is another hold than before"),
+            ("a hold is ordered alone", Story().holds(0).commit(1, hold(status="ordered")), "without its order"),
+            ("an order is placed alone", Story().holds(0).commit(1, order(payment_due_at=1 + ORDER_TTL, **new)),
+             "its hold was left as it was"),
+            ("an order is placed twice", placed.places(1.5), "order_a is another order than before"),
+            ("an order is placed from what was released",
+             Story().holds(0).commit(0.5, hold(status="released"), take(-1)).places(1), "from a hold that is released"),
+            ("an order has another time to live", Story().holds(0).commit(
+                1, hold(status="ordered"), order(payment_due_at=9, **new)), "has to be paid within 8.000 s"),
+            ("an order vanishes", Story().holds(0).places(1).commit(2, ("orders", ORDER, None)), "order_a is gone"),
+            ("an event changes", parked().commit(1, event("p", amount=5)), "event p is another than before"),
+            ("a verdict changes", Story().holds(0).places(1).pays(2, "p", "applied", "paid", PAID).commit(
+                3, event("p", verdict="ignored")), "event p was applied, then ignored"),
+            ("nobody settled an event", parked().commit(0.6, event("p", settled_at=0.6)), "p changed by settle"),
+            ("an event is settled no more", parked().commit(0.6, event("p", settled_at=0.6)).commit(
+                0.7, event("p", settled_at=None)), "event p is not settled any more"),
         ])
 
 
