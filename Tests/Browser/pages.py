@@ -566,7 +566,7 @@ class PagesTest(BrowserTest):
                 context = self.buyer()
                 page = context.new_page()
                 requests = []
-                page.on("requestfinished", requests.append)
+                page.on("requestfinished", lambda request: requests.append(request))
                 response = page.goto(self.base + path)
                 self.visible(page, selector if path != "/" else f"a[href='/p/{product}']")
                 policy = response.headers["content-security-policy"]
