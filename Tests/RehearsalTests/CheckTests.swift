@@ -131,6 +131,13 @@ import Testing
     #expect(story.violations["one_effect_per_key"] == ["two_effects", "two_effects", "units_differ"])
   }
 
+  @Test func `a repeat that is refused after the key had an effect is found`() {
+    var story = Story.clean
+    story.refused(0, at: 500)
+    story.readState()
+    #expect(story.violations["one_effect_per_key"] == ["effect_forgotten"])
+  }
+
   @Test func `one hold under two keys is found`() {
     var story = Story.clean
     story.hold(5, at: 100, key: "other", isReplay: true)

@@ -25,6 +25,9 @@ package struct Buyer: Sendable {
 
   /// The time between two clicks.
   static let doubleClickDelay = Microseconds.milliseconds(20)
+  /// The time after which a buyer loads the page again, which sends the request again. The first response has usually
+  /// arrived by then, so the server must know the key from the database.
+  static let reloadDelay = Microseconds.milliseconds(1000)
 
   /// A late payment comes this long after the order's time has run out. A worker expires the order within a second.
   static let latePaymentDelay = Microseconds.milliseconds(1500)
@@ -117,7 +120,8 @@ package struct Buyer: Sendable {
   }
 
   private func clicks(_ kind: RequestTemplate.Kind, after delay: Microseconds) -> [Action] {
-    plan.copies(kind).map { action($0, after: delay + Microseconds($0.copy) * Self.doubleClickDelay) }
+    let pause = plan.number.isMultiple(of: 2) ? Self.doubleClickDelay : Self.reloadDelay
+    return plan.copies(kind).map { action($0, after: delay + Microseconds($0.copy) * pause) }
   }
 
   /// All deliveries of an event come at the same moment.

@@ -38,6 +38,12 @@ enum OneEffectPerKey {
     if requests.contains(where: { $0.response?.problem == "idempotency-key-reused" }) {
       add("called_reused", "the server says that another request used the key; the key belongs to one request")
     }
+    // A repeat that was sent before the first response may have been decided before the request that succeeded.
+    let known = times.compactMap { $0 }.min() ?? .max
+    if let refused = requests.first(where: { $0.firstSent > known && $0.response?.status == 409 }) {
+      let problem = refused.response?.problem ?? "409"
+      add("effect_forgotten", "the key had an effect, and a later repeat got \(problem) instead of a replay")
+    }
     let fresh = successes.count { $0.response?.isReplay == false }
     if fresh > 1 { add("two_effects", "\(fresh) responses say that they are the first with this key") }
     if kind == .payment {
