@@ -46,7 +46,8 @@ struct BuyerChecks: Sendable {
     var refusal: CustomerTokens.Refusal?
     if let tokens {
       do throws(CustomerTokens.Refusal) {
-        customer = try tokens.customer(of: request.sender.authorization, at: Date().timeIntervalSince1970)
+        customer = try tokens.customer(
+          of: request.headers.single(ofLowercased: "authorization"), at: Date().timeIntervalSince1970)
       } catch {
         refusal = error
       }

@@ -20,7 +20,6 @@ struct ConnectionState {
     var head: HTTPRequestHead?
     var body = ByteBuffer()
     var bodyLabel = BodyLabel.json
-    var sender = SenderFields()
     /// The time when the head was complete.
     var start: Moment
     var refusal: Problem?
@@ -128,8 +127,7 @@ struct ConnectionState {
     case .arriving, .ended: return .none
     }
     let fields = FramingFields(head.headers, validHost: &validHost)
-    var arriving = Arriving(
-      arrival: Arrival(head: head, bodyLabel: fields.bodyLabel, sender: fields.sender, start: now))
+    var arriving = Arriving(arrival: Arrival(head: head, bodyLabel: fields.bodyLabel, start: now))
     if let problem = problem(with: head, fields) {
       input = .arriving(arriving)
       refuse(problem, receivedBytes: receivedBytes, now: now)

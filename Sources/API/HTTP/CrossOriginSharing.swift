@@ -92,7 +92,7 @@ package struct CrossOriginSharing: Sendable {
   /// - Parameter methods: the methods of the path, without OPTIONS.
   private func preflightFields(_ request: Request, methods: [String]) -> Response.Headers {
     let allow = (name: "Allow", value: (methods + ["OPTIONS"]).sorted().joined(separator: ", "))
-    guard request.sender.origin.value.flatMap(allowed) != nil,
+    guard request.headers.single(ofLowercased: "origin").value.flatMap(allowed) != nil,
       request.headers.contains(name: "Access-Control-Request-Method")
     else { return [allow] }
     return [

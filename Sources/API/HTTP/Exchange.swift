@@ -45,7 +45,7 @@ final class Exchanges: Sendable {
     }
     let request = Request(
       requestID: exchange.id, head: head, parameter: parameter, body: arrival.body, bodyLabel: arrival.bodyLabel,
-      sender: arrival.sender, channel: channel)
+      channel: channel)
     let respond: Route.Respond = { [loop = channel.eventLoop] makeResponse in
       loop.execute { write(exchange, exchange.finish(makeResponse)) }
     }
@@ -68,8 +68,6 @@ final class Exchange: Sendable {
   let id: String
   private let head: HTTPRequestHead?
   private let route: Route?
-  /// The `Origin` of the request, if the server shares responses with pages of other sites.
-  private let origin: String?
   private let start: Moment
   private let span: (any Tracing.Span)?
   private let channel: any Channel
@@ -81,7 +79,6 @@ final class Exchange: Sendable {
     head = arrival.head
     start = arrival.start
     if case .route(let route, _) = match { self.route = route } else { route = nil }
-    origin = exchanges.sharing == nil ? nil : arrival.sender.origin.value
     self.channel = channel
     self.exchanges = exchanges
     let headers = arrival.head?.headers ?? [:]
@@ -98,7 +95,7 @@ final class Exchange: Sendable {
       response = inContext { self.response(to: error) }
     }
     if let sharing = exchanges.sharing, route?.audience == .buyers {
-      response.headers += sharing.fields(for: origin)
+      response.headers += sharing.fields(for: head?.headers.single(ofLowercased: "origin").value)
     }
     exchanges.metrics?.record(head?.method, route?.path.text, response.status, since: start)
     exchanges.figures.record(response.problem?.kind, since: start)

@@ -1,7 +1,6 @@
 import NIOHTTP1
 
-/// The header fields that determine where a request ends, whether its body is read, and who sends it. One pass finds them
-/// all.
+/// The header fields that determine where a request ends and whether its body is read. One pass finds them all.
 struct FramingFields {
   /// Whether NIO's decoder stops after the request.
   ///
@@ -23,7 +22,6 @@ struct FramingFields {
   private(set) var hasExpectation = false
   private(set) var upgrade = Upgrade.none
   private(set) var bodyLabel = BodyLabel.json
-  private(set) var sender = SenderFields()
 
   /// - Parameter validHost: a valid value of `Host`, such as that of the connection's previous request, or an empty
   ///   text. Becomes the value of this request if that is valid.
@@ -41,12 +39,9 @@ struct FramingFields {
           if Authority(value[...].utf8.trimmed) == nil { hasInvalidHost = true } else { validHost = value }
         }
       case 6 where bytes.isWord("expect"): hasExpectation = true
-      case 6 where bytes.isWord("origin"):
-        label.readOrigin(value)
-        sender.origin.add(value)
+      case 6 where bytes.isWord("origin"): label.readOrigin(value)
       case 7 where bytes.isWord("upgrade"): asksForUpgrade = true
       case 12 where bytes.isWord("content-type"): label.readContentType(value)
-      case 13 where bytes.isWord("authorization"): sender.authorization.add(value)
       case 14 where bytes.isWord("content-length"): contentLength = Int(value)
       case 14 where bytes.isWord("sec-fetch-site"): label.readSite(value)
       case 16 where bytes.isWord("content-encoding"): label.readContentEncoding(value)

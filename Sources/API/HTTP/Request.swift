@@ -11,7 +11,6 @@ struct Request: Sendable {
   let parameter: Substring
   let body: ByteBuffer
   let bodyLabel: BodyLabel
-  var sender = SenderFields()
   /// The connection. Its remote address is that of the client, or of the nearest proxy.
   let channel: any Channel
   /// Set before the handler of the route runs.
