@@ -21,7 +21,7 @@ from .shop import Shop
 from .stress import stress
 from .trial import Trial, repeat
 
-SECONDS = 6.0
+SECONDS = 15.0
 STRESS_SECONDS = 40.0
 
 

@@ -45,7 +45,7 @@ class Shop:
     too_many: int | None = None                              # more units than a product has: some requests ask for them
     payable: dict[int, int] = field(default_factory=dict)    # by product, units that may still be paid, if bounded
     available: dict[int, int] = field(default_factory=dict)  # by product, as last seen
-    holds: deque[tuple[int, str]] = memory(200)              # product and id
+    holds: deque[tuple[int, str]] = memory(1000)             # product and id
     orders: deque[tuple[int, str, int, float]] = memory(400)  # product, id, amount, and when it was placed
     keyed: deque[tuple[dict[str, Any], str]] = memory(60)    # requests for holds, with their keys
     keyed_orders: deque[tuple[int, str, str]] = memory(60)   # product, hold, key
@@ -148,7 +148,8 @@ class Buyer(Person):
     async def order(self) -> None:
         if not self.shop.holds:
             return
-        product, id = self._recent(self.shop.holds)
+        # The oldest one has usually lapsed.
+        product, id = self.shop.holds[0] if self.chance(0.05) else self._recent(self.shop.holds)
         key = self.new_key("o") if self.chance(KEYED) else None
         if self.shop.keyed_orders and self.chance(KNOWN_KEY):
             product, id, key = self.random.choice(self.shop.keyed_orders)
