@@ -11,8 +11,9 @@ import Testing
   private static let paths = [
     "/", "/p/1", "/dashboard", "/docs", "/assets/style.css", "/assets/icon.svg", "/assets/settings.js",
   ]
-  /// For the gzip forms of all files.
-  private static let allBytesMax = 75_000
+  private static let allBytesMax = 150_000
+  /// For the gzip forms of all files, with the page of the API.
+  private static let allGzipBytesMax = 75_000
 
   private struct Answer {
     let status: String
@@ -87,7 +88,10 @@ import Testing
   @Test func `all pages together are small`() {
     let files = EmbeddedPages.pages + EmbeddedPages.assets + EmbeddedPages.reference
     let bytes = files.compactMap { Data(base64Encoded: $0.gzip)?.count }.reduce(0, +)
-    #expect(1..<Self.allBytesMax ~= bytes, "\(bytes)")
+    #expect(1..<Self.allGzipBytesMax ~= bytes, "\(bytes)")
+    // The build makes the page of the API from the OpenAPI document, so only its gzip form is bounded.
+    let plain = (EmbeddedPages.pages + EmbeddedPages.assets).filter { !$0.name.hasPrefix("docs") }
+    #expect(plain.map(\.text.utf8.count).reduce(0, +) < Self.allBytesMax)
   }
 
   @Test(arguments: paths) func `a client with the current representation gets 304`(path: String) throws {

@@ -1,7 +1,7 @@
 import Checkout
 import Time
 
-/// The operator who sent a request.
+/// The operator of a request.
 struct AdminIdentity: Sendable {
   private let admin: Admin
   private let check: @Sendable () async throws -> Bool

@@ -18,7 +18,7 @@ struct AdminRoute: Sendable {
     self.handle = handle
   }
 
-  /// A route whose handler does not ask who sent the request.
+  /// A route whose handler does not use the operator.
   init(
     _ method: HTTPMethod, _ path: String, _ scope: AdminScope,
     _ handle: @escaping @Sendable (Request) async throws -> Response

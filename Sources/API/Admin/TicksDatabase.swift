@@ -6,7 +6,7 @@ struct TicksDatabase {
   /// The last shop that was read. It stays while the database is away.
   private(set) var shop: Shop?
   private(set) var isReachable = true
-  /// When the present state began, as far as this server saw it. It looks only while somebody watches.
+  /// The time when this server noticed the present state. It reads the database only while a stream is open.
   private(set) var since: Timestamp?
   /// A sentence that says why the database is not reachable.
   private(set) var reason: String?

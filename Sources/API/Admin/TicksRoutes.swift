@@ -14,7 +14,7 @@ struct TicksRoutes {
         first.writeStaticString("\n")
         try await write(first)
         while let event = await stream.next() {
-          // Once a second for each stream. While the database is away, nobody can revoke the key, and ticks go on.
+          // Each stream checks its key once a second. While the database is away, no key can be revoked, and ticks go on.
           guard (try? await admin.isStillValid()) ?? true else { return try await write(TicksEvent.signedOut) }
           try await write(event)
         }

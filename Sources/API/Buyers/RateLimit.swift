@@ -34,7 +34,7 @@ final class RateLimit: Sendable {
   private static let maximumShardCount = 64
 
   private struct Place {
-    /// A hash with a random seed, so nobody can choose a client's place. Two clients may have one hash, once in 2^64.
+    /// A hash with a random seed, so a client cannot choose its place. Two clients have the same hash once in 2^64.
     var client = 0
     /// Nanoseconds of `Moment`.
     var fullAt = Int64.min

@@ -16,7 +16,7 @@ package struct CrossOriginSharing: Sendable {
   private static let maximumAge = "600"
   /// The header fields that pages may send.
   private static let allowedFields = "Content-Type, Idempotency-Key, Authorization, X-Request-Id, traceparent"
-  /// The header fields that pages may read, besides those that every page may read.
+  /// The header fields that pages may read. The Fetch standard adds a few more.
   private static let exposedFields = "Location, Retry-After, X-Request-Id, Idempotent-Replayed"
 
   /// - Parameter list: `*`, or origins as browsers send them, separated by commas. Nil if an entry is none.

@@ -11,11 +11,11 @@ struct Route: Sendable {
   /// - Throws: an error, instead of calling `respond`.
   typealias Handler = @Sendable (Request, _ respond: @escaping Respond) throws -> Void
 
-  /// Who calls a route.
+  /// The clients of a route.
   enum Audience {
     /// Buyers, or a program that acts for them. Only these routes have CORS, customer tokens and the rate limit.
     case buyers
-    /// Operators, payment providers and monitors, and people who read a page or a document.
+    /// Operators, payment providers, monitors and readers of pages.
     case others
   }
 
