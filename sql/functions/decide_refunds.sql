@@ -1,4 +1,4 @@
--- Decides the parked refunds and disputes of the payments with these keys, in the order of their arrival. Those of a payment
+-- Decides the parked refunds and disputes of the payments with these keys, payment by payment, in the order of arrival. Those of a payment
 -- that is not recorded stay parked. Returns the money that it added to refunded amounts, in minor units, and the currency; 0
 -- and null when there was none.
 --
@@ -50,6 +50,7 @@ begin
             offset 0) e
         left join lateral (
             select * from orders o where o.product_id = p_product_id and o.id = e.order_id offset 0) o on true
+        order by e.received_at, e.idempotency_key
     loop
         v_waiting := '{}';
         select coalesce(max(e.amount) filter (where e.status = 'refunded_total'), 0),
