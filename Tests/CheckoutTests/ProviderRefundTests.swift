@@ -41,8 +41,7 @@ import Testing
     #expect(try await Self.refundedAmount() == 40)
     #expect(try await Self.refund(order.id, 60, key: "b") == Self.decided(.applied, .refunded))
     #expect(try await checkout.order(order.id)?.status == .refunded)
-    let recorded = try await pool.integer("select count(*) from refunds where source = 'provider' and amount in (40, 60)")
-    #expect(recorded == 2)
+    #expect(try await pool.integer("select count(*) from refunds where source = 'provider'") == 2)
     // The provider does not know whether the units came back.
     #expect(try await pool.integer("select available_stock from products") == 9)
     try await checkout.expectCleanAudit()
