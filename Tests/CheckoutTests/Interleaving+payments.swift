@@ -35,9 +35,9 @@ extension Interleaving {
     // Mostly a payment of this order, else a key that may be another event's.
     let paid = model.events.filter { $0.event.hold == index && $0.event.status == .success }
       .randomElement(using: &random)
-    let paymentKey =
+    let paymentKey: String? =
       switch status {
-      case .success, .failed, .attemptFailed: nil as String?
+      case .success, .failed, .attemptFailed: nil
       default: Int.random(in: 0..<4, using: &random) > 0 ? paid?.key ?? randomKey() : randomKey()
       }
     return Model.Message(hold: index, status: status, amount: amount, key: key, paymentKey: paymentKey)
