@@ -35,10 +35,10 @@ package struct Checkout: Service, CustomStringConvertible {
   }
 
   private let database: Pool
-  private let metrics: CheckoutMetrics?
+  let metrics: CheckoutMetrics?
   let useCases: UseCases
   private let jobs: JobRunner
-  private let stockFeed: StockFeed
+  let stockFeed: StockFeed
   private let knownProducts: KnownProducts
   private let queueTimeout: Duration
   private let readinessLog: ReadinessLog

@@ -8,7 +8,8 @@ import Postgres
 enum SchemaInspection {
   private static let tables = [
     "admin_changes", "admin_idempotency_keys", "admin_keys", "admin_sessions", "holds", "idempotency_keys",
-    "minimum_retention", "ordered_stock", "orders", "payment_events", "products", "scheduled_jobs", "schema_files",
+    "minimum_retention", "ordered_stock", "orders", "payment_events", "products", "refunds", "scheduled_jobs",
+    "schema_files",
   ]
 
   /// - Throws: `MigrationError.schemaIsNotOurs` for the first thing found, `PostgresError`.

@@ -22,6 +22,17 @@ import Testing
       "update payment_events set verdict = 'parked', order_status = null where idempotency_key = 'paid'",
       "no_event_waits_for_an_order_that_exists"
     ),
+    (
+      "update payment_events set verdict = 'parked', order_status = null where idempotency_key = 'back'",
+      "no_refund_waits_for_a_decided_payment"
+    ),
+    ("update orders set refunded_amount = 20 where status = 'paid'", "refunds_add_up"),
+    ("delete from refunds", "refunds_add_up"),
+    ("update refunds set order_id = gen_random_uuid()", "refunds_add_up"),
+    ("update orders set status = 'refunded' where status = 'paid'", "refunded_orders_have_no_money_left"),
+    ("update orders set refunded_amount = 100 where status = 'paid'", "refunded_orders_have_no_money_left"),
+    ("update orders set refunded_amount = 10 where status = 'pending_payment'", "refunded_orders_have_no_money_left"),
+    ("update orders set is_restocked = true where status = 'paid'", "refunded_orders_have_no_money_left"),
     ("update ordered_stock set units = units + 1", "ordered_stock_is_counted"),
     (
       "insert into idempotency_keys values (1, 'k', '', 'reserve_hold', gen_random_uuid(), now())",
@@ -41,7 +52,9 @@ import Testing
     let product = try await checkout.newProduct(stock: 10)
     _ = try await checkout.hold(1, of: product)
     _ = try await checkout.order(1, of: product)
-    _ = try await checkout.pay(try await checkout.order(1, of: product).id, key: "paid")
+    let paid = try await checkout.order(1, of: product)
+    _ = try await checkout.pay(paid.id, key: "paid")
+    _ = try await checkout.pay(paid.id, .refund, key: "back", amount: 10, about: "paid")
     _ = try await checkout.pay(try await checkout.order(1, of: product).id, .failed, key: "failed")
     try await checkout.expectCleanAudit()
     try await pool.run(sql)

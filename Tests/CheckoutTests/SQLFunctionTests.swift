@@ -110,7 +110,7 @@ import Testing
         create temporary view plan_keepers as
         select proname::text as name from functions
         where lanname = 'plpgsql' and prosrc ~ '\\m(select|insert|update|delete|perform from)\\M'
-          and prosrc ~ '\\m(products|holds|orders|ordered_stock|payment_events|(admin_)?idempotency_keys|admin_keys|admin_sessions|admin_changes|scheduled_jobs|lapsed_holds_of_customers)\\M'
+          and prosrc ~ '\\m(products|holds|orders|ordered_stock|payment_events|refunds|(admin_)?idempotency_keys|admin_keys|admin_sessions|admin_changes|scheduled_jobs|lapsed_holds_of_customers)\\M'
           and proname <> all ('{decide_payment_events,lock_holds,schedule_job}')
           and proname <> all ('{check_readiness,create_product,list_payment_events,restock_product}')
           and proname <> all ('{create_key,list_admin_changes,record_admin_change,settle_refund,update_product}');

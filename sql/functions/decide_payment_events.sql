@@ -1,5 +1,6 @@
 -- Decides payment events, in their order: returns for each its verdict and the order's status, and changes the orders.
--- Events whose order is null are passed over. Lock order: docs/architecture.md.
+-- Events whose order is null are passed over. Refunds and disputes are parked; decide_refunds decides them afterwards. Lock
+-- order: docs/architecture.md.
 --
 -- It first locks and reads everything, then decides without a statement, then writes once. Each change of an order depends
 -- on the status before it, read under the lock. So stock is restored once, in whatever order payments, failures and expiry
@@ -90,7 +91,15 @@ begin
     for i in 1 .. cardinality(p_order_ids) loop
         continue when p_order_ids[i] is null;
         v_at := v_order_of[i];
-        if v_at is null then
+        if p_statuses[i] not in ('success', 'failed') then
+            if p_statuses[i] = 'attempt_failed' then
+                verdicts[i] := 'attempt_failed';  -- the buyer may try again
+            else
+                verdicts[i] := 'parked';
+                continue;
+            end if;
+
+        elsif v_at is null then
             verdicts[i] := 'parked';
 
         elsif p_amounts[i] <> v_amounts[v_at] or p_currencies[i] <> v_currencies[v_at] then
@@ -108,7 +117,7 @@ begin
                 verdicts[i] := 'ignored';
             end if;
 
-        elsif v_after[v_at] = 'paid' then
+        elsif v_after[v_at] in ('paid', 'refunded') then
             verdicts[i] := 'refund_due';  -- paid twice
 
         elsif v_after[v_at] = 'pending_payment' then

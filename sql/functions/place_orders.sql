@@ -152,7 +152,7 @@ begin
         -- A transaction that parks an event locks the hold's row: see decide_payment_events. This transaction has that lock
         -- now. So every event that found no order is committed, and this statement sees it. The lock keeps retention from
         -- removing an event that is being applied.
-        select array_agg(e.idempotency_key) as keys, array_agg(e.order_id) as order_ids, array_agg(e.status) as statuses,
+        select array_agg(e.idempotency_key) as keys, array_agg(e.order_id) as order_ids, array_agg(e.status::text) as statuses,
                array_agg(e.amount) as amounts, array_agg(e.currency) as currencies
         into v_parked
         from (
@@ -171,6 +171,9 @@ begin
                 set verdict = v_decided.verdicts[i], order_status = v_decided.order_statuses[i]
                 where e.idempotency_key = v_parked.keys[i] and e.product_id = p_product_id;
             end loop;
+            if not v_parked.statuses <@ '{success,failed}' then
+                perform decide_refunds(p_product_id, v_parked.keys);
+            end if;
         end if;
     end if;
 

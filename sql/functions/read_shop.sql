@@ -11,7 +11,8 @@
 -- A row for each of the newest 200 products, by id. The first columns are those of read_products, then come:
 --   held_stock       units in active holds that have not lapsed
 --   unpaid_stock     units in unpaid orders
---   paid_stock       units in paid orders. With available_stock, the three add up to total_stock
+--   paid_stock       units in paid orders, and in refunded ones that were not restocked. With available_stock, the three add up
+--                    to total_stock
 --   holds            holds that were made in the last second, by the clock of the server that made them
 --   orders           orders that were placed in the last second. An order is missing if an event that came before that second
 --                    was parked and paid or cancelled it, or if it has expired meanwhile
@@ -53,7 +54,7 @@ begin
         from span
         cross join lateral (
             select * from payment_events e where e.received_at >= span.start offset 0) e
-        where e.verdict in ('applied', 'reacquired')
+        where e.status in ('success', 'failed') and e.verdict in ('applied', 'reacquired')
     ),
     -- The first event with an effect on an order ends its time as an unpaid order. An order has one such event at most.
     decided as (

@@ -1,6 +1,7 @@
 -- Removes rows that are old enough, up to p_limit of each kind. They are idempotency keys of buyers and operators, holds
--- that lapsed or were released, and payment failures whose order never came. A success whose order never came is money: it
--- becomes refund_due and stays. Returns how many rows there were and when to look again.
+-- that lapsed or were released, payment failures whose order never came, and refunds and disputes whose payment never came. A
+-- success whose order never came is money: it becomes refund_due and stays. Returns how many rows there were, and when to
+-- look again.
 --
 -- Sessions of operators belong to no product, so the job of each product removes those that have ended.
 --
@@ -16,8 +17,8 @@ declare
     c_soonest constant interval := interval '1 second';
     c_latest  constant interval := interval '1 hour';
     c_longest_us constant bigint := 100::bigint * 366 * 24 * 3600 * 1000000;  -- a century
-    -- A provider repeats a failure for some days at most, and no hold lives that long.
-    c_parked_failure_ttl constant interval := interval '30 days';
+    -- A provider repeats an event for some days at most, and no hold lives that long.
+    c_parked_event_ttl constant interval := interval '30 days';
     v_now     timestamptz := clock_timestamp();
     v_key_ttl        interval;
     v_hold_retention interval;
@@ -92,16 +93,18 @@ begin
     -- So both take the lock on the event's key, the repeat before it reads. Here the lock is only tried: a worker waits for
     -- no provider. A later statement reads whether the event is still old, and sees a repeat that was answered meanwhile.
     for v_old in
-        select old.idempotency_key
+        select old.idempotency_key, old.payment_key
         from payment_events old
         where old.product_id = p_product_id and old.verdict = 'parked'
           and case old.status
               when 'success' then old.received_at <= v_now - v_parked_ttl
-              else greatest(old.received_at, old.told_at) <= v_now - c_parked_failure_ttl
+              else greatest(old.received_at, old.told_at) <= v_now - c_parked_event_ttl
           end
         limit p_limit
     loop
         continue when not pg_try_advisory_xact_lock(event_lock(v_old.idempotency_key));
+        -- Its payment may come now: see decide_refunds. Null without a payment's key.
+        continue when not pg_try_advisory_xact_lock(event_lock(v_old.payment_key));
         -- place_orders locks the events that it applies, settle_refund the one that it settles.
         perform from payment_events e
         where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.verdict = 'parked'
@@ -110,11 +113,14 @@ begin
         update payment_events e
         set verdict = 'refund_due'
         where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status = 'success';
-        if not found then
-            delete from payment_events e
-            where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status = 'failed'
-              and greatest(e.received_at, e.told_at) <= v_now - c_parked_failure_ttl;
+        if found then
+            v_events := v_events + 1;
+            perform decide_refunds(p_product_id, array[v_old.idempotency_key]);
+            continue;
         end if;
+        delete from payment_events e
+        where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status <> 'success'
+          and greatest(e.received_at, e.told_at) <= v_now - c_parked_event_ttl;
         v_events := v_events + found::integer;
     end loop;
 
@@ -145,7 +151,7 @@ begin
              where product_id = p_product_id and status in ('released', 'expired')) + v_hold_retention,
             (select min(case status
                             when 'success' then received_at + v_parked_ttl
-                            else greatest(received_at, told_at) + c_parked_failure_ttl
+                            else greatest(received_at, told_at) + c_parked_event_ttl
                         end)
              from payment_events
              where product_id = p_product_id and verdict = 'parked'),

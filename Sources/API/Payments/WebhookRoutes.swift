@@ -20,7 +20,7 @@ struct WebhookRoutes {
     let body = try request.decode(EventBody.self)
     guard let orderID = ReservationID(orderText: body.orderID) else { throw Problem.notFound("order") }
     let event = PaymentEvent(
-      idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status, amount: body.amount,
+      idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status.ofEvent, amount: body.amount,
       currency: body.currency)
     checkout.applyPaymentEvent(event) { outcome in
       respond { try Self.response(to: outcome.get(), orderID) }
@@ -59,9 +59,21 @@ extension WebhookVerifier {
 struct EventBody: RequestBody {
   let idempotencyKey: String
   let orderID: String
-  let status: PaymentEvent.Status
+  let status: Status
   let amount: Int64?
   let currency: String?
+
+  /// A provider's own webhook has further kinds of events.
+  enum Status: String, CaseIterable {
+    case success, failed
+
+    var ofEvent: PaymentEvent.Status {
+      switch self {
+      case .success: .success
+      case .failed: .failed
+      }
+    }
+  }
 
   enum Member: String, CaseIterable {
     case idempotencyKey = "idempotency_key"
@@ -72,7 +84,7 @@ struct EventBody: RequestBody {
   init(from members: inout MemberReader<Member>) throws {
     let key = members.string(.idempotencyKey, maximumLength: 255)
     let order = members.string(.orderID, maximumLength: 255)
-    let status = members.word(.status, PaymentEvent.Status.self)
+    let status = members.word(.status, Status.self)
     amount = members.ifPresent(.amount) { $0.amount($1) }
     currency = members.ifPresent(.currency) { $0.currencyInAnyCase($1) }
     (idempotencyKey, orderID, self.status) = try members.require(key, order, status)

@@ -8,6 +8,11 @@ extension MetricDescription {
   static let orders = MetricDescription("flashsale_orders_total", help: "Requests for an order, by outcome.")
   static let paymentEvents = MetricDescription(
     "flashsale_payment_events_total", help: "Payment events, by verdict. replayed and key_reused had no effect.")
+  static let refunds = MetricDescription("flashsale_refunds_total", help: "Refunds by operators, by outcome.")
+  static let refundedAmount = MetricDescription(
+    "flashsale_refunded_amount_total",
+    help: "Money of orders that operators and the provider refunded, in minor units, by currency. "
+      + "Refunds that were parked before are left out.")
   static let batchSize = MetricDescription(
     "flashsale_batch_size", help: "Requests in a batch, by use case.",
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512])
@@ -58,7 +63,7 @@ extension MetricDescription {
 
   package static let checkout =
     [
-      holds, orders, paymentEvents, batchSize, batchWait, statementDuration, jobs, jobsPutOff, expiryLag, databaseUp,
-      poolSize, poolInUse, poolWaiting,
+      holds, orders, paymentEvents, refunds, refundedAmount, batchSize, batchWait, statementDuration, jobs, jobsPutOff,
+      expiryLag, databaseUp, poolSize, poolInUse, poolWaiting,
     ] + readFromDatabase
 }

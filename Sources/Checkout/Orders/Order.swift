@@ -5,7 +5,7 @@ import Time
 package struct Order: Sendable, Equatable {
   package enum Status: String, Sendable {
     case pendingPayment = "pending_payment"
-    case paid, cancelled, expired
+    case paid, cancelled, expired, refunded
   }
 
   package let id: ReservationID
