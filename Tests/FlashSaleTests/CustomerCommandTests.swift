@@ -54,7 +54,8 @@ extension FlashSaleTests {
         .expectFailure(saying: "only the owner of the tables may do this")
     }
 
-    @Test(.database, arguments: [["erase"], ["export"], ["erase", ""], ["export", String(repeating: "x", count: 256)]])
+    @Test(
+      .database, arguments: [["erase"], ["export"], ["erase", ""], ["export", String(repeating: "x", count: 256)]])
     func `an id that no customer has is a usage error`(arguments: [String]) async throws {
       try await flashsale(["customer"] + arguments, database: TestDatabase.url).expectUsageError()
     }
