@@ -9,8 +9,8 @@ package struct Metadata: Sendable, Hashable {
 
   private let text: VerbatimText
 
-  /// A JSON object with the order and the white space of a `jsonb` that PostgreSQL prints. So the text of a request equals
-  /// the text that the database returns for it.
+  /// A JSON object with the order and the white space of a `jsonb` that PostgreSQL prints. So the text of a request
+  /// equals the text that the database returns for it.
   package var json: String { text.text }
 
   /// - Parameter members: names that differ from each other, with their strings. Nil when there are none.

@@ -51,7 +51,9 @@ import Testing
       """
       update orders set version = 1;
       select add_order_events(\(product.id), array(select id from orders), 'order.placed');
-      select add_hold_events(\(product.id), array(select id from holds where product_id = \(product.id)), 'hold.placed');
+      select add_hold_events(product_id, array_agg(id), 'hold.placed') from holds
+      where product_id = \(product.id)
+      group by product_id;
       """)
 
     let erased = try #require(try await EraseCustomer(customerID: "lovelace").run(on: pool))

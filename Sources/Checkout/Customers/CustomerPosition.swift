@@ -2,8 +2,7 @@ import FoundationEssentials
 import Postgres
 import Time
 
-/// Where a page of a customer's holds begins: see `holds_of_customer`. No index leads from a customer to all holds, so the
-/// pages of each product follow each other.
+/// The start of a page of a customer's holds of one product: see `holds_of_customer`.
 struct CustomerPosition: Sendable, Equatable {
   private var after: Timestamp?
   private var afterID: UUID?

@@ -3,8 +3,9 @@ import Postgres
 /// Exports what is stored about a customer: the holds, and for each its idempotency keys, its order, and the order's
 /// payment events and refunds.
 package struct ExportCustomer: Sendable {
-  /// The most holds of a page. It limits the memory that the export takes.
-  private static let pageSize: Int32 = 100
+  /// The most holds of a page, or of given-back holds among which it looks for the customer's. It limits the memory that
+  /// the export takes.
+  private static let pageSize: Int32 = 500
 
   private let customerID: String
 

@@ -23,8 +23,8 @@ struct CustomerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Replace a customer's id by a random pseudonym, and remove the customer's metadata.",
       discussion: """
-        Quantities, amounts and states stay. Nobody can undo it. Run it as the owner of the tables. If it is interrupted, \
-        run it again: it goes on. It cannot reach logs, backups, and events that were sent.
+        Quantities, amounts and states stay. Nobody can undo it. Run it as the owner of the tables. If it is \
+        interrupted, run it again: it goes on. It cannot reach logs, backups, and events that were sent.
         """)
 
     @OptionGroup var options: Options
