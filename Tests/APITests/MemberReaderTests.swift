@@ -73,10 +73,10 @@ import Testing
   }
 
   @Test func `metadata has at most ten strings with names of 40 and values of 500 characters`() throws {
-    func object(_ count: Int, name: Int = 1, value: Int = 1) -> String {
+    func object(_ count: Int, name nameLength: Int = 1, value valueLength: Int = 1) -> String {
       let members = (0..<count).map { index in
-        let name = "\(index)" + String(repeating: "é", count: name - 1)
-        return #""\#(name)":"\#(String(repeating: "é", count: value))""#
+        let name = "\(index % 10)" + String(repeating: "é", count: nameLength - 1)
+        return #""\#(name)":"\#(String(repeating: "é", count: valueLength))""#
       }
       return "{\(members.joined(separator: ","))}"
     }

@@ -58,7 +58,9 @@ import Testing
 
     let erased = try #require(try await EraseCustomer(customerID: "lovelace").run(on: pool))
     #expect(erased.pseudonym.wholeMatch(of: /erased_[0-9a-f]{32}/) != nil)
-    #expect((erased.holds, erased.orders, erased.idempotencyKeys, erased.events) == (4, 1, 2, 4))
+    #expect(
+      erased
+        == EraseCustomer.Erased(pseudonym: erased.pseudonym, holds: 4, orders: 1, idempotencyKeys: 2, events: 4))
     #expect(try await traces(pool) == 0)
     #expect(try await pool.integer("select count(*) from holds where customer_id = '\(erased.pseudonym)'") == 4)
     let entries = "select count(*) from admin_changes where new_values ->> 'pseudonym' = '\(erased.pseudonym)'"
