@@ -61,7 +61,7 @@ begin
                     select 'payment_event' as type, e.idempotency_key,
                            'order_' || replace(e.order_id::text, '-', '') as order_id, e.status, e.amount, e.currency,
                            e.verdict, e.order_status, rfc3339(e.received_at) as received_at,
-                           rfc3339(e.settled_at) as settled_at
+                           rfc3339(e.settled_at) as settled_at, e.payment_key
                 ) member)
             from unnest(v_ids) as found (id)
             cross join lateral (
