@@ -178,12 +178,13 @@ package struct Checkout: Service, CustomStringConvertible {
 
   /// As the variant with a completion.
   package func reserveHold(
-    productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil
+    productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil,
+    metadata: Metadata? = nil
   ) async throws -> ReserveHold.Outcome {
     try await awaitCompletion { completion in
       reserveHold(
         productID: productID, quantity: quantity, customerID: customerID, idempotencyKey: idempotencyKey,
-        completion: completion)
+        metadata: metadata, completion: completion)
     }
   }
 
@@ -193,13 +194,14 @@ package struct Checkout: Service, CustomStringConvertible {
   ///   - quantity: in units, at least 1.
   ///   - customerID: 1 to 255 characters. `max_per_customer` counts the units of each customer.
   ///   - idempotencyKey: 1 to 255 characters. The same request with the same key has one effect.
+  ///   - metadata: of the hold, and of its order.
   package func reserveHold(
     productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil,
-    completion: @escaping Completion<ReserveHold.Outcome>
+    metadata: Metadata? = nil, completion: @escaping Completion<ReserveHold.Outcome>
   ) {
     let request = ReserveHold.Request(
       productID: productID, quantity: quantity, customerID: customerID.map(VerbatimText.init),
-      idempotencyKey: idempotencyKey)
+      idempotencyKey: idempotencyKey, metadata: metadata)
     let completion = CheckoutMetrics.counting(metrics?.holds, completion)
     // Most requests come here, and need no closure for `call`.
     if knownProducts.contains(productID) { return useCases.reserveHolds.submit(request, completion: completion) }
@@ -207,12 +209,6 @@ package struct Checkout: Service, CustomStringConvertible {
       useCases.reserveHolds.submit(request, completion: $0)
     }
   }
-
-  // For tests: the number of requests that wait for the next batch of a product.
-  func waitingReservations(of productID: Int32) -> Int { useCases.reserveHolds.waitingCount(in: productID) }
-  func waitingReleases(of productID: Int32) -> Int { useCases.releaseHolds.waitingCount(in: productID) }
-  func waitingOrders(of productID: Int32) -> Int { useCases.placeOrders.waitingCount(in: productID) }
-  func waitingPaymentEvents(of productID: Int32) -> Int { useCases.applyPaymentEvents.waitingCount(in: productID) }
 
   /// Reads a hold. Nil for an unknown id.
   package func hold(_ id: ReservationID) async throws -> Hold? {
@@ -238,18 +234,23 @@ package struct Checkout: Service, CustomStringConvertible {
 
   /// As the variant with a completion.
   package func placeOrder(
-    holdID: ReservationID, idempotencyKey: String? = nil
+    holdID: ReservationID, idempotencyKey: String? = nil, metadata: Metadata? = nil
   ) async throws -> PlaceOrder.Outcome {
-    try await awaitCompletion { placeOrder(holdID: holdID, idempotencyKey: idempotencyKey, completion: $0) }
+    try await awaitCompletion {
+      placeOrder(holdID: holdID, idempotencyKey: idempotencyKey, metadata: metadata, completion: $0)
+    }
   }
 
   /// Places an order.
   ///
-  /// - Parameter idempotencyKey: 1 to 255 characters. The same request with the same key has one effect.
+  /// - Parameters:
+  ///   - idempotencyKey: 1 to 255 characters. The same request with the same key has one effect.
+  ///   - metadata: of the order, on top of the hold's.
   package func placeOrder(
-    holdID: ReservationID, idempotencyKey: String? = nil, completion: @escaping Completion<PlaceOrder.Outcome>
+    holdID: ReservationID, idempotencyKey: String? = nil, metadata: Metadata? = nil,
+    completion: @escaping Completion<PlaceOrder.Outcome>
   ) {
-    let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey)
+    let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey, metadata: metadata)
     knownProducts.call(
       holdID.productID, absent: .holdNotFound, completion: CheckoutMetrics.counting(metrics?.orders, completion)
     ) { [useCases] in useCases.placeOrders.submit(request, completion: $0) }

@@ -26,6 +26,9 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
       "select * from flashsale.admin_keys", "update flashsale.admin_sessions set expires_at = 'infinity'",
       "delete from flashsale.admin_changes",
       "select flashsale.record_admin_change('ops', null, 'a.b', null, null, '{}')",
+      "select flashsale.begin_erasure('ada', 'erased_0123456789abcdef0123456789abcdef')",
+      "select flashsale.erase_customer(1, 'ada', null, null, 10)", "select flashsale.end_erasure('ada')",
+      "select flashsale.export_customer(1, 'ada', null, null, 10)",
     ])
   func `the servers' role may not run these statements`(statement: String) async throws {
     let url = TestDatabase.url

@@ -170,6 +170,45 @@ extension FlashSaleTests {
       }
     }
 
+    @Test(.database) func `metadata is shown wherever its hold or order is`() async throws {
+      let url = TestDatabase.url
+      try await withServers(2, on: url) { servers in
+        let api = servers[0].api
+        let product = try await api.createProduct(stock: 5)
+        func expectMetadata(_ expected: [String: String], _ answer: APIClient.Answer) {
+          #expect(answer.members["metadata"] as? [String: String] == expected, "\(answer)")
+        }
+        let body = #"{"quantity":1,"metadata":{"size":"L","cart":"é\n"}}"#
+        let key = ["idempotency-key": "a-key"]
+        let held = try await api.send("POST", "/api/products/\(product)/holds", body, headers: key)
+        #expect(String(buffer: held.body).hasSuffix(#""metadata":{"cart": "é\n", "size": "L"}}"#), "\(held)")
+        let hold: APIClient.Hold = try held.decode()
+        let again = try await servers[1].api.send("POST", "/api/products/\(product)/holds", body, headers: key)
+        #expect(again.headers["idempotent-replayed"] == "true")
+        expectMetadata(["size": "L", "cart": "é\n"], again)
+        let other = try await servers[1].api.send(
+          "POST", "/api/products/\(product)/holds", #"{"quantity":1}"#, headers: key)
+        #expect(other.status == 422 && other.problem == "idempotency-key-reused")
+        expectMetadata(["size": "L", "cart": "é\n"], try await servers[1].api.send("GET", "/api/holds/\(hold.holdId)"))
+
+        let merged = ["size": "M", "cart": "é\n", "gift": "yes"]
+        expectMetadata(
+          merged,
+          try await api.send(
+            "POST", "/api/orders", #"{"hold_id":"\#(hold.holdId)","metadata":{"size":"M","gift":"yes"}}"#))
+        expectMetadata(merged, try await servers[1].api.send("GET", "/api/orders/\(hold.orderID)"))
+
+        let plain = try await api.reserve(1, of: product)
+        expectMetadata([:], plain)
+        expectMetadata([:], try await api.release(plain.decode(APIClient.Hold.self).holdId))
+        let refused = try await api.send(
+          "POST", "/api/holds", #"{"product_id":\#(product),"quantity":0,"metadata":{"a/b":1}}"#)
+        let errors = try #require(refused.members["errors"] as? [[String: String]])
+        #expect(refused.status == 422 && errors.map { $0["pointer"] } == ["/quantity", "/metadata/a~1b"], "\(refused)")
+        try await expectCleanAudit(url)
+      }
+    }
+
     private static func schemas(_ api: APIClient) async throws -> [String: [String: Any]] {
       let answer = try await api.send("GET", "/openapi.yaml")
       #expect(answer.headers["content-type"] == "application/yaml")

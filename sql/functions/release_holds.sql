@@ -1,7 +1,7 @@
 -- Gives back the units of active holds of one product, then reads all the holds named. A hold that is not active stays as
 -- it is, and its status says why.
 create or replace function release_holds(p_product_id integer, p_hold_ids uuid[])
-returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
+returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint, metadata text)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
 set enable_seqscan = off

@@ -166,6 +166,45 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return texts.compactMap(\.self)
   }
 
+  /// An object of strings, with an error for each that is invalid. An empty object is nil, without an error.
+  mutating func metadata(_ name: Name) -> Metadata? {
+    let members = read(name) { value -> [(name: String, value: String?)]? in
+      guard value.first == UInt8(ascii: "{") else { return nil }
+      let object = UnsafeRawBufferPointer(rebasing: value)
+      return JSONSyntax.members(ofObject: object).map { member in
+        let text = object[member.value]
+        return (name: member.name, value: text.first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: text) : nil)
+      }
+    }
+    guard let members = members.flatMap(\.self) else { return invalid(name, "must be an object of strings") }
+    guard members.count <= Metadata.maximumCount else {
+      return invalid(name, "must have at most \(Metadata.maximumCount) members")
+    }
+    let previousErrors = errors.count
+    for (index, member) in members.enumerated() {
+      let isRepeated = members[..<index].contains { $0.name.isVerbatim(member.name) }
+      if let detail = Self.violation(of: member.name, member.value, isRepeated: isRepeated) {
+        errors.append(
+          Problem.InvalidMember(pointer: "/\(name.rawValue)/\(member.name.asPointerToken)", detail: detail))
+      }
+    }
+    guard errors.count == previousErrors else { return nil }
+    return Metadata(members.map { (name: $0.name, value: $0.value ?? "") })
+  }
+
+  /// The reason why metadata cannot have this member. Nil if it can.
+  private static func violation(of name: String, _ value: String?, isRepeated: Bool) -> String? {
+    if isRepeated { return "occurs twice" }
+    guard 1...Metadata.maximumNameLength ~= name.unicodeScalars.count else {
+      return "must have a name of 1 to \(Metadata.maximumNameLength) characters"
+    }
+    guard let value else { return "must be a string" }
+    guard value.unicodeScalars.count <= Metadata.maximumValueLength else {
+      return "must have at most \(Metadata.maximumValueLength) characters"
+    }
+    return name.unicodeScalars.contains("\0") || value.unicodeScalars.contains("\0") ? "must not contain U+0000" : nil
+  }
+
   /// An integer that is not negative.
   mutating func amount(_ name: Name) -> Int64? {
     guard let value = integer(name), value >= 0 else {
@@ -223,6 +262,21 @@ struct MemberReader<Name: RawRepresentable<String>> {
   private mutating func invalid<Value>(_ name: Name, _ detail: String) -> Value? {
     refuse(name, detail)
     return nil
+  }
+}
+
+extension String {
+  /// The name as a token of a JSON Pointer (RFC 6901, section 3).
+  fileprivate var asPointerToken: String {
+    var token = ""
+    for scalar in unicodeScalars {
+      switch scalar {
+      case "~": token += "~0"
+      case "/": token += "~1"
+      default: token.unicodeScalars.append(scalar)
+      }
+    }
+    return token
   }
 }
 
