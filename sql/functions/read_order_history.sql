@@ -1,6 +1,7 @@
 -- An order, its newest p_limit payment events and its newest p_limit refunds. Three kinds of rows follow each other: the order,
 -- the events, the refunds. Events and refunds are in the order of time. Each kind has columns of its own, and the columns of
--- the other kinds are null. The last columns, from id on, are those of read_orders. No row for an unknown order.
+-- the other kinds are null. An event has the columns of list_payment_events. The columns from id on are those of read_orders. No
+-- row for an unknown order.
 --
 -- One statement reads all three, because each statement has a snapshot of its own. With three statements, an operator could
 -- see an order that is refunded without a refund:
@@ -11,8 +12,9 @@
 create or replace function read_order_history(p_product_id integer, p_order_id uuid, p_limit integer)
 returns table (
     kind text,
-    event_key text, event_status text, event_amount bigint, event_currency text, event_verdict text,
-    event_order_status text, event_received_at timestamptz, event_settled_at timestamptz, event_payment_key text,
+    event_key text, event_order_id uuid, event_status text, event_amount bigint, event_currency text,
+    event_verdict text, event_order_status text, event_received_at timestamptz, event_settled_at timestamptz,
+    event_payment_key text,
     refund_id uuid, refund_order_id uuid, refund_amount bigint, refund_currency text, refund_is_restock boolean,
     refund_reason text, refund_source text, refund_created_at timestamptz,
     customer_id text, is_restocked boolean,
@@ -35,8 +37,8 @@ begin
         where o.product_id = p_product_id and o.id = p_order_id
     ),
     events as (
-        select e.idempotency_key::text as key, e.status::text, e.amount, e.currency, e.verdict::text, e.order_status,
-               e.received_at, e.settled_at, e.payment_key
+        select e.idempotency_key::text as key, e.order_id, e.status::text, e.amount, e.currency,
+               e.verdict::text, e.order_status, e.received_at, e.settled_at, e.payment_key
         from payment_events e
         where e.product_id = p_product_id and e.order_id = p_order_id and exists (select from found)
         order by e.received_at desc, e.idempotency_key desc

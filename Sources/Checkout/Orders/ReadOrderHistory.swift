@@ -30,7 +30,7 @@ package struct ReadOrderHistory: PreparedStatement {
 
   /// The largest number of events, and of refunds. It limits the size of a response.
   private static let limit: Int32 = 1000
-  private static let eventColumns: Int32 = 9
+  private static let eventColumns: Int32 = 10
   private static let refundColumns: Int32 = 8
 
   package enum Part: Sendable {
