@@ -45,7 +45,10 @@ struct AdminRefundRoutes {
 }
 
 struct RefundBody: RequestBody {
-  /// Nil for all that is left.
+  /// In Unicode scalars, as in the database.
+  private static let maximumReasonLength = 255
+
+  /// In minor units of the order's currency. Nil for all that is left.
   let amount: Int64?
   let isRestock: Bool
   let reason: String?
@@ -57,7 +60,7 @@ struct RefundBody: RequestBody {
   init(from members: inout MemberReader<Member>) throws {
     amount = members.ifPresent(.amount) { $0.positiveAmount($1) }
     isRestock = members.ifPresent(.restock) { $0.boolean($1) } ?? false
-    reason = members.ifPresent(.reason) { $0.string($1, maximumLength: RefundOrder.maximumReasonLength) }
+    reason = members.ifPresent(.reason) { $0.string($1, maximumLength: Self.maximumReasonLength) }
     try members.requireValid()
   }
 }

@@ -88,8 +88,10 @@ struct OrderCommand: AsyncParsableCommand {
     func validate() throws {
       guard amount ?? 1 >= 1 else { throw ValidationError("--amount must be at least 1") }
       if let reason {
-        guard 1...RefundOrder.maximumReasonLength ~= reason.unicodeScalars.count, !reason.unicodeScalars.contains("\0")
-        else { throw ValidationError("--reason must have 1 to \(RefundOrder.maximumReasonLength) characters") }
+        // No argument of a command has U+0000.
+        guard 1...255 ~= reason.unicodeScalars.count else {
+          throw ValidationError("--reason must have 1 to 255 characters")
+        }
       }
       if let key {
         guard 1...255 ~= key.utf8.count, key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
