@@ -15,6 +15,7 @@ struct AdminRoutes {
     ]
       + AdminProductRoutes(checkout: checkout).routes
       + AdminPaymentRoutes(checkout: checkout).routes
+      + AdminRefundRoutes(checkout: checkout).routes
       + AuditLogRoutes(checkout: checkout).routes
       + TicksRoutes(ticks: ticks).routes
       + SessionRoutes.guarded(checkout: checkout, ownPages: ownPages)
