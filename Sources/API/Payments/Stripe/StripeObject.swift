@@ -39,10 +39,9 @@ struct StripeObject {
   /// is the id of an order; a shop may have ids of its own there.
   var orderID: ReservationID? {
     let metadata = try? members.nestedContainer(keyedBy: MetadataMember.self, forKey: .metadata)
-    let texts = [
-      try? metadata?.decode(String.self, forKey: .orderID), try? members.decode(String.self, forKey: .clientReferenceID),
-    ]
-    return texts.lazy.compactMap(\.self).compactMap { ReservationID(orderText: $0) }.first
+    let named = try? metadata?.decode(String.self, forKey: .orderID)
+    let referenced = try? members.decode(String.self, forKey: .clientReferenceID)
+    return named.flatMap { ReservationID(orderText: $0) } ?? referenced.flatMap { ReservationID(orderText: $0) }
   }
 
   /// In minor units, as Stripe and orders count in all currencies.
