@@ -55,7 +55,7 @@ struct ServerOptions: ParsableArguments {
   var webhookSecrets: String?
   @Option(help: "Path of a file with the secrets.")
   var webhookSecretsFile: String?
-  @Option(help: "Secrets of Stripe's endpoint, whsec_..., separated by commas; without them Stripe's events are refused.")
+  @Option(help: "Secrets of Stripe's endpoint, whsec_..., separated by commas; without them there is no such URL.")
   var stripeWebhookSecrets: String?
   @Option(help: "Path of a file with the secrets of Stripe's endpoints.")
   var stripeWebhookSecretsFile: String?
