@@ -1,8 +1,8 @@
+import Checkout
 import NIOCore
 import Testing
 
 @testable import API
-@testable import Checkout
 
 /// The payment event that each event of Stripe becomes. The bodies are made from Stripe's public API reference.
 @Suite struct StripeEventTests {
