@@ -128,7 +128,7 @@ import Testing
       // Two changes may cancel each other. Another entry beside the two of the header is harmless.
       guard refusal == nil, changed != parts[part] else { continue }
       let others = header.split(separator: ",").map(String.init)
-      if part != 2, entries.allSatisfy(others.contains) { continue }
+      if part != 2, entries.allSatisfy({ others.contains($0) }) { continue }
       accepted.append("part \(part): \(text)")
     }
     return accepted

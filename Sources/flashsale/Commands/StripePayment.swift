@@ -51,9 +51,10 @@ struct StripePayment {
       "id": id, "object": object, "status": status, "currency": currency.lowercased(), "livemode": false,
       "metadata": ["order_id": orderID],
     ]
-    return try JSONSerialization.data(withJSONObject: [
+    let event: [String: Any] = [
       "id": "evt_" + UUID().uuidString.lowercased(), "object": "event", "type": type, "livemode": false,
       "created": Int64(Date().timeIntervalSince1970), "data": ["object": common.merging(members) { $1 }],
-    ])
+    ]
+    return try JSONSerialization.data(withJSONObject: event)
   }
 }

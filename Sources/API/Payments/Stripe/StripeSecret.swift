@@ -26,8 +26,10 @@ package struct StripeSecret: Sendable, Redacted {
   ///
   /// - Parameter timestamp: in Unix seconds.
   package func header(timestamp: Int64, body: some DataProtocol) -> String {
-    let code = code(of: body, timestamp: String(timestamp))
-    return "t=\(timestamp),v1=" + code.map { String($0 >> 4, radix: 16) + String($0 & 0xF, radix: 16) }.joined()
+    let digits = code(of: body, timestamp: String(timestamp)).map {
+      String($0 >> 4, radix: 16) + String($0 & 0xF, radix: 16)
+    }
+    return "t=\(timestamp),v1=\(digits.joined())"
   }
 
   /// Whether one of the codes is the HMAC of the message. Each comparison takes constant time.
