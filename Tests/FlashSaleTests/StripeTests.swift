@@ -47,7 +47,8 @@ extension FlashSaleTests {
             group.addTask {
               let hold = try await servers[0].api.reserve(1, of: product).decode(APIClient.Hold.self)
               if number % 2 == 0 { #expect(try await servers[0].api.order(hold.holdId).status == 201) }
-              let answers: [APIClient.Answer] = try await withThrowingTaskGroup(of: APIClient.Answer.self) { deliveries in
+              let answers: [APIClient.Answer] = try await withThrowingTaskGroup(of: APIClient.Answer.self) {
+                deliveries in
                 for delivery in 0..<10 {
                   let body =
                     delivery % 2 == 0 ? Self.intent(number, hold.orderID) : Self.session(number, hold.orderID)

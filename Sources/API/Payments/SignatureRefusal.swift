@@ -1,3 +1,5 @@
+import Telemetry
+
 /// Why the server refuses an event by its signature.
 protocol SignatureRefusal {
   /// The word for this reason in logs. Two schemes have no word in common, because `SparseLog` counts by word.

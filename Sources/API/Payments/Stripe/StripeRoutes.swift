@@ -1,5 +1,6 @@
 import Checkout
 import FoundationEssentials
+import Telemetry
 
 /// `POST /api/payments/webhook/stripe`: the events of Stripe, as Stripe sends them.
 struct StripeRoutes {
