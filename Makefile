@@ -5,8 +5,8 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-versions bench chaos openapi clients proxies browser screenshots java rehearse deploy-check \
-  build lint format packages
+.PHONY: help run test test-versions bench chaos openapi clients payments proxies browser screenshots java rehearse \
+  deploy-check build lint format packages
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,11 @@ clients: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 clients: packages build ## generate clients in six languages from the OpenAPI document, and buy with two of them
 	Tests/Clients/run $(ARGS)
+
+payments: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+payments: packages build ## pay and refund as Stripe does, with Stripe's library (ARGS="--orders 2000 --refunds 200" for more)
+	Tests/Payments/run $(ARGS)
 
 proxies: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; \

@@ -21,6 +21,9 @@ extension APIServer {
       + HealthRoutes(checkout: checkout, draining: draining).routes
       + OpenAPIRoute().routes
       + ProblemRoutes().routes
+    if let verifier = configuration.stripeVerifier {
+      routes += StripeRoutes(checkout: checkout, verifier: verifier, log: log).routes
+    }
     if let pages = configuration.pages { routes += PageRoutes(settings: pages).routes }
     if let metrics = configuration.metrics {
       let open = MetricsRoutes(checkout: checkout, metrics: metrics, streams: streams).routes

@@ -55,6 +55,10 @@ struct ServerOptions: ParsableArguments {
   var webhookSecrets: String?
   @Option(help: "Path of a file with the secrets.")
   var webhookSecretsFile: String?
+  @Option(help: "Secrets of Stripe's endpoint, whsec_..., separated by commas; without them there is no such URL.")
+  var stripeWebhookSecrets: String?
+  @Option(help: "Path of a file with the secrets of Stripe's endpoints.")
+  var stripeWebhookSecretsFile: String?
   @Option(help: "Bearer token of all admin requests, at least 16 characters; without it only keys admit operators.")
   var adminToken: String?
   @Option(help: "Path of a file with the admin token.")
@@ -142,6 +146,8 @@ struct ServerOptions: ParsableArguments {
       "PARKED_EVENT_TTL_SECONDS": parkedEventTTLSeconds,
       "WEBHOOK_SECRETS": webhookSecrets,
       "WEBHOOK_SECRETS_FILE": webhookSecretsFile,
+      "STRIPE_WEBHOOK_SECRETS": stripeWebhookSecrets,
+      "STRIPE_WEBHOOK_SECRETS_FILE": stripeWebhookSecretsFile,
       "ADMIN_TOKEN": adminToken,
       "ADMIN_TOKEN_FILE": adminTokenFile,
       "METRICS_TOKEN": metricsToken,

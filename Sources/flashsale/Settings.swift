@@ -169,6 +169,8 @@ struct Settings {
     }
     var configuration = APIServer.Configuration(
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: try adminToken())
+    let stripeSecrets = try stripeWebhookSecrets()
+    configuration.stripeVerifier = stripeSecrets.isEmpty ? nil : StripeVerifier(secrets: stripeSecrets)
     configuration.metricsToken = try bearerToken("METRICS_TOKEN")
     configuration.trustedProxies = try trustedProxies()
     configuration.sharing = try crossOriginSharing()
@@ -203,19 +205,6 @@ struct Settings {
           + "user name")
     }
     return text
-  }
-
-  func webhookSecrets() throws -> [WebhookSecret] {
-    guard let list = try secret("WEBHOOK_SECRETS") else { return [] }
-    // An empty entry is refused. It may be an unset variable, and must not turn off signatures.
-    return try list.revealed().split(separator: ",", omittingEmptySubsequences: false).map { text in
-      guard let secret = WebhookSecret(text.trimmingWhiteSpace()) else {
-        throw Failure(
-          "WEBHOOK_SECRETS must be whsec_ and a key of at least \(WebhookSecret.minimumKeyBytes) bytes in Base64; "
-            + "several secrets are separated by commas")
-      }
-      return secret
-    }
   }
 
   func shutdownTimeout() throws -> Duration {

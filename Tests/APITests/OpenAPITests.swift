@@ -19,6 +19,7 @@ import Yams
       database: Pool(connection, size: 1), configuration: .init(listener: connection), logger: Logger(label: "test"))
     var configuration = APIServer.Configuration(webhookVerifier: nil, adminToken: nil)
     configuration.metrics = MetricsRegistry([])
+    configuration.stripeVerifier = StripeVerifier(secrets: [try #require(StripeSecret("whsec_0123456789abcdef"))])
     let streams = StockStreams(checkout: checkout, maximumCount: 1, limits: .init())
     let ticks = Ticks(
       checkout: checkout, streams: streams, figures: LiveFigures(), identity: ServerIdentity(startedAt: .now))

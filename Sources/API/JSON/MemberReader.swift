@@ -67,12 +67,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
 
   /// An ISO 4217 code in either case, because some payment providers send lower case. The result is in upper case.
   mutating func currencyInAnyCase(_ name: Name) -> String? {
-    guard let value = text(name), value.utf8.count == 3,
-      value.utf8.allSatisfy({ UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 })
-    else {
-      return invalid(name, "must be three letters (ISO 4217)")
-    }
-    return String(decoding: value.utf8.map { $0 & ~0x20 }, as: UTF8.self)
+    text(name)?.uppercasedCurrency ?? invalid(name, "must be three letters (ISO 4217)")
   }
 
   /// The shop's id of a customer: 1 to 255 Unicode scalars.

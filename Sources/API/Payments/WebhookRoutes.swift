@@ -13,10 +13,7 @@ struct WebhookRoutes {
 
   @Sendable private func receive(_ request: Request, respond: @escaping Route.Respond) throws {
     try request.bodyLabel.check()
-    if let refusal = verifier?.refusal(of: request) {
-      log.warning("a payment event was refused", reason: refusal.reason, metadata: ["detail": "\(refusal.detail)"])
-      throw Problem(.invalidSignature, refusal.detail, reason: refusal.reason)
-    }
+    if let refusal = verifier?.refusal(of: request) { throw Problem.invalidSignature(refusal, log: log) }
     let body = try request.decode(EventBody.self)
     guard let orderID = ReservationID(orderText: body.orderID) else { throw Problem.notFound("order") }
     let event = PaymentEvent(
@@ -27,7 +24,8 @@ struct WebhookRoutes {
     }
   }
 
-  private static func response(to outcome: ApplyPaymentEvent.Outcome, _ orderID: ReservationID) throws -> Response {
+  /// - Throws: `Problem.keyReused`.
+  static func response(to outcome: ApplyPaymentEvent.Outcome, _ orderID: ReservationID) throws -> Response {
     switch outcome {
     case .decided(let verdict, let orderStatus, let isReplay):
       .json(
