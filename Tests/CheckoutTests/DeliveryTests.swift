@@ -40,7 +40,7 @@ import Testing
     #expect(try await checkout.claim().untilNext == nil)
     let record = try #require(try await checkout.deliveries().deliveries.first)
     #expect(record.status == .delivered && record.statusCode == 204 && record.attempts == 1 && record.nextAt == nil)
-    #expect(try await pool.integer("select count(*) from events where not is_dispatched") == 0)
+    #expect(try await pool.integer("select count(*) from event_batches") == 0)
     try await checkout.expectCleanAudit()
   }
 
@@ -219,6 +219,33 @@ import Testing
     #expect(claim.deliveries.count { $0.endpointID == other.id.uuid } == 1)
   }
 
+  /// Events that cannot be sent yet wait as batches, which cost least.
+  @Test(.checkout) func `batches wait until an endpoint is short of deliveries`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.*")
+    try await Self.orders(40, checkout)
+    #expect(try await checkout.claim(10).deliveries.count == 10)
+    let left = try await pool.integer("select count(*) from event_batches")
+    #expect(1...30 ~= left)
+    #expect(try await checkout.claim(10).deliveries.count == 10)
+    #expect(try await pool.integer("select count(*) from event_batches") == left)
+    #expect(try await checkout.claim(30).deliveries.count == 20)
+    #expect(try await pool.integer("select count(*) from event_batches") == 0)
+  }
+
+  @Test(.checkout) func `deliveries are leased from the oldest event on`() async throws {
+    let checkout = TestCheckout.current.checkout
+    try await checkout.subscribe("order.*")
+    let product = try await checkout.newProduct(stock: 2)
+    for key in ["a", "b"] { _ = try await checkout.pay(try await checkout.order(1, of: product).id, key: key) }
+    var types: [String] = []
+    for _ in 1...4 {
+      let body = try #require(try await checkout.claim(1).deliveries.first).body
+      types.append(body.contains("order.placed") ? "placed" : "paid")
+    }
+    #expect(types == ["placed", "paid", "placed", "paid"])
+  }
+
   @Test(.checkout) func `a transaction that commits late is delivered`() async throws {
     let (checkout, pool) = TestCheckout.current
     try await checkout.subscribe("order.*")
@@ -242,8 +269,8 @@ import Testing
     // One moment for several: the id tells them apart.
     try await pool.run(
       """
-      insert into events (product_id, id, type, object_id, version, created_at, is_dispatched, data)
-      select 1, ('00000001-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'order.placed', n::text, 1, now(), true, '{}'
+      insert into events (product_id, id, type, object_id, version, created_at, data)
+      select 1, ('00000001-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'order.placed', n::text, 1, now(), '{}'
       from generate_series(1, 250) n;
       insert into deliveries (product_id, event_id, endpoint_id, next_at, created_at, status)
       select 1, id, '\(endpoint.id.uuid)', now(), date_trunc('minute', now()), 'failed' from events where object_id <> '1'

@@ -20,6 +20,9 @@ begin
     if not found then
         return;
     end if;
+    -- update_endpoint has taken the lock that dispatch_events needs.
+    while dispatch_events(1000) = 1000 loop
+    end loop;
     v_now := clock_timestamp();
     update deliveries d
     set status = 'pending', attempts = 0, next_at = v_now, lease_id = null
