@@ -28,13 +28,13 @@ declare
     c_lease constant interval := interval '30 seconds';
     -- After so many failures in a row, one delivery at a time shows whether the endpoint works again.
     c_most_failures constant integer := 5;
-    -- A batch has up to 512 events.
-    c_batches       constant integer := 32;
+    -- About as many events as are dispatched at once.
+    c_dispatched    constant integer := 500;
     v_now     timestamptz;
     v_probed  uuid[];
     v_healthy uuid[];
     v_share   integer;
-    v_count   integer := 0;
+    v_count   integer;  -- of dispatched batches
 begin
     if (p_lease_id is not null and p_limit between 1 and 10000) is not true then
         perform refuse_arguments();
@@ -47,21 +47,24 @@ begin
     -- Each endpoint has its share, so that one with many deliveries does not delay another.
     v_share := greatest(1, p_limit / greatest(1, cardinality(v_healthy)));
 
-    -- Batches wait until an endpoint is short of deliveries. So in a sale that writes more events than can be sent, the rest
-    -- wait as batches, which cost least.
+    -- Batches wait until the feed wants them or an endpoint is short of deliveries. So in a sale that writes more events than
+    -- can be sent, the rest wait as batches, which cost least. Without an enabled endpoint, they are dispatched slowly.
     v_now := clock_timestamp();
-    if v_healthy = '{}' or exists (
-        select from unnest(v_healthy) as healthy (id)
-        where v_share > (
-            select count(*)
-            from (
-                select from deliveries d
-                where d.endpoint_id = healthy.id and d.status = 'pending' and d.next_at <= v_now
-                limit v_share) due))
-    then
-        v_count := dispatch_events(c_batches);
-        v_now := clock_timestamp();
-    end if;
+    v_count := dispatch_events(case
+        when exists (select from event_feed f where f.wanted_events <> 0) then c_dispatched
+        when not exists (select from webhook_endpoints w where w.status = 'enabled') then 1
+        when exists (
+            select
+            from webhook_endpoints w
+            cross join lateral (select case when w.id = any (v_healthy) then v_share else 1 end) as least_due (count)
+            where w.status = 'enabled' and least_due.count > (
+                select count(*)
+                from (
+                    select from deliveries d
+                    where d.endpoint_id = w.id and d.status = 'pending' and d.next_at <= v_now
+                    limit v_share) due)) then c_dispatched
+        else 0 end);
+    v_now := clock_timestamp();
 
     -- Two servers must not probe one endpoint at once. The lock on its row is only tried: the other server probes it.
     v_probed := array(
@@ -107,7 +110,7 @@ begin
     cross join lateral (
         select * from events e where e.product_id = l.product_id and e.id = l.event_id offset 0) e;
 
-    if v_count = c_batches then
+    if v_count > 0 and exists (select from event_batches) then
         next_in_us := 0;
     else
         select greatest(0, extract(epoch from min(due.at) - clock_timestamp()) * 1000000)::bigint into next_in_us

@@ -1,8 +1,9 @@
--- Makes the events of batches that transactions have added, and their deliveries, from the oldest batch on. Returns how many
--- batches there were. The caller shares subscription_lock, so no endpoint is deleted meanwhile.
+-- Makes the events of batches that transactions have added, and their deliveries, from the oldest batch on. Takes no further
+-- batch when it has p_limit events. Returns how many batches there were. The caller shares subscription_lock, so no endpoint is
+-- deleted meanwhile.
 --
--- Takes at most p_limit batches. Batches that another session has locked are passed over: it dispatches them. With p_product_id
--- all batches of this product are dispatched when it returns, and locked ones are waited for.
+-- Batches that another session has locked are passed over: it dispatches them. With p_product_id all batches of this product
+-- are dispatched when it returns, and locked ones are waited for.
 --
 -- An endpoint gets the events that were written after its creation. One that was disabled because it failed gets them once it
 -- is enabled.
@@ -13,11 +14,20 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
+    c_most_batches constant integer := 100;
     v_now     constant timestamptz := clock_timestamp();
     v_batches bigint[];
 begin
     if p_product_id is null then
-        v_batches := array(select b.id from event_batches b order by b.id limit p_limit for update skip locked);
+        v_batches := array(
+            select b.id from event_batches b order by b.id limit least(p_limit, c_most_batches) for update skip locked);
+        v_batches := array(
+            select counted.id
+            from (
+                select b.id, sum(cardinality(b.versions)) over (order by b.id) - cardinality(b.versions) as before
+                from unnest(v_batches) as batch (id)
+                join event_batches b on b.id = batch.id) counted
+            where counted.before < p_limit);
     else
         v_batches := array(select b.id from event_batches b where b.product_id = p_product_id order by b.id for update);
     end if;

@@ -1,5 +1,5 @@
--- A page of events, oldest first. p_type and p_product_id narrow the list unless they are null. The page begins after the event
--- with the transaction p_after_transaction and the number p_after_number. The first page has null for both.
+-- A page of events, oldest first. p_type and p_product_id narrow the list unless they are null. The page begins after the
+-- event with the transaction p_after_transaction and the number p_after_number. The first page has null for both.
 --
 -- A client reads the feed from where it stopped. An event that is committed later must not come before that place:
 --
@@ -8,12 +8,13 @@
 --     client: reads event 2, and will go on after it
 --     A:      commits; the client never sees event 1
 --
--- So the order is that of the transactions that dispatched the events, and the list ends before the oldest transaction that is
+-- So the order is that of the transactions that dispatched the events. The list ends before the oldest transaction that is
 -- still under way.
 create or replace function list_events(
     p_type text, p_product_id integer, p_after_transaction bigint, p_after_number bigint, p_limit integer)
 returns table (
-    transaction_id bigint, number bigint, id uuid, type text, product_id integer, object_id text, created_at timestamptz, data text)
+    transaction_id bigint, number bigint, id uuid, type text, product_id integer, object_id text, created_at timestamptz,
+    data text)
 language plpgsql stable
 security definer set search_path = pg_catalog, flashsale, pg_temp
 set enable_seqscan = off

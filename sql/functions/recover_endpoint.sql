@@ -21,7 +21,7 @@ begin
         return;
     end if;
     -- update_endpoint has taken the lock that dispatch_events needs.
-    while dispatch_events(1000) = 1000 loop
+    while dispatch_events(1000) > 0 loop
     end loop;
     v_now := clock_timestamp();
     update deliveries d
