@@ -132,7 +132,9 @@ extension Checkout {
       throw UnknownValue(description: "claim_deliveries returned no end")
     }
     eventSignal.note(hasEndpoints: hasEndpoints)
-    let deliveries = answers.compactMap { if case .delivery(let delivery) = $0 { delivery } else { nil } }
+    let deliveries = answers.compactMap { answer -> Delivery? in
+      if case .delivery(let delivery) = answer { delivery } else { nil }
+    }
     return (deliveries, untilNext)
   }
 
