@@ -116,9 +116,9 @@ as $$
         having count(*) > 1
     ) repeated
     union all
-    select 'deliveries_have_event_and_endpoint', 'a delivery is of an event that exists, to an endpoint that exists', count(*)
+    select 'deliveries_have_event_and_endpoint', 'a delivery has its event, and a pending one its endpoint', count(*)
     from deliveries d
     left join events e on e.product_id = d.product_id and e.id = d.event_id
     left join webhook_endpoints w on w.id = d.endpoint_id
-    where e.id is null or w.id is null
+    where e.id is null or (w.id is null and d.status = 'pending')
 $$;

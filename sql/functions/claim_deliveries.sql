@@ -39,8 +39,6 @@ begin
     if (p_lease_id is not null and p_limit between 1 and 10000) is not true then
         perform refuse_arguments();
     end if;
-    -- Whoever deletes an endpoint waits for this transaction, and then deletes the deliveries that it inserts.
-    perform pg_advisory_xact_lock_shared(subscription_lock());
     has_endpoints := exists (select from webhook_endpoints);
     v_healthy := array(
         select w.id from webhook_endpoints w where w.status = 'enabled' and w.failures < c_most_failures);

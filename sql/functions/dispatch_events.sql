@@ -1,6 +1,5 @@
 -- Makes the events of batches that transactions have added, and their deliveries, from the oldest batch on. Takes no further
--- batch when it has p_limit events. Returns how many batches there were. The caller shares subscription_lock, so no endpoint is
--- deleted meanwhile.
+-- batch when it has p_limit events. Returns how many batches there were.
 --
 -- Batches that another session has locked are passed over: it dispatches them. With p_product_id all batches of this product
 -- are dispatched when it returns, and locked ones are waited for.
@@ -10,6 +9,7 @@
 create or replace function dispatch_events(p_limit integer, p_product_id integer default null)
 returns integer
 language plpgsql
+security definer set search_path = pg_catalog, flashsale, pg_temp
 set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -18,9 +18,15 @@ declare
     v_now     constant timestamptz := clock_timestamp();
     v_batches bigint[];
 begin
+    -- Whoever deletes an endpoint waits for this transaction, and then deletes the deliveries that it inserts.
+    perform pg_advisory_xact_lock_shared(subscription_lock());
     if p_product_id is null then
         v_batches := array(
-            select b.id from event_batches b order by b.id limit least(p_limit, c_most_batches) for update skip locked);
+            select b.id
+            from event_batches b
+            order by b.id
+            limit greatest(0, least(p_limit, c_most_batches))
+            for update skip locked);
         v_batches := array(
             select counted.id
             from (

@@ -20,7 +20,6 @@ begin
     if not found then
         return;
     end if;
-    -- update_endpoint has taken the lock that dispatch_events needs.
     while dispatch_events(1000) > 0 loop
     end loop;
     v_now := clock_timestamp();

@@ -79,10 +79,21 @@ struct ListEvents: PreparedStatement {
 
   /// - Throws: `PostgresError`, `CancellationError`.
   func page(from database: Pool) async throws -> EventPage {
+    // Events are still in batches if no server delivers any. Those that are dispatched now are on the next page.
+    _ = try await database.transact(DispatchEvents())
     // The query returns one more event than a page has, if there is another page.
     let found = try await database.execute(self)
     let rows = found.prefix(Self.pageSize)
     return EventPage(
       events: rows.map(\.event), next: rows.last?.place ?? cursor, hasMore: found.count > rows.count)
   }
+}
+
+/// Makes the events of batches that wait. Returns the number of these batches.
+private struct DispatchEvents: PreparedStatement {
+  static let name = "dispatch_events"
+  static let sql = "select flashsale.dispatch_events($1::integer)"
+
+  func bind(to parameters: inout Parameters) { parameters.append(Int32(5 * ListEvents.pageSize)) }
+  static func decode(_ row: inout Row) throws -> Int32 { try row.decode() }
 }
