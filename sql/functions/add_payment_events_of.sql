@@ -1,0 +1,20 @@
+-- Adds an event of this type for each of these payment events, as they are now. The caller has checked that the type is
+-- wanted.
+create or replace function add_payment_events_of(p_product_id integer, p_keys text[], p_type text)
+returns void
+language plpgsql
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+    insert into events (product_id, id, type, object_id, version, created_at, data)
+    select p_product_id, event_id(p_product_id, p_type, e.object_id, 1), p_type, e.object_id, 1,
+           clock_timestamp(), payment_event_data(e.item)
+    from unnest(p_keys) as asked (key)
+    cross join lateral (
+        select e as item, e.idempotency_key::text as object_id
+        from payment_events e
+        where e.idempotency_key = asked.key and e.product_id = p_product_id
+        offset 0) e;
+end
+$$;
