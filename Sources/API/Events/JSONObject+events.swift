@@ -3,11 +3,7 @@ import Secrets
 
 /// Endpoints, events and deliveries as the API and the command line show them.
 extension JSONObject {
-  mutating func add(_ endpoints: [WebhookEndpoint]) {
-    add("webhook_endpoints", endpoints) { $1.add($0) }
-  }
-
-  /// - Parameter secret: only for the operator who has just created or rotated it.
+  /// - Parameter secret: only for the operator who has just made it.
   mutating func add(_ endpoint: WebhookEndpoint, secret: Secret) {
     add(endpoint)
     add("secret", secret.revealed())
@@ -23,6 +19,5 @@ extension JSONObject {
     add("created_at", endpoint.createdAt.rfc3339)
     add("failures", endpoint.failures)
     add("failing_since", endpoint.failingSince?.rfc3339)
-    add("last_error", endpoint.lastError)
   }
 }

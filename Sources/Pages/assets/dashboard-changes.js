@@ -3,7 +3,7 @@
 // If no answer comes, or one that leaves the outcome open, the page sends the same request again. A restock has an
 // `Idempotency-Key`, so the server adds the units once, however often the request arrives. Its key is in sessionStorage
 // until the answer is known, and a reload goes on. Pausing, resuming and settling need no key: a repetition changes
-// nothing. A new secret has no key and no repetition: the next secret would replace one that nobody has seen.
+// nothing. What makes a secret has no key and is not repeated: another secret would follow one that nobody has seen.
 
 import { call, mayBeRepeated, secondsToWait } from "./api.js";
 import { outageOf } from "./refusals.js";

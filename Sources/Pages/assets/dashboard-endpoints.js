@@ -8,24 +8,31 @@ const path = "/api/admin/webhook-endpoints";
 /// The server counts no further than this.
 const countedMax = 1000;
 
-/// What an operator does with an endpoint. `isAdmin` needs the scope `admin`, `mayRepeat` says that a second request does no harm,
-/// and `question` is asked first.
+/// What an operator does with an endpoint. `isAdmin` needs the scope `admin`, `question` is asked first, and a second request of
+/// `isOnce` would do harm.
 const actions = {
-  test: { name: "Test", isShown: isEnabled, mayRepeat: true, done: "A test event is on its way to" },
-  disable: { name: "Disable", isShown: isEnabled, isAdmin: true, mayRepeat: true, done: "Events now wait for" },
-  enable: { name: "Enable", isShown: (endpoint) => !isEnabled(endpoint), isAdmin: true, mayRepeat: true, done: "Events go again to" },
+  test: { name: "Test", isShown: isEnabled, done: "A test event is on its way to" },
+  disable: {
+    name: "Disable",
+    isShown: isEnabled,
+    isAdmin: true,
+    done: "No more events go to",
+    question: "What happens from now on is not sent later. Only the events that wait now are sent when you enable it again.",
+    keep: "Keep it enabled",
+  },
+  enable: { name: "Enable", isShown: (endpoint) => !isEnabled(endpoint), isAdmin: true, done: "Events go again to" },
   recover: {
     name: "Recover",
-    isShown: isEnabled,
-    mayRepeat: true,
-    done: "Failed events go again to",
-    question: "All events that failed since then are sent again. This cannot be undone.",
+    isShown: () => true,
+    done: "Missed events go to",
+    question: "Events since then that it missed are sent again. A disabled endpoint is enabled. This cannot be undone.",
     keep: "Send nothing",
   },
   "rotate-secret": {
     name: "New secret",
     isShown: () => true,
     isAdmin: true,
+    isOnce: true,
     done: "There is a new secret of",
     question: "The present secret ends after 24 hours. Until then, both sign each event. This cannot be undone.",
     keep: "Keep the secret",
@@ -72,6 +79,11 @@ export class Endpoints {
     setBusy(find("endpoint-add"), isAdding, isAdding ? "Adding" : "Add");
   }
 
+  /// The address of an endpoint. Its id if the endpoint is gone.
+  urlOf(id) {
+    return this.#rows.get(id)?.url ?? id;
+  }
+
   clear() {
     find("endpoint-question").close();
     find("endpoint-form").reset();
@@ -95,6 +107,7 @@ export class Endpoints {
     if (events.length === 0) return find("endpoint-events").focus();
     this.#changes.begin({
       kind: "create", title: `Add ${url}`, doneText: `Events go to ${url}.`, method: "POST", path, body: { url, events },
+      isOnce: true,
     });
   }
 
@@ -127,7 +140,7 @@ export class Endpoints {
       method: status ? "PATCH" : "POST",
       path: pathOf(name, endpoint),
       body: status ? { status } : name === "recover" ? { since: new Date(Date.now() - hours * 3_600_000).toISOString() } : undefined,
-      isOnce: !actions[name].mayRepeat,
+      isOnce: actions[name].isOnce,
     });
   }
 
@@ -155,6 +168,10 @@ class Row {
   #facts = make("span", { className: "hint" });
   #error = make("span", { className: "hint warning" });
   #buttons = new Map();
+
+  get url() {
+    return this.#endpoint.url;
+  }
 
   /// - ask: called with the name of an action and the endpoint.
   constructor(ask) {

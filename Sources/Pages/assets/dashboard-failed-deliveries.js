@@ -12,8 +12,11 @@ export class FailedDeliveries {
   #rows = new Map();
   #changes;
   #session;
+  /// The address of an endpoint.
+  #urlOf;
 
-  constructor(changes, session) {
+  constructor(changes, session, urlOf) {
+    this.#urlOf = urlOf;
     this.#changes = changes;
     this.#session = session;
     changes.addEventListener("change", () => this.#render());
@@ -43,7 +46,7 @@ export class FailedDeliveries {
     }
     // Newest first, as the server sends them.
     [...shown].forEach(([key, delivery], index) => {
-      if (!this.#rows.has(key)) this.#rows.set(key, new Row(delivery, () => this.#redeliver(delivery)));
+      if (!this.#rows.has(key)) this.#rows.set(key, new Row(delivery, this.#urlOf(delivery.endpoint_id), () => this.#redeliver(delivery)));
       const { element } = this.#rows.get(key);
       const place = find("failed").children[index] ?? null;
       // A row that is moved loses the focus, so it stays if it is in its place.
@@ -74,13 +77,15 @@ export class FailedDeliveries {
 class Row {
   element = make("li");
   delivery;
+  #url;
   #button = make("button");
 
-  constructor(delivery, redeliver) {
+  constructor(delivery, url, redeliver) {
     this.delivery = delivery;
+    this.#url = url;
     const time = make("time", { dateTime: delivery.created_at, textContent: shortTime(delivery.created_at, clock.now()) });
-    const facts = make("span", { className: "hint" }, time, " · ", make("bdi", {}, delivery.url));
-    const error = make("span", { className: "hint" }, delivery.last_error ?? "");
+    const facts = make("span", { className: "hint" }, time, " · ", make("bdi", {}, url));
+    const error = make("span", { className: "hint" }, delivery.error ?? `Status ${delivery.status_code}`);
     this.element.append(make("span", { className: "event" }, make("strong", {}, delivery.type), facts, error), this.#button);
     this.#button.addEventListener("click", redeliver);
   }
@@ -88,7 +93,7 @@ class Row {
   render(mayOperate, isPending) {
     show(this.#button, mayOperate);
     setBusy(this.#button, isPending, isPending ? "Sending" : "Redeliver");
-    this.#button.ariaLabel = `${this.#button.textContent} ${this.delivery.type} to ${this.delivery.url}`;
+    this.#button.ariaLabel = `${this.#button.textContent} ${this.delivery.type} to ${this.#url}`;
   }
 }
 

@@ -44,7 +44,7 @@ const table = new ProductTable();
 const selection = new Selection(changes, session);
 const money = new WaitingMoney(changes, session);
 const endpoints = new Endpoints(changes, session);
-const failed = new FailedDeliveries(changes, session);
+const failed = new FailedDeliveries(changes, session, (id) => endpoints.urlOf(id));
 const server = new ServerPanel();
 const history = new History();
 const audit = new AuditLog((id) => productOf(id)?.name);
