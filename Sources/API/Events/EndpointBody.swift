@@ -1,6 +1,16 @@
 import Checkout
 import Time
 
+/// The largest settings of an endpoint.
+private enum EndpointLimits {
+  /// In characters.
+  static let url = 2048
+  /// In characters.
+  static let description = 255
+  /// The names in a list of types. There are fewer types than that.
+  static let events = 20
+}
+
 /// The body of `POST /api/admin/webhook-endpoints`.
 struct EndpointBody: RequestBody {
   let url: String
@@ -12,18 +22,16 @@ struct EndpointBody: RequestBody {
   }
 
   init(from members: inout MemberReader<Member>) throws {
-    let url = members.string(.url, maximumLength: WebhookEndpoint.maximumURLLength)
+    let url = members.string(.url, maximumLength: EndpointLimits.url)
     let events = members.eventPatterns(.events)
     description = members.ifPresent(.description) {
-      $0.string($1, maximumLength: WebhookEndpoint.maximumDescriptionLength)
+      $0.string($1, maximumLength: EndpointLimits.description)
     }
     if events?.isEmpty == true { members.refuse(.events, MemberReader<Member>.needsEvents) }
     (self.url, self.events) = try members.require(url, events)
   }
 
-  func creation(key: String?) -> CreateEndpoint {
-    CreateEndpoint(url: url, events: events, description: description, idempotencyKey: key)
-  }
+  var creation: CreateEndpoint { CreateEndpoint(url: url, events: events, description: description) }
 }
 
 /// A merge patch (RFC 7396) of an endpoint.
@@ -39,12 +47,12 @@ struct EndpointChangesBody: RequestBody {
 
   init(from members: inout MemberReader<Member>) throws {
     // Every endpoint has these three, so null is invalid.
-    url = members.contains(.url) ? members.string(.url, maximumLength: WebhookEndpoint.maximumURLLength) : nil
+    url = members.contains(.url) ? members.string(.url, maximumLength: EndpointLimits.url) : nil
     events = members.contains(.events) ? members.eventPatterns(.events) : nil
     if events?.isEmpty == true { members.refuse(.events, MemberReader<Member>.needsEvents) }
     status = members.contains(.status) ? members.word(.status) : nil
     description = members.change(.description) {
-      $0.string($1, maximumLength: WebhookEndpoint.maximumDescriptionLength)
+      $0.string($1, maximumLength: EndpointLimits.description)
     }
     try members.requireValid()
   }
@@ -53,7 +61,8 @@ struct EndpointChangesBody: RequestBody {
     var changes = UpdateEndpoint(id: id)
     changes.url = url
     changes.events = events
-    changes.description = description
+    // The empty text removes it.
+    if case .set(let text) = description { changes.endpointDescription = text ?? "" }
     changes.status = status
     return changes
   }
@@ -93,8 +102,8 @@ extension MemberReader {
   fileprivate mutating func eventPatterns(_ name: Name) -> [EventPattern]? {
     guard let texts = strings(name) else { return nil }
     let patterns = texts.compactMap { EventPattern(text: $0) }
-    guard patterns.count == texts.count, texts.count <= EventPattern.maximumCount else {
-      refuse(name, "must be at most \(EventPattern.maximumCount) types of events such as order.paid, or order.* or *")
+    guard patterns.count == texts.count, texts.count <= EndpointLimits.events else {
+      refuse(name, "must be at most \(EndpointLimits.events) types of events such as order.paid, or order.* or *")
       return nil
     }
     return patterns

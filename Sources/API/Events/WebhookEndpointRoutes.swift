@@ -1,6 +1,5 @@
 import Checkout
 import EventWebhooks
-import Secrets
 
 /// `/api/admin/webhook-endpoints` and the paths below it: the addresses that get events.
 struct WebhookEndpointRoutes {
@@ -24,26 +23,23 @@ struct WebhookEndpointRoutes {
 
   @Sendable private func create(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
     let body = try request.decode(EndpointBody.self)
-    let key = try request.idempotencyKey
     try await check(body.url)
-    switch try await checkout.createEndpoint(body.creation(key: key), by: admin.author(of: request)) {
-    case .created(let endpoint, let secret, let isReplay):
-      return .json(status: .created, headers: .created("\(Self.path)/\(endpoint.id.text)", isReplay: isReplay)) {
+    switch try await checkout.createEndpoint(body.creation, by: admin.author(of: request)) {
+    case .created(let endpoint, let secret):
+      return .json(status: .created, headers: .created("\(Self.path)/\(endpoint.id.text)")) {
         $0.add(endpoint, secret: secret)
       }
-    case .keyReused: throw Problem.keyReused
     case .tooMany: throw Problem.tooManyEndpoints
     }
   }
 
   @Sendable private func list(_ request: Request) async throws -> Response {
     let endpoints = try await checkout.endpoints()
-    return .json { $0.add(endpoints) }
+    return .json { $0.add("webhook_endpoints", endpoints) { $1.add($0) } }
   }
 
   @Sendable private func show(_ request: Request) async throws -> Response {
-    let id = try request.endpointID
-    guard let endpoint = try await checkout.endpoints().first(where: { $0.id == id }) else { throw Problem.noEndpoint }
+    guard let endpoint = try await checkout.endpoint(request.endpointID) else { throw Problem.noEndpoint }
     return .json { $0.add(endpoint) }
   }
 
@@ -65,26 +61,25 @@ struct WebhookEndpointRoutes {
   }
 
   @Sendable private func rotateSecret(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
-    let rotated = try await checkout.rotateSecret(of: request.endpointID, by: admin.author(of: request))
-    guard let (endpoint, secret) = rotated else { throw Problem.noEndpoint }
+    let id = try request.endpointID
+    // The endpoint is read first. A failed read after the rotation would lose the secret.
+    guard let endpoint = try await checkout.endpoint(id),
+      let secret = try await checkout.rotateSecret(of: id, by: admin.author(of: request))
+    else { throw Problem.noEndpoint }
     return .json { $0.add(endpoint, secret: secret) }
   }
 
-  @Sendable private func test(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
-    switch try await checkout.testEndpoint(request.endpointID) {
-    case .sent(let event): return .json(status: .accepted) { $0.add("event_id", event.text) }
-    case .disabled: throw Problem.endpointDisabled
-    case nil: throw Problem.noEndpoint
-    }
+  @Sendable private func test(_ request: Request) async throws -> Response {
+    guard let event = try await checkout.testEndpoint(request.endpointID) else { throw Problem.noEndpoint }
+    return .json(status: .accepted) { $0.add("event_id", event.text) }
   }
 
   @Sendable private func recover(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
     let since = try request.decode(RecoverBody.self).since
-    switch try await checkout.recover(request.endpointID, since: since) {
-    case .recovered(let count): return .json(status: .accepted) { $0.add("deliveries", count) }
-    case .disabled: throw Problem.endpointDisabled
-    case nil: throw Problem.noEndpoint
-    }
+    guard
+      let pending = try await checkout.recover(request.endpointID, since: since, by: admin.author(of: request))
+    else { throw Problem.noEndpoint }
+    return .json(status: .accepted) { $0.add("pending", pending) }
   }
 
   /// - Throws: `Problem.validation` if events must not be sent there.
