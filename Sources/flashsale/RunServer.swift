@@ -74,12 +74,13 @@ func runServer(
   }
   // Services shut down from the last to the first. The server responds to accepted requests, and needs the checkout for
   // that. The exporter sends the spans of both at the end.
-  //
-  // The deliverer comes before the server in the list: it ends after the server, and shares the time of the shutdown.
-  let deliverer = try eventDeliverer(settings, isDemo: isDemo, checkout, observation, logger)
-  let services: [any Service] =
-    (observation.exporter.map { [$0] } ?? []) + [checkout] + (deliverer.map { [DelayedService(service: $0, start: opening, maximumDelay: nil)] } ?? [])
-    + [DelayedService(service: server, start: preparing, maximumDelay: .seconds(2))]
+  // The deliverer ends after the server, and shares the time of the shutdown with it.
+  var services: [any Service] = [checkout]
+  if let exporter = observation.exporter { services.insert(exporter, at: 0) }
+  if let deliverer = try eventDeliverer(settings, isDemo: isDemo, checkout, observation, logger) {
+    services.append(DelayedService(service: deliverer, start: opening, maximumDelay: nil))
+  }
+  services.append(DelayedService(service: server, start: preparing, maximumDelay: .seconds(2)))
   var group = ServiceGroupConfiguration(
     // The preparation shuts down last. So the server stops listening without waiting for a long migration.
     services: ([preparation] + services).map { .init(service: $0) },
