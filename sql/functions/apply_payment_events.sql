@@ -28,6 +28,8 @@ declare
     v_verdicts       text[];
     v_order_statuses text[];
     v_now            timestamptz;
+    v_has_limit      boolean;  -- null for an unknown product
+    v_wanted         integer;  -- events
 begin
     if (v_count between 1 and 10000 and is_list(p_keys, v_count) and is_list(p_order_ids, v_count)
         and is_list(p_statuses, v_count) and is_list(p_amounts, v_count) and is_list(p_currencies, v_count)
@@ -46,7 +48,10 @@ begin
     -- So both lock the customer before they count. Advisory locks come before all row locks, so the customers are
     -- looked up here. A success is late when its order is cancelled or expired, or the batch has a failure of that
     -- order. Later changes are noticed under the locks: see decide_payment_events.
-    if exists (select from products p where p.id = p_product_id and p.max_per_customer is not null) then
+    select p.max_per_customer is not null, p.wanted_events into v_has_limit, v_wanted
+    from products p
+    where p.id = p_product_id;
+    if v_has_limit then
         select array_agg(distinct h.customer_id) into v_late
         from (
             select asked.id, asked.status, bool_or(asked.status = 'failed') over (partition by asked.id) as may_fail
@@ -106,7 +111,8 @@ begin
 
     if 'recorded' = any (v_outcomes) then
         v_decided := decide_payment_events(
-            p_product_id, v_new, p_statuses, p_amounts, p_currencies, v_customers, v_customer_of, v_as_of);
+            p_product_id, v_new, p_statuses, p_amounts, p_currencies, v_customers, v_customer_of, v_as_of,
+            p_wanted => v_wanted);
         -- Parked events are applied in the order of their arrival. So no two events of a batch may arrive at the same
         -- moment.
         v_now := clock_timestamp();
@@ -119,6 +125,9 @@ begin
             v_outcomes, v_decided.verdicts, v_decided.order_statuses)
             with ordinality as e (key, order_id, status, amount, currency, outcome, verdict, order_status, n)
         where e.outcome = 'recorded';
+        if v_wanted <> 0 then
+            perform add_verdict_events(p_product_id, p_keys, v_decided.verdicts, v_wanted);
+        end if;
 
         -- A product that exists has this job already.
         if 'parked' = any (v_decided.verdicts) and not exists (select from products p where p.id = p_product_id) then

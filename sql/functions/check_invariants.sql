@@ -77,4 +77,48 @@ as $$
     from products p
     where exists (select from orders o where o.product_id = p.id and o.status = 'pending_payment')
       and not exists (select from scheduled_jobs j where j.product_id = p.id and j.kind = 'expire_orders')
+    union all
+    -- Events are removed after 30 days, so older objects may lack some.
+    select 'orders_have_their_events', 'the events of an order have the versions from 1 to the order''s', count(*)
+    from orders o
+    left join (
+        select product_id, substr(object_id, 7)::uuid as id,
+               count(*) as events, count(distinct version) as versions, max(version) as last
+        from events
+        where type like 'order.%'
+        group by product_id, object_id
+    ) e on e.product_id = o.product_id and e.id = o.id
+    where o.created_at > clock_timestamp() - interval '29 days'
+      and (coalesce(e.events, 0), coalesce(e.versions, 0), coalesce(e.last, 0)) <> (o.version, o.version, o.version)
+    union all
+    -- Of an older product only the events of 29 days are known. They follow one another, and end at the product's version.
+    select 'products_have_their_events', 'the events of a product have the versions up to the product''s', count(*)
+    from products p
+    left join (
+        select product_id, count(*) as events, min(version) as first, max(version) as last
+        from events
+        where type like 'product.%' and created_at > clock_timestamp() - interval '29 days'
+        group by product_id
+    ) e on e.product_id = p.id
+    left join (
+        select product_id, min(changed_at) as at from admin_changes where action = 'product.created' group by product_id
+    ) created on created.product_id = p.id
+    where case
+        when created.at > clock_timestamp() - interval '29 days' then
+            (coalesce(e.events, 0), coalesce(e.last, 0)) <> (p.version, p.version)
+        else (e.events, e.last) <> (e.last - e.first + 1, p.version) end
+    union all
+    select 'events_have_versions_of_their_own', 'no two events of an object have the same version', count(*)
+    from (
+        select from events
+        where type not like 'endpoint.%'
+        group by product_id, object_id, version, split_part(type, '.', 1)
+        having count(*) > 1
+    ) repeated
+    union all
+    select 'deliveries_have_event_and_endpoint', 'a delivery is of an event that exists, to an endpoint that exists', count(*)
+    from deliveries d
+    left join events e on e.product_id = d.product_id and e.id = d.event_id
+    left join webhook_endpoints w on w.id = d.endpoint_id
+    where e.id is null or w.id is null
 $$;

@@ -9,9 +9,13 @@
 -- await_orders_of_customers. The time of that wait is p_as_of. For each event p_customer_of has the position of its
 -- customer. It is 0 for a hold without a customer, and null for a customer who is not locked. All three are null when no
 -- customer is locked.
+--
+-- p_wanted has the events that are wanted of the product. The events of the orders are added here. The caller adds those of the
+-- verdicts when it has stored them: see add_verdict_events.
 create or replace function decide_payment_events(
     p_product_id integer, p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[],
     p_customers text[] default null, p_customer_of integer[] default null, p_as_of timestamptz default null,
+    p_wanted integer default 0,
     out verdicts text[], out order_statuses text[])
 language plpgsql
 as $$
@@ -171,14 +175,17 @@ begin
         end if;
     end loop;
     if v_paid is not null then
-        perform set_status_of_orders(p_product_id, v_paid, 'paid', clock_timestamp());
+        perform set_status_of_orders(p_product_id, v_paid, 'paid', clock_timestamp(), p_wanted);
     end if;
     if v_cancelled is not null then
-        perform set_status_of_orders(p_product_id, v_cancelled, 'cancelled', null);
+        perform set_status_of_orders(p_product_id, v_cancelled, 'cancelled', null, p_wanted);
     end if;
     if v_given_back <> 0 then
         update ordered_stock s set units = s.units - v_given_back where s.product_id = p_product_id;
         update products p set available_stock = p.available_stock + v_given_back where p.id = p_product_id;
+    end if;
+    if v_paid is not null and p_wanted & event_bit('product.sold_out') <> 0 then
+        perform add_sold_out_event(p_product_id);
     end if;
 end
 $$;

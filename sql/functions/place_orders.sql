@@ -41,6 +41,7 @@ declare
     v_parked   record;
     v_decided  record;
     v_is_rescheduled boolean := false;
+    v_wanted_events integer;
 begin
     if (is_list(p_hold_ids, cardinality(p_hold_ids)) and array_position(p_hold_ids, null) is null
         and (p_keys is null or is_list(p_keys, cardinality(p_hold_ids)))
@@ -112,12 +113,19 @@ begin
 
     if v_placed is not null then
         v_due := time_after(v_now, p_ttl_us);
-        insert into orders (product_id, id, quantity, amount, currency, payment_due_at, created_at, request_number)
-        select p.id, placed.id, placed.quantity, placed.quantity::bigint * p.price, p.currency, v_due, v_now,
-               p_batch_number + placed.n
-        from unnest(v_placed, v_placed_quantities, v_placed_at) as placed (id, quantity, n)
-        cross join products p
-        where p.id = p_product_id;
+        -- One statement reads which events are wanted and raises the version by it. The set of wanted events may change
+        -- before the next one.
+        with product as materialized (
+            select p.id, p.price, p.currency, p.wanted_events from products p where p.id = p_product_id
+        ), placed as (
+            insert into orders (
+                product_id, id, quantity, amount, currency, payment_due_at, created_at, request_number, version)
+            select p.id, placed.id, placed.quantity, placed.quantity::bigint * p.price, p.currency, v_due, v_now,
+                   p_batch_number + placed.n, case when p.wanted_events & event_bit('order.placed') <> 0 then 1 else 0 end
+            from unnest(v_placed, v_placed_quantities, v_placed_at) as placed (id, quantity, n)
+            cross join product p
+        )
+        select p.wanted_events into v_wanted_events from product p;
 
         perform set_status_of_holds(p_product_id, v_placed_tids, 'ordered');
 
@@ -149,6 +157,11 @@ begin
             end loop;
         end if;
 
+        -- Before the parked events, which change the orders.
+        if v_wanted_events & event_bit('order.placed') <> 0 then
+            perform add_order_events(p_product_id, v_placed, 'order.placed');
+        end if;
+
         -- A transaction that parks an event locks the hold's row: see decide_payment_events. This transaction has that lock
         -- now. So every event that found no order is committed, and this statement sees it. The lock keeps retention from
         -- removing an event that is being applied.
@@ -165,12 +178,14 @@ begin
             order by e.received_at, e.idempotency_key) e;
         if v_parked.keys is not null then
             v_decided := decide_payment_events(
-                p_product_id, v_parked.order_ids, v_parked.statuses, v_parked.amounts, v_parked.currencies);
+                p_product_id, v_parked.order_ids, v_parked.statuses, v_parked.amounts, v_parked.currencies,
+                p_wanted => v_wanted_events);
             for i in 1 .. cardinality(v_parked.keys) loop
                 update payment_events e
                 set verdict = v_decided.verdicts[i], order_status = v_decided.order_statuses[i]
                 where e.idempotency_key = v_parked.keys[i] and e.product_id = p_product_id;
             end loop;
+            perform add_verdict_events(p_product_id, v_parked.keys, v_decided.verdicts, v_wanted_events);
         end if;
     end if;
 

@@ -12,6 +12,7 @@ declare
     v_now      timestamptz;
     v_released tid[];
     v_units    bigint := 0;
+    v_wanted   integer;
 begin
     if is_list(p_hold_ids, cardinality(p_hold_ids)) is not true then
         perform refuse_arguments();
@@ -28,7 +29,13 @@ begin
     end loop;
     if v_released is not null then
         perform set_status_of_holds(p_product_id, v_released, 'released');
-        update products p set available_stock = p.available_stock + v_units where p.id = p_product_id;
+        update products p set available_stock = p.available_stock + v_units where p.id = p_product_id
+        returning p.wanted_events into v_wanted;
+        if v_wanted & event_bit('hold.released') <> 0 then
+            perform add_hold_events(p_product_id, array_agg(l.id), 'hold.released')
+            from unnest(v_locked.ids, v_locked.tids) as l (id, tid)
+            where l.tid = any (v_released);
+        end if;
     end if;
     return query select * from read_holds(p_product_id, p_hold_ids);
 end

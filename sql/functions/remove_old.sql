@@ -2,7 +2,8 @@
 -- that lapsed or were released, and payment failures whose order never came. A success whose order never came is money: it
 -- becomes refund_due and stays. Returns how many rows there were and when to look again.
 --
--- Sessions of operators belong to no product, so the job of each product removes those that have ended.
+-- Sessions of operators belong to no product, so the job of each product removes those that have ended. It also removes the
+-- oldest events of all products, with their deliveries, so they need no index by product and age.
 --
 -- A hold stays as long as a key leads to it, however short its own period is. Locked rows are left for the next time. No
 -- period is shorter than the owner of the tables allows: see minimum_retention.
@@ -18,6 +19,7 @@ declare
     c_longest_us constant bigint := 100::bigint * 366 * 24 * 3600 * 1000000;  -- a century
     -- A provider repeats a failure for some days at most, and no hold lives that long.
     c_parked_failure_ttl constant interval := interval '30 days';
+    c_event_retention    constant interval := interval '30 days';
     v_now     timestamptz := clock_timestamp();
     v_key_ttl        interval;
     v_hold_retention interval;
@@ -27,6 +29,7 @@ declare
     v_holds  integer := 0;
     v_events integer := 0;
     v_sessions integer := 0;
+    v_news   integer := 0;
     v_old    record;
 begin
     if (p_limit between 1 and 10000
@@ -110,12 +113,37 @@ begin
         update payment_events e
         set verdict = 'refund_due'
         where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status = 'success';
-        if not found then
+        if found then
+            perform add_verdict_events(
+                p_product_id, array[v_old.idempotency_key]::text[], '{refund_due}', wanted_events(p_product_id));
+        else
             delete from payment_events e
             where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status = 'failed'
               and greatest(e.received_at, e.told_at) <= v_now - c_parked_failure_ttl;
         end if;
         v_events := v_events + found::integer;
+    end loop;
+
+    -- An event stays while a delivery of it is pending at an endpoint that is enabled. A server that dispatches or redelivers
+    -- an event has its row locked.
+    for v_old in
+        select locked.product_id, locked.id
+        from (
+            select e.product_id, e.id, e.created_at from events e order by e.transaction_id, e.id limit p_limit) old
+        cross join lateral (
+            select e.product_id, e.id from events e
+            where e.product_id = old.product_id and e.id = old.id
+            for update skip locked) locked
+        where old.created_at <= v_now - c_event_retention
+          and not exists (
+              select from deliveries d
+              join webhook_endpoints w on w.id = d.endpoint_id and w.status = 'enabled'
+              where d.product_id = old.product_id and d.event_id = old.id and d.status = 'pending'
+              offset 0)
+    loop
+        delete from deliveries d where d.product_id = v_old.product_id and d.event_id = v_old.id;
+        delete from events e where e.product_id = v_old.product_id and e.id = v_old.id;
+        v_news := v_news + 1;
     end loop;
 
     for v_old in
@@ -130,8 +158,8 @@ begin
         v_sessions := v_sessions + 1;
     end loop;
 
-    removed := v_keys + v_admin_keys + v_holds + v_events + v_sessions;
-    if p_limit in (v_keys, v_admin_keys, v_holds, v_events, v_sessions) then
+    removed := v_keys + v_admin_keys + v_holds + v_events + v_sessions + v_news;
+    if p_limit in (v_keys, v_admin_keys, v_holds, v_events, v_sessions, v_news) then
         next_at := v_now;
     else
         next_at := greatest(v_now + c_soonest, least(
@@ -149,6 +177,7 @@ begin
                         end)
              from payment_events
              where product_id = p_product_id and verdict = 'parked'),
+            (select e.created_at from events e order by e.transaction_id, e.id limit 1) + c_event_retention,
             -- Rows that are made from now on are due after the shortest of the periods at the earliest.
             v_now + least(v_key_ttl, v_hold_retention, v_parked_ttl)));
     end if;

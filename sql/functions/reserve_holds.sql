@@ -265,6 +265,11 @@ begin
                 end if;
             end loop;
         end if;
+        if v_product.wanted_events & event_bit('hold.placed') <> 0 then
+            perform add_hold_events(p_product_id, array_agg(asked.id), 'hold.placed')
+            from unnest(p_hold_ids, outcomes) as asked (id, outcome)
+            where asked.outcome = 'held';
+        end if;
     end if;
     if v_all_held then
         return next;

@@ -28,6 +28,7 @@ declare
     v_units integer[];
     v_rows  tid[];
     v_count integer;
+    v_wanted integer;  -- events that are wanted of any of the products; endpoints want the same of all
 begin
     v_count := cardinality(p_product_ids);
     if (is_list(p_product_ids, v_count) and array_position(p_product_ids, null) is null
@@ -61,8 +62,8 @@ begin
     end if;
 
     -- The rows stay locked until the commit. So their values are still true when the stock is taken.
-    select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid), min(p.ends_at)
-    into served, v_units, v_rows, v_ends_at
+    select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid), min(p.ends_at), bit_or(p.wanted_events)
+    into served, v_units, v_rows, v_ends_at, v_wanted
     from (
         select asked.id, sum(asked.quantity) as units, max(asked.quantity) as largest
         from unnest(p_product_ids, p_quantities) as asked (id, quantity)
@@ -71,7 +72,8 @@ begin
     cross join lateral (
         select j.run_at from scheduled_jobs j where j.product_id = wanted.id and j.kind = 'expire_holds' offset 0) j
     cross join lateral (
-        select p.ctid, p.available_stock, p.is_paused, p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer
+        select p.ctid, p.available_stock, p.is_paused, p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer,
+               p.wanted_events
         from products p
         where p.id = wanted.id
         for update skip locked) p
@@ -117,6 +119,12 @@ begin
                 where h.product_id = p_product_ids[i] and h.id = p_hold_ids[i];
             end if;
         end loop;
+    end if;
+    if v_wanted & event_bit('hold.placed') <> 0 then
+        perform add_hold_events(asked.product_id, array_agg(asked.id), 'hold.placed')
+        from unnest(p_product_ids, p_hold_ids) as asked (product_id, id)
+        where asked.product_id = any (served)
+        group by asked.product_id;
     end if;
     return next;
 end
