@@ -1,4 +1,5 @@
 import Checkout
+import Telemetry
 
 extension APIServer {
   /// All routes. The routes of buyers come first, because `RouteTable` searches from first to last.

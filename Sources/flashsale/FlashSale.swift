@@ -11,7 +11,7 @@ struct FlashSale: AsyncParsableCommand {
     version: BuildInfo.version,
     subcommands: [
       DemoCommand.self, ServeCommand.self, MigrateCommand.self, ProductCommand.self, KeyCommand.self, PayCommand.self,
-      AuditCommand.self, RehearseCommand.self,
+      ListenCommand.self, AuditCommand.self, RehearseCommand.self,
     ])
 
   static func main() async {
