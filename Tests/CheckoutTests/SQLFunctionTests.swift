@@ -16,7 +16,7 @@ import Testing
     "held.id from lapsed_holds_of_customers(1, '{ada}', now()) held",
     "product_status(created_at, created_at, product_id > 1, created_at, product_id, product_id > 2) from idempotency_keys",
     "first_hold_id(product_id, product_id) from idempotency_keys",
-    "held.released_at from next_release_of_customer(1, 'ada', now()) held",
+    "backlog.pending from endpoint_backlogs(10) backlog", "held.released_at from next_release_of_customer(1, 'ada', now()) held",
   ])
   func `small functions are inlined into the calling query`(call: String) async throws {
     let name = try #require(call.firstMatch(of: /\w+(?=\()/)).output
