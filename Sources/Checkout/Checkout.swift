@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Logging
 import Postgres
 import ServiceLifecycle
@@ -38,8 +37,10 @@ package struct Checkout: Service, CustomStringConvertible {
   private let metrics: CheckoutMetrics?
   let useCases: UseCases
   private let jobs: JobRunner
-  private let stockFeed: StockFeed
-  private let knownProducts: KnownProducts
+  let stockFeed: StockFeed
+  /// Rings after each commit of this server that may have written events.
+  package let eventSignal = EventSignal()
+  let knownProducts: KnownProducts
   private let queueTimeout: Duration
   private let readinessLog: ReadinessLog
   /// Ends when `open` is called. Jobs and the stock feed wait for it.
@@ -54,11 +55,14 @@ package struct Checkout: Service, CustomStringConvertible {
     metrics = configuration.metrics
     queueTimeout = configuration.queueTimeout
     stockFeed = StockFeed(database: database, listener: configuration.listener, logger: logger)
+    let announce: @Sendable (Int32) -> Void = { [stockFeed, eventSignal] in
+      stockFeed.announce($0)
+      eventSignal.ring()
+    }
     jobs = JobRunner(
       database: database, listener: configuration.listener, retention: configuration.retention,
-      metrics: configuration.metrics, logger: logger, onStockChange: stockFeed.announce)
-    useCases = UseCases(
-      database: database, configuration: configuration, jobs: jobs, onStockChange: stockFeed.announce)
+      metrics: configuration.metrics, logger: logger, onStockChange: announce)
+    useCases = UseCases(database: database, configuration: configuration, jobs: jobs, onStockChange: announce)
     knownProducts = KnownProducts(read: useCases.readProducts)
     readinessLog = ReadinessLog(logger)
     if database.isOpen { opening.continuation.finish() }
@@ -113,65 +117,6 @@ package struct Checkout: Service, CustomStringConvertible {
   /// Watches the stock of a product for changes by any server.
   package func watchStock(of productID: Int32) -> StockWatch {
     stockFeed.watch(productID)
-  }
-
-  package enum Creation: Sendable {
-    /// - Parameter isReplay: an earlier call with the same key created the product.
-    case created(Product, isReplay: Bool)
-    /// Another call used the key before.
-    case keyReused
-  }
-
-  /// Creates a product. If the call has no key, it gets one, so that it can run again after a lost answer.
-  package func createProduct(_ product: CreateProduct, by author: ChangeAuthor) async throws -> Creation {
-    var product = product
-    product.author = author
-    product.idempotencyKey = product.idempotencyKey ?? Self.newKey()
-    let outcome = try await call { try await $0.transactOnce(product)[0] }
-    switch outcome {
-    case .created(let id, let isReplay): return .created(try await changedProduct(id), isReplay: isReplay)
-    case .keyReused: return .keyReused
-    }
-  }
-
-  /// An idempotency key for a call without one.
-  private static func newKey() -> String { "server:" + UUID().uuidString }
-
-  /// Reads a product after a change.
-  ///
-  /// - Throws: `CheckoutError.outcomeUnknown` for every failure. Other errors mean that nothing was done, and the
-  ///   client would make the change again.
-  package func changedProduct(_ id: Int32) async throws -> Product {
-    do {
-      let product = try await useCases.readProducts(.one(id))[0]
-      knownProducts.insert(id)
-      return product
-    } catch {
-      throw CheckoutError.outcomeUnknown(reason: "\(error)")
-    }
-  }
-
-  /// Changes a product. See `UpdateProduct`.
-  ///
-  /// - Returns: false when the sale would end before it starts. Nil for an unknown product.
-  package func updateProduct(_ changes: UpdateProduct, by author: ChangeAuthor) async throws -> Bool? {
-    defer { stockFeed.announce(changes.productID) }
-    var changes = changes
-    changes.author = author
-    return try await call { [changes] in try await $0.transact(changes).first }
-  }
-
-  /// Changes a product's total stock. See `RestockProduct`. If the call has no key, it gets one, as in `createProduct`.
-  ///
-  /// - Returns: nil for an unknown product.
-  package func restockProduct(
-    _ change: RestockProduct, by author: ChangeAuthor
-  ) async throws -> RestockProduct.Outcome? {
-    defer { stockFeed.announce(change.productID) }
-    var change = change
-    change.author = author
-    change.idempotencyKey = change.idempotencyKey ?? Self.newKey()
-    return try await call { try await $0.transactOnce(change).first }
   }
 
   // MARK: Holds
