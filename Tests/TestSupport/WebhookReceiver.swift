@@ -24,6 +24,8 @@ package final class WebhookReceiver: Sendable {
     case long(bytes: Int)
     /// 200, and a body that never ends.
     case endless
+    /// 200, and a body that stops in the middle.
+    case unfinished
     /// No response.
     case silence
     /// The connection is closed without a response.
@@ -146,6 +148,7 @@ package final class WebhookReceiver: Sendable {
       case .endless:
         write("HTTP/1.1 200 OK\r\ncontent-length: \(1 << 40)\r\n\r\n", to: channel)
         Self.pour(1 << 40, into: channel, state)
+      case .unfinished: write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", to: channel)
       case .silence: break
       case .hangUp: channel.close(promise: nil)
       }
