@@ -29,12 +29,3 @@ package struct WebhookSigner: Sendable, Redacted {
     ]
   }
 }
-
-extension WebhookSecret {
-  /// A new key of 24 bytes, as text with `whsec_`.
-  package static func newText() -> Secret {
-    // SystemRandomNumberGenerator reads the kernel's generator, so nobody can guess the key.
-    let key = Data((0..<24).map { _ in UInt8.random(in: .min ... .max) })
-    return Secret("whsec_" + key.base64EncodedString())
-  }
-}

@@ -43,7 +43,7 @@ struct EventFeedReader: Sendable {
   func end() async throws -> String? {
     var cursor: String?
     while true {
-      let page = try await page(from: cursor)
+      let page = try await self.page(from: cursor)
       cursor = page.next ?? cursor
       if page.events.isEmpty { return cursor }
     }
@@ -57,7 +57,7 @@ struct EventFeedReader: Sendable {
     var isAway = false
     while !Task.isCancelled {
       do {
-        let page = try await page(from: cursor)
+        let page = try await self.page(from: cursor)
         if isAway { print("The server is back.") }
         isAway = false
         for event in page.events { await body(event) }

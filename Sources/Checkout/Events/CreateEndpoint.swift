@@ -67,11 +67,11 @@ package struct CreateEndpoint: PreparedStatement {
 }
 
 /// The secrets of endpoints, in the form of Standard Webhooks: `whsec_` and the base64 of 24 random bytes.
-enum EndpointSecret {
+package enum EndpointSecret {
   private static let byteCount = 24
 
   /// The system's generator is cryptographically secure (getrandom(2)).
-  static func new() -> Secret {
+  package static func new() -> Secret {
     var generator = SystemRandomNumberGenerator()
     let bytes = (0..<byteCount).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
     return Secret("whsec_" + Data(bytes).base64EncodedString())

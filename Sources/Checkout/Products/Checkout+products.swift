@@ -22,7 +22,7 @@ extension Checkout {
   }
 
   /// An idempotency key for a call without one.
-  private static func newKey() -> String { "server:" + UUID().uuidString }
+  static func newKey() -> String { "server:" + UUID().uuidString }
 
   /// Reads a product after a change.
   ///

@@ -56,7 +56,7 @@ struct ListenCommand: AsyncParsableCommand {
     guard let token = try settings.adminToken() else {
       throw Failure("ADMIN_TOKEN is not set; set the server's, or a key of `flashsale key create --scope read`")
     }
-    let text = secret ?? WebhookSecret.newText().revealed()
+    let text = secret ?? EndpointSecret.new().revealed()
     guard let signing = WebhookSecret(text) else { throw Failure("--secret is not valid") }
     var configuration = HTTPClient.Configuration()
     configuration.connectionPool.retryConnectionEstablishment = false
