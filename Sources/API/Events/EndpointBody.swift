@@ -100,7 +100,7 @@ extension MemberReader {
 
   /// Types of events, such as `order.paid`, `order.*` or `*`. The list may be empty.
   fileprivate mutating func eventPatterns(_ name: Name) -> [EventPattern]? {
-    guard let texts = strings(name) else { return nil }
+    guard let texts = array(name) else { return nil }
     let patterns = texts.compactMap { EventPattern(text: $0) }
     guard patterns.count == texts.count, texts.count <= EndpointLimits.events else {
       refuse(name, "must be at most \(EndpointLimits.events) types of events such as order.paid, or order.* or *")
