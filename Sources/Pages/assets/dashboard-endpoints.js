@@ -57,7 +57,7 @@ export class Endpoints {
     find("endpoint-keep").addEventListener("click", () => find("endpoint-question").close());
     find("endpoint-go").addEventListener("click", () => this.#go());
     find("endpoint-question").addEventListener("close", () => (this.#asked = null));
-    changes.addEventListener("done", ({ detail }) => detail.body?.secret && this.#showSecret(detail.body));
+    changes.addEventListener("done", ({ detail }) => detail.body?.secret && this.#showSecret(detail));
   }
 
   /// - deliveries: `deliveries` of a tick; null if there is no endpoint.
@@ -144,8 +144,8 @@ export class Endpoints {
     });
   }
 
-  #showSecret({ url, secret }) {
-    find("endpoint-form").reset();
+  #showSecret({ change, body: { url, secret } }) {
+    if (change.kind === "create") find("endpoint-form").reset();
     setText(find("secret-url"), url);
     setText(find("secret-text"), secret);
     show(find("secret"), true);
@@ -193,19 +193,15 @@ class Row {
     const failures = endpoint.failures === 0 ? "no failure" : `${count(endpoint.failures)} failed in a row`;
     setText(this.#facts, `${counted(endpoint.pending)} pending, ${failures}`);
     setText(this.#error, endpoint.last_error ? `Last error: ${endpoint.last_error}` : "");
+    const focused = document.activeElement;
     for (const [name, button] of this.#buttons) {
       const { name: words, isAdmin, isShown } = actions[name];
-      const hadFocus = button === document.activeElement;
       show(button, isShown(endpoint) && (isAdmin ? session.mayAdminister : session.mayOperate));
-      // The button may go because of its own click: Disable becomes Enable.
-      if (hadFocus && button.hidden) (this.#shownButton ?? find("deliveries-title")).focus();
       setBusy(button, pending(name), words);
       button.ariaLabel = `${words}: ${endpoint.url}`;
     }
-  }
-
-  get #shownButton() {
-    return [...this.#buttons.values()].find((button) => !button.hidden);
+    // A button may go because of its own click: Disable becomes Enable.
+    if (focused.hidden && this.element.contains(focused)) this.element.querySelector("button:not([hidden])").focus();
   }
 }
 
