@@ -78,7 +78,7 @@ import Time
     _ = try await checkout.updateEndpoint(change, by: .tester)
     _ = try await checkout.updateEndpoint(change, by: .tester)
     _ = try await checkout.rotateSecret(of: endpoint.id, by: .tester)
-    _ = try await checkout.recover(endpoint.id, since: Timestamp(unixSecond: 0), by: .tester)
+    _ = try await checkout.recover(endpoint.id, since: Timestamp(microsecondsSince1970: 0), by: .tester)
     try await checkout.setFeed([try #require(EventPattern(text: "*"))], by: .tester)
     _ = try await checkout.deleteEndpoint(endpoint.id, by: .tester)
     let changes = try await checkout.adminChanges().changes.reversed()
@@ -93,7 +93,7 @@ import Time
     #expect(try await checkout.rotateSecret(of: endpoint.id, by: .tester) == nil)
     #expect(try await checkout.updateEndpoint(change, by: .tester) == nil)
     #expect(try await checkout.testEndpoint(endpoint.id) == nil)
-    #expect(try await checkout.recover(endpoint.id, since: Timestamp(unixSecond: 0), by: .tester) == nil)
+    #expect(try await checkout.recover(endpoint.id, since: Timestamp(microsecondsSince1970: 0), by: .tester) == nil)
   }
 
   /// The call has its id and secret, so a second attempt finds the endpoint of the first.
@@ -154,7 +154,7 @@ import Time
     let endpoint = try await checkout.subscribe("*")
     #expect(try await checkout.claim().deliveries.isEmpty)
     // Unless an operator asks for it.
-    #expect(try await checkout.recover(endpoint.id, since: Timestamp(unixSecond: 0), by: .tester) == 1)
+    #expect(try await checkout.recover(endpoint.id, since: Timestamp(microsecondsSince1970: 0), by: .tester) == 1)
     #expect(try await checkout.claim().deliveries.count == 1)
   }
 
@@ -222,7 +222,7 @@ import Time
     _ = try await checkout.enable(endpoint.id, .disabled)
     try await Self.orders(1, checkout)
     #expect(try await checkout.claim().deliveries.isEmpty)
-    #expect(try await checkout.recover(endpoint.id, since: Timestamp(unixSecond: 0), by: .tester) == 4)
+    #expect(try await checkout.recover(endpoint.id, since: Timestamp(microsecondsSince1970: 0), by: .tester) == 4)
     let claim = try await checkout.claim()
     #expect(claim.deliveries.map(\.attempt) == [1, 1, 1, 1])
     #expect(try await checkout.endpoints()[0].status == .enabled)
@@ -240,7 +240,7 @@ import Time
       update deliveries set status = 'failed';
       update events set created_at = '2000-01-01' where id = (select id from events limit 1);
       """)
-    let since = Timestamp(unixSecond: 1_000_000_000)
+    let since = Timestamp(microsecondsSince1970: 1_000_000_000_000_000)
     #expect(try await checkout.recover(endpoint.id, since: since, by: .tester) == 1)
   }
 
