@@ -175,6 +175,7 @@ struct Settings {
     configuration.sharing = try crossOriginSharing()
     configuration.customerTokens = try customerTokens()
     configuration.rateLimitPerClient = try rateLimitPerClient()
+    configuration.endpointPolicy = try endpointPolicy(isDemo: isDemo)
     configuration.isForLoopbackNames = isDemo
     let pages = PageSettings(checkoutURL: try checkoutURL(), playsProvider: isDemo && secrets.isEmpty)
     if try boolean("PAGES", default: isDemo) { configuration.pages = pages }

@@ -39,7 +39,7 @@ create domain endpoint_disabling as text
 create domain delivery_status as text
     constraint is_known check (value in ('pending', 'delivered', 'failed'));
 create domain endpoint_url as text
-    constraint has_1_to_2000_characters check (char_length(value) between 1 and 2000);
+    constraint has_1_to_2048_characters check (char_length(value) between 1 and 2048);
 
 -- Where events are sent.
 create table webhook_endpoints (

@@ -1,10 +1,12 @@
 import Checkout
+import EventWebhooks
 
 /// `GET /api/admin/invariants`, and all other admin routes but the one that opens a session.
 struct AdminRoutes {
   let checkout: Checkout
   let ownPages: OwnPages
   let ticks: Ticks
+  let endpointPolicy: EndpointPolicy
 
   var routes: [AdminRoute] {
     [
@@ -15,6 +17,9 @@ struct AdminRoutes {
     ]
       + AdminProductRoutes(checkout: checkout).routes
       + AdminPaymentRoutes(checkout: checkout).routes
+      + WebhookEndpointRoutes(checkout: checkout, policy: endpointPolicy).routes
+      + EventRoutes(checkout: checkout).routes
+      + DeliveryRoutes(checkout: checkout).routes
       + AuditLogRoutes(checkout: checkout).routes
       + TicksRoutes(ticks: ticks).routes
       + SessionRoutes.guarded(checkout: checkout, ownPages: ownPages)

@@ -26,7 +26,7 @@ package struct CreateEndpoint: PreparedStatement {
   var author = ChangeAuthor.commandLine
 
   /// - Parameters:
-  ///   - url: 1 to 2000 characters. The caller has checked that events may be sent there.
+  ///   - url: 1 to 2048 characters. The caller has checked that events may be sent there.
   ///   - events: at least one.
   ///   - description: 1 to 255 characters, or nil.
   package init(url: String, events: [EventPattern], description: String? = nil) {

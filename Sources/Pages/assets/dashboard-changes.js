@@ -3,7 +3,7 @@
 // If no answer comes, or one that leaves the outcome open, the page sends the same request again. A restock has an
 // `Idempotency-Key`, so the server adds the units once, however often the request arrives. Its key is in sessionStorage
 // until the answer is known, and a reload goes on. Pausing, resuming and settling need no key: a repetition changes
-// nothing.
+// nothing. What makes a secret has no key and is not repeated: another secret would follow one that nobody has seen.
 
 import { call, mayBeRepeated, secondsToWait } from "./api.js";
 import { outageOf } from "./refusals.js";
@@ -16,9 +16,10 @@ const oldestRequestMs = 10 * 60_000;
 const harmless = ["overloaded", "database-unavailable", "too-many-requests", "shutting-down"];
 
 /// A change has:
-///   kind              "pause", "resume", "restock" or "settle"
+///   kind              such as "pause" or "restock"
 ///   title, doneText   what it does, and that it is done, in words
 ///   method, path, body, key
+///   isOnce            whether the page must not send the request again by itself
 ///   state             "asking", "waiting", "stopped", "done" or "refused"
 ///   isUncertain       whether an earlier attempt may have had its effect
 ///   text              why it waits or was refused, in words
@@ -85,6 +86,7 @@ export class Changes extends EventTarget {
       if (!mayBeRepeated(answer)) return this.#settle(change, answer);
       if (!harmless.includes(answer.problem)) change.isUncertain = true;
       if (change.run !== run || change.state === "stopped") return;
+      if (change.isOnce && change.isUncertain) return this.#stop(change);
       const delay = secondsToWait(answer, number) * 1000;
       const effect = change.isUncertain ? "The page does not know yet whether the change was made, and asks again." : "Nothing was changed yet. The page tries again.";
       this.#enter(change, "waiting", `${outageOf(answer)} ${effect}`);
@@ -100,7 +102,7 @@ export class Changes extends EventTarget {
   #settle(change, answer) {
     if (answer.ok) {
       this.#enter(change, "done", change.doneText);
-      this.dispatchEvent(new CustomEvent("done", { detail: change }));
+      this.dispatchEvent(new CustomEvent("done", { detail: { change, body: answer.body } }));
     } else if (answer.status === 401) {
       // An earlier attempt may have had its effect. Whoever signs in next decides whether to ask again.
       if (change.isUncertain) this.#stop(change);
