@@ -142,7 +142,8 @@ package struct EventDeliverer: Service, CustomStringConvertible {
   private func deliver() async {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let clients = EndpointClients(
-      policy: configuration.policy, connectionsPerHost: configuration.limits.runningPerEndpoint, group: group,
+      // Endpoints may share a host, so a silent one must not take all of its connections. The queue limits each endpoint.
+      policy: configuration.policy, connectionsPerHost: configuration.limits.running, group: group,
       trustRoots: configuration.trustRoots)
     let sender = DeliverySender(
       clients: clients, allowsHTTP: configuration.policy.allowsPrivate, limits: configuration.sending)

@@ -19,7 +19,8 @@ import Testing
     "held.released_at from next_release_of_customer(1, 'ada', now()) held", "event_bit('order.paid') from products",
     "event_id(product_id, key, customer_id, product_id) from idempotency_keys", "subscription_lock() from products",
     "order_event_data(o, 'ada') from orders o", "hold_event_data(h, h.expires_at, 1) from holds h",
-    "payment_event_data(e) from payment_events e", "backlog.pending from endpoint_backlogs(10) backlog",
+    "payment_event_data(e) from payment_events e",
+    "backlog.pending from endpoint_backlogs(10) backlog",
   ])
   func `small functions are inlined into the calling query`(call: String) async throws {
     let name = try #require(call.firstMatch(of: /\w+(?=\()/)).output

@@ -20,6 +20,8 @@ package final class WebhookReceiver: Sendable {
   package enum Reply: Sendable {
     /// A response without a body.
     case status(UInt, headers: [(String, String)] = [])
+    /// A response without a body, after a delay.
+    case late(UInt, after: Duration)
     /// 200, and a body with so many bytes.
     case long(bytes: Int)
     /// 200, and a body that never ends.
@@ -139,9 +141,11 @@ package final class WebhookReceiver: Sendable {
         connection: connection)
       state.locked.withLock { $0.requests.append(request) }
       switch reply(request) {
-      case .status(let status, let headers):
-        let fields = (headers + [("content-length", "0")]).map { "\($0.0): \($0.1)\r\n" }.joined()
-        write("HTTP/1.1 \(status) Whatever\r\n\(fields)\r\n", to: channel)
+      case .status(let status, let headers): write(Self.head(status, headers), to: channel)
+      case .late(let status, let delay):
+        channel.eventLoop.scheduleTask(in: TimeAmount(delay)) {
+          channel.writeAndFlush(ByteBuffer(string: Self.head(status)), promise: nil)
+        }
       case .long(let bytes):
         write("HTTP/1.1 200 OK\r\ncontent-length: \(bytes)\r\n\r\n", to: channel)
         Self.pour(bytes, into: channel, state)
@@ -152,6 +156,11 @@ package final class WebhookReceiver: Sendable {
       case .silence: break
       case .hangUp: channel.close(promise: nil)
       }
+    }
+
+    private static func head(_ status: UInt, _ headers: [(String, String)] = []) -> String {
+      let fields = (headers + [("content-length", "0")]).map { "\($0.0): \($0.1)\r\n" }.joined()
+      return "HTTP/1.1 \(status) Whatever\r\n\(fields)\r\n"
     }
 
     private func write(_ text: String, to channel: any Channel) {
