@@ -116,7 +116,9 @@ export class Changes extends EventTarget {
   }
 
   #stop(change) {
-    const again = change.key ? "Ask again to find out: it has one effect." : "Ask again to make sure.";
+    const again = change.key
+      ? "Ask again to find out: it has one effect."
+      : change.isOnce ? "Look at what is there before you ask again." : "Ask again to make sure.";
     this.#enter(change, "stopped", change.isUncertain ? `No answer came. The change may have been made. ${again}` : "Nothing was changed.");
   }
 
