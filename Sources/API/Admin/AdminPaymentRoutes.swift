@@ -14,9 +14,9 @@ struct AdminPaymentRoutes {
 
   @Sendable private func list(_ request: Request) async throws -> Response {
     var query = QueryReader(request)
-    let verdict: PaymentEvent.Verdict? = query.word("verdict")
+    let verdict = query.word("verdict", PaymentEvent.Verdict.self)
     let orderID = query.value("order_id", "must be the order_id of an order") { ReservationID(orderText: $0) }
-    let cursor = query.cursor("cursor") { PaymentEventPage.Cursor(text: $0) }
+    let cursor = query.cursor { PaymentEventPage.Cursor(text: $0) }
     try query.requireValid()
     let page = try await checkout.paymentEvents(verdict: verdict, orderID: orderID, from: cursor)
     return .json { json in

@@ -8,8 +8,8 @@ struct AuditLogRoutes {
 
   @Sendable private func list(_ request: Request) async throws -> Response {
     var query = QueryReader(request)
-    let productID = query.productID("product_id")
-    let cursor = query.cursor("cursor") { AdminChangePage.Cursor(text: $0) }
+    let productID = query.productID()
+    let cursor = query.cursor { AdminChangePage.Cursor(text: $0) }
     try query.requireValid()
     let page = try await checkout.adminChanges(of: productID, from: cursor)
     return .json { json in

@@ -9,9 +9,9 @@ struct DeliveryRoutes {
   @Sendable private func list(_ request: Request) async throws -> Response {
     var query = QueryReader(request)
     let endpointID = query.value("endpoint_id", "must be the id of a webhook endpoint") { EndpointID(text: $0) }
-    let status: DeliveryRecord.Status? = query.word("status")
+    let status = query.word("status", DeliveryRecord.Status.self)
     let eventID = query.value("event_id", "must be the id of an event") { EventID(text: $0) }
-    let cursor = query.cursor("cursor") { DeliveryPage.Cursor(text: $0) }
+    let cursor = query.cursor { DeliveryPage.Cursor(text: $0) }
     try query.requireValid()
     let page = try await checkout.deliveries(to: endpointID, status: status, of: eventID, from: cursor)
     return .json { json in

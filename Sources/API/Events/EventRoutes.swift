@@ -15,9 +15,9 @@ struct EventRoutes {
 
   @Sendable private func list(_ request: Request) async throws -> Response {
     var query = QueryReader(request)
-    let type: EventType? = query.word("type")
-    let productID = query.productID("product_id")
-    let cursor = query.cursor("cursor") { EventPage.Cursor(text: $0) }
+    let type = query.word("type", EventType.self)
+    let productID = query.productID()
+    let cursor = query.cursor { EventPage.Cursor(text: $0) }
     try query.requireValid()
     // A poller would wait for ever for events that nobody records.
     guard try await !checkout.feed().isEmpty else { throw Problem.eventFeedOff }
