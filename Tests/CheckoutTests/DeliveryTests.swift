@@ -64,6 +64,17 @@ import Testing
     }
   }
 
+  @Test(.checkout) func `a claim passes over deliveries that another server is leasing`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.*")
+    try await Self.orders(4, checkout)
+    #expect(try await checkout.claim(1).deliveries.count == 1)
+    try await pool.holding("select claim_deliveries(gen_random_uuid(), 2)") { _ in
+      #expect(try await checkout.claim().deliveries.count == 1)
+    }
+    #expect(try await pool.integer("select sum(attempts) from deliveries") == 4)
+  }
+
   /// The first server is suspended while it delivers. Its late result must not undo the result of the second one.
   @Test(.checkout) func `after its lease a delivery goes to another server, and the old result does not count`()
     async throws

@@ -2,7 +2,7 @@
 -- events, so '*' does not include them. Null when a name fits no type.
 create or replace function event_mask(p_names text[])
 returns integer
-language sql immutable
+language sql immutable strict
 as $$
     select case when count(*) = count(named.bits) then coalesce(bit_or(named.bits), 0) end
     from unnest(p_names) as asked (name)

@@ -61,7 +61,8 @@ begin
                     else 'pending' end,
                 next_at         = v_now + greatest(
                     c_pauses[least(d.attempts, cardinality(c_pauses))] * (0.8 + 0.4 * random()),
-                    least(r.retry_after_us * interval '1 microsecond', c_latest_retry)),
+                    case when r.retry_after_us > 0 then
+                        least(r.retry_after_us * interval '1 microsecond', c_latest_retry) end),
                 lease_id        = null,
                 last_attempt_at = v_now,
                 status_code     = r.status_code,

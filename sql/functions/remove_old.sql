@@ -3,7 +3,8 @@
 -- becomes refund_due and stays. Returns how many rows there were and when to look again.
 --
 -- Sessions of operators belong to no product, so the job of each product removes those that have ended. It also removes the
--- oldest events of all products, with their deliveries, so they need no index by product and age.
+-- oldest events of all products, with their deliveries, so they need no index by product and age. Neither changes when to look
+-- again: the jobs of all products would run at that time.
 --
 -- A hold stays as long as a key leads to it, however short its own period is. Locked rows are left for the next time. No
 -- period is shorter than the owner of the tables allows: see minimum_retention.
@@ -177,7 +178,6 @@ begin
                         end)
              from payment_events
              where product_id = p_product_id and verdict = 'parked'),
-            (select e.created_at from events e order by e.transaction_id, e.id limit 1) + c_event_retention,
             -- Rows that are made from now on are due after the shortest of the periods at the earliest.
             v_now + least(v_key_ttl, v_hold_retention, v_parked_ttl)));
     end if;

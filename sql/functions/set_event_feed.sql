@@ -10,7 +10,7 @@ as $$
 declare
     v_old text[];
 begin
-    if event_mask(p_event_types) is null or p_event_types is null then
+    if event_mask(p_event_types) is null then
         perform refuse_arguments();
     end if;
     perform pg_advisory_xact_lock(subscription_lock());

@@ -18,7 +18,7 @@ declare
     v_old_values jsonb;
     v_new_values jsonb;
 begin
-    if event_mask(p_event_types) > 0 is false or (p_event_types is not null and event_mask(p_event_types) is null) then
+    if p_event_types is not null and (event_mask(p_event_types) > 0) is not true then
         perform refuse_arguments();
     end if;
     perform pg_advisory_xact_lock(subscription_lock());
