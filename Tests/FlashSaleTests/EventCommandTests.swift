@@ -43,7 +43,8 @@ extension FlashSaleTests {
           }
 
           let rotated = try await run("endpoint", "rotate-secret", String(id))
-          #expect(rotated.status == .exited(0) && rotated.output.count == 1 && rotated.output[0] != secret, "\(rotated)")
+          #expect(
+            rotated.status == .exited(0) && rotated.output.count == 1 && rotated.output[0] != secret, "\(rotated)")
           try await run("endpoint", "test", String(id)).expectSuccess()
           try await eventually("it arrives, too") { receiver.requests.count == 2 }
           #expect(receiver.requests[1].headers["webhook-signature"]?.split(separator: " ").count == 2)
@@ -75,7 +76,9 @@ extension FlashSaleTests {
           _ = try await api.createEndpoint(receiver.url(), events: "order.*")
           let order = try await api.buy(api.createProduct(stock: 9))
           try await eventually("both events arrive") { receiver.requests.count == 2 }
-          try await eventually("both are listed") { try await flashsale(["event", "list"], database: url).output.count == 3 }
+          try await eventually("both are listed") {
+            try await flashsale(["event", "list"], database: url).output.count == 3
+          }
           let list = try await flashsale(["event", "list"], database: url)
           list.expectSuccess()
           #expect(list.output[0].split(separator: " ") == ["TIME", "ID", "TYPE", "OBJECT"])

@@ -122,13 +122,16 @@ extension FlashSaleTests {
           let query = cursor.map { "&cursor=\($0)" } ?? ""
           let page = try await api.send("GET", "/api/admin/deliveries?endpoint_id=\(id)\(query)").members
           let deliveries = try #require(page["deliveries"] as? [[String: Any]])
-          #expect(deliveries.allSatisfy { $0["status"] as? String == "pending" && $0["type"] as? String == "endpoint.test" })
+          #expect(
+            deliveries.allSatisfy { $0["status"] as? String == "pending" && $0["type"] as? String == "endpoint.test" })
           listed += deliveries.compactMap { $0["event_id"] as? String }
           sizes.append(deliveries.count)
           cursor = page["next_cursor"] as? String
         } while cursor != nil
         #expect(sizes == [100, 5] && listed == events.reversed())
-        func count(_ query: String) async throws -> Int { try await api.list("/api/admin/deliveries?\(query)", "deliveries").count }
+        func count(_ query: String) async throws -> Int {
+          try await api.list("/api/admin/deliveries?\(query)", "deliveries").count
+        }
         #expect(try await count("event_id=\(events[7])") == 1 && count("endpoint_id=\(other)&status=pending") == 1)
         #expect(try await count("status=failed") == 0 && count("status=delivered") == 0)
         let bad = try await api.send("GET", "/api/admin/deliveries?endpoint_id=1&status=lost&event_id=1&cursor=1")

@@ -86,13 +86,16 @@ extension FlashSaleTests {
           "POST", Self.path, #"{"url":7,"events":["order.lost"],"description":"\#(long)"}"#)
         #expect(try pointers(several) == ["/description", "/events", "/url"])
         #expect(try pointers(await api.send("POST", Self.path, "{}")) == ["/events", "/url"])
-        for events in ["[]", #""""#, #""order.*""#, #"["order"]"#, #"["Order.*"]"#, #"["endpoint.test"]"#, "[1]", "null"] {
+        for events in [
+          "[]", #""""#, #""order.*""#, #"["order"]"#, #"["Order.*"]"#, #"["endpoint.test"]"#, "[1]", "null",
+        ] {
           let body = #"{"url":"https://203.0.114.1/","events":\#(events)}"#
           #expect(try pointers(await api.send("POST", Self.path, body)) == ["/events"], "\(events)")
         }
         for address in [
           "ftp://203.0.114.1/", "http://203.0.114.1/", "https://127.0.0.1/", "https://localhost/", "https://[::1]/",
-          "https://10.0.0.1/", "https://169.254.169.254/", "https://a:b@203.0.114.1/", "https://203.0.114.1/#a", "https://",
+          "https://10.0.0.1/", "https://169.254.169.254/", "https://a:b@203.0.114.1/", "https://203.0.114.1/#a",
+          "https://",
           "/hooks", "https://203.0.114.1/" + String(repeating: "a", count: 2048),
         ] {
           let answer = try await api.send("POST", Self.path, #"{"url":"\#(address)","events":["*"]}"#)
@@ -119,7 +122,8 @@ extension FlashSaleTests {
         let ids = ["we_1", "WE_00000000000000000000000000000000", "evt_00000000000000000000000000000000", "%00"]
         for path in [Self.unknown] + ids.map({ "\(Self.path)/\($0)" }) {
           for (method, suffix, body) in [
-            ("GET", "", nil), ("PATCH", "", "{}"), ("DELETE", "", nil), ("POST", "/rotate-secret", nil), ("POST", "/test", nil),
+            ("GET", "", nil), ("PATCH", "", "{}"), ("DELETE", "", nil), ("POST", "/rotate-secret", nil),
+            ("POST", "/test", nil),
             ("POST", "/recover", #"{"since":"2026-11-27T09:00:00Z"}"#),
           ] as [(String, String, String?)] {
             let answer = try await api.send(method, path + suffix, body)

@@ -34,7 +34,7 @@ as $$
     -- Every verdict has a value, also when no money waits, so an alert can tell zero from missing.
     verdicts (verdict) as (values ('refund_due'), ('amount_mismatch'), ('parked')),
 
-    endpoints as materialized (select * from endpoint_backlogs(100000)),
+    endpoints as materialized (select * from endpoint_backlogs(20000)),
     statuses (status) as (values ('enabled'), ('disabled'))
 
     select 'flashsale_product_total_stock', s.id, null::text, null::text, null::text, s.total_stock::double precision

@@ -87,6 +87,8 @@ create table deliveries (
 create index deliveries_due on deliveries (endpoint_id, next_at) where status = 'pending';
 -- Pages, newest first.
 create index deliveries_by_creation on deliveries (created_at desc, event_id desc, endpoint_id desc);
+-- The same of the few that have failed. Each open control room asks for them every ten seconds.
+create index deliveries_failed on deliveries (created_at desc, event_id desc, endpoint_id desc) where status = 'failed';
 
 -- The types that are recorded for clients that poll. It is off while it names none.
 create table event_feed (

@@ -1,7 +1,7 @@
 /// Reads the query parameters of a request and collects all errors, so that the client gets them in one response.
 ///
-/// A method that reads a parameter returns nil if the parameter is absent. It also returns nil if the parameter is invalid,
-/// and adds an error.
+/// A method that reads a parameter returns nil if the parameter is absent. It also returns nil if the parameter is
+/// invalid, and adds an error.
 struct QueryReader {
   private let request: Request
   private var errors: [Problem.InvalidMember] = []

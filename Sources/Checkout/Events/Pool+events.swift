@@ -2,8 +2,8 @@ import Postgres
 import Secrets
 import Time
 
-/// What the commands do with endpoints, events and deliveries, without a server. The calls are those of `Checkout`, and throw
-/// `PostgresError`.
+/// What the commands do with endpoints, events and deliveries, without a server. The calls are those of `Checkout`, and
+/// throw `PostgresError`.
 extension Pool {
   /// Nil when there are as many endpoints as there can be.
   package func createEndpoint(_ creation: CreateEndpoint) async throws -> (id: EndpointID, secret: Secret)? {

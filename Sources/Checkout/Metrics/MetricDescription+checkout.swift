@@ -54,7 +54,7 @@ extension MetricDescription {
 
   static let deliveriesPending = MetricDescription(
     "flashsale_event_deliveries_pending",
-    help: "Deliveries of events that wait for enabled endpoints. At most 100000 of each are counted.")
+    help: "Deliveries of events that wait for enabled endpoints. At most 20000 of each are counted.")
   static let deliveriesAge = MetricDescription(
     "flashsale_event_deliveries_oldest_seconds", help: "How long an enabled endpoint waits for its oldest event.")
   static let endpoints = MetricDescription(

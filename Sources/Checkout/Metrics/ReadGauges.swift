@@ -14,8 +14,8 @@ package struct Gauge: Sendable {
   }
 }
 
-/// Reads the gauges of the stock, the jobs, the payments that wait for an operator, and the deliveries of events. One query serves all requests
-/// that arrived since the last query started, so any client may ask.
+/// Reads the gauges of the stock, the jobs, the payments that wait for an operator, and the deliveries of events. One
+/// query serves all requests that arrived since the last query started, so any client may ask.
 struct ReadGauges: RepeatableUseCase {
   static let isRead = true
 

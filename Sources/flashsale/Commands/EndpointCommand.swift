@@ -159,8 +159,8 @@ struct EndpointCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Send to an endpoint what it missed, and enable it.",
       discussion: """
-        It gets events that failed, and events that it wants and that were never sent to it. The command prints how many \
-        deliveries wait for it then.
+        It gets events that failed, and events that it wants and that were never sent to it. The command prints how \
+        many deliveries wait for it then.
         """)
 
     @Argument(help: "Id of the endpoint.")
