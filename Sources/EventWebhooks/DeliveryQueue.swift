@@ -43,7 +43,8 @@ struct DeliveryQueue: Sendable {
 
   /// Takes the oldest delivery that may run now, and counts it as running.
   mutating func next(now: Moment = .now) -> Item? {
-    waiting.removeAll { $0.claimedAt + limits.wait <= now }
+    let tooOld = now - limits.wait
+    waiting.removeAll { $0.claimedAt <= tooOld }
     guard runningCount < limits.running,
       let index = waiting.firstIndex(where: { running[$0.delivery.endpointID, default: 0] < limits.runningPerEndpoint })
     else { return nil }

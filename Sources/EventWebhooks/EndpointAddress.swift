@@ -26,9 +26,10 @@ struct EndpointAddress: Hashable, Sendable {
     guard let colon = bytes.firstIndex(of: ":"), bytes[colon...].hasPrefix("://") else {
       throw allowsHTTP ? .notHTTP : .notHTTPS
     }
+    let defaultPort: Int
     switch bytes[..<colon].lowercased() {
-    case "https": isTLS = true
-    case "http" where allowsHTTP: isTLS = false
+    case "https": (isTLS, defaultPort) = (true, 443)
+    case "http" where allowsHTTP: (isTLS, defaultPort) = (false, 80)
     default: throw allowsHTTP ? .notHTTP : .notHTTPS
     }
     guard !bytes.contains("#") else { throw .fragment }
@@ -38,7 +39,7 @@ struct EndpointAddress: Hashable, Sendable {
     guard !authority.contains("@") else { throw .userInfo }
     let hostEnd: Substring.Index
     (host, hostEnd) = try Self.host(authority)
-    port = try Self.port(authority[hostEnd...]) ?? (isTLS ? 443 : 80)
+    port = try Self.port(authority[hostEnd...]) ?? defaultPort
     let path = rest[end...]
     guard Self.isTarget(path) else { throw .syntax }
     target = path.first == "/" ? String(path) : "/" + path

@@ -181,6 +181,8 @@ package struct EventDeliverer: Service, CustomStringConvertible {
           metrics?.note(running: state.runningCount)
           let shortest = deliveries.isEmpty ? Self.claimedRest : .zero
           rest = min(max(untilNext ?? Self.longestRest, shortest), Self.longestRest)
+        } catch CheckoutError.databaseAway {
+          // The pool logs that once.
         } catch {
           if state.isStopped { return }
           log.warning("event deliveries cannot be claimed", reason: "claim", metadata: ["error": "\(error)"])
