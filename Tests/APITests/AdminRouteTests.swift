@@ -47,9 +47,10 @@ import Testing
 
   @Test func `reads need the scope read, an operator's changes operate, and all others admin`() {
     let operated = [
+      "POST /api/admin/webhook-endpoints/{id}/test", "POST /api/admin/webhook-endpoints/{id}/recover",
+      "POST /api/admin/events/{id}/redeliver",
       "PATCH /api/admin/products/{id}", "POST /api/admin/products/{id}/stock",
-      "POST /api/admin/payment-events/{idempotency_key}/settle", "POST /api/admin/webhook-endpoints/{id}/test",
-      "POST /api/admin/webhook-endpoints/{id}/recover", "POST /api/admin/events/{id}/redeliver",
+      "POST /api/admin/payment-events/{idempotency_key}/settle",
     ]
     for route in adminRoutes {
       let name = "\(route.method.rawValue) \(route.path)"

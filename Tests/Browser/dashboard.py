@@ -282,6 +282,24 @@ class DashboardTest(BrowserTest):
         events = call("GET", f"/api/admin/payment-events?order_id={order}", token=ADMIN_TOKEN)["payment_events"]
         self.assertEqual([event["idempotency_key"] for event in events if event["settled_at"]], [key])
 
+    def test_a_pause_by_keyboard_alone(self):
+        product = make_product(name="By keyboard alone")
+        page = self.page(path="/dashboard")
+        self.visible(page, "#key")
+        page.keyboard.type(ADMIN_TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.locator("#title")).to_be_focused()
+        expect(page.locator("#connection")).to_have_text("Live")
+        self.tab_to(page, "#search")
+        page.keyboard.type("keyboard alone")
+        self.tab_to(page, f"a[href='#product-{product}']")
+        page.keyboard.press("Enter")
+        expect(page.locator("#selection-name")).to_be_focused()
+        self.tab_to(page, "#pause")
+        page.keyboard.press("Space")
+        expect(page.locator("#selection-status")).to_have_text("Paused")
+        expect(page.locator("#pause")).to_be_focused()
+
     # Event deliveries
 
     def test_an_endpoint_is_added_tested_disabled_and_recovered(self):
@@ -409,24 +427,6 @@ class DashboardTest(BrowserTest):
         for endpoint in call("GET", ENDPOINTS, token=ADMIN_TOKEN)["webhook_endpoints"]:
             if endpoint["url"] == url:
                 call("DELETE", f"{ENDPOINTS}/{endpoint['id']}", token=ADMIN_TOKEN)
-
-    def test_a_pause_by_keyboard_alone(self):
-        product = make_product(name="By keyboard alone")
-        page = self.page(path="/dashboard")
-        self.visible(page, "#key")
-        page.keyboard.type(ADMIN_TOKEN)
-        page.keyboard.press("Enter")
-        expect(page.locator("#title")).to_be_focused()
-        expect(page.locator("#connection")).to_have_text("Live")
-        self.tab_to(page, "#search")
-        page.keyboard.type("keyboard alone")
-        self.tab_to(page, f"a[href='#product-{product}']")
-        page.keyboard.press("Enter")
-        expect(page.locator("#selection-name")).to_be_focused()
-        self.tab_to(page, "#pause")
-        page.keyboard.press("Space")
-        expect(page.locator("#selection-status")).to_have_text("Paused")
-        expect(page.locator("#pause")).to_be_focused()
 
     # Interruptions
 

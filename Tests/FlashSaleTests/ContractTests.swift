@@ -155,6 +155,17 @@ extension FlashSaleTests {
         #expect(try await api.send("POST", "/api/admin/payment-events/pay/settle").problem == "refund-not-due")
         #expect(try await api.send("POST", "/api/admin/payment-events/none/settle").problem == "not-found")
 
+        let log = try await api.send("GET", "/api/admin/audit-log")
+        try check("AdminChangePage", log, 200)
+        let changes = try #require(log.members["changes"] as? [[String: Any]])
+        try check("AdminChange", changes[0], "change")
+        try check("AdminSession", try await api.send("GET", "/api/admin/session"), 200)
+        let key = try await createKey("reader", .read, on: url)
+        let refused = try await api.send("PATCH", "/api/admin/products/\(id)", "{}", token: key)
+        try check("InsufficientScopeProblem", refused, 403)
+        let signIn = try await api.send("POST", "/api/admin/session", "{}", token: nil)
+        try check("ForbiddenOriginProblem", signIn, 403)
+
         try check("EventFeed", try await api.send("PUT", "/api/admin/event-feed", #"{"events":["*"]}"#), 200)
         try check("EventFeed", try await api.send("GET", "/api/admin/event-feed"), 200)
         let endpointBody = #"{"url":"http://127.0.0.1:1/","events":["*"]}"#
@@ -183,17 +194,6 @@ extension FlashSaleTests {
         try check("EventPage", feed, 200)
         try check("Event", try #require((feed.members["events"] as? [[String: Any]])?.first), "event of the feed")
         #expect(try await api.send("DELETE", endpointPath).status == 204)
-
-        let log = try await api.send("GET", "/api/admin/audit-log")
-        try check("AdminChangePage", log, 200)
-        let changes = try #require(log.members["changes"] as? [[String: Any]])
-        try check("AdminChange", changes[0], "change")
-        try check("AdminSession", try await api.send("GET", "/api/admin/session"), 200)
-        let key = try await createKey("reader", .read, on: url)
-        let refused = try await api.send("PATCH", "/api/admin/products/\(id)", "{}", token: key)
-        try check("InsufficientScopeProblem", refused, 403)
-        let signIn = try await api.send("POST", "/api/admin/session", "{}", token: nil)
-        try check("ForbiddenOriginProblem", signIn, 403)
 
         try check("Audit", try await api.invariants(), 200)
         try check("Health", try await api.send("GET", "/health/ready"), 200)

@@ -17,11 +17,11 @@ struct AdminRoutes {
     ]
       + AdminProductRoutes(checkout: checkout).routes
       + AdminPaymentRoutes(checkout: checkout).routes
+      + AuditLogRoutes(checkout: checkout).routes
+      + TicksRoutes(ticks: ticks).routes
       + WebhookEndpointRoutes(checkout: checkout, policy: endpointPolicy).routes
       + EventRoutes(checkout: checkout).routes
       + DeliveryRoutes(checkout: checkout).routes
-      + AuditLogRoutes(checkout: checkout).routes
-      + TicksRoutes(ticks: ticks).routes
       + SessionRoutes.guarded(checkout: checkout, ownPages: ownPages)
   }
 }

@@ -68,8 +68,9 @@ struct Problem: Error {
       case .insufficientScope, .forbiddenOrigin: .forbidden
       case .notFound: .notFound
       case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused,
-        .saleEnded, .customerLimitReached, .refundNotDue, .eventFeedOff, .tooManyEndpoints:
+        .saleEnded, .customerLimitReached, .refundNotDue:
         .conflict
+      case .eventFeedOff, .tooManyEndpoints: .conflict
       case .methodNotAllowed: .methodNotAllowed
       case .misdirectedRequest: .misdirectedRequest
       case .requestTimeout: .requestTimeout

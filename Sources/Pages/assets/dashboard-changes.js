@@ -3,7 +3,7 @@
 // If no answer comes, or one that leaves the outcome open, the page sends the same request again. A restock has an
 // `Idempotency-Key`, so the server adds the units once, however often the request arrives. Its key is in sessionStorage
 // until the answer is known, and a reload goes on. Pausing, resuming and settling need no key: a repetition changes
-// nothing. What makes a secret has no key and is not repeated: another secret would follow one that nobody has seen.
+// nothing.
 
 import { call, mayBeRepeated, secondsToWait } from "./api.js";
 import { outageOf } from "./refusals.js";
@@ -16,13 +16,15 @@ const oldestRequestMs = 10 * 60_000;
 const harmless = ["overloaded", "database-unavailable", "too-many-requests", "shutting-down"];
 
 /// A change has:
-///   kind              such as "pause" or "restock"
+///   kind              "pause", "resume", "restock" or "settle"
 ///   title, doneText   what it does, and that it is done, in words
 ///   method, path, body, key
-///   isOnce            whether the page must not send the request again by itself
 ///   state             "asking", "waiting", "stopped", "done" or "refused"
 ///   isUncertain       whether an earlier attempt may have had its effect
 ///   text              why it waits or was refused, in words
+///
+/// A change with `isOnce` makes a secret. The page does not repeat it by itself: another secret would follow one that nobody has
+/// seen.
 export class Changes extends EventTarget {
   list = [];
 

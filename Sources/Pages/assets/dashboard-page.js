@@ -43,11 +43,11 @@ new ChangeList(changes);
 const table = new ProductTable();
 const selection = new Selection(changes, session);
 const money = new WaitingMoney(changes, session);
-const endpoints = new Endpoints(changes, session);
-const failed = new FailedDeliveries(changes, session, (id) => endpoints.urlOf(id));
 const server = new ServerPanel();
 const history = new History();
 const audit = new AuditLog((id) => productOf(id)?.name);
+const endpoints = new Endpoints(changes, session);
+const failed = new FailedDeliveries(changes, session, (id) => endpoints.urlOf(id));
 
 let tick = null;
 /// When the stream was lost, in milliseconds since 1970. Null while it is live or was never live.
@@ -87,8 +87,9 @@ function leave(note) {
   tick = null;
   lostAt = null;
   history.clear();
-  for (const part of [audit, table, money, endpoints, failed, server]) part.clear();
+  for (const part of [audit, table, money, server]) part.clear();
   selection.render(null, [], 0);
+  for (const part of [endpoints, failed]) part.clear();
   for (const part of ["floor", "session", "outage"]) show(find(part), false);
   lead(note);
   show(find("sign-in"), true);
@@ -181,11 +182,11 @@ function render() {
   if (shop) {
     table.render(shop, product?.id ?? null);
     money.render(shop.money_waiting);
-    endpoints.render(shop.deliveries);
     for (const name of ["holds", "orders", "payments"]) setText(find(`${name}-rate`), decimal(shop[`${name}_per_second`]));
     const late = shop.jobs.late_ms;
     setText(find("jobs"), late < 1000 ? "On time" : `${milliseconds(late)} late`);
     find("jobs").classList.toggle("warning", late >= lateMs);
+    endpoints.render(shop.deliveries);
   }
   const valuesOf = (sample) => (product ? sample.products.get(product.id) : sample.shop);
   selection.render(product, samplesOf(valuesOf), now);
