@@ -57,6 +57,12 @@ import Testing
     ("delete from events where type = 'order.placed'", "orders_have_their_events"),
     ("update orders set version = version + 1", "orders_have_their_events"),
     ("update events set version = 7 where type = 'order.paid'", "orders_have_their_events"),
+    (
+      """
+      insert into event_batches (product_id, type, created_at, versions, object_ids)
+      select product_id, 'order.paid', now(), '{2}', array[id] from orders
+      """, "orders_have_their_events"
+    ),
     ("delete from events where type like 'product.%'", "products_have_their_events"),
     ("update products set version = version + 1", "products_have_their_events"),
     (

@@ -104,13 +104,13 @@ import Time
       try await checkout.createEndpoint(creation, by: .tester),
       try await checkout.createEndpoint(creation, by: .tester),
     ]
-    let endpoints = outcomes.map {
-      if case .created(let endpoint, _) = $0 { endpoint } else { nil as WebhookEndpoint? }
+    guard case .created(let first, _) = outcomes[0], case .created(let second, _) = outcomes[1] else {
+      throw Unexpected("\(outcomes)")
     }
-    #expect(endpoints[0] != nil && endpoints[0] == endpoints[1])
-    #expect(try await checkout.endpoints() == [try #require(endpoints[0])])
+    #expect(first == second)
+    #expect(try await checkout.endpoints() == [first])
     #expect(try await pool.integer("select count(*) from admin_changes") == 1)
-    #expect(EndpointID(text: try #require(endpoints[0]).id.text) == endpoints[0]?.id)
+    #expect(EndpointID(text: first.id.text) == first.id)
   }
 
   @Test(.checkout) func `there are at most fifty endpoints`() async throws {

@@ -21,10 +21,11 @@ struct StoredEvent: Sendable {
 }
 
 extension Pool {
-  /// All events in the order in which they were added. A transaction under way in another database hides none of them, as
-  /// it would in the feed.
+  /// All events in the order in which they were written. Dispatches them first. A transaction under way in another database
+  /// hides none of them, as it would in the feed.
   func events(like type: String = "%") async throws -> [StoredEvent] {
-    try await execute(ReadStoredEvents(type: type))
+    try await run("select dispatch_events(1000)")
+    return try await execute(ReadStoredEvents(type: type))
   }
 
   /// The types and versions of these events.
@@ -37,7 +38,7 @@ private struct ReadStoredEvents: PreparedStatement {
   static let name = "read_stored_events"
   static let sql = """
     select type, object_id, version, data::text from flashsale.events where type like $1::text
-    order by transaction_id, created_at, version
+    order by created_at, version
     """
   let type: String
   func bind(to parameters: inout Parameters) { parameters.append(type) }

@@ -17,7 +17,8 @@ import Testing
     _ = try await checkout.pay(try await checkout.order(1, of: product).id, .failed, key: "c")
     _ = try await checkout.releaseHold(try await checkout.hold(1, of: product).id)
     _ = try await checkout.restockProduct(RestockProduct(productID: product.id, delta: -1))
-    #expect(try await pool.integer("select count(*) from events") == 0)
+    #expect(try await pool.integer("select count(*) from event_batches") == 0)
+    #expect(try await pool.eventNames().isEmpty)
     #expect(try await pool.integer("select sum(version) from orders") == 0)
     #expect(try await pool.integer("select version from products") == 0)
     try await checkout.expectCleanAudit()
@@ -107,6 +108,34 @@ import Testing
     try await until("the order has expired") { try await checkout.order(order.id)?.status == .expired }
     #expect(try await pool.eventNames() == ["order.placed 1", "order.expired 2"])
     #expect(try await pool.events()[1].member("status") == "expired")
+    try await checkout.expectCleanAudit()
+  }
+
+  /// The events are dispatched when the order has changed again.
+  @Test(.checkout) func `an event that is dispatched late has the order as it was`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.*")
+    let order = try await checkout.order(1, of: try await checkout.newProduct(stock: 2))
+    _ = try await checkout.pay(order.id, .failed, key: "a")
+    _ = try await checkout.pay(order.id, key: "b")
+    try await pool.run("update orders set refunded_amount = 1")
+    let events = try await pool.events()
+    #expect(try events.map { try $0.member("status") } == ["pending_payment", "cancelled", "paid"])
+    #expect(try events.map { try $0.member("paid_at") == nil } == [true, true, false])
+    #expect(try events.allSatisfy { try $0.member("refunded_amount") == "0" })
+    #expect(try events.map { try $0.member("version") } == ["1", "2", "3"])
+  }
+
+  @Test(.checkout) func `a batch is one row, whatever the number of its events`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.placed")
+    let product = try await checkout.newProduct(stock: 20)
+    for _ in 1...20 { _ = try await checkout.hold(1, of: product) }
+    try await pool.run(
+      "select place_orders(\(product.id), (select array_agg(id) from holds), null, 900000000)")
+    #expect(try await pool.integer("select count(*) from event_batches") == 1)
+    #expect(try await pool.events().count == 20)
+    #expect(try await pool.integer("select count(*) from event_batches") == 0)
     try await checkout.expectCleanAudit()
   }
 

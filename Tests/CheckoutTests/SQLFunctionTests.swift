@@ -18,7 +18,8 @@ import Testing
     "first_hold_id(product_id, product_id) from idempotency_keys",
     "held.released_at from next_release_of_customer(1, 'ada', now()) held", "event_bit('order.paid') from products",
     "event_id(product_id, key, customer_id, product_id) from idempotency_keys", "subscription_lock() from products",
-    "order_event_data(o, 'ada') from orders o", "hold_event_data(h, h.expires_at, 1) from holds h",
+    "order_event_data(o, 'ada', 'order.paid', 1) from orders o", "written.version from written_events() written",
+    "hold_event_data(h, 'hold.placed', h.expires_at, 1) from holds h",
     "payment_event_data(e) from payment_events e",
     "backlog.pending from endpoint_backlogs(10) backlog",
   ])
@@ -114,11 +115,11 @@ import Testing
         create temporary view plan_keepers as
         select proname::text as name from functions
         where lanname = 'plpgsql' and prosrc ~ '\\m(select|insert|update|delete|perform from)\\M'
-          and prosrc ~ '\\m(products|holds|orders|ordered_stock|payment_events|(admin_)?idempotency_keys|admin_keys|admin_sessions|admin_changes|scheduled_jobs|lapsed_holds_of_customers|events|deliveries)\\M'
+          and prosrc ~ '\\m(products|holds|orders|ordered_stock|payment_events|(admin_)?idempotency_keys|admin_keys|admin_sessions|admin_changes|scheduled_jobs|lapsed_holds_of_customers|events|deliveries|event_batches)\\M'
           and proname <> all ('{decide_payment_events,lock_holds,schedule_job}')
           and proname <> all ('{check_readiness,create_product,list_payment_events,read_products,restock_product}')
           and proname <> all ('{create_key,list_admin_changes,record_admin_change,settle_refund,update_product}')
-          and proname <> all ('{create_endpoint,set_event_feed,spread_wanted_events}');
+          and proname <> all ('{add_event_batch,create_endpoint,set_event_feed,spread_wanted_events}');
         do $do$
         declare
             wrong constant text := (select string_agg(w::text, ', ') from (\(query)) w);

@@ -7,16 +7,14 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 begin
-    insert into events (product_id, id, type, object_id, version, created_at, data)
-    select p_product_id, event_id(p_product_id, p_type, o.object_id, o.version), p_type, o.object_id, o.version,
-           clock_timestamp(), order_event_data(o.item, h.customer_id)
+    insert into event_batches (product_id, type, created_at, versions, object_ids, data)
+    select p_product_id, p_type, clock_timestamp(), array_agg(o.version), array_agg(o.id),
+           array_agg(order_event_data(o.item, h.customer_id, p_type, o.version))
     from unnest(p_order_ids) as asked (id)
     cross join lateral (
-        select o as item, o.version, 'order_' || replace(o.id::text, '-', '') as object_id
-        from orders o
-        where o.product_id = p_product_id and o.id = asked.id
-        offset 0) o
+        select o as item, o.id, o.version from orders o where o.product_id = p_product_id and o.id = asked.id offset 0) o
     left join lateral (
-        select h.customer_id from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h on true;
+        select h.customer_id from holds h where h.product_id = p_product_id and h.id = asked.id offset 0) h on true
+    having count(*) > 0;
 end
 $$;

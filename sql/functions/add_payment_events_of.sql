@@ -7,14 +7,15 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 begin
-    insert into events (product_id, id, type, object_id, version, created_at, data)
-    select p_product_id, event_id(p_product_id, p_type, e.object_id, 1), p_type, e.object_id, 1,
-           clock_timestamp(), payment_event_data(e.item)
+    insert into event_batches (product_id, type, created_at, versions, object_names, data)
+    select p_product_id, p_type, clock_timestamp(), array_agg(1), array_agg(asked.key),
+           array_agg(payment_event_data(e.item))
     from unnest(p_keys) as asked (key)
     cross join lateral (
-        select e as item, e.idempotency_key::text as object_id
+        select e as item
         from payment_events e
         where e.idempotency_key = asked.key and e.product_id = p_product_id
-        offset 0) e;
+        offset 0) e
+    having count(*) > 0;
 end
 $$;

@@ -1,17 +1,17 @@
--- Leases deliveries that are due to a server, up to p_limit, and returns them with what is to be sent. New events get their
--- deliveries first, so one round trip finds and leases them.
+-- Leases deliveries that are due to a server, up to p_limit, and returns them with what is to be sent. New events are
+-- dispatched first, so one round trip finds and leases their deliveries.
 --
 -- A server that does not record the result before its lease ends has crashed or is too slow. Then another server may claim
 -- the delivery, and the result no longer counts: see record_deliveries.
 --
 -- Nothing is found by a number that grows. A transaction may commit late:
 --
---     A: inserts event 1, not committed
---     B: inserts event 2, commits
---     this: delivers all events up to 2
---     A: commits; nobody looks for event 1 again
+--     A:    adds batch 1, not committed
+--     B:    adds batch 2, commits
+--     this: dispatches all batches up to 2
+--     A:    commits; nobody looks for batch 1 again
 --
--- Here event 1 is not dispatched, so the next call finds it.
+-- Here a batch is removed when it is dispatched, so the next call finds batch 1.
 --
 -- The last row has no delivery. Its next_in_us is the time until the next delivery is due, null when none is pending. It is 0
 -- when more are due now. has_endpoints is false when no endpoint exists.
@@ -28,6 +28,7 @@ declare
     c_lease constant interval := interval '30 seconds';
     -- After so many failures in a row, one delivery at a time shows whether the endpoint works again.
     c_most_failures constant integer := 5;
+    -- About as many events as are dispatched at once.
     c_dispatched    constant integer := 500;
     -- The most deliveries of one endpoint that are leased at once, by all servers. A server sends 16 of them at a time. If it
     -- had leased more of a silent endpoint, they would take the places of other endpoints, and their leases would end.
@@ -36,39 +37,35 @@ declare
     v_probed  uuid[];
     v_healthy uuid[];
     v_share   integer;
-    v_count   integer;
+    v_count   integer;  -- of dispatched batches
 begin
     if (p_lease_id is not null and p_limit between 1 and 10000) is not true then
         perform refuse_arguments();
     end if;
-    -- Whoever deletes an endpoint waits for this transaction, and then deletes the deliveries that it inserts.
-    perform pg_advisory_xact_lock_shared(subscription_lock());
-    v_now := clock_timestamp();
     has_endpoints := exists (select from webhook_endpoints);
+    v_healthy := array(
+        select w.id from webhook_endpoints w where w.status = 'enabled' and w.failures < c_most_failures);
+    -- Each endpoint has its share, so that one with many deliveries does not delay another.
+    v_share := greatest(1, p_limit / greatest(1, cardinality(v_healthy)));
 
-    -- Another server dispatches other events.
-    with fresh as (
-        select e.product_id, e.id
-        from events e
-        where not e.is_dispatched
-        order by e.transaction_id
-        limit c_dispatched
-        for update skip locked
-    ), dispatched as (
-        update events e
-        set is_dispatched = true
-        from fresh
-        where e.product_id = fresh.product_id and e.id = fresh.id
-        returning e.product_id, e.id, e.type, e.created_at
-    ), added as (
-        insert into deliveries (product_id, event_id, endpoint_id, next_at, created_at)
-        select d.product_id, d.id, w.id, v_now, v_now
-        from dispatched d
-        join webhook_endpoints w on w.wanted_events & event_bit(d.type) <> 0 and w.created_at <= d.created_at
-        where w.status = 'enabled' or w.disabled_reason = 'failing'
-        on conflict on constraint deliveries_pkey do nothing
-    )
-    select count(*) into v_count from dispatched;
+    -- Batches wait until the feed wants them or an endpoint is short of deliveries. So in a sale that writes more events than
+    -- can be sent, the rest wait as batches, which cost least. Without an enabled endpoint, they are dispatched slowly.
+    v_now := clock_timestamp();
+    v_count := dispatch_events(case
+        when exists (select from event_feed f where f.wanted_events <> 0) then c_dispatched
+        when not exists (select from webhook_endpoints w where w.status = 'enabled') then 1
+        when exists (
+            select
+            from webhook_endpoints w
+            cross join lateral (select case when w.id = any (v_healthy) then v_share else 1 end) as least_due (count)
+            where w.status = 'enabled' and least_due.count > (
+                select count(*)
+                from (
+                    select from deliveries d
+                    where d.endpoint_id = w.id and d.status = 'pending' and d.next_at <= v_now
+                    limit v_share) due)) then c_dispatched
+        else 0 end);
+    v_now := clock_timestamp();
 
     -- Two servers must not probe one endpoint at once. The lock on its row is only tried: the other server probes it.
     v_probed := array(
@@ -84,11 +81,6 @@ begin
             select from deliveries d
             where d.endpoint_id = probed.id and d.status = 'pending' and d.lease_id is not null
               and d.next_at > v_now and d.next_at <= v_now + c_lease));
-    v_healthy := array(
-        select w.id from webhook_endpoints w where w.status = 'enabled' and w.failures < c_most_failures);
-
-    -- Each endpoint has its share, so that one with many deliveries does not delay another.
-    v_share := greatest(1, p_limit / greatest(1, cardinality(v_healthy)));
     return query
     with due as (
         select d.product_id, d.event_id, d.endpoint_id
@@ -122,7 +114,7 @@ begin
     cross join lateral (
         select * from events e where e.product_id = l.product_id and e.id = l.event_id offset 0) e;
 
-    if v_count = c_dispatched then
+    if v_count > 0 and exists (select from event_batches) then
         next_in_us := 0;
     else
         select greatest(0, extract(epoch from min(due.at) - clock_timestamp()) * 1000000)::bigint into next_in_us

@@ -157,9 +157,9 @@ begin
             end loop;
         end if;
 
-        -- Before the parked events, which change the orders.
         if v_wanted_events & event_bit('order.placed') <> 0 then
-            perform add_order_events(p_product_id, v_placed, 'order.placed');
+            perform add_event_batch(
+                p_product_id, 'order.placed', v_placed, array_fill(1, array[cardinality(v_placed)]));
         end if;
 
         -- A transaction that parks an event locks the hold's row: see decide_payment_events. This transaction has that lock

@@ -20,6 +20,8 @@ begin
     if not found then
         return;
     end if;
+    while dispatch_events(1000) > 0 loop
+    end loop;
     v_now := clock_timestamp();
     update deliveries d
     set status = 'pending', attempts = 0, next_at = v_now, lease_id = null

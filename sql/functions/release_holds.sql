@@ -32,7 +32,7 @@ begin
         update products p set available_stock = p.available_stock + v_units where p.id = p_product_id
         returning p.wanted_events into v_wanted;
         if v_wanted & event_bit('hold.released') <> 0 then
-            perform add_hold_events(p_product_id, array_agg(l.id), 'hold.released')
+            perform add_event_batch(p_product_id, 'hold.released', array_agg(l.id), array_agg(2))
             from unnest(v_locked.ids, v_locked.tids) as l (id, tid)
             where l.tid = any (v_released);
         end if;

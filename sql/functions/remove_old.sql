@@ -125,12 +125,12 @@ begin
         v_events := v_events + found::integer;
     end loop;
 
-    -- An event stays while a delivery of it is pending at an endpoint that is enabled. A server that dispatches or redelivers
-    -- an event has its row locked.
+    -- An event stays while a delivery of it is pending at an endpoint that is enabled. A server that redelivers an event has
+    -- its row locked.
     for v_old in
         select locked.product_id, locked.id
         from (
-            select e.product_id, e.id, e.created_at from events e order by e.transaction_id, e.id limit p_limit) old
+            select e.product_id, e.id, e.created_at from events e order by e.transaction_id, e.number limit p_limit) old
         cross join lateral (
             select e.product_id, e.id from events e
             where e.product_id = old.product_id and e.id = old.id

@@ -266,7 +266,7 @@ begin
             end loop;
         end if;
         if v_product.wanted_events & event_bit('hold.placed') <> 0 then
-            perform add_hold_events(p_product_id, array_agg(asked.id), 'hold.placed')
+            perform add_event_batch(p_product_id, 'hold.placed', array_agg(asked.id), array_agg(1))
             from unnest(p_hold_ids, outcomes) as asked (id, outcome)
             where asked.outcome = 'held';
         end if;

@@ -121,7 +121,7 @@ begin
         end loop;
     end if;
     if v_wanted & event_bit('hold.placed') <> 0 then
-        perform add_hold_events(asked.product_id, array_agg(asked.id), 'hold.placed')
+        perform add_event_batch(asked.product_id, 'hold.placed', array_agg(asked.id), array_agg(1))
         from unnest(p_product_ids, p_hold_ids) as asked (product_id, id)
         where asked.product_id = any (served)
         group by asked.product_id;

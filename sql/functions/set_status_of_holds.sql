@@ -22,7 +22,7 @@ begin
         with changed as (
             update holds h set status = p_status where h.product_id = p_product_id and h.ctid = any (p_tids) returning h.id)
         select array_agg(c.id), count(*) into v_ids, v_count from changed c;
-        perform add_hold_events(p_product_id, v_ids, 'hold.' || p_status);
+        perform add_event_batch(p_product_id, 'hold.' || p_status, v_ids, array_fill(2, array[v_count]));
     else
         update holds h set status = p_status where h.product_id = p_product_id and h.ctid = any (p_tids);
         get diagnostics v_count = row_count;

@@ -15,15 +15,18 @@ as $$
 declare
     v_count integer;
     v_ids   uuid[];
+    v_versions integer[];
 begin
     if p_wanted <> 0 and p_wanted & event_bit('order.' || p_status) <> 0 then
         with changed as (
             update orders o
             set status = p_status, paid_at = p_paid_at, version = o.version + 1
             where o.product_id = p_product_id and o.ctid = any (p_tids)
-            returning o.id)
-        select array_agg(c.id), count(*) into v_ids, v_count from changed c;
-        perform add_order_events(p_product_id, v_ids, 'order.' || p_status);
+            returning o.id, o.version)
+        select array_agg(c.id), array_agg(c.version), count(*) into v_ids, v_versions, v_count from changed c;
+        if v_count > 0 then
+            perform add_event_batch(p_product_id, 'order.' || p_status, v_ids, v_versions);
+        end if;
     else
         update orders o
         set status = p_status, paid_at = p_paid_at

@@ -22,9 +22,9 @@ begin
     where d.product_id = 0 and d.endpoint_id = p_id;
     v_now := clock_timestamp();
     event_id := event_id(0, 'endpoint.test', v_object || ' ' || extract(epoch from v_now), v_version);
-    insert into events (product_id, id, type, object_id, version, created_at, is_dispatched, data)
+    insert into events (product_id, id, type, object_id, version, created_at, data)
     values (
-        0, event_id, 'endpoint.test', v_object, v_version, v_now, true,
+        0, event_id, 'endpoint.test', v_object, v_version, v_now,
         jsonb_build_object('endpoint_id', v_object, 'version', v_version));
     insert into deliveries (product_id, event_id, endpoint_id, next_at, created_at)
     values (0, event_id, p_id, v_now, v_now);

@@ -14,7 +14,7 @@ struct ListEndpoints: PreparedStatement {
   static func decode(_ row: inout Row) throws -> WebhookEndpoint { try WebhookEndpoint(&row) }
 }
 
-/// Deletes an endpoint and its deliveries. Returns whether there was one.
+/// Deletes an endpoint and its pending deliveries. Returns whether there was one.
 struct DeleteEndpoint: PreparedStatement {
   static let name = "delete_endpoint"
   static let sql = "select * from flashsale.delete_endpoint($1::uuid, $2::text, $3::text)"

@@ -42,7 +42,7 @@ extension Checkout {
     return try await call { [changes] in try await $0.transactOnce(changes).first }
   }
 
-  /// Deletes an endpoint and its deliveries. Returns whether there was one.
+  /// Deletes an endpoint and its pending deliveries. Returns whether there was one.
   package func deleteEndpoint(_ id: EndpointID, by author: ChangeAuthor) async throws -> Bool {
     try await call { try await $0.transact(DeleteEndpoint(id: id, author: author))[0] }
   }
@@ -79,7 +79,7 @@ extension Checkout {
   package func events(
     type: EventType? = nil, productID: Int32? = nil, from cursor: EventPage.Cursor? = nil
   ) async throws -> EventPage {
-    try await call(isRead: true) {
+    try await call {
       try await ListEvents(type: type, productID: productID, cursor: cursor).page(from: $0)
     }
   }
@@ -132,7 +132,9 @@ extension Checkout {
       throw UnknownValue(description: "claim_deliveries returned no end")
     }
     eventSignal.note(hasEndpoints: hasEndpoints)
-    let deliveries = answers.compactMap { if case .delivery(let delivery) = $0 { delivery } else { nil } }
+    let deliveries = answers.compactMap { answer -> Delivery? in
+      if case .delivery(let delivery) = answer { delivery } else { nil }
+    }
     return (deliveries, untilNext)
   }
 

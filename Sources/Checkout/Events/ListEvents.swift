@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Postgres
 import Time
 
@@ -27,33 +26,30 @@ package struct EventPage: Sendable {
   /// The position after the last event of a page. Opaque to clients.
   package struct Cursor: Sendable, Equatable {
     let transactionID: Int64
-    let eventID: EventID
+    let number: Int64
 
-    package var text: String { "\(transactionID)-\(eventID.text)" }
+    package var text: String { "\(transactionID)-\(number)" }
 
-    init(transactionID: Int64, eventID: EventID) {
+    init(transactionID: Int64, number: Int64) {
       self.transactionID = transactionID
-      self.eventID = eventID
+      self.number = number
     }
 
     /// Nil when the text is no cursor.
     package init?(text: String) {
-      guard let hyphen = text.utf8.firstIndex(of: UInt8(ascii: "-")),
-        let eventID = EventID(text: String(text[text.utf8.index(after: hyphen)...]))
-      else { return nil }
-      let digits = text[..<hyphen]
-      guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), let number = Int64(digits) else {
-        return nil
+      let numbers = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false).map { digits in
+        digits.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 } ? Int64(String(Substring(digits))) : nil
       }
-      self.init(transactionID: number, eventID: eventID)
+      guard numbers.count == 2, let transactionID = numbers[0], let number = numbers[1] else { return nil }
+      self.init(transactionID: transactionID, number: number)
     }
   }
 }
 
-/// Lists events in the order of their transactions, starting after `cursor`.
+/// Lists events in the order in which they were dispatched, starting after `cursor`.
 struct ListEvents: PreparedStatement {
   static let name = "list_events"
-  static let sql = "select * from flashsale.list_events($1::text, $2::integer, $3::bigint, $4::uuid, $5::integer)"
+  static let sql = "select * from flashsale.list_events($1::text, $2::integer, $3::bigint, $4::bigint, $5::integer)"
   static let isCancellable = true
 
   /// The number of events on a page. It limits the size of a response.
@@ -69,24 +65,35 @@ struct ListEvents: PreparedStatement {
     parameters.append(type?.rawValue)
     parameters.append(productID)
     parameters.append(cursor?.transactionID)
-    parameters.append(cursor?.eventID.uuid)
+    parameters.append(cursor?.number)
     parameters.append(Int32(Self.pageSize + 1))
   }
 
-  static func decode(_ row: inout Row) throws -> (transactionID: Int64, event: Event) {
-    let transactionID = try row.decode(Int64.self)
+  static func decode(_ row: inout Row) throws -> (place: EventPage.Cursor, event: Event) {
+    let place = EventPage.Cursor(transactionID: try row.decode(), number: try row.decode())
     let event = Event(
       id: EventID(try row.decode()), type: try row.decode(), productID: try row.decode(), objectID: try row.decode(),
       createdAt: try row.decode(), data: try row.decode())
-    return (transactionID, event)
+    return (place, event)
   }
 
   /// - Throws: `PostgresError`, `CancellationError`.
   func page(from database: Pool) async throws -> EventPage {
+    // Events are still in batches if no server delivers any. Those that are dispatched now are on the next page.
+    _ = try await database.transact(DispatchEvents())
     // The query returns one more event than a page has, if there is another page.
     let found = try await database.execute(self)
     let rows = found.prefix(Self.pageSize)
-    let last = rows.last.map { EventPage.Cursor(transactionID: $0.transactionID, eventID: $0.event.id) }
-    return EventPage(events: rows.map(\.event), next: last ?? cursor, hasMore: found.count > rows.count)
+    return EventPage(
+      events: rows.map(\.event), next: rows.last?.place ?? cursor, hasMore: found.count > rows.count)
   }
+}
+
+/// Makes the events of batches that wait. Returns the number of these batches.
+private struct DispatchEvents: PreparedStatement {
+  static let name = "dispatch_events"
+  static let sql = "select flashsale.dispatch_events($1::integer)"
+
+  func bind(to parameters: inout Parameters) { parameters.append(Int32(5 * ListEvents.pageSize)) }
+  static func decode(_ row: inout Row) throws -> Int32 { try row.decode() }
 }
