@@ -152,12 +152,14 @@ import Time
     #expect(idle.endpoints.map(\.id) == endpoints.map(\.id) && idle.pendingDeliveries == 0)
     #expect(idle.oldestDeliveryAge == .zero && idle.endpoints.allSatisfy { $0.pending == 0 && $0.lastError == nil })
 
-    // An event without deliveries waits, too.
+    // Events that are not dispatched wait, too.
     try await DeliveryTests.orders(3, checkout)
-    try await database.run("update events set created_at = clock_timestamp() - interval '100 s'")
-    #expect(100...160 ~= (try await Self.shop(checkout).oldestDeliveryAge / .seconds(1)))
+    try await database.run("update event_batches set created_at = clock_timestamp() - interval '100 s'")
+    let early = try await Self.shop(checkout)
+    #expect(early.endpoints.map(\.pending) == [3, 3] && early.pendingDeliveries == 6)
+    #expect(100...160 ~= early.oldestDeliveryAge / .seconds(1))
     // An endpoint gets no events that are older than itself.
-    try await database.run("update events set created_at = clock_timestamp()")
+    try await database.run("update event_batches set created_at = clock_timestamp()")
 
     let claim = try await checkout.claim()
     #expect(claim.deliveries.count == 6)

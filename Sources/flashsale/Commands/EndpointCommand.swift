@@ -110,7 +110,7 @@ struct EndpointCommand: AsyncParsableCommand {
   }
 
   struct Delete: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Delete an endpoint and its deliveries.")
+    static let configuration = CommandConfiguration(abstract: "Delete an endpoint and its pending deliveries.")
 
     @Argument(help: "Id of the endpoint.")
     var id: EndpointID
