@@ -1,4 +1,5 @@
 import Checkout
+import Telemetry
 
 extension APIServer {
   /// All routes. The routes of buyers come first, because `RouteTable` searches from first to last.
@@ -16,7 +17,9 @@ extension APIServer {
       + OrderRoutes(checkout: checkout).routes
       + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
       + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes
-      + AdminRoutes(checkout: checkout, ownPages: ownPages, ticks: ticks).routes.map(admin.guarding)
+      + AdminRoutes(
+        checkout: checkout, ownPages: ownPages, ticks: ticks, endpointPolicy: configuration.endpointPolicy
+      ).routes.map(admin.guarding)
       + SessionRoutes(checkout: checkout, authentication: admin, ownPages: ownPages).routes
       + HealthRoutes(checkout: checkout, draining: draining).routes
       + OpenAPIRoute().routes

@@ -1,4 +1,5 @@
 import Checkout
+import EventWebhooks
 import HummingbirdCore
 import Logging
 import NIOCore
@@ -33,6 +34,8 @@ package struct APIServer: Service, CustomStringConvertible {
     /// The proxies whose `X-Forwarded-For` gives the client's address, and whose `X-Forwarded-Proto` says whether it used
     /// TLS.
     package var trustedProxies = TrustedProxies()
+    /// Decides to which addresses operators may send events.
+    package var endpointPolicy = EndpointPolicy(allowsPrivate: false)
     /// The settings of the pages for buyers. With nil, the server has no pages.
     package var pages: PageSettings?
     /// Whether to refuse requests whose `Host` does not name this machine. It prevents DNS rebinding of a local server.

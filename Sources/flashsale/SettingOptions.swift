@@ -86,6 +86,10 @@ struct ServerOptions: ParsableArguments {
   var rateLimitPerClient: String?
   @Option(help: "Addresses or networks of proxies whose X-Forwarded headers are trusted, separated by commas.")
   var trustedProxies: String?
+  @Option(help: "false if other servers send the events (default: true).")
+  var eventWebhooks: String?
+  @Option(help: "true sends events to private addresses and by http, too (default: false).")
+  var eventWebhooksAllowPrivate: String?
   @Option(help: "Most bytes of a request body, 1024 to 16777216 (default: 16384).")
   var maxBodyBytes: String?
   @Option(help: "Most requests that wait for the database, 1 to 1000000 (default: 4096).")
@@ -160,6 +164,8 @@ struct ServerOptions: ParsableArguments {
       "CUSTOMER_TOKEN_KEYS_FILE": customerTokenKeysFile,
       "RATE_LIMIT_PER_CLIENT": rateLimitPerClient,
       "TRUSTED_PROXIES": trustedProxies,
+      "EVENT_WEBHOOKS": eventWebhooks,
+      "EVENT_WEBHOOKS_ALLOW_PRIVATE": eventWebhooksAllowPrivate,
       "MAX_BODY_BYTES": maxBodyBytes,
       "MAX_IN_FLIGHT": maxInFlight,
       "QUEUE_TIMEOUT_MS": queueTimeoutMilliseconds,

@@ -5,6 +5,7 @@ import Logging
 import Foundation
 import Postgres
 import Secrets
+import StandardWebhooks
 import Telemetry
 
 /// The settings of the program. A command-line option takes precedence over the environment variable of the same name.
@@ -124,7 +125,7 @@ struct Settings {
     return configuration
   }
 
-  private func boolean(_ name: String, default fallback: Bool) throws -> Bool {
+  func boolean(_ name: String, default fallback: Bool) throws -> Bool {
     switch string(name) {
     case nil: fallback
     case "true", "on", "1": true
@@ -176,6 +177,7 @@ struct Settings {
     configuration.sharing = try crossOriginSharing()
     configuration.customerTokens = try customerTokens()
     configuration.rateLimitPerClient = try rateLimitPerClient()
+    configuration.endpointPolicy = try endpointPolicy(isDemo: isDemo)
     configuration.isForLoopbackNames = isDemo
     let pages = PageSettings(checkoutURL: try checkoutURL(), playsProvider: isDemo && secrets.isEmpty)
     if try boolean("PAGES", default: isDemo) { configuration.pages = pages }
@@ -217,6 +219,8 @@ struct Settings {
     _ = try checkout()
     _ = try databaseConnections()
     _ = try shutdownTimeout()
+    _ = try deliversEvents()
+    _ = try endpointPolicy()
     _ = try metrics()
     _ = try tracing()
     _ = try logger()

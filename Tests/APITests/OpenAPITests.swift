@@ -47,6 +47,10 @@ import Yams
     ("RefundRequest", RefundBody.Member.allCases.map(\.rawValue)),
     ("StockChange", RestockBody.Member.allCases.map(\.rawValue)),
     ("SignInRequest", SignInBody.Member.allCases.map(\.rawValue)),
+    ("WebhookEndpointRequest", EndpointBody.Member.allCases.map(\.rawValue)),
+    ("WebhookEndpointChanges", EndpointChangesBody.Member.allCases.map(\.rawValue)),
+    ("RecoveryRequest", RecoverBody.Member.allCases.map(\.rawValue)),
+    ("EventFeed", EventFeedBody.Member.allCases.map(\.rawValue)),
   ])
   func `a request schema has exactly the members that the server reads`(schema: String, members: [String]) throws {
     let properties = try #require(try Self.schemas()[schema]?["properties"] as? [String: Any])

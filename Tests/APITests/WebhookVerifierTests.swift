@@ -1,5 +1,6 @@
 import Crypto
 import FoundationEssentials
+import StandardWebhooks
 import TestSupport
 import Testing
 

@@ -21,6 +21,7 @@ import Testing
     "order_event_data(o, 'ada', 'order.paid', 1) from orders o", "written.version from written_events() written",
     "hold_event_data(h, 'hold.placed', h.expires_at, 1) from holds h",
     "payment_event_data(e) from payment_events e",
+    "backlog.pending from endpoint_backlogs(10) backlog",
   ])
   func `small functions are inlined into the calling query`(call: String) async throws {
     let name = try #require(call.firstMatch(of: /\w+(?=\()/)).output

@@ -68,7 +68,9 @@ extension FlashSaleTests {
 
     @Test(.database) func `each response has exactly the members of its schema`() async throws {
       let url = TestDatabase.url
-      try await withServers(1, on: url) { servers in
+      // The deliveries of events stay as they are.
+      let settings = ServerProcess.privateEndpoints.merging(["EVENT_WEBHOOKS": "false"]) { $1 }
+      try await withServers(1, on: url, settings: settings) { servers in
         let api = servers[0].api
         let schemas = try await Self.schemas(api)
         func check(_ schema: String, _ answer: APIClient.Answer, _ status: UInt) throws {
@@ -182,6 +184,35 @@ extension FlashSaleTests {
         try check("InsufficientScopeProblem", refused, 403)
         let signIn = try await api.send("POST", "/api/admin/session", "{}", token: nil)
         try check("ForbiddenOriginProblem", signIn, 403)
+
+        try check("EventFeed", try await api.send("PUT", "/api/admin/event-feed", #"{"events":["*"]}"#), 200)
+        try check("EventFeed", try await api.send("GET", "/api/admin/event-feed"), 200)
+        let endpointBody = #"{"url":"http://127.0.0.1:1/","events":["*"]}"#
+        let endpoint = try await api.send("POST", APIClient.endpointsPath, endpointBody)
+        try check("NewWebhookEndpoint", endpoint, 201)
+        let endpointPath = "\(APIClient.endpointsPath)/\(try #require(endpoint.members["id"] as? String))"
+        try check("WebhookEndpointList", try await api.send("GET", APIClient.endpointsPath), 200)
+        try check("WebhookEndpoint", try await api.send("GET", endpointPath), 200)
+        try check("WebhookEndpoint", try await api.send("PATCH", endpointPath, "{}"), 200)
+        try check("NewWebhookEndpoint", try await api.send("POST", endpointPath + "/rotate-secret"), 200)
+        let sent = try await api.send("POST", endpointPath + "/test")
+        try check("EventReceipt", sent, 202)
+        let since = #"{"since":"2026-01-01T00:00:00Z"}"#
+        try check("Recovery", try await api.send("POST", endpointPath + "/recover", since), 202)
+        let eventPath = "/api/admin/events/\(try #require(sent.members["event_id"] as? String))"
+        try check("Redelivery", try await api.send("POST", eventPath + "/redeliver"), 202)
+        let deliveries = try await api.send("GET", "/api/admin/deliveries")
+        try check("DeliveryPage", deliveries, 200)
+        let delivery = try #require((deliveries.members["deliveries"] as? [[String: Any]])?.first)
+        try check("EventDelivery", delivery, "delivery")
+        _ = try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":1}"#)
+        try await eventually("the restock is in the feed") {
+          try await !api.list("/api/admin/events", "events").isEmpty
+        }
+        let feed = try await api.send("GET", "/api/admin/events")
+        try check("EventPage", feed, 200)
+        try check("Event", try #require((feed.members["events"] as? [[String: Any]])?.first), "event of the feed")
+        #expect(try await api.send("DELETE", endpointPath).status == 204)
 
         try check("Audit", try await api.invariants(), 200)
         try check("Health", try await api.send("GET", "/health/ready"), 200)

@@ -46,7 +46,7 @@ extension FlashSaleTests {
           let settings = Self.loud.merging([
             "LOG_FORMAT": format, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1",
             "OTEL_EXPORTER_OTLP_HEADERS": "api-key=\(Self.header)", "METRICS_TOKEN": Self.metricsToken,
-            "ACCESS_LOG": "true",
+            "ACCESS_LOG": "true", "EVENT_WEBHOOKS_ALLOW_PRIVATE": "true",
           ]) { $1 }
           let database = TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@")
           #expect(database.contains(Self.password))
@@ -92,8 +92,17 @@ extension FlashSaleTests {
             let cookie = try await signIn(with: key, on: api)
             let session = try await api.send("GET", "/api/admin/session", headers: ["cookie": cookie], token: nil)
             #expect(session.status == 200)
+            let (endpoint, secret) = try await api.createEndpoint(events: "*")
+            let path = "\(APIClient.endpointsPath)/\(endpoint)"
+            let rotated = try await api.send("POST", path + "/rotate-secret", token: key)
+            let nextSecret = try #require(rotated.members["secret"] as? String, "\(rotated)")
+            #expect(try await api.send("POST", path + "/test", token: key).status == 202)
+            try await eventually("the delivery has failed") {
+              try await api.send("GET", path, token: key).members["failures"] as? Int ?? 0 > 0
+            }
             #expect(try await servers[0].end(with: .terminate) == .exited(0))
-            for secret in [key, String(cookie.dropFirst("flashsale_session=".count))] {
+            let keys = [secret, nextSecret].map { String($0.dropFirst("whsec_".count)) }
+            for secret in [key, String(cookie.dropFirst("flashsale_session=".count))] + keys {
               #expect(!servers[0].output.contains(secret))
             }
             #expect(servers[0].output.contains("debug") || servers[0].output.contains("trace"), "it logs everything")

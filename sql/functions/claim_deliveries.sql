@@ -30,6 +30,9 @@ declare
     c_most_failures constant integer := 5;
     -- About as many events as are dispatched at once.
     c_dispatched    constant integer := 500;
+    -- The most deliveries of one endpoint that are leased at once, by all servers. A server sends 16 of them at a time. If it
+    -- had leased more of a silent endpoint, they would take the places of other endpoints, and their leases would end.
+    c_most_leased   constant integer := 64;
     v_now     timestamptz;
     v_probed  uuid[];
     v_healthy uuid[];
@@ -86,7 +89,10 @@ begin
             select * from deliveries d
             where d.endpoint_id = asked.id and d.status = 'pending' and d.next_at <= v_now
             order by d.next_at
-            limit case when asked.n > cardinality(v_healthy) then 1 else v_share end
+            limit case when asked.n > cardinality(v_healthy) then 1 else greatest(0, least(v_share, c_most_leased - (
+                select count(*) from deliveries l
+                where l.endpoint_id = asked.id and l.status = 'pending' and l.lease_id is not null
+                  and l.next_at > v_now and l.next_at <= v_now + c_lease))) end
             for update skip locked) d
         limit p_limit
     ), leased as (

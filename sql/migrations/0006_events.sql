@@ -58,7 +58,7 @@ create domain endpoint_disabling as text
 create domain delivery_status as text
     constraint is_known check (value in ('pending', 'delivered', 'failed'));
 create domain endpoint_url as text
-    constraint has_1_to_2000_characters check (char_length(value) between 1 and 2000);
+    constraint has_1_to_2048_characters check (char_length(value) between 1 and 2048);
 
 -- Where events are sent.
 create table webhook_endpoints (
@@ -106,6 +106,8 @@ create table deliveries (
 create index deliveries_due on deliveries (endpoint_id, next_at) where status = 'pending';
 -- Pages, newest first.
 create index deliveries_by_creation on deliveries (created_at desc, event_id desc, endpoint_id desc);
+-- The same of the few that have failed. Each open control room asks for them every ten seconds.
+create index deliveries_failed on deliveries (created_at desc, event_id desc, endpoint_id desc) where status = 'failed';
 
 -- The types that are recorded for clients that poll. It is off while it names none.
 create table event_feed (

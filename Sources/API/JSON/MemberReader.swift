@@ -148,17 +148,12 @@ struct MemberReader<Name: RawRepresentable<String>> {
   /// A string, or an array of strings.
   mutating func strings(_ name: Name) -> [String]? {
     if let text = text(name) { return [text] }
-    let texts = read(name) { value -> [String?]? in
-      guard value.first == UInt8(ascii: "[") else { return nil }
-      let array = UnsafeRawBufferPointer(rebasing: value)
-      return JSONSyntax.elements(ofArray: array).map { range in
-        array[range].first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: array[range]) : nil
-      }
-    }
-    guard let texts = texts.flatMap(\.self), texts.allSatisfy({ $0 != nil }) else {
-      return invalid(name, "must be a string, or an array of strings")
-    }
-    return texts.compactMap(\.self)
+    return texts(name) ?? invalid(name, "must be a string, or an array of strings")
+  }
+
+  /// An array of strings. It may be empty.
+  mutating func array(_ name: Name) -> [String]? {
+    texts(name) ?? invalid(name, "must be an array of strings")
   }
 
   /// An object of strings, with an error for each that is invalid. An empty object is nil, without an error.
@@ -245,6 +240,19 @@ struct MemberReader<Name: RawRepresentable<String>> {
   /// The text of a string. Nil if the value is no string.
   private func text(_ name: Name) -> String? {
     read(name) { $0.first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: $0) : nil } ?? nil
+  }
+
+  /// The elements of an array of strings. Nil if the value is none.
+  private func texts(_ name: Name) -> [String]? {
+    let texts = read(name) { value -> [String?]? in
+      guard value.first == UInt8(ascii: "[") else { return nil }
+      let array = UnsafeRawBufferPointer(rebasing: value)
+      return JSONSyntax.elements(ofArray: array).map { range in
+        array[range].first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: array[range]) : nil
+      }
+    }
+    guard let texts = texts.flatMap(\.self), texts.allSatisfy({ $0 != nil }) else { return nil }
+    return texts.compactMap(\.self)
   }
 
   /// Nil if the value is no integer of 64 bits.

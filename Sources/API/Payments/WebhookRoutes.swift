@@ -1,5 +1,6 @@
 import Checkout
 import FoundationEssentials
+import Telemetry
 
 /// `POST /api/payments/webhook`.
 struct WebhookRoutes {

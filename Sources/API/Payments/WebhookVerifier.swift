@@ -1,4 +1,5 @@
 import FoundationEssentials
+import StandardWebhooks
 
 /// Verifies that a payment event comes from the payment provider.
 package struct WebhookVerifier: Sendable {

@@ -26,7 +26,7 @@ package struct CreateEndpoint: PreparedStatement {
   var author = ChangeAuthor.commandLine
 
   /// - Parameters:
-  ///   - url: 1 to 2000 characters. The caller has checked that events may be sent there.
+  ///   - url: 1 to 2048 characters. The caller has checked that events may be sent there.
   ///   - events: at least one.
   ///   - description: 1 to 255 characters, or nil.
   package init(url: String, events: [EventPattern], description: String? = nil) {
@@ -67,11 +67,11 @@ package struct CreateEndpoint: PreparedStatement {
 }
 
 /// The secrets of endpoints, in the form of Standard Webhooks: `whsec_` and the base64 of 24 random bytes.
-enum EndpointSecret {
+package enum EndpointSecret {
   private static let byteCount = 24
 
   /// The system's generator is cryptographically secure (getrandom(2)).
-  static func new() -> Secret {
+  package static func new() -> Secret {
     var generator = SystemRandomNumberGenerator()
     let bytes = (0..<byteCount).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
     return Secret("whsec_" + Data(bytes).base64EncodedString())

@@ -10,7 +10,7 @@ package struct UpdateEndpoint: PreparedStatement {
     """
 
   let id: EndpointID
-  /// 1 to 2000 characters. Nil leaves it unchanged, as for the others.
+  /// 1 to 2048 characters. Nil leaves it unchanged, as for the others.
   package var url: String?
   /// At least one.
   package var events: [EventPattern]?

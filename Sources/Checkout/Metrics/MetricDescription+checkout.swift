@@ -57,8 +57,17 @@ extension MetricDescription {
   static let moneyAge = MetricDescription(
     "flashsale_money_waiting_oldest_seconds", help: "The age of the oldest of these payments, by verdict.")
 
+  static let deliveriesPending = MetricDescription(
+    "flashsale_event_deliveries_pending",
+    help: "Deliveries of events that wait for enabled endpoints. At most 20000 of each are counted.")
+  static let deliveriesAge = MetricDescription(
+    "flashsale_event_deliveries_oldest_seconds", help: "How long an enabled endpoint waits for its oldest event.")
+  static let endpoints = MetricDescription(
+    "flashsale_webhook_endpoints", help: "Endpoints of events, by status.")
+
   static let readFromDatabase = [
-    totalStock, availableStock, jobsDue, jobLag, moneyEvents, moneyAmount, moneyAge,
+    totalStock, availableStock, jobsDue, jobLag, moneyEvents, moneyAmount, moneyAge, deliveriesPending, deliveriesAge,
+    endpoints,
   ]
 
   package static let checkout =

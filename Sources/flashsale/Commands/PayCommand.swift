@@ -1,8 +1,8 @@
-import API
 import ArgumentParser
 import AsyncHTTPClient
 import Foundation
 import NIOCore
+import StandardWebhooks
 import Telemetry
 
 struct PayCommand: AsyncParsableCommand {
