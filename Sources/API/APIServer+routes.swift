@@ -16,7 +16,7 @@ extension APIServer {
       + OrderRoutes(checkout: checkout).routes
       + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
       + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes
-      + AdminRoutes(checkout: checkout, ownPages: ownPages, ticks: ticks).routes.map(admin.guarding)
+      + AdminRoutes(checkout: checkout, ownPages: ownPages, ticks: ticks, draining: draining).routes.map(admin.guarding)
       + SessionRoutes(checkout: checkout, authentication: admin, ownPages: ownPages).routes
       + HealthRoutes(checkout: checkout, draining: draining).routes
       + OpenAPIRoute().routes

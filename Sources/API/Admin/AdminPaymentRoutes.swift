@@ -13,30 +13,11 @@ struct AdminPaymentRoutes {
   }
 
   @Sendable private func list(_ request: Request) async throws -> Response {
-    var errors: [Problem.InvalidMember] = []
-    var verdict: PaymentEvent.Verdict?
-    if let text = request.query("verdict") {
-      verdict = PaymentEvent.Verdict(rawValue: text)
-      if verdict == nil {
-        let words = PaymentEvent.Verdict.allCases.map(\.rawValue).joined(separator: ", ")
-        errors.append(Problem.InvalidMember(pointer: "/verdict", detail: "must be one of: \(words)"))
-      }
-    }
-    var orderID: ReservationID?
-    if let text = request.query("order_id") {
-      orderID = ReservationID(orderText: text)
-      if orderID == nil {
-        errors.append(Problem.InvalidMember(pointer: "/order_id", detail: "must be the order_id of an order"))
-      }
-    }
-    var cursor: PaymentEventPage.Cursor?
-    if let text = request.query("cursor") {
-      cursor = PaymentEventPage.Cursor(text: text)
-      if cursor == nil {
-        errors.append(Problem.InvalidMember(pointer: "/cursor", detail: "must be a next_cursor of another page"))
-      }
-    }
-    guard errors.isEmpty else { throw Problem.validation(errors) }
+    var query = QueryReader(request)
+    let verdict = query.word("verdict", PaymentEvent.Verdict.self)
+    let orderID = query.value("order_id", "must be the order_id of an order") { ReservationID(orderText: $0) }
+    let cursor = query.cursor { PaymentEventPage.Cursor(text: $0) }
+    try query.requireValid()
     let page = try await checkout.paymentEvents(verdict: verdict, orderID: orderID, from: cursor)
     return .json { json in
       json.add("payment_events", page.events) { $1.add($0) }

@@ -5,6 +5,7 @@ struct AdminRoutes {
   let checkout: Checkout
   let ownPages: OwnPages
   let ticks: Ticks
+  var draining = Draining()
 
   var routes: [AdminRoute] {
     [
@@ -15,6 +16,7 @@ struct AdminRoutes {
     ]
       + AdminProductRoutes(checkout: checkout).routes
       + AdminPaymentRoutes(checkout: checkout).routes
+      + ListRoutes(checkout: checkout, draining: draining).routes
       + AuditLogRoutes(checkout: checkout).routes
       + TicksRoutes(ticks: ticks).routes
       + SessionRoutes.guarded(checkout: checkout, ownPages: ownPages)

@@ -7,22 +7,10 @@ struct AuditLogRoutes {
   var routes: [AdminRoute] { [AdminRoute(.GET, "/api/admin/audit-log", .read, list)] }
 
   @Sendable private func list(_ request: Request) async throws -> Response {
-    var errors: [Problem.InvalidMember] = []
-    var productID: Int32?
-    if let text = request.query("product_id") {
-      productID = Int32(text).flatMap { $0 >= 1 ? $0 : nil }
-      if productID == nil {
-        errors.append(Problem.InvalidMember(pointer: "/product_id", detail: "must be the id of a product"))
-      }
-    }
-    var cursor: AdminChangePage.Cursor?
-    if let text = request.query("cursor") {
-      cursor = AdminChangePage.Cursor(text: text)
-      if cursor == nil {
-        errors.append(Problem.InvalidMember(pointer: "/cursor", detail: "must be a next_cursor of another page"))
-      }
-    }
-    guard errors.isEmpty else { throw Problem.validation(errors) }
+    var query = QueryReader(request)
+    let productID = query.productID()
+    let cursor = query.cursor { AdminChangePage.Cursor(text: $0) }
+    try query.requireValid()
     let page = try await checkout.adminChanges(of: productID, from: cursor)
     return .json { json in
       json.add("changes", page.changes) { $1.add($0) }

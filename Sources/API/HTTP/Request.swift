@@ -41,9 +41,13 @@ struct Request: Sendable {
   /// The percent-decoded value of a query parameter. Nil if there is none. If it occurs more than once, the first
   /// value.
   func query(_ name: String) -> String? {
-    guard let query = head.uri.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
-    let items = URLComponents(string: String(head.uri[query...]))?.queryItems
-    return items?.first { $0.name.isVerbatim(name) }?.value
+    queryItems.first { $0.name.isVerbatim(name) }?.value
+  }
+
+  /// The percent-decoded parameters of the query.
+  var queryItems: [URLQueryItem] {
+    guard let query = head.uri.utf8.firstIndex(of: UInt8(ascii: "?")) else { return [] }
+    return URLComponents(string: String(head.uri[query...]))?.queryItems ?? []
   }
 
   /// The value of `Idempotency-Key`: 1 to 255 visible ASCII characters. Nil if there is no such header.
