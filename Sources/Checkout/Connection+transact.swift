@@ -55,7 +55,7 @@ extension Pool {
   /// The result then shows whether the first attempt took effect. If the first attempt arrives later, it is a replay.
   ///
   /// - Throws: `PostgresError`, `CancellationError`. `connectionLost` means that the outcome is unknown.
-  func transactOnce<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
+  package func transactOnce<Statement: PreparedStatement>(_ statement: Statement) async throws -> [Statement.Result] {
     let deadline = Moment.now + Self.resolutionTime
     do {
       return try await transact(statement, answeredBy: .now + Self.answerTime)

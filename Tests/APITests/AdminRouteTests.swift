@@ -45,7 +45,7 @@ import Testing
   @Test func `reads need the scope read, an operator's changes operate, and all others admin`() {
     let operated = [
       "PATCH /api/admin/products/{id}", "POST /api/admin/products/{id}/stock",
-      "POST /api/admin/payment-events/{idempotency_key}/settle",
+      "POST /api/admin/payment-events/{idempotency_key}/settle", "POST /api/admin/orders/{id}/refunds",
     ]
     for route in adminRoutes {
       let name = "\(route.method.rawValue) \(route.path)"

@@ -43,6 +43,19 @@ import Testing
 
   @Test(
     arguments: [
+      ("1", 1), ("9223372036854775807", .max), ("null", nil), ("0", 0), ("-1", 0), ("1.5", 0),
+      ("9223372036854775808", 0),
+      (#""1""#, 0),
+    ] as [(String, Int64?)])
+  func `the amount of a refund is absent or at least 1`(given: String, expected: Int64?) throws {
+    let text = ByteBuffer(string: #"{"amount":\#(given)}"#)
+    guard expected == 0 else { return #expect(try RefundBody(from: text).amount == expected) }
+    let problem = try #require(throws: Problem.self) { try RefundBody(from: text) }
+    #expect(problem.kind == .validation && problem.pointers == ["/amount"])
+  }
+
+  @Test(
+    arguments: [
       ("USD", "USD"), ("usd", "USD"), ("eUr", "EUR"), ("us", nil), ("usd1", nil), ("u$d", nil), ("ÜSD", nil),
       ("U@D", nil),
     ] as [(String, String?)])

@@ -43,6 +43,7 @@ import Yams
     ("PaymentEventRequest", EventBody.Member.allCases.map(\.rawValue)),
     ("ProductRequest", CreateBody.Member.allCases.map(\.rawValue)),
     ("ProductChanges", UpdateBody.Member.allCases.map(\.rawValue)),
+    ("RefundRequest", RefundBody.Member.allCases.map(\.rawValue)),
     ("StockChange", RestockBody.Member.allCases.map(\.rawValue)),
     ("SignInRequest", SignInBody.Member.allCases.map(\.rawValue)),
   ])

@@ -8,6 +8,7 @@ import threading
 import unittest
 import urllib.parse
 import urllib.request
+import uuid
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
@@ -27,9 +28,11 @@ HOSTILE_NAMES = [
 settings = argparse.Namespace()
 
 
-def call(method, path, body=None, token=None):
+def call(method, path, body=None, token=None, key=None):
     request = urllib.request.Request(settings.url + path, method=method, data=body and json.dumps(body).encode())
     request.add_header("Content-Type", "application/json")
+    if key:
+        request.add_header("Idempotency-Key", key)
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request) as response:
@@ -39,6 +42,10 @@ def call(method, path, body=None, token=None):
 def make_product(**members):
     body = {"name": "Hoodie", "price": 5000, "currency": "USD", "total_stock": 10} | members
     return call("POST", "/api/admin/products", body, settings.admin_token)["id"]
+
+
+def refund(order, **members):
+    return call("POST", f"/api/admin/orders/{order}/refunds", members, settings.admin_token, key=str(uuid.uuid4()))
 
 
 class Gateway:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from browsing import DESKTOP, HOSTILE_NAMES, PHONE, BrowserTest, call, main, make_product
+from browsing import DESKTOP, HOSTILE_NAMES, PHONE, BrowserTest, call, main, make_product, refund
 from harness.processes import output_of
 from harness.services import FLASHSALE, Services, create_product
 from playwright.sync_api import expect
@@ -63,6 +63,19 @@ class DashboardTest(BrowserTest):
         pay(order)
         self.assertEqual(pay(order, "-again")["verdict"], "refund_due")
         return order, f"dashboard-{order}-again"
+
+    def paid_order(self, name, quantity=2):
+        order = place_order(make_product(name=name), quantity)
+        pay(order)
+        return order
+
+    def show_order(self, page, order):
+        page.fill("#order-id", order)
+        page.keyboard.press("Enter")
+        expect(page.locator("#order-facts")).to_contain_text(order)
+
+    def history(self, order):
+        return call("GET", f"/api/admin/orders/{order}", token=ADMIN_TOKEN)
 
     # Signing in and out
 
@@ -116,6 +129,9 @@ class DashboardTest(BrowserTest):
         expect(page.locator(".events li").first).to_be_visible()
         expect(page.locator("#controls")).to_be_hidden()
         self.assertEqual(page.locator(".events button:visible").count(), 0)
+        self.show_order(page, order)
+        expect(page.locator("#order-title")).to_have_text("Paid order")
+        expect(page.locator("#refund-button")).to_be_hidden()
 
     # Watching
 
@@ -238,6 +254,177 @@ class DashboardTest(BrowserTest):
         events = call("GET", f"/api/admin/payment-events?order_id={order}", token=ADMIN_TOKEN)["payment_events"]
         self.assertEqual([event["idempotency_key"] for event in events if event["settled_at"]], [key])
 
+    # One order
+
+    def test_an_order_is_found_by_its_id_and_from_the_money_that_waits(self):
+        order, key = self.refund_due("Found")
+        page = self.room()
+        self.show_order(page, f"  {order} ")
+        expect(page.locator("#order-title")).to_be_focused()
+        expect(page.locator("#order-title")).to_have_text("Paid order")
+        expect(page.locator("#selection-name")).to_have_text("Found")
+        expect(page.locator("#order-events li")).to_have_count(2)
+        expect(page.locator("#order-events li").last).to_contain_text("the money has to go back")
+        expect(page.locator("#order-events li").last).to_contain_text(key)
+        expect(page.locator("#order-refunds")).to_have_text("None.")
+        # The address has the order.
+        page.reload()
+        expect(page.locator("#order-facts")).to_contain_text(order)
+        page.go_back()
+        expect(page.locator("#order")).to_be_hidden()
+        self.assertNotIn(order, page.inner_html("#order"))
+        page.locator(".events li", has_text=order).get_by_role("link").click()
+        expect(page.locator("#order-title")).to_be_focused()
+
+    def test_an_order_that_does_not_exist_is_told_in_words(self):
+        page = self.room()
+        page.fill("#order-id", "order_1")
+        page.click("#find-order-button")
+        expect(page.locator("#order-error")).to_contain_text("32 digits or letters")
+        expect(page.locator("#order-id")).to_be_focused()
+        self.assertEqual(page.get_attribute("#order-id", "aria-invalid"), "true")
+        page.fill("#order-id", "order_0000000165b4800080000000000000ff")
+        expect(page.locator("#order-error")).to_be_hidden()
+        page.keyboard.press("Enter")
+        expect(page.locator("#order-error")).to_have_text("There is no such order.")
+        expect(page.locator("#order")).to_be_hidden()
+
+    def test_an_order_is_refunded_by_mouse_in_two_parts(self):
+        order = self.paid_order("Refunding")
+        page = self.room()
+        self.show_order(page, order)
+        self.expect_sum(page, total=10, available=8, paid=2)
+        page.click("#refund-button")
+        expect(page.locator("#refund")).to_contain_text("cannot be undone")
+        expect(page.locator("#refund")).to_contain_text("sends no money")
+        expect(page.locator("#refund-keep")).to_be_focused()
+        expect(page.locator("#refund-amount")).to_have_value("100.00")
+        for wrong in ("", "0", "0.001", "1,000", "-1", "100.01", "1e1"):
+            page.fill("#refund-amount", wrong)
+            page.click("#refund-confirm")
+            expect(page.locator("#refund-error")).to_have_text("Enter an amount from $0.01 to $100.00.")
+            expect(page.locator("#refund-amount")).to_be_focused()
+        page.fill("#refund-amount", "30.5")
+        page.check("#refund-restock")
+        page.click("#refund-confirm")
+        expect(page.locator("#refund-error")).to_contain_text("only when all of the money has gone back")
+        self.assertEqual(self.history(order)["refunds"], [])
+        page.uncheck("#refund-restock")
+        page.fill("#refund-reason", "<b>torn</b>")
+        page.click("#refund-confirm")
+        expect(page.locator("#order-title")).to_have_text("Partly refunded order")
+        expect(page.locator("#order-refunds")).to_contain_text("$30.50")
+        expect(page.locator("#order-refunds")).to_contain_text("<b>torn</b>")
+        self.expect_sum(page, total=10, available=8, paid=2)
+
+        page.click("#refund-button")
+        expect(page.locator("#refund-amount")).to_have_value("69.50")
+        page.check("#refund-restock")
+        page.click("#refund-confirm")
+        expect(page.locator("#order-title")).to_have_text("Refunded order")
+        expect(page.locator("#refund-button")).to_be_hidden()
+        expect(page.locator("#order-title")).to_be_focused()
+        self.expect_sum(page, total=10, available=10, paid=0)
+        expect(page.locator("#audit li").first).to_contain_text("refunded an order of Refunding")
+        refunds = self.history(order)["refunds"]
+        self.assertEqual([(each["amount"], each["restock"]) for each in refunds], [(3050, False), (6950, True)])
+
+    def test_an_order_is_refunded_by_keyboard_alone(self):
+        order = self.paid_order("By keyboard")
+        page = self.page(path="/dashboard")
+        self.visible(page, "#key")
+        page.keyboard.type(ADMIN_TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.locator("#connection")).to_have_text("Live")
+        self.tab_to(page, "#order-id")
+        page.keyboard.type(order)
+        page.keyboard.press("Enter")
+        expect(page.locator("#order-title")).to_be_focused()
+        self.tab_to(page, "#refund-button")
+        page.keyboard.press("Enter")
+        expect(page.locator("#refund-keep")).to_be_focused()
+        # The first answer is no: nothing happens.
+        page.keyboard.press("Enter")
+        expect(page.locator("#refund")).to_be_hidden()
+        expect(page.locator("#refund-button")).to_be_focused()
+        self.assertEqual(self.history(order)["refunds"], [])
+        page.keyboard.press("Space")
+        self.tab_to(page, "#refund-restock")
+        page.keyboard.press("Space")
+        self.tab_to(page, "#refund-reason")
+        page.keyboard.type("Sent back")
+        self.tab_to(page, "#refund-confirm")
+        page.keyboard.press("Space")
+        expect(page.locator("#order-title")).to_have_text("Refunded order")
+        expect(page.locator("#order-title")).to_be_focused()
+        history = self.history(order)
+        self.assertEqual((history["status"], history["restocked"]), ("refunded", True))
+        self.assertEqual(history["refunds"][0]["reason"], "Sent back")
+
+    def test_a_refund_without_an_answer_is_asked_again_under_its_key(self):
+        order = self.paid_order("Lost refund")
+        context = self.operator()
+        keys = []
+
+        def lose_answer(route):
+            keys.append(route.request.headers["idempotency-key"])
+            answer = route.fetch(headers=route.request.headers | {"origin": self.base})
+            self.assertEqual(answer.status, 201)
+            route.abort()
+
+        page = self.room(context=context)
+        self.show_order(page, order)
+        context.route("**/refunds", lose_answer)
+        page.click("#refund-button")
+        page.fill("#refund-amount", "40")
+        page.click("#refund-confirm")
+        expect(page.locator("#changes li")).to_contain_text("does not know yet whether the change was made")
+        expect(page.locator("#refund-button")).to_have_text("Recording")
+        page.reload()
+        expect(page.locator("#changes li")).to_contain_text("Refund $40.00 of")
+        context.unroute_all()
+        expect(page.locator("#changes li[data-state=done]")).to_contain_text("Recorded as refunded: $40.00")
+        expect(page.locator("#order-title")).to_have_text("Partly refunded order")
+        self.assertGreaterEqual(len(keys), 2)
+        self.assertEqual(len(set(keys)), 1)
+        self.assertEqual([each["amount"] for each in self.history(order)["refunds"]], [4000])
+        self.assertNotIn(keys[0], page.evaluate("JSON.stringify(sessionStorage)"))
+        # The same amount again is another refund, with another key.
+        page.click("#refund-button")
+        page.fill("#refund-amount", "40")
+        page.click("#refund-confirm")
+        expect(page.locator("#order-refunds li")).to_have_count(2)
+
+    def test_a_refund_that_is_too_large_meanwhile_is_refused_in_words(self):
+        order = self.paid_order("Refunded meanwhile")
+        page = self.room()
+        self.show_order(page, order)
+        page.click("#refund-button")
+        refund(order, amount=9000)
+        page.click("#refund-confirm")
+        refused = page.locator("#changes li[data-state=refused]")
+        expect(refused).to_contain_text("Only $10.00 is left to refund.")
+        self.assertEqual([each["amount"] for each in self.history(order)["refunds"]], [9000])
+
+    def test_the_units_of_a_refunded_order_go_back_on_sale_later(self):
+        order = self.paid_order("Back on sale")
+        refund(order, amount=10000)
+        page = self.room()
+        self.show_order(page, order)
+        self.expect_sum(page, total=10, available=8, paid=2)
+        expect(page.locator("#refund-button")).to_have_text("Put its units back on sale")
+        page.click("#refund-button")
+        expect(page.locator("#refund-title")).to_have_text("Put the units back on sale?")
+        expect(page.locator("#refund-amount")).to_be_hidden()
+        page.click("#refund-confirm")
+        expect(page.locator("#changes li[data-state=done]")).to_contain_text("Back on sale: 2 units of")
+        self.expect_sum(page, total=10, available=10, paid=0)
+        expect(page.locator("#order-facts")).to_contain_text("$100.00, units back on sale")
+        expect(page.locator("#refund-button")).to_be_hidden()
+        self.assertEqual([each["amount"] for each in self.history(order)["refunds"]], [10000, 0])
+
+    # By keyboard
+
     def test_a_pause_by_keyboard_alone(self):
         product = make_product(name="By keyboard alone")
         page = self.page(path="/dashboard")
@@ -337,6 +524,17 @@ class DashboardTest(BrowserTest):
         self.look(page, "many products", viewport, scheme)
         page.locator(".events button").first.click()
         self.look(page, "question", viewport, scheme)
+        page.keyboard.press("Escape")
+        order = self.paid_order("A refund with a reason")
+        pay(order, "-again")
+        refund(order, amount=2500, reason="One of the two units came with a hole in its sleeve")
+        self.show_order(page, order)
+        expect(page.locator("#order-title")).to_be_focused()
+        self.look(page, "order", viewport, scheme)
+        page.click("#refund-button")
+        page.fill("#refund-amount", "x")
+        page.click("#refund-confirm")
+        self.look(page, "refund", viewport, scheme)
         page.keyboard.press("Escape")
         page = self.room(make_product(name="A hoodie that is paused"), self.operator(viewport, scheme))
         page.click("#pause")

@@ -112,7 +112,7 @@ class DocsTest(BrowserTest):
     def test_the_search_works_by_keyboard(self):
         page = self.docs()
         self.tab_to(page, "#search")
-        page.keyboard.type("Record MONEY")
+        page.keyboard.type("Record MONEY settle")
         self.visible(page, "#settleRefund")
         expect(page.locator("#placeHold")).to_be_hidden()
         expect(page.locator("#holds")).to_be_hidden()

@@ -14,7 +14,7 @@ import json
 import re
 
 from browsing import (
-    DESKTOP, HOSTILE_NAMES, PATIENCE_MS, PHONE, BrowserTest, Gateway, call, make_product, main, settings)
+    DESKTOP, HOSTILE_NAMES, PATIENCE_MS, PHONE, BrowserTest, Gateway, call, make_product, main, refund, settings)
 from playwright.sync_api import expect
 
 FIRST_PAGE_BYTES_MAX = 40_000
@@ -311,6 +311,31 @@ class PagesTest(BrowserTest):
             status=409, body=json.dumps(pause), headers={"Content-Type": "application/problem+json"}))
         self.visible(page, "#hold-button").click()
         expect(page.locator("#refusal-title")).to_have_text("The sale is paused")
+
+    def test_a_refund_is_told(self):
+        product = make_product(name="Refunded")
+        page = self.page(path=f"/p/{product}")
+        self.hold(page, 2)
+        self.order(page)
+        self.provide(page, "Pay")
+        expect(page.locator("#paid-title")).to_have_text("Paid. It is yours")
+        expect(page.locator("#receipt-refunded")).to_be_hidden()
+        order = self.receipt_id(page)
+        refund(order, amount=2000)
+        page.reload()
+        expect(page.locator("#paid-title")).to_have_text("Paid, and partly refunded")
+        expect(page.locator("[data-order=refunded]")).to_have_text("$20.00")
+        expect(page.locator("#receipt .amount")).to_have_text("$100.00")
+        self.assert_accessible(page)
+        refund(order, restock=True)
+        page.reload()
+        expect(page.locator("#over-title")).to_have_text("Your money went back")
+        expect(page.locator("[data-order=refunded]")).to_have_text("$100.00")
+        expect(page.locator("[data-step=receipt]")).to_have_attribute("aria-current", "step")
+        expect(page.locator("#available")).to_have_text("10")
+        self.assert_accessible(page)
+        page.click("#again-button")
+        self.visible(page, "#hold-button")
 
     def test_a_paused_product_says_so_and_goes_on(self):
         product = make_product(name="Paused")

@@ -50,6 +50,7 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
       "list_payment_events(null, null, null, null, null, 100000)", "list_payment_events(null, 1, null, null, null, 10)",
       "run_due_jobs(false, null, 0, 0, 0)", "run_due_jobs(false, 0, 0, 0, 0)", "run_due_jobs(true, 1000000, 0, 0, 0)",
       "restock_product(1, 0)", "restock_product(1, null)", "restock_product(1, -2147483648)",
+      "read_order_history(1, gen_random_uuid(), null)", "read_order_history(1, gen_random_uuid(), 1001)",
       "list_admin_changes(null, null, null)", "list_admin_changes(null, null, 100000)", "find_admin(null, null, null)",
       "find_admin('a', 'a', null)", "open_session(null, null, 'a', 1)", "open_session('a', 'a', 'a', 1)",
       "open_session('a', null, 'a', 2592000000001)",

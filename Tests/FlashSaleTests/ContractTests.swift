@@ -115,6 +115,25 @@ extension FlashSaleTests {
         try check("PaymentResult", try await api.pay(hold.orderID, key: "pay"), 200)
         try check("PaymentResult", try await api.pay(hold.orderID, key: "again/ünd"), 200)
 
+        func refund(_ body: String) async throws -> APIClient.Answer {
+          try await api.send(
+            "POST", "/api/admin/orders/\(hold.orderID)/refunds", body, headers: ["idempotency-key": body])
+        }
+        try check("Refund", try await refund(#"{"amount":1}"#), 201)
+        try check("RefundTooLargeProblem", try await refund(#"{"amount":1000}"#), 409)
+        let history = try await api.send("GET", "/api/admin/orders/\(hold.orderID)")
+        try check("OrderHistory", history, 200)
+        for (list, schema) in [("payment_events", "PaymentEvent"), ("refunds", "Refund")] {
+          let elements = try #require(history.members[list] as? [[String: Any]])
+          try check(schema, try #require(elements.first), list)
+        }
+        let unpaidHold: APIClient.Hold = try await reserve(1, "bob").decode()
+        _ = try await api.order(unpaidHold.holdId)
+        let unpaid = try await api.send(
+          "POST", "/api/admin/orders/\(unpaidHold.orderID)/refunds", "{}", headers: ["idempotency-key": "a"])
+        try check("OrderNotPaidProblem", unpaid, 409)
+        _ = try await api.pay(unpaidHold.orderID, key: "failed", status: "failed")
+
         let changed = try await api.send(
           "PATCH", "/api/admin/products/\(id)", #"{"starts_at":"2099-01-01T00:00:00Z","max_per_customer":null}"#)
         try check("Product", changed, 200)

@@ -39,7 +39,7 @@ struct AdminPaymentRoutes {
 }
 
 extension JSONObject {
-  fileprivate mutating func add(_ recorded: RecordedPaymentEvent) {
+  mutating func add(_ recorded: RecordedPaymentEvent) {
     add("idempotency_key", recorded.event.idempotencyKey)
     add("order_id", recorded.event.orderID.orderText)
     add("status", recorded.event.status.rawValue)

@@ -16,6 +16,7 @@ struct AdminRoutes {
     ]
       + AdminProductRoutes(checkout: checkout).routes
       + AdminPaymentRoutes(checkout: checkout).routes
+      + AdminRefundRoutes(checkout: checkout).routes
       + ListRoutes(checkout: checkout, draining: draining).routes
       + AuditLogRoutes(checkout: checkout).routes
       + TicksRoutes(ticks: ticks).routes

@@ -46,10 +46,12 @@ struct Problem: Error {
     case misdirectedRequest = "misdirected-request"
     case notAcceptable = "not-acceptable"
     case notFound = "not-found"
+    case orderNotPaid = "order-not-paid"
     case outcomeUnknown = "outcome-unknown"
     case overloaded
     case payloadTooLarge = "payload-too-large"
     case refundNotDue = "refund-not-due"
+    case refundTooLarge = "refund-too-large"
     case requestTimeout = "request-timeout"
     case saleEnded = "sale-ended"
     case saleNotStarted = "sale-not-started"
@@ -68,7 +70,7 @@ struct Problem: Error {
       case .notAcceptable: .notAcceptable
       case .notFound: .notFound
       case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused,
-        .saleEnded, .customerLimitReached, .refundNotDue:
+        .saleEnded, .customerLimitReached, .refundNotDue, .orderNotPaid, .refundTooLarge:
         .conflict
       case .methodNotAllowed: .methodNotAllowed
       case .misdirectedRequest: .misdirectedRequest
@@ -106,10 +108,12 @@ struct Problem: Error {
       case .misdirectedRequest: "The request is for another host"
       case .notAcceptable: "The response has no such format"
       case .notFound: "Not found"
+      case .orderNotPaid: "The order is not paid"
       case .outcomeUnknown: "The outcome of the request is unknown"
       case .overloaded: "The server is overloaded"
       case .payloadTooLarge: "The body is too large"
       case .refundNotDue: "No refund is due"
+      case .refundTooLarge: "The refund is too large"
       case .saleEnded: "The sale has ended"
       case .saleNotStarted: "The sale has not started"
       case .salePaused: "The sale is paused"
@@ -176,6 +180,19 @@ extension Problem {
   static func holdAlreadyOrdered(_ id: ReservationID) -> Problem {
     Problem(.holdAlreadyOrdered, "A hold becomes at most one order. order_id is that order.") { json in
       json.add("order_id", id.orderText)
+    }
+  }
+
+  static func orderNotPaid(_ status: Order.Status) -> Problem {
+    Problem(.orderNotPaid, "Only a paid order can be refunded. order_status is the status of this order.") { json in
+      json.add("order_status", status.rawValue)
+    }
+  }
+
+  /// - Parameter left: in minor units of the order's currency.
+  static func refundTooLarge(left: Int64) -> Problem {
+    Problem(.refundTooLarge, "A refund of this order may have at most refundable_amount.") { json in
+      json.add("refundable_amount", left)
     }
   }
 

@@ -80,6 +80,10 @@ extension Problem.Kind {
     case .notFound:
       "The address does not exist, or no resource has this id. Check the address. Compare the id with the "
         + "response that contained it."
+    case .orderNotPaid:
+      "Only the money of a paid order can be refunded. The member order_status is the status of this order. Nothing was "
+        + "done. A payment that could not pay its order is settled instead: see POST "
+        + "/api/admin/payment-events/{idempotency_key}/settle."
     case .outcomeUnknown:
       "The database's answer was lost, and the server could not find out the outcome in time. The request may or "
         + "may not have taken effect. Repeat it with the same Idempotency-Key, or the same idempotency_key: it then "
@@ -94,6 +98,9 @@ extension Problem.Kind {
     case .refundNotDue:
       "Only a success with the verdict refund_due, amount_mismatch or parked can be settled. Nothing was done. "
         + "Check the idempotency key."
+    case .refundTooLarge:
+      "All refunds of an order together are at most its amount. The member refundable_amount is what is left, in minor "
+        + "units of the order's currency. Nothing was done. Read the order: another refund may have been recorded."
     case .requestTimeout:
       "The request did not arrive completely within the server's time limit. Nothing was done, and the connection "
         + "was closed. Repeat the request, and send it without pauses."

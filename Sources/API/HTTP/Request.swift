@@ -63,6 +63,16 @@ struct Request: Sendable {
     }
   }
 
+  /// The value of `Idempotency-Key`, as `idempotencyKey`.
+  ///
+  /// - Throws: `Problem.validation` also if there is no such header.
+  var requiredIdempotencyKey: String {
+    get throws {
+      guard let key = try idempotencyKey else { throw Problem.validation("/Idempotency-Key", "the header is required") }
+      return key
+    }
+  }
+
   /// Reads the JSON object in the body.
   ///
   /// - Throws: `Problem.malformedRequest`, `Problem.validation`, `Problem.unsupportedMediaType`.

@@ -174,6 +174,14 @@ struct MemberReader<Name: RawRepresentable<String>> {
     return value
   }
 
+  /// An integer between 1 and 2^63 - 1.
+  mutating func positiveAmount(_ name: Name) -> Int64? {
+    guard let value = integer(name), value >= 1 else {
+      return invalid(name, "must be an integer, at least 1")
+    }
+    return value
+  }
+
   /// The values, if there are no errors.
   ///
   /// Mutating, so that it sees the errors of its own arguments. Otherwise Swift would copy `self` before it evaluates

@@ -59,7 +59,7 @@ struct PlaceBody: RequestBody {
 }
 
 extension JSONObject {
-  fileprivate mutating func add(_ order: Order) {
+  mutating func add(_ order: Order) {
     add("order_id", order.id.orderText)
     add("hold_id", order.id.holdText)
     add("product_id", order.id.productID)

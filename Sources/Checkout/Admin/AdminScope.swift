@@ -2,7 +2,7 @@
 package enum AdminScope: String, CaseIterable, Comparable, Sendable {
   /// Reads.
   case read
-  /// Changes of a product, restocks and settlements, too.
+  /// Changes of a product, restocks, settlements and refunds, too.
   case operate
   /// Everything.
   case admin

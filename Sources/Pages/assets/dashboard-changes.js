@@ -1,11 +1,12 @@
 // The changes that the operator makes, from the click to a certain answer.
 //
-// If no answer comes, or one that leaves the outcome open, the page sends the same request again. A restock has an
-// `Idempotency-Key`, so the server adds the units once, however often the request arrives. Its key is in sessionStorage
-// until the answer is known, and a reload goes on. Pausing, resuming and settling need no key: a repetition changes
+// If no answer comes, or one that leaves the outcome open, the page sends the same request again. A restock or a refund has
+// an `Idempotency-Key`, so it has one effect, however often the request arrives. Its key is in sessionStorage until the
+// answer is known, and a reload goes on. Pausing, resuming and settling need no key: a repetition changes
 // nothing.
 
 import { call, mayBeRepeated, secondsToWait } from "./api.js";
+import { money } from "./format.js";
 import { outageOf } from "./refusals.js";
 import { ofThisTab, randomKey } from "./storage.js";
 
@@ -16,9 +17,10 @@ const oldestRequestMs = 10 * 60_000;
 const harmless = ["overloaded", "database-unavailable", "too-many-requests", "shutting-down"];
 
 /// A change has:
-///   kind              "pause", "resume", "restock" or "settle"
+///   kind              "pause", "resume", "restock", "settle" or "refund"
 ///   title, doneText   what it does, and that it is done, in words
 ///   method, path, body, key
+///   currency          of a refund
 ///   state             "asking", "waiting", "stopped", "done" or "refused"
 ///   isUncertain       whether an earlier attempt may have had its effect
 ///   text              why it waits or was refused, in words
@@ -41,7 +43,7 @@ export class Changes extends EventTarget {
     const text = JSON.stringify([change.path, change.body]);
     const earlier = this.list.find(({ state, path, body }) => state === "stopped" && JSON.stringify([path, body]) === text);
     if (earlier) return this.#ask(earlier);
-    if (change.kind === "restock") change.key = randomKey();
+    if (["restock", "refund"].includes(change.kind)) change.key = randomKey();
     this.list.push(Object.assign(change, { sentAt: Date.now(), isUncertain: false }));
     this.#ask(change);
   }
@@ -108,7 +110,8 @@ export class Changes extends EventTarget {
       this.dispatchEvent(new Event("signed-out"));
     } else {
       const errors = (answer.body?.errors ?? []).map((error) => error.detail).join(" ");
-      const { title = `The server refused the request (status ${answer.status})`, detail } = answer.body ?? {};
+      const { title = `The server refused the request (status ${answer.status})`, refundable_amount: left } = answer.body ?? {};
+      const detail = left === undefined ? answer.body?.detail : `Only ${money(left, change.currency)} is left to refund.`;
       this.#enter(change, "refused", [`${title}.`, errors || detail].filter(Boolean).join(" "));
     }
   }

@@ -88,7 +88,7 @@ class Row {
 
   constructor(event, ask) {
     const time = make("time", { dateTime: event.received_at, textContent: shortTime(event.received_at, clock.now()) });
-    const facts = make("span", { className: "hint" }, time, " · ", make("code", {}, event.order_id));
+    const facts = make("span", { className: "hint" }, time, " · ", make("a", { href: `#${event.order_id}` }, make("code", {}, event.order_id)));
     this.element.append(make("span", { className: "event" }, this.#name, this.#amount, this.#about, facts), this.#button);
     this.#button.addEventListener("click", ask);
   }

@@ -10,6 +10,7 @@ import { AuditLog } from "./dashboard-audit.js";
 import { ChangeList } from "./dashboard-change-list.js";
 import { Changes } from "./dashboard-changes.js";
 import { WaitingMoney } from "./dashboard-money.js";
+import { OrderPanel } from "./dashboard-order.js";
 import { ProductTable } from "./dashboard-products.js";
 import { Selection } from "./dashboard-selection.js";
 import { ServerPanel } from "./dashboard-server.js";
@@ -41,6 +42,7 @@ new ChangeList(changes);
 const table = new ProductTable();
 const selection = new Selection(changes, session);
 const money = new WaitingMoney(changes, session);
+const order = new OrderPanel(changes, session);
 const server = new ServerPanel();
 const history = new History();
 const audit = new AuditLog((id) => productOf(id)?.name);
@@ -83,7 +85,7 @@ function leave(note) {
   tick = null;
   lostAt = null;
   history.clear();
-  for (const part of [audit, table, money, server]) part.clear();
+  for (const part of [audit, table, money, order, server]) part.clear();
   selection.render(null, [], 0);
   for (const part of ["floor", "session", "outage"]) show(find(part), false);
   lead(note);
@@ -157,6 +159,7 @@ function adopt(newTick) {
   if (!old) {
     lead("");
     show(find("floor"), true);
+    order.follow(false);
     audit.refresh();
   }
   render();
@@ -171,6 +174,7 @@ function render() {
   if (shop) {
     table.render(shop, product?.id ?? null);
     money.render(shop.money_waiting);
+    order.render();
     for (const name of ["holds", "orders", "payments"]) setText(find(`${name}-rate`), decimal(shop[`${name}_per_second`]));
     const late = shop.jobs.late_ms;
     setText(find("jobs"), late < 1000 ? "On time" : `${milliseconds(late)} late`);
@@ -206,9 +210,9 @@ function productOf(id) {
   return tick?.shop?.products.find((product) => product.id === id);
 }
 
-/// The product of the address, or the only one. Null means the whole shop.
+/// The product of the address, that of its order, or the only one. Null means the whole shop.
 function selectedProduct() {
-  const id = location.hash.match(/^#product-([1-9]\d*)$/)?.[1];
+  const id = location.hash.match(/^#product-([1-9]\d*)$/)?.[1] ?? order.productID;
   if (id) return productOf(Number(id)) ?? null;
   const products = tick?.shop?.products ?? [];
   return location.hash !== "#shop" && products.length === 1 ? products[0] : null;
@@ -286,7 +290,11 @@ find("sign-in").addEventListener("submit", (event) => {
 find("sign-out").addEventListener("click", signOut);
 find("product-table").addEventListener("click", select);
 find("back").addEventListener("click", () => table.focus(selectedProduct()?.id));
-addEventListener("hashchange", render);
+addEventListener("hashchange", () => {
+  if (tick) order.follow(true);
+  render();
+});
+stream.addEventListener("state", () => (stream.state === "live" ? order.refresh() : order.stop()));
 // The back button of a browser may bring the page back as it was, with what was typed.
 addEventListener("pagehide", () => (find("key").value = ""));
 setInterval(renderConnection, clockMs);

@@ -9,11 +9,25 @@ const minorDigits = new Map([
   ..."CLF UYW".split(" ").map((code) => [code, 4]),
 ]);
 
+const digitsOf = (currency) => minorDigits.get(currency) ?? 2;
+
 /// - amount: in minor units of the currency.
 export function money(amount, currency) {
-  const digits = minorDigits.get(currency) ?? 2;
+  const digits = digitsOf(currency);
   const format = { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits };
   return new Intl.NumberFormat(locale, format).format(amount / 10 ** digits);
+}
+
+/// The same as a number for a field, such as 50.00.
+export function amountText(amount, currency) {
+  return (amount / 10 ** digitsOf(currency)).toFixed(digitsOf(currency));
+}
+
+/// Minor units of the currency. Null if the text of the field is no amount, such as 1,000 or 0.001.
+export function minorAmount(text, currency) {
+  const [, before, after = ""] = text.trim().match(/^(\d+)(?:\.(\d+))?$/) ?? [];
+  const amount = Number(before + after.padEnd(digitsOf(currency), "0"));
+  return after.length <= digitsOf(currency) && Number.isSafeInteger(amount) ? amount : null;
 }
 
 const whole = new Intl.NumberFormat(locale);

@@ -200,6 +200,8 @@ const renderStage = {
   },
 
   paid() {
+    const isPart = purchase.order.refunded_amount > 0;
+    setText(find("paid-title"), isPart ? "Paid, and partly refunded" : "Paid. It is yours");
     setText(find("paid-text"), "Keep this receipt. This browser shows it on this page until you buy again.");
   },
 };
@@ -214,7 +216,7 @@ function checkoutAddress(orderID) {
 }
 
 function renderSteps(next) {
-  const current = { held: "order", unpaid: "pay", over: "pay", paid: "receipt" }[next]
+  const current = { held: "order", unpaid: "pay", over: purchase.stage === "refunded" ? "receipt" : "pay", paid: "receipt" }[next]
     ?? (purchase.request?.kind === "order" ? "order" : "hold");
   let isDone = true;
   for (const step of find("steps").children) {
@@ -233,11 +235,13 @@ function renderReceipt() {
   show(find("again"), isFinal && product);
   if (!order || !product) return;
   setText(find("receipt-name"), product.name);
+  show(find("receipt-refunded"), order.refunded_amount > 0);
   show(find("receipt-paid"), order.paid_at);
   show(find("receipt-created"), !order.paid_at);
   const texts = {
     quantity: count(order.quantity),
     amount: money(order.amount, order.currency),
+    refunded: money(order.refunded_amount ?? 0, order.currency),
     "paid-at": order.paid_at ? dateTime(order.paid_at) : "",
     "created-at": dateTime(order.created_at),
     id: order.order_id,

@@ -14,7 +14,7 @@ struct KeyCommand: AsyncParsableCommand {
       abstract: "Create a key and print it, once.",
       discussion: "The database stores only the key's SHA-256, so nobody can print the key again.")
 
-    @Option(help: "read: all GETs. operate: also change products, restock and settle. admin: everything.")
+    @Option(help: "read: all GETs. operate: also change products, restock, settle and refund. admin: everything.")
     var scope: AdminScope
     @Option(help: "Name of the key in the audit log: 1 to 64 letters, digits, dots, underscores or hyphens.")
     var name: String
