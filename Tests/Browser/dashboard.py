@@ -325,7 +325,7 @@ class DashboardTest(BrowserTest):
         with page.expect_download() as download:
             page.click("#orders-csv")
         self.assertEqual(download.value.suggested_filename, "orders.csv")
-        text = Path(download.value.path()).read_text()
+        text = Path(download.value.path()).read_bytes().decode()
         self.assertEqual(text.count("\r\n"), 4)
         self.assertIn(",'=1+1\r\n", text)
         rows.first.get_by_role("link").click()
