@@ -10,8 +10,8 @@ struct FlashSale: AsyncParsableCommand {
     abstract: "A checkout API for flash sales.",
     version: BuildInfo.version,
     subcommands: [
-      DemoCommand.self, ServeCommand.self, MigrateCommand.self, ProductCommand.self, OrderCommand.self, HoldCommand.self,
-      KeyCommand.self, PayCommand.self, AuditCommand.self, RehearseCommand.self,
+      DemoCommand.self, ServeCommand.self, MigrateCommand.self, ProductCommand.self, OrderCommand.self,
+      HoldCommand.self, KeyCommand.self, PayCommand.self, AuditCommand.self, RehearseCommand.self,
     ])
 
   static func main() async {

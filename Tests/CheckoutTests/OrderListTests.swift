@@ -128,7 +128,9 @@ import Time
     #expect(pages.flatMap(\.rows).allSatisfy { $0.status == status })
   }
 
-  @Test(.checkout(holdTimeToLive: .seconds(600))) func `the time of the order counts, not that of its hold`() async throws {
+  @Test(.checkout(holdTimeToLive: .seconds(600))) func `the time of the order counts, not that of its hold`()
+    async throws
+  {
     let (checkout, pool) = TestCheckout.current
     let product = try await checkout.newProduct(stock: 1)
     try await pool.addOrders(10, of: product.id)
@@ -139,7 +141,8 @@ import Time
     #expect(try await Self.ids(checkout, Orders(createdAfter: before)).count == 3)
     // The first order waited for nearly the whole time to live of its hold, and an hour is the margin.
     try await pool.run(
-      "update orders set created_at = to_timestamp(1795000000 + 4000) where created_at = (select min(created_at) from orders)")
+      "update orders set created_at = to_timestamp(1795000000 + 4000) where created_at = (select min(created_at) from orders)"
+    )
     #expect(try await Self.ids(checkout, Orders(createdAfter: last)).count == 1)
     #expect(try await checkout.wholeIDs(Orders(createdAfter: last)).count == 1)
   }

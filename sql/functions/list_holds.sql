@@ -56,6 +56,7 @@ begin
         with listed as materialized (
             select p.id as product_id, first_hold_id(p.id, p_first_second) as first,
                    coalesce(id_of_product(p.id, p_before), 'ffffffff-ffff-ffff-ffff-ffffffffffff') as before,
+                   count(*) over () as products,
                    greatest(p_limit, least(10000, 200000 / count(*) over ())) as examined
             from products p
             where p_product_id is null or p.id = p_product_id
@@ -66,6 +67,7 @@ begin
             from listed l
             cross join lateral newest_holds(
                 l.product_id, p_status, p_customer_id, v_now, l.first, l.before, l.examined, 1) head
+            where l.products >= p_limit
             order by age_of_id(head.id) desc
             offset p_limit - 1 limit 1
         ),

@@ -45,13 +45,12 @@ struct ListOptions: ParsableArguments {
   }
 
   private func selection<Row: ListRow>(of: Row.Type) throws -> Selection<Row> {
-    let known = status.map { word in Row.Status.allCases.first { $0.rawValue == word } }
-    if known == .some(nil) {
+    let known = Row.Status.allCases.first { $0.rawValue == status }
+    if status != nil, known == nil {
       let words = Row.Status.allCases.map(\.rawValue).joined(separator: ", ")
       throw ValidationError("--status must be one of: \(words)")
     }
-    return Selection(
-      productID: productID, status: known ?? nil, customerID: customerID, createdAfter: createdAfter)
+    return Selection(productID: productID, status: known, customerID: customerID, createdAfter: createdAfter)
   }
 
   private func printNewest<Row: ListRow>(
