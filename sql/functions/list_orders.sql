@@ -4,8 +4,8 @@
 -- p_first_second is a Unix second. Orders of holds that were made before it are left out. The caller knows that none of them was
 -- created after p_created_after. 0 leaves out nothing.
 --
--- A call reads a bounded number of rows, whatever the tables have. So a page may have less than p_limit orders, although older orders
--- meet the conditions. Then a last row has an id only. The next page begins after that id.
+-- A call reads a bounded number of rows, whatever the tables have. So a page may have less than p_limit orders, although older
+-- orders meet the conditions. Then a last row has an id only. The next page begins after that id.
 --
 -- - An index finds the orders of a customer, and the unpaid ones. Up to c_few of them are read and sorted.
 -- - Otherwise the newest orders of each product are read, through the primary key. A condition that so many orders meet is mostly
@@ -22,7 +22,7 @@ set enable_seqscan = off set enable_bitmapscan = off set max_parallel_workers_pe
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    c_few      constant integer := 5000;
+    c_few constant integer := 5000;
     v_ids   uuid[];
     v_next  uuid;
     v_count integer;

@@ -1,5 +1,5 @@
--- The newest p_limit orders of a product that meet the conditions, among its newest p_examined orders with ids from p_first to just
--- below p_before. A condition that is null is met.
+-- The newest p_limit orders of a product that meet the conditions, among its newest p_examined orders with ids from p_first to
+-- just below p_before. A condition that is null is met.
 --
 -- Orders of a rare status have an index of their own. One of the two queries yields no row, and PostgreSQL knows which before it
 -- runs them.

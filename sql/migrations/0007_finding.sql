@@ -1,5 +1,5 @@
--- Indexes for the lists of orders and holds. No purchase writes to them: a hold or an order comes here when it has failed, or when
--- its money went back.
+-- Indexes for the lists of orders and holds. No purchase writes to them: a hold or an order comes here when it has failed, or
+-- when its money went back.
 
 -- Orders of a rare status, newest first.
 create index orders_ended on orders (product_id, status, id) where status in ('cancelled', 'expired', 'refunded');
