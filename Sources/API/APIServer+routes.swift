@@ -18,7 +18,8 @@ extension APIServer {
       + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
       + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes
       + AdminRoutes(
-        checkout: checkout, ownPages: ownPages, ticks: ticks, endpointPolicy: configuration.endpointPolicy
+        checkout: checkout, ownPages: ownPages, ticks: ticks, endpointPolicy: configuration.endpointPolicy,
+        draining: draining
       ).routes.map(admin.guarding)
       + SessionRoutes(checkout: checkout, authentication: admin, ownPages: ownPages).routes
       + HealthRoutes(checkout: checkout, draining: draining).routes

@@ -48,6 +48,11 @@ package struct ReservationID: Hashable, Sendable {
 
   package var productID: Int32 { Int32(high >> 32) }
 
+  /// The Unix second in which the hold was made, by the clock of the server that made it.
+  package var unixSecond: Int64 {
+    Int64(high >> 16 & 0xFFFF) << 16 | Int64(high & 0xFFF) << 4 | Int64(low >> 58 & 0xF)
+  }
+
   var uuid: UUID {
     let bytes = (high.bigEndian, low.bigEndian)
     return withUnsafeBytes(of: bytes) { UUID(uuid: $0.loadUnaligned(as: uuid_t.self)) }

@@ -15,6 +15,7 @@ final class UseCases: Sendable {
   let checkReadiness: Batcher<CheckReadiness>
   let findAdmins: Batcher<FindAdmin>
   let admission: Admission
+  let holdTimeToLive: Duration
 
   var all: [any Service & WaitingQueue] {
     [
@@ -30,6 +31,7 @@ final class UseCases: Sendable {
   ) {
     let admission = Admission(limit: configuration.maximumInFlight)
     self.admission = admission
+    holdTimeToLive = configuration.holdTimeToLive
     func observer(_ name: String) -> BatchObserver {
       BatchObserver(name, metrics: configuration.metrics, tracer: configuration.tracer)
     }

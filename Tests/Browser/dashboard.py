@@ -333,6 +333,75 @@ class DashboardTest(BrowserTest):
         expect(page.locator("#order-error")).to_have_text("There is no such order.")
         expect(page.locator("#order")).to_be_hidden()
 
+    # Finding orders
+
+    def find_orders(self, page, text="", product="", status=""):
+        page.fill("#order-id", text)
+        page.fill("#order-product", str(product))
+        page.select_option("#order-status", status)
+        page.click("#find-order-button")
+        self.visible(page, "#order-count")
+        expect(page.locator("#find-order-button")).to_have_text("Show")
+
+    def test_orders_are_found_by_customer_product_and_status(self):
+        product = make_product(name="Sought")
+        ids = []
+        for customer in ("ada", "ada", "=1+1"):
+            body = {"product_id": product, "quantity": 1, "customer_id": customer}
+            hold = call("POST", "/api/holds", body)["hold_id"]
+            ids.append(call("POST", "/api/orders", {"hold_id": hold})["order_id"])
+        pay(ids[1])
+        page = self.room()
+        rows = page.locator("#order-rows tr")
+        self.find_orders(page, "ada", product)
+        expect(page.locator("#order-count")).to_have_text("2 orders")
+        expect(page.locator("#order-filters")).to_have_text("of ada, of Sought")
+        expect(page.locator("#announcer")).to_contain_text("2 orders")
+        self.find_orders(page, "", product, "paid")
+        expect(rows).to_have_count(1)
+        expect(rows.first).to_contain_text("Paid")
+        self.find_orders(page, "nobody")
+        expect(page.locator("#order-count")).to_have_text("No order fits.")
+        expect(page.locator("#order-table")).to_be_hidden()
+        self.find_orders(page, "", product)
+        expect(rows).to_have_count(3)
+        self.assert_accessible(page)
+        with page.expect_download() as download:
+            page.click("#orders-csv")
+        self.assertEqual(download.value.suggested_filename, "orders.csv")
+        text = Path(download.value.path()).read_bytes().decode()
+        self.assertEqual(text.count("\r\n"), 4)
+        self.assertIn(",'=1+1\r\n", text)
+        rows.first.get_by_role("link").click()
+        expect(page.locator("#order-title")).to_be_focused()
+
+    def test_an_order_is_found_by_the_id_of_its_hold(self):
+        order = self.paid_order("By its hold")
+        page = self.room()
+        page.fill("#order-id", order.replace("order_", "hold_"))
+        page.keyboard.press("Enter")
+        expect(page.locator("#order-facts")).to_contain_text(order)
+
+    def test_a_list_of_orders_has_pages_for_the_keyboard(self):
+        product = make_product(name="Many orders", total_stock=200)
+        for _ in range(101):
+            place_order(product)
+        page = self.room()
+        page.fill("#order-product", str(product))
+        page.keyboard.press("Enter")
+        expect(page.locator("#order-count")).to_have_text("100 orders")
+        self.tab_to(page, "#older-orders")
+        page.keyboard.press("Enter")
+        expect(page.locator("#order-count")).to_have_text("1 order, page 2")
+        expect(page.locator("#order-count")).to_be_focused()
+        self.tab_to(page, "#newer-orders")
+        page.keyboard.press("Enter")
+        expect(page.locator("#order-count")).to_have_text("100 orders")
+        page.fill("#order-product", "x")
+        page.keyboard.press("Enter")
+        expect(page.locator("#orders-error")).to_have_text("A product has a number, such as 7.")
+        expect(page.locator("#order-product")).to_be_focused()
+
     def test_an_order_is_refunded_by_mouse_in_two_parts(self):
         order = self.paid_order("Refunding")
         page = self.room()

@@ -15,7 +15,11 @@ import Testing
     "time_after(created_at, product_id) from idempotency_keys", "stock.as_of from stock_now(1) stock",
     "held.id from lapsed_holds_of_customers(1, '{ada}', now()) held",
     "product_status(created_at, created_at, product_id > 1, created_at, product_id, product_id > 2) from idempotency_keys",
-    "first_hold_id(product_id, product_id) from idempotency_keys",
+    "first_hold_id(product_id, product_id) from idempotency_keys", "age_of_id(hold_id) from idempotency_keys",
+    "id_of_product(product_id, hold_id) from idempotency_keys", "product_of_id(hold_id) from idempotency_keys",
+    "hold_status(key, created_at, created_at) from idempotency_keys",
+    "newest.id from newest_orders(1, 'paid', 'ada', now(), first_hold_id(1, 0), first_hold_id(2, 0), 10, 10) newest",
+    "newest.id from newest_holds(1, 'expired', 'ada', now(), first_hold_id(1, 0), first_hold_id(2, 0), 10, 10) newest",
     "held.released_at from next_release_of_customer(1, 'ada', now()) held", "event_bit('order.paid') from products",
     "event_id(product_id, key, customer_id, product_id) from idempotency_keys", "subscription_lock() from products",
     "order_event_data(o, 'ada', 'order.paid', 1) from orders o", "written.version from written_events() written",
@@ -83,7 +87,7 @@ import Testing
     // Reads of the stock use one index, row by row: see lapsed_units.
     """
     select proname from functions
-    where (proname in ('lapsed_units', 'read_shop')) <> (settings @> array['enable_bitmapscan=off', 'max_parallel_workers_per_gather=0'])
+    where (proname in ('lapsed_units', 'read_shop', 'list_orders', 'list_holds')) <> (settings @> array['enable_bitmapscan=off', 'max_parallel_workers_per_gather=0'])
     """,
     // Only these functions find rows by ctid.
     """

@@ -174,6 +174,15 @@ extension FlashSaleTests {
         #expect(try await api.send("POST", "/api/admin/payment-events/pay/settle").problem == "refund-not-due")
         #expect(try await api.send("POST", "/api/admin/payment-events/none/settle").problem == "not-found")
 
+        let orders = try await api.send("GET", "/api/admin/orders")
+        try check("OrderPage", orders, 200)
+        try check("ListedOrder", try #require((orders.members["orders"] as? [[String: Any]])?.first), "order")
+        let holds = try await api.send("GET", "/api/admin/holds")
+        try check("HoldPage", holds, 200)
+        try check("ListedHold", try #require((holds.members["holds"] as? [[String: Any]])?.first), "hold")
+        let unknown = try await api.send("GET", "/api/admin/orders", headers: ["accept": "text/html"])
+        try check("NotAcceptableProblem", unknown, 406)
+
         let log = try await api.send("GET", "/api/admin/audit-log")
         try check("AdminChangePage", log, 200)
         let changes = try #require(log.members["changes"] as? [[String: Any]])

@@ -7,6 +7,7 @@ struct AdminRoutes {
   let ownPages: OwnPages
   let ticks: Ticks
   let endpointPolicy: EndpointPolicy
+  var draining = Draining()
 
   var routes: [AdminRoute] {
     [
@@ -18,6 +19,7 @@ struct AdminRoutes {
       + AdminProductRoutes(checkout: checkout).routes
       + AdminPaymentRoutes(checkout: checkout).routes
       + AdminRefundRoutes(checkout: checkout).routes
+      + ListRoutes(checkout: checkout, draining: draining).routes
       + AuditLogRoutes(checkout: checkout).routes
       + TicksRoutes(ticks: ticks).routes
       + WebhookEndpointRoutes(checkout: checkout, policy: endpointPolicy).routes

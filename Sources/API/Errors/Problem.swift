@@ -45,6 +45,7 @@ struct Problem: Error {
     case malformedRequest = "malformed-request"
     case methodNotAllowed = "method-not-allowed"
     case misdirectedRequest = "misdirected-request"
+    case notAcceptable = "not-acceptable"
     case notFound = "not-found"
     case orderNotPaid = "order-not-paid"
     case outcomeUnknown = "outcome-unknown"
@@ -68,6 +69,7 @@ struct Problem: Error {
       case .malformedRequest: .badRequest
       case .unauthorized, .invalidSignature, .invalidCustomerToken, .customerTokenRequired: .unauthorized
       case .insufficientScope, .forbiddenOrigin: .forbidden
+      case .notAcceptable: .notAcceptable
       case .notFound: .notFound
       case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused,
         .saleEnded, .customerLimitReached, .refundNotDue, .orderNotPaid, .refundTooLarge:
@@ -108,6 +110,7 @@ struct Problem: Error {
       case .malformedRequest: "The request is malformed"
       case .methodNotAllowed: "The method is not allowed"
       case .misdirectedRequest: "The request is for another host"
+      case .notAcceptable: "The response has no such format"
       case .notFound: "Not found"
       case .orderNotPaid: "The order is not paid"
       case .outcomeUnknown: "The outcome of the request is unknown"
@@ -154,6 +157,9 @@ extension Problem {
   static let overloaded = Problem(
     .overloaded, "Nothing was done. Too many requests are waiting for the database.",
     retryAfterSeconds: 1)
+  static let tooManyExports = Problem(
+    .overloaded, "Nothing was done. This server runs as many exports as it may at the same time.",
+    retryAfterSeconds: 10)
   static let shuttingDown = Problem(
     .shuttingDown, "Nothing was done. Repeat the request; another server will handle it.", retryAfterSeconds: 1)
 
@@ -169,6 +175,11 @@ extension Problem {
 
   static func notFound(_ what: String) -> Problem {
     Problem(.notFound, "There is no such \(what).")
+  }
+
+  /// - Parameter types: the media types that the response may have.
+  static func notAcceptable(_ types: [String]) -> Problem {
+    Problem(.notAcceptable, "The response may be one of: \(types.joined(separator: ", ")).")
   }
 
   static func holdAlreadyOrdered(_ id: ReservationID) -> Problem {

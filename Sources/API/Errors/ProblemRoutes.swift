@@ -78,6 +78,9 @@ extension Problem.Kind {
     case .misdirectedRequest:
       "The Host header does not name this machine. `flashsale demo` accepts only localhost, 127.0.0.1 and [::1]. "
         + "Nothing was done. Use one of these names, or `flashsale serve`."
+    case .notAcceptable:
+      "The response exists only in the formats that detail lists, and Accept names none of them. Nothing was done. Send "
+        + "another Accept, or none."
     case .notFound:
       "The address does not exist, or no resource has this id. Check the address. Compare the id with the "
         + "response that contained it."
@@ -91,8 +94,8 @@ extension Problem.Kind {
         + "has one effect. If a request that creates or restocks a product had no key, read the product before you "
         + "repeat the request."
     case .overloaded:
-      "Too many requests are waiting for the database, or too many streams are open. Nothing was done. Repeat the "
-        + "request after the time in Retry-After."
+      "Too many requests are waiting for the database, or too many streams are open, or too many exports run. Nothing "
+        + "was done. Repeat the request after the time in Retry-After."
     case .payloadTooLarge:
       "The body is larger than the server accepts. Nothing was done, and the connection was closed. Send a "
         + "smaller body."

@@ -3,7 +3,7 @@ import Time
 
 /// Units of one product that are kept for a buyer until `expiresAt`.
 package struct Hold: Sendable, Equatable {
-  package enum Status: String, Sendable {
+  package enum Status: String, CaseIterable, Sendable {
     case active, ordered, released, expired
   }
 

@@ -3,7 +3,7 @@ import Time
 
 /// A hold after checkout. It has the id of its hold.
 package struct Order: Sendable, Equatable {
-  package enum Status: String, Sendable {
+  package enum Status: String, CaseIterable, Sendable {
     case pendingPayment = "pending_payment"
     case paid, cancelled, expired, refunded
   }

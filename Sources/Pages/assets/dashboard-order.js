@@ -43,10 +43,6 @@ export class OrderPanel {
   constructor(changes, session) {
     this.#changes = changes;
     this.#session = session;
-    find("find-order").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#find();
-    });
     find("order-id").addEventListener("input", () => refuse("order", ""));
     find("refund-button").addEventListener("click", () => this.#ask());
     find("refund-keep").addEventListener("click", () => find("refund").close());
@@ -96,9 +92,10 @@ export class OrderPanel {
     refuse("order", "");
   }
 
-  #find() {
-    const id = find("order-id").value.trim();
-    if (!idPattern.test(id)) return refuse("order", "An order id is order_ and 32 digits or letters from a to f.");
+  /// Shows an order by its id, or by the id of its hold, which has the same digits.
+  find(text) {
+    const id = text.replace(/^hold_/, "order_");
+    if (!idPattern.test(id)) return refuse("order", "An id is order_ or hold_ and 32 digits or letters from a to f.");
     if (id === this.#id) this.refresh();
     else location.hash = id;
   }
@@ -181,7 +178,7 @@ const pathOf = (order) => `/api/admin/orders/${order.order_id}/refunds`;
 /// Whether the provider told of the whole refund, and the units are still those of the order.
 const mayOnlyRestock = (order) => order.status === "refunded" && !order.restocked;
 
-function stateOf({ status, refunded_amount: refunded }) {
+export function stateOf({ status, refunded_amount: refunded }) {
   if (status === "pending_payment") return "Unpaid";
   return status === "paid" && refunded > 0 ? "Partly refunded" : status[0].toUpperCase() + status.slice(1);
 }

@@ -6,8 +6,8 @@ import Postgres
 
 struct OrderCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "order", abstract: "Show an order with its payments, and record refunds.",
-    subcommands: [Show.self, Refund.self])
+    commandName: "order", abstract: "List orders, show one with its payments, and record refunds.",
+    subcommands: [OrderListCommand.self, Show.self, Refund.self])
 
   struct Show: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

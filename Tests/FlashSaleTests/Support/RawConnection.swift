@@ -122,6 +122,14 @@ struct RawConnection: ~Copyable {
     return received.readableBytes == 0
   }
 
+  /// The bytes up to and including this text at the end of what has arrived, or until the server closes the connection.
+  mutating func rest(until end: String) async -> ByteBuffer {
+    let end = Array(end.utf8)
+    while !received.readableBytesView.suffix(end.count).elementsEqual(end), await readMore() {}
+    defer { received.clear() }
+    return received
+  }
+
   /// False when the connection has ended, with or without an error.
   private mutating func readMore() async -> Bool {
     guard var bytes = try? await inbound.next() else { return false }

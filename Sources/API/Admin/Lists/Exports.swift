@@ -1,0 +1,36 @@
+import Synchronization
+
+/// The exports that run on this server.
+///
+/// Each export uses a connection of the database while it reads a page. There are few, so that sales keep their connections.
+final class Exports: Sendable {
+  /// Two of the eight connections that a server has by default.
+  static let maximumCount = 2
+
+  private let count = Mutex(0)
+
+  /// - Throws: `Problem.overloaded` if the maximum number of exports runs.
+  func begin() throws -> Place {
+    try count.withLock { count in
+      guard count < Self.maximumCount else { throw Problem.tooManyExports }
+      count += 1
+    }
+    return Place(exports: self)
+  }
+
+  /// The place of one export. It is free again when nobody refers to it. So the response to a HEAD request, whose body is
+  /// dropped, frees it, too.
+  final class Place: Sendable {
+    private let exports: Exports
+    private let stopped = Atomic(false)
+
+    fileprivate init(exports: Exports) { self.exports = exports }
+
+    deinit { exports.count.withLock { $0 -= 1 } }
+
+    /// Whether the client is gone.
+    var isStopped: Bool { stopped.load(ordering: .relaxed) }
+
+    func stop() { stopped.store(true, ordering: .relaxed) }
+  }
+}
