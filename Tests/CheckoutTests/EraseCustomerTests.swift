@@ -51,7 +51,7 @@ import Testing
       """
       update orders set version = 1;
       select add_order_events(\(product.id), array(select id from orders), 'order.placed');
-      select add_hold_events(product_id, array_agg(id), 'hold.placed') from holds
+      select add_event_batch(product_id, 'hold.placed', array_agg(id), array_agg(1)) from holds
       where product_id = \(product.id)
       group by product_id;
       """)

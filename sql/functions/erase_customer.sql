@@ -76,6 +76,9 @@ begin
         raise exception 'an order of the customer was placed' using errcode = 'serialization_failure';
     end if;
 
+    -- The data of some events is still in their batch.
+    perform dispatch_events(0, p_product_id);
+
     update orders o set metadata = null
     where o.product_id = p_product_id and o.id = any (v_ids) and o.metadata is not null;
     get diagnostics v_orders = row_count;
