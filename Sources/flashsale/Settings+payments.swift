@@ -1,3 +1,4 @@
+import StandardWebhooks
 import API
 
 /// The secrets of payment providers; see docs/payments.md.

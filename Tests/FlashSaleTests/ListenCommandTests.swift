@@ -24,7 +24,8 @@ extension FlashSaleTests {
             ["listen", "--forward", receiver.url(), "--url", api.url, "--types", "order.*", "--turn-on"],
             settings: ["ADMIN_TOKEN": ServerProcess.adminToken])
           let line = try await process.line(startingWith: "They are signed with ")
-          let secret = try #require(WebhookSecret(String(try #require(line.split(separator: " ").last))))
+          let printed = try #require(line.split(separator: " ").last)
+          let secret = try #require(WebhookSecret(String(printed)))
           _ = try await api.buy(product)
           try await until("both events have come") { receiver.requests.count == 3 }
           let requests = receiver.requests

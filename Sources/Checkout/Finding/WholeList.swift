@@ -19,7 +19,10 @@ package struct WholeList<Row: Listed>: Sendable {
   ///   beginning.
   /// - Throws: `PostgresError`, `CancellationError`.
   package init(_ selection: Selection<Row>, after cursor: ReservationID? = nil, from database: Pool) async throws {
-    let all = try await selection.productID.map { [$0] } ?? Product.all(in: database).map(\.id)
+    let all =
+      if let productID = selection.productID { [productID] } else {
+        try await Product.all(in: database).map(\.id)
+      }
     self.selection = selection
     products = all.filter { cursor.map(\.productID) ?? .max >= $0 }.sorted()
     self.cursor = products.last == cursor?.productID ? cursor : nil
