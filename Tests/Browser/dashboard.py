@@ -29,7 +29,7 @@ from playwright.sync_api import expect
 from shop import ADMIN_TOKEN, Shop
 
 RECONNECTION_MS = 40_000
-FIRST_PAGE_BYTES_MAX = 60_000
+FIRST_PAGE_BYTES_MAX = 70_000
 ENDPOINTS = "/api/admin/webhook-endpoints"
 # The shop of most tests, and one that has only one product.
 shop: Shop
