@@ -117,7 +117,11 @@ begin
     if v_count > 0 and exists (select from event_batches) then
         next_in_us := 0;
     else
-        select greatest(0, extract(epoch from min(due.at) - clock_timestamp()) * 1000000)::bigint into next_in_us
+        -- greatest passes over nulls, and without a pending delivery the result is null.
+        select case when min(due.at) is not null then
+                   greatest(0, extract(epoch from min(due.at) - clock_timestamp()) * 1000000)::bigint
+               end
+        into next_in_us
         from webhook_endpoints w
         cross join lateral (
             select greatest(d.next_at, case when w.failures >= c_most_failures then w.probe_at end) as at
