@@ -181,6 +181,7 @@ extension FlashSaleTests {
             1, on: url, settings: ["OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1"]
           ) { servers in
             _ = try await Self.use(servers[0].api)
+            _ = try await PaidOrder(servers[0].api).refund("{}", key: "first", by: servers[0].api)
             let metrics = try await Self.metrics(servers[0])
             let documented = try Self.documentedNames()
             let known = metrics.types.flatMap { name, type in

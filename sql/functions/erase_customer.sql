@@ -17,7 +17,8 @@ as $$
 declare
     v_pseudonym text;
     v_ids     uuid[];
-    v_locked  bigint;  -- orders
+    v_order_ids uuid[];  -- locked
+    v_id      uuid;
     v_orders  bigint := 0;
     v_holds   bigint := 0;
     v_keys    bigint := 0;
@@ -64,27 +65,39 @@ begin
     --     this:    locks the hold; the order keeps the metadata
     --
     -- So the orders are counted again with the holds locked. The next attempt finds the new order.
-    select count(*) into v_locked
-    from (
-        select from orders o
-        where o.product_id = p_product_id and o.id = any (v_ids)
-        order by o.payment_due_at, o.id
-        for update) o;
+    v_order_ids := array(
+        select locked.id
+        from (
+            select o.id
+            from unnest(v_ids) as erased (id)
+            cross join lateral (
+                select * from orders o where o.product_id = p_product_id and o.id = erased.id offset 0) o
+            order by o.payment_due_at, o.id) sorted
+        cross join lateral (
+            select o.id from orders o where o.product_id = p_product_id and o.id = sorted.id for update) locked);
     perform lock_holds(p_product_id, v_ids);
-    select count(*) into v_count from orders o where o.product_id = p_product_id and o.id = any (v_ids);
-    if v_count <> v_locked then
+    select count(*) into v_count
+    from unnest(v_ids) as erased (id)
+    cross join lateral (
+        select from orders o where o.product_id = p_product_id and o.id = erased.id offset 0) o;
+    if v_count <> cardinality(v_order_ids) then
         raise exception 'an order of the customer was placed' using errcode = 'serialization_failure';
     end if;
 
     -- The data of some events is still in their batch.
     perform dispatch_events(0, p_product_id);
 
-    update orders o set metadata = null
-    where o.product_id = p_product_id and o.id = any (v_ids) and o.metadata is not null;
-    get diagnostics v_orders = row_count;
-    update holds h set customer_id = v_pseudonym, metadata = null
-    where h.product_id = p_product_id and h.id = any (v_ids) and h.customer_id = p_customer_id;
-    get diagnostics v_holds = row_count;
+    -- One statement for each row: a plan for a list of ids may read all rows of the product.
+    foreach v_id in array v_order_ids loop
+        update orders o set metadata = null
+        where o.product_id = p_product_id and o.id = v_id and o.metadata is not null;
+        v_orders := v_orders + found::integer;
+    end loop;
+    foreach v_id in array v_ids loop
+        update holds h set customer_id = v_pseudonym, metadata = null
+        where h.product_id = p_product_id and h.id = v_id and h.customer_id = p_customer_id;
+        v_holds := v_holds + found::integer;
+    end loop;
 
     -- While some of the holds of a customer have the pseudonym, a request may use one key for both names. Then the pseudonym
     -- has the key already, and the older one is given up.
@@ -114,15 +127,18 @@ begin
             from unnest(v_ids) as found (id)
             union all
             select 'order_' || replace(o.id::text, '-', ''), o.version
-            from orders o
-            where o.product_id = p_product_id and o.id = any (v_ids)) erased
+            from unnest(v_order_ids) as found (id)
+            cross join lateral (
+                select * from orders o where o.product_id = p_product_id and o.id = found.id offset 0) o) erased
         cross join unnest(event_types()) type
         cross join generate_series(1, erased.versions) version
         where split_part(type, '.', 1) = split_part(erased.object_id, '_', 1));
-    update events e
-    set data = e.data || jsonb_build_object('customer_id', v_pseudonym, 'metadata', '{}'::jsonb)
-    where e.product_id = p_product_id and e.id = any (v_event_ids) and e.data ->> 'customer_id' = p_customer_id;
-    get diagnostics v_events = row_count;
+    foreach v_id in array v_event_ids loop
+        update events e
+        set data = e.data || jsonb_build_object('customer_id', v_pseudonym, 'metadata', '{}'::jsonb)
+        where e.product_id = p_product_id and e.id = v_id and e.data ->> 'customer_id' = p_customer_id;
+        v_events := v_events + found::integer;
+    end loop;
 
     update customer_erasures e
     set holds = e.holds + v_holds, orders = e.orders + v_orders, idempotency_keys = e.idempotency_keys + v_keys,
