@@ -19,9 +19,10 @@ package struct WholeList<Row: Listed>: Sendable {
   ///   beginning.
   /// - Throws: `PostgresError`, `CancellationError`.
   package init(_ selection: Selection<Row>, after cursor: ReservationID? = nil, from database: Pool) async throws {
-    let all = try await selection.productID.map { [$0] } ?? Product.all(in: database).map(\.id)
+    let all =
+      if let id = selection.productID { [id] } else { try await Product.all(in: database).map(\.id) }
     self.selection = selection
-    products = all.filter { cursor.map(\.productID) ?? .max >= $0 }.sorted()
+    products = all.filter { $0 <= cursor?.productID ?? .max }.sorted()
     self.cursor = products.last == cursor?.productID ? cursor : nil
   }
 
