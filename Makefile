@@ -5,8 +5,8 @@ ARGS ?=
 SWIFT_SOURCES = Package.swift Sources Tests $(wildcard Benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-versions bench chaos openapi clients proxies browser screenshots java rehearse deploy-check \
-  build lint format packages
+.PHONY: help run test test-versions bench chaos openapi clients payments events proxies browser screenshots java \
+  rehearse deploy-check build lint format packages
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,11 @@ clients: MISSING += $(shell \
 clients: packages build ## generate clients in six languages from the OpenAPI document, and buy with two of them
 	Tests/Clients/run $(ARGS)
 
+payments: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+payments: packages build ## pay and refund as Stripe does, with Stripe's library (ARGS="--orders 2000 --refunds 200" for more)
+	Tests/Payments/run $(ARGS)
+
 proxies: MISSING += $(shell \
   command -v python3 >/dev/null || echo python3; \
   for each in nginx:nginx haproxy:haproxy caddy:caddy apache2:apache2 lighttpd:lighttpd varnishd:varnish; do \
@@ -93,6 +98,11 @@ deploy-check: packages build ## check the files of deploy/ with the programs tha
 java: MISSING += $(shell command -v python3 >/dev/null || echo python3; command -v javac >/dev/null || echo default-jdk-headless)
 java: build ## test the server with Java's HTTP client, which asks for HTTP/2
 	Tests/Java/run
+
+events: MISSING += $(shell \
+  command -v python3 >/dev/null || echo python3; python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+events: packages build ## receive the events of a server, and verify them (ARGS="--measure --rate 500" measures)
+	Tests/Events/run $(ARGS)
 
 rehearse: MISSING += $(shell command -v python3 >/dev/null || echo python3)
 rehearse: packages build ## play a whole sale against a private server (ARGS="--kills" kills it; --buyers and other options)

@@ -18,6 +18,7 @@ let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift
 let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -36,6 +37,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
@@ -46,14 +48,16 @@ let package = Package(
     .executableTarget(
       name: "flashsale",
       dependencies: [
-        "API", "Checkout", "LocalPostgres", "Postgres", "Rehearsal", "Secrets", "Telemetry", "Time",
-        argumentParser, asyncHTTPClient, configuration, coreMetrics, logging, serviceLifecycle, tracing, unixSignals,
+        "API", "Checkout", "EventWebhooks", "LocalPostgres", "Postgres", "Rehearsal", "Secrets", "StandardWebhooks",
+        "Telemetry", "Time",
+        argumentParser, asyncHTTPClient, configuration, coreMetrics, logging, nioCore, serviceLifecycle, tracing,
+        unixSignals,
       ],
       swiftSettings: strict),
     .target(
       name: "API",
       dependencies: [
-        "Checkout", "Secrets", "Telemetry", "Time",
+        "Addresses", "Checkout", "EventWebhooks", "Secrets", "StandardWebhooks", "Telemetry", "Time",
         coreMetrics, crypto, deque, hummingbirdCore, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, tracing,
       ],
       resources: [.embedInCode("OpenAPI/openapi.yaml")],
@@ -66,18 +70,29 @@ let package = Package(
       ],
       swiftSettings: strict,
       plugins: ["EmbedFilesPlugin"]),
+    .target(
+      name: "EventWebhooks",
+      dependencies: [
+        "Addresses", "Checkout", "Secrets", "StandardWebhooks", "Telemetry", "Time",
+        asyncHTTPClient, coreMetrics, deque, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle,
+      ],
+      swiftSettings: strict),
+    .target(name: "StandardWebhooks", dependencies: ["Secrets", crypto], swiftSettings: strict),
+    .target(name: "Addresses", dependencies: [nioCore], swiftSettings: strict),
     .target(name: "Postgres", dependencies: ["CLibPQ", "Secrets", "Time", deque], swiftSettings: strict),
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .target(
       name: "Telemetry",
-      dependencies: ["Secrets", asyncHTTPClient, coreMetrics, logging, nioCore, serviceLifecycle, tracing],
+      dependencies: ["Secrets", "Time", asyncHTTPClient, coreMetrics, logging, nioCore, serviceLifecycle, tracing],
       swiftSettings: strict),
     .target(name: "Secrets", swiftSettings: strict),
     .target(name: "Time", swiftSettings: strict),
     .target(name: "LocalPostgres", dependencies: [logging, subprocess], swiftSettings: strict),
     .target(
       name: "Rehearsal",
-      dependencies: ["API", "Secrets", "Telemetry", "Time", deque, nioCore, nioHTTP1, nioPosix, subprocess],
+      dependencies: [
+        "API", "Secrets", "StandardWebhooks", "Telemetry", "Time", deque, nioCore, nioHTTP1, nioPosix, subprocess,
+      ],
       swiftSettings: strict),
 
     // The baseline of the benchmarks; see Benchmarks/run.
@@ -87,7 +102,7 @@ let package = Package(
       name: "TestSupport",
       dependencies: [
         "Checkout", "LocalPostgres", "Postgres", "Rehearsal", "Time",
-        asyncHTTPClient, crypto, hummingbird, logging, nioCore, nioPosix,
+        asyncHTTPClient, crypto, hummingbird, logging, nioCore, nioHTTP1, nioPosix, nioSSL, subprocess,
       ],
       path: "Tests/TestSupport",
       swiftSettings: strict),
@@ -98,11 +113,21 @@ let package = Package(
       name: "CheckoutTests",
       dependencies: ["Checkout", "LocalPostgres", "Postgres", "Secrets", "TestSupport", "Time", logging],
       swiftSettings: strict),
+    .testTarget(
+      name: "EventWebhooksTests",
+      dependencies: [
+        "Addresses", "Checkout", "EventWebhooks", "Postgres", "Secrets", "StandardWebhooks", "Telemetry", "TestSupport",
+        "Time",
+        crypto, logging, nioCore, nioHTTP1, nioPosix, nioSSL, serviceLifecycle,
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "StandardWebhooksTests", dependencies: ["Secrets", "StandardWebhooks", crypto], swiftSettings: strict),
     .testTarget(name: "SecretsTests", dependencies: ["Secrets"], swiftSettings: strict),
     .testTarget(
       name: "APITests",
       dependencies: [
-        "API", "Checkout", "Postgres", "Secrets", "Telemetry", "TestSupport", "Time",
+        "Addresses", "API", "Checkout", "Postgres", "Secrets", "StandardWebhooks", "Telemetry", "TestSupport", "Time",
         crypto, logging, nioCore, nioEmbedded, nioHTTP1, nioPosix, serviceLifecycle, yams,
       ],
       swiftSettings: strict),
@@ -115,12 +140,14 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests",
-      dependencies: ["Secrets", "Telemetry", "TestSupport", coreMetrics, logging, nioCore, serviceLifecycle, tracing],
+      dependencies: [
+        "Secrets", "Telemetry", "TestSupport", "Time", coreMetrics, logging, nioCore, serviceLifecycle, tracing,
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "FlashSaleTests",
       dependencies: [
-        "API", "flashsale", "Checkout", "LocalPostgres", "Postgres", "TestSupport", "Time",
+        "API", "flashsale", "Checkout", "LocalPostgres", "Postgres", "StandardWebhooks", "TestSupport", "Time",
         asyncHTTPClient, logging, nioCore, nioFoundation, nioPosix, subprocess, yams,
       ],
       swiftSettings: strict),

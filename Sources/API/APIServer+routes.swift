@@ -1,4 +1,5 @@
 import Checkout
+import Telemetry
 
 extension APIServer {
   /// All routes. The routes of buyers come first, because `RouteTable` searches from first to last.
@@ -16,11 +17,17 @@ extension APIServer {
       + OrderRoutes(checkout: checkout).routes
       + WebhookRoutes(checkout: checkout, verifier: configuration.webhookVerifier, log: log).routes
       + StockStreamRoutes(checkout: checkout, streams: streams, proxies: configuration.trustedProxies).routes
-      + AdminRoutes(checkout: checkout, ownPages: ownPages, ticks: ticks, draining: draining).routes.map(admin.guarding)
+      + AdminRoutes(
+        checkout: checkout, ownPages: ownPages, ticks: ticks, endpointPolicy: configuration.endpointPolicy,
+        draining: draining
+      ).routes.map(admin.guarding)
       + SessionRoutes(checkout: checkout, authentication: admin, ownPages: ownPages).routes
       + HealthRoutes(checkout: checkout, draining: draining).routes
       + OpenAPIRoute().routes
       + ProblemRoutes().routes
+    if let verifier = configuration.stripeVerifier {
+      routes += StripeRoutes(checkout: checkout, verifier: verifier, log: log).routes
+    }
     if let pages = configuration.pages { routes += PageRoutes(settings: pages).routes }
     if let metrics = configuration.metrics {
       let open = MetricsRoutes(checkout: checkout, metrics: metrics, streams: streams).routes

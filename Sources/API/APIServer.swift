@@ -1,4 +1,5 @@
 import Checkout
+import EventWebhooks
 import HummingbirdCore
 import Logging
 import NIOCore
@@ -17,6 +18,8 @@ package struct APIServer: Service, CustomStringConvertible {
     package var port = 8080
     /// Verifies the signatures of payment events. With nil, the server accepts unsigned events, for local use.
     package var webhookVerifier: WebhookVerifier?
+    /// Verifies the signatures of Stripe's events. With nil, the server has no route for them.
+    package var stripeVerifier: StripeVerifier?
     /// The bearer token of admin requests with all rights. With nil, only keys in the database admit operators.
     package var adminToken: Secret?
     /// The bearer token of `GET /metrics`. With nil, the request needs no token.
@@ -31,11 +34,13 @@ package struct APIServer: Service, CustomStringConvertible {
     /// The proxies whose `X-Forwarded-For` gives the client's address, and whose `X-Forwarded-Proto` says whether it used
     /// TLS.
     package var trustedProxies = TrustedProxies()
+    /// Decides to which addresses operators may send events.
+    package var endpointPolicy = EndpointPolicy(allowsPrivate: false)
     /// The settings of the pages for buyers. With nil, the server has no pages.
     package var pages: PageSettings?
     /// Whether to refuse requests whose `Host` does not name this machine. It prevents DNS rebinding of a local server.
     package var isForLoopbackNames = false
-    /// The largest request body, in bytes. Larger ones are refused.
+    /// The largest request body, in bytes, unless the route accepts larger ones. Larger ones are refused.
     package var maximumBodyBytes = 16 * 1024
     /// The longest time between the first and the last byte of a request. Slower requests are refused.
     package var requestTimeout: Duration = .seconds(10)

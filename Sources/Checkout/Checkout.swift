@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Logging
 import Postgres
 import ServiceLifecycle
@@ -35,11 +34,13 @@ package struct Checkout: Service, CustomStringConvertible {
   }
 
   private let database: Pool
-  private let metrics: CheckoutMetrics?
+  let metrics: CheckoutMetrics?
   let useCases: UseCases
   private let jobs: JobRunner
-  private let stockFeed: StockFeed
-  private let knownProducts: KnownProducts
+  let stockFeed: StockFeed
+  /// Rings after each commit of this server that may have written events.
+  package let eventSignal = EventSignal()
+  let knownProducts: KnownProducts
   private let queueTimeout: Duration
   private let readinessLog: ReadinessLog
   /// Ends when `open` is called. Jobs and the stock feed wait for it.
@@ -54,11 +55,14 @@ package struct Checkout: Service, CustomStringConvertible {
     metrics = configuration.metrics
     queueTimeout = configuration.queueTimeout
     stockFeed = StockFeed(database: database, listener: configuration.listener, logger: logger)
+    let announce: @Sendable (Int32) -> Void = { [stockFeed, eventSignal] in
+      stockFeed.announce($0)
+      eventSignal.ring()
+    }
     jobs = JobRunner(
       database: database, listener: configuration.listener, retention: configuration.retention,
-      metrics: configuration.metrics, logger: logger, onStockChange: stockFeed.announce)
-    useCases = UseCases(
-      database: database, configuration: configuration, jobs: jobs, onStockChange: stockFeed.announce)
+      metrics: configuration.metrics, logger: logger, onStockChange: announce)
+    useCases = UseCases(database: database, configuration: configuration, jobs: jobs, onStockChange: announce)
     knownProducts = KnownProducts(read: useCases.readProducts)
     readinessLog = ReadinessLog(logger)
     if database.isOpen { opening.continuation.finish() }
@@ -115,75 +119,17 @@ package struct Checkout: Service, CustomStringConvertible {
     stockFeed.watch(productID)
   }
 
-  package enum Creation: Sendable {
-    /// - Parameter isReplay: an earlier call with the same key created the product.
-    case created(Product, isReplay: Bool)
-    /// Another call used the key before.
-    case keyReused
-  }
-
-  /// Creates a product. If the call has no key, it gets one, so that it can run again after a lost answer.
-  package func createProduct(_ product: CreateProduct, by author: ChangeAuthor) async throws -> Creation {
-    var product = product
-    product.author = author
-    product.idempotencyKey = product.idempotencyKey ?? Self.newKey()
-    let outcome = try await call { try await $0.transactOnce(product)[0] }
-    switch outcome {
-    case .created(let id, let isReplay): return .created(try await changedProduct(id), isReplay: isReplay)
-    case .keyReused: return .keyReused
-    }
-  }
-
-  /// An idempotency key for a call without one.
-  private static func newKey() -> String { "server:" + UUID().uuidString }
-
-  /// Reads a product after a change.
-  ///
-  /// - Throws: `CheckoutError.outcomeUnknown` for every failure. Other errors mean that nothing was done, and the
-  ///   client would make the change again.
-  package func changedProduct(_ id: Int32) async throws -> Product {
-    do {
-      let product = try await useCases.readProducts(.one(id))[0]
-      knownProducts.insert(id)
-      return product
-    } catch {
-      throw CheckoutError.outcomeUnknown(reason: "\(error)")
-    }
-  }
-
-  /// Changes a product. See `UpdateProduct`.
-  ///
-  /// - Returns: false when the sale would end before it starts. Nil for an unknown product.
-  package func updateProduct(_ changes: UpdateProduct, by author: ChangeAuthor) async throws -> Bool? {
-    defer { stockFeed.announce(changes.productID) }
-    var changes = changes
-    changes.author = author
-    return try await call { [changes] in try await $0.transact(changes).first }
-  }
-
-  /// Changes a product's total stock. See `RestockProduct`. If the call has no key, it gets one, as in `createProduct`.
-  ///
-  /// - Returns: nil for an unknown product.
-  package func restockProduct(
-    _ change: RestockProduct, by author: ChangeAuthor
-  ) async throws -> RestockProduct.Outcome? {
-    defer { stockFeed.announce(change.productID) }
-    var change = change
-    change.author = author
-    change.idempotencyKey = change.idempotencyKey ?? Self.newKey()
-    return try await call { try await $0.transactOnce(change).first }
-  }
-
   // MARK: Holds
 
   /// As the variant with a completion.
   package func reserveHold(
-    productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil
+    productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil,
+    metadata: Metadata? = nil
   ) async throws -> ReserveHold.Outcome {
     try await awaitCompletion { completion in
       reserveHold(
         productID: productID, quantity: quantity, customerID: customerID, idempotencyKey: idempotencyKey,
-        completion: completion)
+        metadata: metadata, completion: completion)
     }
   }
 
@@ -193,13 +139,14 @@ package struct Checkout: Service, CustomStringConvertible {
   ///   - quantity: in units, at least 1.
   ///   - customerID: 1 to 255 characters. `max_per_customer` counts the units of each customer.
   ///   - idempotencyKey: 1 to 255 characters. The same request with the same key has one effect.
+  ///   - metadata: of the hold, and of its order.
   package func reserveHold(
     productID: Int32, quantity: Int32, customerID: String? = nil, idempotencyKey: String? = nil,
-    completion: @escaping Completion<ReserveHold.Outcome>
+    metadata: Metadata? = nil, completion: @escaping Completion<ReserveHold.Outcome>
   ) {
     let request = ReserveHold.Request(
       productID: productID, quantity: quantity, customerID: customerID.map(VerbatimText.init),
-      idempotencyKey: idempotencyKey)
+      idempotencyKey: idempotencyKey, metadata: metadata)
     let completion = CheckoutMetrics.counting(metrics?.holds, completion)
     // Most requests come here, and need no closure for `call`.
     if knownProducts.contains(productID) { return useCases.reserveHolds.submit(request, completion: completion) }
@@ -207,12 +154,6 @@ package struct Checkout: Service, CustomStringConvertible {
       useCases.reserveHolds.submit(request, completion: $0)
     }
   }
-
-  // For tests: the number of requests that wait for the next batch of a product.
-  func waitingReservations(of productID: Int32) -> Int { useCases.reserveHolds.waitingCount(in: productID) }
-  func waitingReleases(of productID: Int32) -> Int { useCases.releaseHolds.waitingCount(in: productID) }
-  func waitingOrders(of productID: Int32) -> Int { useCases.placeOrders.waitingCount(in: productID) }
-  func waitingPaymentEvents(of productID: Int32) -> Int { useCases.applyPaymentEvents.waitingCount(in: productID) }
 
   /// Reads a hold. Nil for an unknown id.
   package func hold(_ id: ReservationID) async throws -> Hold? {
@@ -238,18 +179,23 @@ package struct Checkout: Service, CustomStringConvertible {
 
   /// As the variant with a completion.
   package func placeOrder(
-    holdID: ReservationID, idempotencyKey: String? = nil
+    holdID: ReservationID, idempotencyKey: String? = nil, metadata: Metadata? = nil
   ) async throws -> PlaceOrder.Outcome {
-    try await awaitCompletion { placeOrder(holdID: holdID, idempotencyKey: idempotencyKey, completion: $0) }
+    try await awaitCompletion {
+      placeOrder(holdID: holdID, idempotencyKey: idempotencyKey, metadata: metadata, completion: $0)
+    }
   }
 
   /// Places an order.
   ///
-  /// - Parameter idempotencyKey: 1 to 255 characters. The same request with the same key has one effect.
+  /// - Parameters:
+  ///   - idempotencyKey: 1 to 255 characters. The same request with the same key has one effect.
+  ///   - metadata: of the order, on top of the hold's.
   package func placeOrder(
-    holdID: ReservationID, idempotencyKey: String? = nil, completion: @escaping Completion<PlaceOrder.Outcome>
+    holdID: ReservationID, idempotencyKey: String? = nil, metadata: Metadata? = nil,
+    completion: @escaping Completion<PlaceOrder.Outcome>
   ) {
-    let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey)
+    let request = PlaceOrder.Request(holdID: holdID, idempotencyKey: idempotencyKey, metadata: metadata)
     knownProducts.call(
       holdID.productID, absent: .holdNotFound, completion: CheckoutMetrics.counting(metrics?.orders, completion)
     ) { [useCases] in useCases.placeOrders.submit(request, completion: $0) }

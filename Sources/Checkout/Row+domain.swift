@@ -32,6 +32,11 @@ extension Row {
     try decode([String].self).map { try Self.word($0) }
   }
 
+  /// Decodes the next column as metadata. Nil when the column is null.
+  mutating func decodeMetadataIfPresent() throws -> Metadata? {
+    try decodeIfPresent(String.self).map { Metadata(json: $0) }
+  }
+
   private static func word<Value: RawRepresentable<String>>(_ word: String) throws -> Value {
     guard let value = Value(rawValue: word) else { throw UnknownValue(description: "\(word) is no \(Value.self)") }
     return value

@@ -7,8 +7,9 @@ import Postgres
 /// code as the owner. Therefore only the owner may create objects in `flashsale`, and unknown functions are refused.
 enum SchemaInspection {
   private static let tables = [
-    "admin_changes", "admin_idempotency_keys", "admin_keys", "admin_sessions", "holds", "idempotency_keys",
-    "minimum_retention", "ordered_stock", "orders", "payment_events", "products", "scheduled_jobs", "schema_files",
+    "admin_changes", "admin_idempotency_keys", "admin_keys", "admin_sessions", "customer_erasures", "deliveries",
+    "event_batches", "event_feed", "events", "holds", "idempotency_keys", "minimum_retention", "ordered_stock",
+    "orders", "payment_events", "products", "refunds", "scheduled_jobs", "schema_files", "webhook_endpoints",
   ]
 
   /// - Throws: `MigrationError.schemaIsNotOurs` for the first thing found, `PostgresError`.

@@ -51,7 +51,8 @@ final class UseCases: Sendable {
     readHolds = reading("read_holds", ReadHold())
     placeOrders = writing("place_orders", PlaceOrder(jobs: jobs, timeToLive: configuration.orderTimeToLive))
     readOrders = reading("read_orders", ReadOrder())
-    applyPaymentEvents = writing("apply_payment_events", ApplyPaymentEvent())
+    applyPaymentEvents = writing(
+      "apply_payment_events", ApplyPaymentEvent(refundedAmount: configuration.metrics?.refundedAmount))
     // Monitoring does not count for admission, so it also works when the server is overloaded.
     readGauges = Batcher(ReadGauges(), on: database)
     readShop = Batcher(ReadShop(), on: database)

@@ -11,7 +11,8 @@ struct FlashSale: AsyncParsableCommand {
     version: BuildInfo.version,
     subcommands: [
       DemoCommand.self, ServeCommand.self, MigrateCommand.self, ProductCommand.self, OrderCommand.self,
-      HoldCommand.self, KeyCommand.self, PayCommand.self, AuditCommand.self, RehearseCommand.self,
+      HoldCommand.self, CustomerCommand.self, KeyCommand.self, PayCommand.self, ListenCommand.self,
+      EndpointCommand.self, EventCommand.self, DeliveryCommand.self, AuditCommand.self, RehearseCommand.self,
     ])
 
   static func main() async {

@@ -1,6 +1,7 @@
 import API
 import Checkout
 import CoreMetrics
+import EventWebhooks
 import Logging
 import Postgres
 import Telemetry
@@ -16,7 +17,7 @@ struct Observation {
   let exporter: SpanExporter?
 
   init(_ settings: Settings, logger: Logger) throws {
-    metrics = try settings.metrics() ? MetricsRegistry(MetricDescription.server) : nil
+    metrics = try settings.metrics() ? MetricsRegistry(MetricDescription.server + MetricDescription.eventWebhooks) : nil
     checkout = metrics.map { CheckoutMetrics(in: $0) }
     guard let tracing = try settings.tracing() else {
       tracer = nil

@@ -1,5 +1,6 @@
 import API
 import Checkout
+import EventWebhooks
 @preconcurrency import Glibc
 import Logging
 import Postgres
@@ -64,15 +65,22 @@ func runServer(
     addressSink.yield(url)
   }
   let (preparing, prepared) = AsyncStream.makeStream(of: Never.self)
+  let (opening, opened) = AsyncStream.makeStream(of: Never.self)
   let preparation = Preparation(logger: logger, prepare: prepare) {
     checkout.open()
     prepared.finish()
+    opened.finish()
     for await url in addresses { return onServing(url) }
   }
   // Services shut down from the last to the first. The server responds to accepted requests, and needs the checkout for
   // that. The exporter sends the spans of both at the end.
-  let services: [any Service] =
-    (observation.exporter.map { [$0] } ?? []) + [checkout, DelayedService(service: server, start: preparing)]
+  // The deliverer ends after the server, and shares the time of the shutdown with it.
+  var services: [any Service] = [checkout]
+  if let exporter = observation.exporter { services.insert(exporter, at: 0) }
+  if let deliverer = try eventDeliverer(settings, isDemo: isDemo, checkout, observation, logger) {
+    services.append(DelayedService(service: deliverer, start: opening, maximumDelay: nil))
+  }
+  services.append(DelayedService(service: server, start: preparing, maximumDelay: .seconds(2)))
   var group = ServiceGroupConfiguration(
     // The preparation shuts down last. So the server stops listening without waiting for a long migration.
     services: ([preparation] + services).map { .init(service: $0) },
@@ -82,12 +90,24 @@ func runServer(
   logger.notice("stopped")
 }
 
-/// Runs the server after a stream has ended, or after a maximum delay.
-private struct DelayedService: Service, CustomStringConvertible {
-  private static let maximumDelay: Duration = .seconds(2)
+/// The deliverer of events, unless it is switched off.
+private func eventDeliverer(
+  _ settings: Settings, isDemo: Bool, _ checkout: Checkout, _ observation: Observation, _ logger: Logger
+) throws -> EventDeliverer? {
+  guard try settings.deliversEvents() else { return nil }
+  var configuration = EventDeliverer.Configuration(policy: try settings.endpointPolicy(isDemo: isDemo))
+  configuration.metrics = observation.metrics
+  // The rest of the time is for the responses to buyers, which end first.
+  configuration.drainTime = try settings.shutdownTimeout() / 2
+  return EventDeliverer(checkout: checkout, configuration: configuration, logger: logger)
+}
 
-  let service: APIServer
+/// Runs a service after a stream has ended, or after a maximum delay.
+private struct DelayedService: Service, CustomStringConvertible {
+  let service: any Service & CustomStringConvertible
   let start: AsyncStream<Never>
+  /// Nil waits for the end of the stream.
+  let maximumDelay: Duration?
 
   var description: String { service.description }
 
@@ -95,7 +115,7 @@ private struct DelayedService: Service, CustomStringConvertible {
     await cancelWhenGracefulShutdown {
       await withTaskGroup { group in
         group.addTask { for await _ in start {} }
-        group.addTask { try? await Task.sleep(for: Self.maximumDelay) }
+        if let maximumDelay { group.addTask { try? await Task.sleep(for: maximumDelay) } }
         await group.next()
         group.cancelAll()
       }

@@ -55,6 +55,10 @@ struct ServerOptions: ParsableArguments {
   var webhookSecrets: String?
   @Option(help: "Path of a file with the secrets.")
   var webhookSecretsFile: String?
+  @Option(help: "Secrets of Stripe's endpoint, whsec_..., separated by commas; without them there is no such URL.")
+  var stripeWebhookSecrets: String?
+  @Option(help: "Path of a file with the secrets of Stripe's endpoints.")
+  var stripeWebhookSecretsFile: String?
   @Option(help: "Bearer token of all admin requests, at least 16 characters; without it only keys admit operators.")
   var adminToken: String?
   @Option(help: "Path of a file with the admin token.")
@@ -82,6 +86,10 @@ struct ServerOptions: ParsableArguments {
   var rateLimitPerClient: String?
   @Option(help: "Addresses or networks of proxies whose X-Forwarded headers are trusted, separated by commas.")
   var trustedProxies: String?
+  @Option(help: "false if other servers send the events (default: true).")
+  var eventWebhooks: String?
+  @Option(help: "true sends events to private addresses and by http, too (default: false).")
+  var eventWebhooksAllowPrivate: String?
   @Option(help: "Most bytes of a request body, 1024 to 16777216 (default: 16384).")
   var maxBodyBytes: String?
   @Option(help: "Most requests that wait for the database, 1 to 1000000 (default: 4096).")
@@ -142,6 +150,8 @@ struct ServerOptions: ParsableArguments {
       "PARKED_EVENT_TTL_SECONDS": parkedEventTTLSeconds,
       "WEBHOOK_SECRETS": webhookSecrets,
       "WEBHOOK_SECRETS_FILE": webhookSecretsFile,
+      "STRIPE_WEBHOOK_SECRETS": stripeWebhookSecrets,
+      "STRIPE_WEBHOOK_SECRETS_FILE": stripeWebhookSecretsFile,
       "ADMIN_TOKEN": adminToken,
       "ADMIN_TOKEN_FILE": adminTokenFile,
       "METRICS_TOKEN": metricsToken,
@@ -154,6 +164,8 @@ struct ServerOptions: ParsableArguments {
       "CUSTOMER_TOKEN_KEYS_FILE": customerTokenKeysFile,
       "RATE_LIMIT_PER_CLIENT": rateLimitPerClient,
       "TRUSTED_PROXIES": trustedProxies,
+      "EVENT_WEBHOOKS": eventWebhooks,
+      "EVENT_WEBHOOKS_ALLOW_PRIVATE": eventWebhooksAllowPrivate,
       "MAX_BODY_BYTES": maxBodyBytes,
       "MAX_IN_FLIGHT": maxInFlight,
       "QUEUE_TIMEOUT_MS": queueTimeoutMilliseconds,

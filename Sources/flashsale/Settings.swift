@@ -5,6 +5,7 @@ import Logging
 import Foundation
 import Postgres
 import Secrets
+import StandardWebhooks
 import Telemetry
 
 /// The settings of the program. A command-line option takes precedence over the environment variable of the same name.
@@ -124,7 +125,7 @@ struct Settings {
     return configuration
   }
 
-  private func boolean(_ name: String, default fallback: Bool) throws -> Bool {
+  func boolean(_ name: String, default fallback: Bool) throws -> Bool {
     switch string(name) {
     case nil: fallback
     case "true", "on", "1": true
@@ -169,11 +170,14 @@ struct Settings {
     }
     var configuration = APIServer.Configuration(
       webhookVerifier: secrets.isEmpty ? nil : WebhookVerifier(secrets: secrets), adminToken: try adminToken())
+    let stripeSecrets = try stripeWebhookSecrets()
+    configuration.stripeVerifier = stripeSecrets.isEmpty ? nil : StripeVerifier(secrets: stripeSecrets)
     configuration.metricsToken = try bearerToken("METRICS_TOKEN")
     configuration.trustedProxies = try trustedProxies()
     configuration.sharing = try crossOriginSharing()
     configuration.customerTokens = try customerTokens()
     configuration.rateLimitPerClient = try rateLimitPerClient()
+    configuration.endpointPolicy = try endpointPolicy(isDemo: isDemo)
     configuration.isForLoopbackNames = isDemo
     let pages = PageSettings(checkoutURL: try checkoutURL(), playsProvider: isDemo && secrets.isEmpty)
     if try boolean("PAGES", default: isDemo) { configuration.pages = pages }
@@ -205,19 +209,6 @@ struct Settings {
     return text
   }
 
-  func webhookSecrets() throws -> [WebhookSecret] {
-    guard let list = try secret("WEBHOOK_SECRETS") else { return [] }
-    // An empty entry is refused. It may be an unset variable, and must not turn off signatures.
-    return try list.revealed().split(separator: ",", omittingEmptySubsequences: false).map { text in
-      guard let secret = WebhookSecret(text.trimmingWhiteSpace()) else {
-        throw Failure(
-          "WEBHOOK_SECRETS must be whsec_ and a key of at least \(WebhookSecret.minimumKeyBytes) bytes in Base64; "
-            + "several secrets are separated by commas")
-      }
-      return secret
-    }
-  }
-
   func shutdownTimeout() throws -> Duration {
     try seconds("SHUTDOWN_TIMEOUT_SECONDS", upTo: 3600, default: .seconds(10))
   }
@@ -228,6 +219,8 @@ struct Settings {
     _ = try checkout()
     _ = try databaseConnections()
     _ = try shutdownTimeout()
+    _ = try deliversEvents()
+    _ = try endpointPolicy()
     _ = try metrics()
     _ = try tracing()
     _ = try logger()

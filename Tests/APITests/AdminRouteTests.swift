@@ -26,7 +26,10 @@ import Testing
   }
 
   private var adminRoutes: [AdminRoute] {
-    AdminRoutes(checkout: checkout, ownPages: OwnPages(proxies: TrustedProxies()), ticks: ticks).routes
+    AdminRoutes(
+      checkout: checkout, ownPages: OwnPages(proxies: TrustedProxies()), ticks: ticks,
+      endpointPolicy: configuration.endpointPolicy
+    ).routes
   }
 
   private var table: RouteTable {
@@ -44,6 +47,8 @@ import Testing
 
   @Test func `reads need the scope read, an operator's changes operate, and all others admin`() {
     let operated = [
+      "POST /api/admin/webhook-endpoints/{id}/test", "POST /api/admin/webhook-endpoints/{id}/recover",
+      "POST /api/admin/events/{id}/redeliver",
       "PATCH /api/admin/products/{id}", "POST /api/admin/products/{id}/stock",
       "POST /api/admin/payment-events/{idempotency_key}/settle", "POST /api/admin/orders/{id}/refunds",
     ]

@@ -34,6 +34,21 @@ import Testing
     #expect(connection.serve() == ["POST /a 1234567890"])
   }
 
+  @Test func `a route may accept larger bodies than the others`() throws {
+    let large = Route(
+      .POST, "/large", maximumBodyBytes: 2000,
+      callback: { request, respond in
+        let size = request.body.readableBytes
+        respond { Response(contentType: "text/plain", body: ByteBuffer(string: "\(size)")) }
+      })
+    for (path, size, status) in [("/large", 2000, 200), ("/large", 2001, 413), ("/a", 1001, 413)] {
+      let connection = try TestConnection(routes: [large])
+      try connection.request("POST", path, body: String(repeating: "x", count: size))
+      connection.channel.embeddedEventLoop.run()
+      #expect(try connection.statuses() == [status], "\(path) \(size)")
+    }
+  }
+
   /// A client that sends requests and reads no responses must not fill the memory.
   @Test func `the connection is not read while a request waits`() throws {
     let connection = try TestConnection()

@@ -9,11 +9,11 @@ import Testing
   private var state = ConnectionState(maximumBodyBytes: 10, isForLoopbackNames: false)
 
   private mutating func receive(
-    version: HTTPVersion = .http1_1, _ headers: HTTPHeaders = [:], receivedBytes: Int = 0
+    version: HTTPVersion = .http1_1, _ headers: HTTPHeaders = [:], routeLimit: Int? = nil, receivedBytes: Int = 0
   ) -> ConnectionState.Action {
     let head = HTTPRequestHead(
       version: version, method: .POST, uri: "/", headers: HTTPHeaders([("Host", "sale")] + headers))
-    return state.receive(head, receivedBytes: receivedBytes, now: .now)
+    return state.receive(head, routeLimit: routeLimit, receivedBytes: receivedBytes, now: .now)
   }
 
   private mutating func receiveBody(_ text: String, receivedBytes: Int = 0) -> ConnectionState.Action {
@@ -67,6 +67,39 @@ import Testing
     #expect(state.next() == nil)
     #expect(state.completeRead(receivedBytes: 100 + 10 + 4097, now: .now) == .none)
     #expect(state.next()?.refusal?.kind == .payloadTooLarge)
+  }
+
+  @Test mutating func `a route may accept larger bodies, and the next request has the usual limit again`() {
+    #expect(receive(["Content-Length": "15"], routeLimit: 15) == .none)
+    #expect(receiveBody("1234567890") == .none)
+    #expect(receiveBody("12345") == .none)
+    #expect(state.receiveEnd() == .none)
+    #expect(state.next()?.body.readableBytes == 15)
+    _ = state.beginResponse(hasLength: true, isDraining: false)
+    #expect(state.completeResponse(receivedBytes: 0) == .none)
+    #expect(receive(["Content-Length": "11"]) == .none)
+    #expect(state.next()?.refusal?.kind == .payloadTooLarge)
+  }
+
+  @Test mutating func `the limit of a route applies to the length, to chunks and to the content`() {
+    var (byChunks, byContent) = (self, self)
+    #expect(receive(["Content-Length": "16"], routeLimit: 15) == .none)
+    #expect(state.next()?.refusal?.detail.contains("15") == true)
+    _ = byChunks.receive(["Transfer-Encoding": "chunked"], routeLimit: 15, receivedBytes: 100)
+    #expect(byChunks.state.completeRead(receivedBytes: 100 + 15 + 4096, now: .now) == .none)
+    #expect(byChunks.state.next() == nil)
+    #expect(byChunks.state.completeRead(receivedBytes: 100 + 15 + 4097, now: .now) == .none)
+    #expect(byChunks.state.next()?.refusal?.kind == .payloadTooLarge)
+    _ = byContent.receive(routeLimit: 15)
+    #expect(byContent.receiveBody("1234567890123456") == .none)
+    #expect(byContent.state.next()?.refusal?.kind == .payloadTooLarge)
+  }
+
+  @Test mutating func `a smaller limit of a route does not count`() {
+    #expect(receive(["Content-Length": "10"], routeLimit: 5) == .none)
+    #expect(receiveBody("1234567890") == .none)
+    #expect(state.receiveEnd() == .none)
+    #expect(state.next()?.refusal == nil)
   }
 
   @Test mutating func `a read without a complete head begins a request`() {

@@ -1,3 +1,4 @@
+import Checkout
 import NIOCore
 import Testing
 
@@ -49,9 +50,12 @@ import Testing
     ] as [(String, Int64?)])
   func `the amount of a refund is absent or at least 1`(given: String, expected: Int64?) throws {
     let text = ByteBuffer(string: #"{"amount":\#(given)}"#)
-    guard expected == 0 else { return #expect(try RefundBody(from: text).amount == expected) }
-    let problem = try #require(throws: Problem.self) { try RefundBody(from: text) }
-    #expect(problem.kind == .validation && problem.pointers == ["/amount"])
+    if expected == 0 {
+      let problem = try #require(throws: Problem.self) { try RefundBody(from: text) }
+      #expect(problem.kind == .validation && problem.pointers == ["/amount"])
+    } else {
+      #expect(try RefundBody(from: text).amount == expected)
+    }
   }
 
   @Test(
@@ -67,6 +71,51 @@ import Testing
       return
     }
     #expect(try EventBody(from: ByteBuffer(string: text)).currency == expected)
+  }
+
+  private func metadata(_ json: String) throws -> Metadata? {
+    try PlaceBody(from: ByteBuffer(string: #"{"hold_id":"h","metadata":\#(json)}"#)).metadata
+  }
+
+  @Test(
+    arguments: [
+      ("null", nil), ("{}", nil), (#"{"a":""}"#, #"{"a": ""}"#),
+      (#" { "bb" : "\u0041\n" , "a" : "{}" } "#, #"{"a": "{}", "bb": "A\n"}"#),
+      (#"{"\u00e9":"1","e\u0301":"2"}"#, "{\"\u{e9}\": \"1\", \"e\u{301}\": \"2\"}"),
+    ] as [(String, String?)])
+  func `metadata is an object of strings`(json: String, expected: String?) throws {
+    let read = try metadata(json)?.json
+    #expect(read.map { Array($0.utf8) } == expected.map { Array($0.utf8) })
+  }
+
+  @Test func `metadata has at most ten strings with names of 40 and values of 500 characters`() throws {
+    func object(_ count: Int, name nameLength: Int = 1, value valueLength: Int = 1) -> String {
+      let members = (0..<count).map { index in
+        let name = "\(index % 10)" + String(repeating: "é", count: nameLength - 1)
+        return #""\#(name)":"\#(String(repeating: "é", count: valueLength))""#
+      }
+      return "{\(members.joined(separator: ","))}"
+    }
+    #expect(try metadata(object(10, name: 40, value: 500)) != nil)
+    for (json, pointer) in [
+      (object(11), "/metadata"), (object(1, name: 41), "/metadata/0" + String(repeating: "é", count: 40)),
+      (object(1, value: 501), "/metadata/0"),
+    ] {
+      let problem = try #require(throws: Problem.self) { try metadata(json) }
+      #expect(problem.kind == .validation && problem.pointers == [pointer])
+    }
+  }
+
+  @Test(
+    arguments: [
+      ("[]", ["/metadata"]), (#""a""#, ["/metadata"]), ("true", ["/metadata"]),
+      (#"{"a":1,"b":"x","c":null,"d":{"e":"f"}}"#, ["/metadata/a", "/metadata/c", "/metadata/d"]),
+      (#"{"":"x"}"#, ["/metadata/"]), (#"{"a":"\u0000"}"#, ["/metadata/a"]), (#"{"~/":1}"#, ["/metadata/~0~1"]),
+      (#"{"a":"x","\u0061":"x"}"#, ["/metadata/a"]), (#"{"/\u0338":1}"#, ["/metadata/~1\u{338}"]),
+    ] as [(String, [String])])
+  func `each invalid string of metadata has a pointer`(json: String, pointers: [String]) throws {
+    let problem = try #require(throws: Problem.self) { try metadata(json) }
+    #expect(problem.kind == .validation && problem.pointers == pointers)
   }
 
   @Test func `valid members are read, and unknown members are ignored`() throws {

@@ -19,6 +19,7 @@ import Yams
       database: Pool(connection, size: 1), configuration: .init(listener: connection), logger: Logger(label: "test"))
     var configuration = APIServer.Configuration(webhookVerifier: nil, adminToken: nil)
     configuration.metrics = MetricsRegistry([])
+    configuration.stripeVerifier = StripeVerifier(secrets: [try #require(StripeSecret("whsec_0123456789abcdef"))])
     let streams = StockStreams(checkout: checkout, maximumCount: 1, limits: .init())
     let ticks = Ticks(
       checkout: checkout, streams: streams, figures: LiveFigures(), identity: ServerIdentity(startedAt: .now))
@@ -46,6 +47,10 @@ import Yams
     ("RefundRequest", RefundBody.Member.allCases.map(\.rawValue)),
     ("StockChange", RestockBody.Member.allCases.map(\.rawValue)),
     ("SignInRequest", SignInBody.Member.allCases.map(\.rawValue)),
+    ("WebhookEndpointRequest", EndpointBody.Member.allCases.map(\.rawValue)),
+    ("WebhookEndpointChanges", EndpointChangesBody.Member.allCases.map(\.rawValue)),
+    ("RecoveryRequest", RecoverBody.Member.allCases.map(\.rawValue)),
+    ("EventFeed", EventFeedBody.Member.allCases.map(\.rawValue)),
   ])
   func `a request schema has exactly the members that the server reads`(schema: String, members: [String]) throws {
     let properties = try #require(try Self.schemas()[schema]?["properties"] as? [String: Any])

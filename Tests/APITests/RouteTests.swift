@@ -51,4 +51,16 @@ import Testing
     #expect(match(.GET, "/things") == "POST")
     #expect(match(.RAW(value: "ODD"), "/metrics") == "GET, HEAD")
   }
+
+  @Test func `only the route itself has its limit of the body`() {
+    let large = Route(.POST, "/large", maximumBodyBytes: 9) { _ in Response(contentType: "text/plain", body: .init()) }
+    let table = RouteTable(routes: Self.table.routes + [large])
+    func limit(_ method: HTTPMethod, _ uri: String) -> Int? {
+      table.maximumBodyBytes(of: HTTPRequestHead(version: .http1_1, method: method, uri: uri))
+    }
+    for uri in ["/large", "/large?x=/y", "http://sale/large"] { #expect(limit(.POST, uri) == 9) }
+    for uri in ["/things", "/large/", "//large", "/largest", "*", ""] { #expect(limit(.POST, uri) == nil) }
+    for method in [HTTPMethod.GET, .PUT, .HEAD] { #expect(limit(method, "/large") == nil) }
+    #expect(Self.table.maximumBodyBytes(of: HTTPRequestHead(version: .http1_1, method: .POST, uri: "/large")) == nil)
+  }
 }

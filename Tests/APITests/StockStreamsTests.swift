@@ -1,3 +1,4 @@
+import Addresses
 import Checkout
 import NIOCore
 import NIOEmbedded

@@ -90,6 +90,7 @@ import Time
     Shop(
       asOf: time(seconds), jobLateness: .zero,
       moneyWaiting: Shop.MoneyWaiting(refundDue: 0, amountMismatch: 0, parked: 0, events: []),
+      endpoints: [],
       products: products.map {
         Shop.ProductFigures(
           product: $0, heldStock: 0, unpaidStock: 0, paidStock: 0, holds: 0, orders: 0, payments: 0)

@@ -1,5 +1,7 @@
 import Crypto
 import FoundationEssentials
+import StandardWebhooks
+import TestSupport
 import Testing
 
 @testable import API
@@ -171,7 +173,7 @@ extension WebhookVerifier {
     let verifier = WebhookVerifier(secrets: [secret])
     let (id, timestamp, good, body, now) = (id, String(sentAt), good, body, sentAt)
     let parts = [Array(id.utf8), Array(timestamp.utf8), Array(good.utf8), body]
-    var random = SplitMix64(state: seed)
+    var random = SeededGenerator(state: seed)
     var accepted: [String] = []
     for round in 0..<count {
       // Other tests run on the same threads, so this loop lets them run.
@@ -179,7 +181,7 @@ extension WebhookVerifier {
       let word = random.next()
       let part = Int(word % 4)
       var changed = parts[part]
-      for _ in 0...(word >> 8) % 3 { change(&changed, with: random.next()) }
+      for _ in 0...(word >> 8) % 3 { changed.change(with: random.next()) }
       let text = part == 3 ? "" : String(decoding: changed, as: UTF8.self)
       let isAuthentic = verifier.isAuthentic(
         id: part == 0 ? text : id, timestamp: part == 1 ? text : timestamp, signatures: part == 2 ? text : good,
@@ -191,32 +193,6 @@ extension WebhookVerifier {
       accepted.append("part \(part): \(String(decoding: changed, as: UTF8.self))")
     }
     return accepted
-  }
-
-  private static func change(_ bytes: inout [UInt8], with word: UInt64) {
-    let index = Int(word >> 32) % max(1, bytes.count)
-    // Printable, so that most changes look like real input.
-    let byte = UInt8(0x20 + (word >> 16) % 0x5F)
-    switch word % 5 {
-    case 0: bytes.insert(byte, at: index)
-    case 1 where !bytes.isEmpty: bytes.remove(at: index)
-    case 2 where !bytes.isEmpty: bytes[index] ^= 1 << UInt8((word >> 8) % 7)
-    case 3 where !bytes.isEmpty: bytes.swapAt(index, Int(word >> 8) % bytes.count)
-    case _ where !bytes.isEmpty: bytes[index] = byte
-    default: bytes.append(byte)
-    }
-  }
-
-  private struct SplitMix64 {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var word = state
-      word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-      return word ^ (word >> 31)
-    }
   }
 
   /// The last text has a key of 15 bytes.

@@ -36,7 +36,7 @@ def call(method, path, body=None, token=None, key=None):
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request) as response:
-        return json.load(response)
+        return None if response.status == 204 else json.load(response)
 
 
 def make_product(**members):

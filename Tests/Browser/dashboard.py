@@ -7,23 +7,30 @@ It starts servers of its own: FLASHSALE=PATH tests another build. Needs `playwri
 and a Chromium: `Tests/Browser/buy` installs them and runs this. With --pictures, each state of the page becomes a picture.
 """
 
+import base64
+import hmac
+import http.server
+import json
+import queue
 import re
 import shutil
 import sys
 import tempfile
+import threading
 import urllib.error
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 from browsing import DESKTOP, HOSTILE_NAMES, PHONE, BrowserTest, call, main, make_product, refund
 from harness.processes import output_of
-from harness.services import FLASHSALE, Services, create_product
+from harness.services import FLASHSALE, Services, create_product, sql
 from playwright.sync_api import expect
 from shop import ADMIN_TOKEN, Shop
 
 RECONNECTION_MS = 40_000
-FIRST_PAGE_BYTES_MAX = 60_000
+FIRST_PAGE_BYTES_MAX = 70_000
+ENDPOINTS = "/api/admin/webhook-endpoints"
 # The shop of most tests, and one that has only one product.
 shop: Shop
 one: Shop
@@ -37,6 +44,39 @@ def place_order(product, quantity=1):
 def pay(order, key="", **members):
     body = {"idempotency_key": f"dashboard-{order}{key}", "order_id": order, "status": "success"} | members
     return call("POST", "/api/payments/webhook", body)
+
+
+@contextmanager
+def receiver():
+    """Yields the URL of a receiver of events, and the queue of the headers and bodies that it gets."""
+    received = queue.Queue()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+            received.put(({**self.headers, "raw": body}, json.loads(body)))
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/hooks", received
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def is_signed(headers, event, secret):
+    """Whether one of the signatures is that of the secret (Standard Webhooks)."""
+    headers = {name.lower(): value for name, value in headers.items()}
+    message = f"{event}.{headers['webhook-timestamp']}.".encode() + headers["raw"]
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    code = base64.b64encode(hmac.digest(key, message, "sha256")).decode()
+    return headers["webhook-id"] == event and f"v1,{code}" in headers["webhook-signature"].split()
 
 
 class DashboardTest(BrowserTest):
@@ -126,12 +166,16 @@ class DashboardTest(BrowserTest):
         page = self.room(product, key=key.strip())
         expect(page.locator("#who")).to_have_text("watcher")
         # Other tests leave events, too.
-        expect(page.locator(".events li").first).to_be_visible()
-        expect(page.locator("#controls")).to_be_hidden()
+        expect(page.locator("#events li").first).to_be_visible()
+        self.add_endpoint("http://127.0.0.1:1/read-only")
+        expect(page.locator("#endpoints li").first).to_be_visible()
+        for part in ("#controls", "#endpoint-form"):
+            expect(page.locator(part)).to_be_hidden()
         self.assertEqual(page.locator(".events button:visible").count(), 0)
         self.show_order(page, order)
         expect(page.locator("#order-title")).to_have_text("Paid order")
         expect(page.locator("#refund-button")).to_be_hidden()
+        self.delete_endpoint("http://127.0.0.1:1/read-only")
 
     # Watching
 
@@ -240,7 +284,7 @@ class DashboardTest(BrowserTest):
     def test_a_refund_is_settled_after_a_question(self):
         order, key = self.refund_due("Settling")
         page = self.room()
-        row = page.locator(".events li", has_text=order)
+        row = page.locator("#events li", has_text=order)
         row.get_by_role("button").click()
         expect(page.locator("#question")).to_contain_text("cannot be undone")
         expect(page.locator("#question")).to_contain_text("$50.00")
@@ -512,6 +556,134 @@ class DashboardTest(BrowserTest):
         expect(page.locator("#selection-status")).to_have_text("Paused")
         expect(page.locator("#pause")).to_be_focused()
 
+    # Event deliveries
+
+    def test_an_endpoint_is_added_tested_disabled_and_recovered(self):
+        with receiver() as (url, received):
+            page = self.room()
+            page.fill("#endpoint-url", url)
+            page.fill("#endpoint-events", "order.*, refund.due")
+            page.keyboard.press("Enter")
+            secret = self.visible(page, "#secret-text").text_content()
+            self.assertRegex(secret, r"^whsec_[A-Za-z0-9+/]+=*$")
+            expect(page.locator("#secret-title")).to_be_focused()
+            page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+            page.get_by_role("button", name="Copy the secret").click()
+            self.assertEqual(page.evaluate("navigator.clipboard.readText()"), secret)
+            page.click("#secret-done")
+            expect(page.locator("#secret")).to_be_hidden()
+            storage = page.evaluate("JSON.stringify([localStorage, sessionStorage, document.body.outerHTML])")
+            self.assertNotIn(secret, storage)
+            row = page.locator("#endpoints li", has_text=url)
+            expect(row).to_contain_text("Enabled")
+            page.reload()
+            expect(row).to_contain_text("0 pending, no failure")
+            expect(page.locator("#secret")).to_be_hidden()
+
+            row.get_by_role("button", name="Test").click()
+            headers, body = received.get(timeout=30)
+            self.assertEqual(body["type"], "endpoint.test")
+            self.assertTrue(is_signed(headers, body["id"], secret), headers)
+            order = place_order(make_product(name="Told"))
+            self.assertEqual(received.get(timeout=30)[1]["data"]["order_id"], order)
+
+            row.get_by_role("button", name="Disable").click()
+            expect(page.locator("#endpoint-question")).to_contain_text("not sent later")
+            expect(page.locator("#endpoint-keep")).to_be_focused()
+            page.keyboard.press("Escape")
+            expect(row.get_by_role("button", name="Disable")).to_be_focused()
+            page.keyboard.press("Enter")
+            page.click("#endpoint-go")
+            expect(row).to_contain_text("Disabled")
+            expect(row.get_by_role("button", name="Test")).to_be_hidden()
+            missed = place_order(make_product(name="Missed"))
+            row.get_by_role("button", name="Recover").click()
+            page.select_option("#since", "1")
+            page.click("#endpoint-go")
+            expect(row).to_contain_text("Enabled")
+            self.delete_endpoint(url)
+            expect(row).to_have_count(0)
+        # Nobody wanted the event when it happened, so it was not recorded.
+        self.assertTrue(received.empty(), missed)
+
+    def test_a_secret_is_replaced_after_a_question(self):
+        with receiver() as (url, received):
+            page = self.room()
+            page.fill("#endpoint-url", url)
+            page.click("#endpoint-add")
+            first = self.visible(page, "#secret-text").text_content()
+            row = page.locator("#endpoints li", has_text=url)
+            row.get_by_role("button", name="New secret").click()
+            expect(page.locator("#endpoint-question")).to_contain_text("cannot be undone")
+            page.click("#endpoint-go")
+            expect(page.locator("#secret-text")).not_to_have_text(first)
+            second = page.text_content("#secret-text")
+            row.get_by_role("button", name="Test").click()
+            headers, body = received.get(timeout=30)
+            for secret in (first, second):
+                self.assertTrue(is_signed(headers, body["id"], secret), headers)
+            page.click("#sign-out")
+            self.visible(page, "#key")
+            self.assertNotIn(second, page.inner_html("body"))
+            self.delete_endpoint(url)
+
+    def test_a_new_secret_without_an_answer_is_not_asked_again(self):
+        context = self.operator()
+        with receiver() as (url, _):
+            page = self.room(context=context)
+            page.fill("#endpoint-url", url)
+            page.click("#endpoint-add")
+            self.visible(page, "#secret")
+            attempts = []
+
+            def lose_answer(route):
+                attempts.append(route.request.url)
+                route.fetch(headers=route.request.headers | {"origin": self.base})
+                route.abort()
+
+            context.route("**/rotate-secret", lose_answer)
+            page.locator("#endpoints li", has_text=url).get_by_role("button", name="New secret").click()
+            page.click("#endpoint-go")
+            expect(page.locator("#changes li[data-state=stopped]")).to_contain_text("The change may have been made.")
+            page.wait_for_timeout(1500)
+            self.assertEqual(len(attempts), 1)
+            self.delete_endpoint(url)
+
+    def test_an_address_that_cannot_get_events_is_refused(self):
+        page = self.room()
+        page.click("#endpoint-add")
+        self.visible(page, "#endpoint-error")
+        page.fill("#endpoint-url", "ftp://127.0.0.1/")
+        page.click("#endpoint-add")
+        expect(page.locator("#changes li[data-state=refused]")).to_contain_text("must begin with")
+        expect(page.locator("#secret")).to_be_hidden()
+
+    def test_a_failed_delivery_is_sent_again(self):
+        # Nothing listens on port 1.
+        url = "http://127.0.0.1:1/failing"
+        self.add_endpoint(url)
+        page = self.room()
+        row = page.locator("#endpoints li", has_text=url)
+        place_order(make_product(name="Not told"))
+        expect(row).to_contain_text("failed in a row")
+        expect(row).to_contain_text("Last error: ")
+        # As after the last attempt.
+        sql(shop.database, "update flashsale.deliveries set status = 'failed', lease_id = null where status = 'pending'")
+        failed = page.locator("#failed li", has_text=url).first
+        expect(failed).to_contain_text("order.placed", timeout=30_000)
+        failed.get_by_role("button").click()
+        expect(page.locator("#changes li[data-state=done]")).to_contain_text("goes again to its endpoints")
+        expect(page.locator("#failed li", has_text=url)).to_have_count(0)
+        self.delete_endpoint(url)
+
+    def add_endpoint(self, url):
+        return call("POST", ENDPOINTS, {"url": url, "events": ["order.*"]}, ADMIN_TOKEN)["id"]
+
+    def delete_endpoint(self, url):
+        for endpoint in call("GET", ENDPOINTS, token=ADMIN_TOKEN)["webhook_endpoints"]:
+            if endpoint["url"] == url:
+                call("DELETE", f"{ENDPOINTS}/{endpoint['id']}", token=ADMIN_TOKEN)
+
     # Interruptions
 
     def test_a_killed_server_is_told_and_awaited(self):
@@ -591,7 +763,7 @@ class DashboardTest(BrowserTest):
         self.look(page, "wrong key", viewport, scheme)
         page = self.room(context=self.operator(viewport, scheme))
         self.look(page, "many products", viewport, scheme)
-        page.locator(".events button").first.click()
+        page.locator("#events button").first.click()
         self.look(page, "question", viewport, scheme)
         page.keyboard.press("Escape")
         order = self.paid_order("A refund with a reason")
@@ -605,6 +777,7 @@ class DashboardTest(BrowserTest):
         page.click("#refund-confirm")
         self.look(page, "refund", viewport, scheme)
         page.keyboard.press("Escape")
+        self.look_at_endpoints(page, viewport, scheme)
         page = self.room(make_product(name="A hoodie that is paused"), self.operator(viewport, scheme))
         page.click("#pause")
         expect(page.locator("#selection-status")).to_have_text("Paused")
@@ -622,6 +795,28 @@ class DashboardTest(BrowserTest):
             self.look(page, "reconnecting", viewport, scheme)
         finally:
             shop.start()
+
+    def look_at_endpoints(self, page, viewport, scheme):
+        url = "http://127.0.0.1:1/" + "an-address-as-long-as-a-phone-is-wide-and-longer/" * 3
+        page.fill("#endpoint-url", url)
+        page.click("#endpoint-add")
+        self.visible(page, "#secret")
+        row = page.locator("#endpoints li", has_text=url)
+        row.get_by_role("button", name="Test").click()
+        expect(row).to_contain_text("Last error: ")
+        sql(shop.database, "update flashsale.deliveries set status = 'failed', lease_id = null where status = 'pending'")
+        expect(page.locator("#failed li", has_text=url)).to_be_visible(timeout=30_000)
+        self.look(page, "endpoint that fails", viewport, scheme)
+        for name in ("Recover", "New secret", "Disable"):
+            row.get_by_role("button", name=name).click()
+            self.look(page, f"question of {name.lower()}", viewport, scheme)
+            page.keyboard.press("Escape")
+        row.get_by_role("button", name="Disable").click()
+        page.click("#endpoint-go")
+        expect(row).to_contain_text("Disabled")
+        page.click("#secret-done")
+        self.look(page, "disabled endpoint", viewport, scheme)
+        self.delete_endpoint(url)
 
     def test_a_shop_with_one_product_shows_it_at_once(self):
         self.base = one.url

@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 from browsing import DESKTOP, PHONE, BrowserTest, main
 from playwright.sync_api import expect
 
-FIRST_PAGE_BYTES_MAX = 40_000
+FIRST_PAGE_BYTES_MAX = 55_000
 
 
 class DocsTest(BrowserTest):

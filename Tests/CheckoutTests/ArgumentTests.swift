@@ -43,6 +43,25 @@ import Testing
       "place_orders(1, \(ids), null, 9000000000000000000)",
       "place_orders(1, \(ids), null, -1)",
       "place_orders(1, \(ids), null, 1000000, -5)",
+      "reserve_holds(1, \(ids), '{1,2}', 1000000, null, null, null, '{null}')",
+      #"reserve_holds(1, \#(ids), '{1,2}', 1000000, null, null, null, array[null, '{"a":1}'])"#,
+      #"reserve_holds(1, \#(ids), '{1,2}', 1000000, null, null, null, array[null, '{"":"1"}'])"#,
+      "reserve_holds(1, \(ids), '{1,2}', 1000000, null, null, null, array[null, '{}'])",
+      "reserve_holds(1, \(ids), '{1,2}', 1000000, null, null, null, array[null, '[]'])",
+      """
+      reserve_holds(1, \(ids), '{1,2}', 1000000, null, null, null,
+        array[null, (select jsonb_object_agg(n, 'x') from generate_series(1, 11) n)::text])
+      """,
+      """
+      reserve_holds(1, \(ids), '{1,2}', 1000000, null, null, null,
+        array[null, jsonb_build_object(repeat('x', 41), '')::text])
+      """,
+      """
+      reserve_holds(1, \(ids), '{1,2}', 1000000, null, null, null,
+        array[null, jsonb_build_object('a', repeat('x', 501))::text])
+      """,
+      "reserve_holds_together('{1,1}', \(ids), '{1,1}', 1000000, null, null, '{null}')",
+      "place_orders(1, \(ids), null, 1000000, 1, '{null}')",
       "release_holds(1, null)",
       "release_holds(1, array[\(ids)])",
     ])

@@ -87,6 +87,28 @@ import Testing
     }
   }
 
+  @Test(.checkout) func `event deliveries have a count, an age and the number of endpoints`() async throws {
+    let (checkout, database) = TestCheckout.current
+    let none = await Reading(checkout)
+    #expect(none["event_deliveries_pending"] == 0 && none["event_deliveries_oldest_seconds"] == 0)
+    #expect(none["webhook_endpoints", ("status", "enabled")] == 0)
+    #expect(none["webhook_endpoints", ("status", "disabled")] == 0)
+
+    let endpoints = [try await checkout.subscribe("order.*"), try await checkout.subscribe("order.*")]
+    try await DeliveryTests.orders(3, checkout)
+    try await checkout.record(checkout.claim(), 500)
+    try await database.run("update deliveries set created_at = clock_timestamp() - interval '100 s'")
+    let waiting = await Reading(checkout)
+    #expect(waiting["event_deliveries_pending"] == 6)
+    #expect(100...160 ~= (try #require(waiting["event_deliveries_oldest_seconds"])))
+    #expect(waiting["webhook_endpoints", ("status", "enabled")] == 2)
+
+    for endpoint in endpoints { _ = try await checkout.enable(endpoint.id, .disabled) }
+    let disabled = await Reading(checkout)
+    #expect(disabled["event_deliveries_pending"] == 0 && disabled["event_deliveries_oldest_seconds"] == 0)
+    #expect(disabled["webhook_endpoints", ("status", "disabled")] == 2)
+  }
+
   /// The response comes while the monitor still waits for it.
   @Test(.checkout) func `database_up is 0 when the database does not answer`() async throws {
     let (checkout, database) = TestCheckout.current

@@ -21,6 +21,7 @@ import Testing
     insert into ordered_stock (product_id, units) values (1, \(grown));
     alter table products set (autovacuum_enabled = off);
     alter table scheduled_jobs set (autovacuum_enabled = off);
+    insert into customer_erasures values ('customer 250', 'erased', now());
     create table made (id uuid, n integer);
     create table rows_read (count bigint);
     """
@@ -81,6 +82,10 @@ import Testing
     ("await_orders_of_customers", "await_orders_of_customers(1, customers, now(), null)", ""),
     ("run_due_jobs", "run_due_jobs(false, size, 3600000000, 3600000000, 3600000000)", ""),
     ("read_products", "read_products(array[1])", ""),
+    ("erase_customer", "erase_customer(1, 'customer 250', null, null, size)", ""),
+    ("erase_customer after a hold", "erase_customer(1, 'customer 250', null, new_ids[1], size)", ""),
+    ("erase_customer among given-back holds", "erase_customer(1, 'customer 250', to_timestamp(0), null, size)", ""),
+    ("export_customer", "export_customer(1, 'customer 250', null, null, size)", ""),
   ]
 
   /// Calls a function, and records how many rows it read from tables and through indexes.

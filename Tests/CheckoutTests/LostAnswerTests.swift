@@ -57,9 +57,11 @@ import Testing
       let outcome = try await losing(loss, of: "reserve_holds", on: proxy) {
         try await pool.integer("select count(*) from holds") == 1
       } _: {
-        try await checkout.reserveHold(productID: product.id, quantity: 2, idempotencyKey: key)
+        try await checkout.reserveHold(
+          productID: product.id, quantity: 2, idempotencyKey: key, metadata: Metadata([("cart", "7")]))
       }
       guard case .held(let hold, isReplay: false) = outcome else { throw Unexpected("\(outcome)") }
+      #expect(hold.metadata == Metadata([("cart", "7")]))
       #expect(try await checkout.hold(hold.id)?.status == .active)
       #expect(try await pool.integer("select sum(quantity) from holds where status = 'active'") == 2)
       #expect(try await checkout.availableStock(product) == 3)
@@ -125,7 +127,8 @@ import Testing
       create sequence reads;
       alter function read_holds rename to read_holds_well;
       create function read_holds(p_product_id integer, p_hold_ids uuid[])
-      returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
+      returns table (
+        id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint, metadata text)
       language plpgsql security definer set search_path = pg_catalog, flashsale as $$
       begin
           if nextval('reads') = 1 then
@@ -211,10 +214,10 @@ import Testing
       let outcome = try await losing(loss, of: "place_orders", on: proxy) {
         try await pool.integer("select count(*) from orders") == 1
       } _: {
-        try await checkout.placeOrder(holdID: hold.id, idempotencyKey: key)
+        try await checkout.placeOrder(holdID: hold.id, idempotencyKey: key, metadata: Metadata([("gift", "yes")]))
       }
       guard case .placed(let order, isReplay: false) = outcome else { throw Unexpected("\(outcome)") }
-      #expect(order.id == hold.id)
+      #expect(order.id == hold.id && order.metadata == Metadata([("gift", "yes")]))
       #expect(try await pool.integer("select count(*) from orders") == 1)
       #expect(try await checkout.placeOrder(holdID: hold.id) == .alreadyOrdered)
       try await checkout.expectCleanAudit()

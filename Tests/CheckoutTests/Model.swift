@@ -25,14 +25,33 @@ struct Model {
   struct OrderState {
     var status = Order.Status.pendingPayment
     var isOverdue = false
+    var refunded: Int64 = 0
+    var isRestocked = false
+    /// `open`, `won` or `lost`.
+    var dispute: String?
+
+    /// Whether the order has its units.
+    var isLive: Bool { [.pendingPayment, .paid, .refunded].contains(status) && !isRestocked }
   }
 
   struct Event: Equatable {
     let hold: Int
     let status: PaymentEvent.Status
     let amount: Int64?
+    /// The key of the payment that a refund or dispute is about.
+    let paymentKey: String?
     var verdict: PaymentEvent.Verdict = .parked
     var orderStatus: Order.Status?
+    var isSettled = false
+  }
+
+  /// A refund by an operator.
+  struct Refund {
+    let hold: Int
+    let requested: Int64?
+    let isRestock: Bool
+    let amount: Int64
+    let key: String
   }
 
   static let price: Int64 = 100
@@ -43,6 +62,7 @@ struct Model {
   var orders: [Int: OrderState] = [:]
   /// Events and their idempotency keys, in the order of arrival.
   var events: [(key: String, event: Event)] = []
+  var refunds: [Refund] = []
 
   init(totals: [Int32]) {
     products = totals.map { ProductState(total: $0) }
@@ -53,18 +73,19 @@ struct Model {
     var available = products[product].total
     for (index, hold) in holds.enumerated() where hold.product == product {
       if hold.status == .active, !hold.isLapsed { available -= hold.quantity }
-      if let order = orders[index], [.pendingPayment, .paid].contains(order.status) { available -= hold.quantity }
+      if orders[index]?.isLive == true { available -= hold.quantity }
     }
     return available
   }
 
-  /// The units in active holds that have not lapsed, in unpaid orders, and in paid orders.
+  /// The units in active holds that have not lapsed, in unpaid orders, and in paid or refunded ones that have their units.
   func places(_ product: Int) -> (held: Int64, unpaid: Int64, paid: Int64) {
     var places: (held: Int64, unpaid: Int64, paid: Int64) = (0, 0, 0)
     for (index, hold) in holds.enumerated() where hold.product == product {
       if visibleStatus(index) == .active { places.held += Int64(hold.quantity) }
-      if orders[index]?.status == .pendingPayment { places.unpaid += Int64(hold.quantity) }
-      if orders[index]?.status == .paid { places.paid += Int64(hold.quantity) }
+      guard let order = orders[index], order.isLive else { continue }
+      if order.status == .pendingPayment { places.unpaid += Int64(hold.quantity) }
+      if order.status != .pendingPayment { places.paid += Int64(hold.quantity) }
     }
     return places
   }
@@ -82,7 +103,7 @@ struct Model {
   private func isTaken(_ index: Int) -> Bool {
     switch visibleStatus(index) {
     case .active: true
-    case .ordered: [.pendingPayment, .paid].contains(orders[index]?.status)
+    case .ordered: orders[index]?.isLive == true
     case .released, .expired: false
     }
   }
@@ -149,79 +170,8 @@ struct Model {
       decide(&event, ofLiveOrder: true)
       events[position].event = event
     }
+    decideRefunds(ofPayments: Set(events.lazy.filter { $0.event.hold == index }.map { $0.key }))
     return .active
-  }
-
-  enum Payment: Equatable {
-    case decided(PaymentEvent.Verdict, Order.Status?, isReplay: Bool)
-    case keyReused
-  }
-
-  mutating func pay(_ index: Int, _ status: PaymentEvent.Status, amount: Int64?, key: String) -> Payment {
-    if let known = events.first(where: { $0.key == key })?.event {
-      guard known.hold == index, known.status == status, known.amount == amount else { return .keyReused }
-      return .decided(known.verdict, known.orderStatus, isReplay: true)
-    }
-    var event = Event(hold: index, status: status, amount: amount)
-    decide(&event)
-    events.append((key, event))
-    return .decided(event.verdict, event.orderStatus, isReplay: false)
-  }
-
-  /// An operator records that the money was refunded.
-  ///
-  /// - Returns: whether a refund was due; nil when no event has the key.
-  mutating func settle(_ key: String) -> Bool? {
-    guard let position = events.firstIndex(where: { $0.key == key }) else { return nil }
-    let event = events[position].event
-    guard event.status == .success, [.parked, .refundDue, .amountMismatch].contains(event.verdict) else { return false }
-    if event.verdict == .parked { events[position].event.verdict = .refundDue }
-    return true
-  }
-
-  /// Retention handles an event that is a month old.
-  mutating func retire(_ key: String) {
-    guard let position = events.firstIndex(where: { $0.key == key }) else { return }
-    guard events[position].event.verdict == .parked else { return }
-    if events[position].event.status == .success {
-      events[position].event.verdict = .refundDue
-    } else {
-      events.remove(at: position)
-    }
-  }
-
-  /// - Parameter ofLiveOrder: whether the order was live when the transaction began. Then its units count already.
-  private mutating func decide(_ event: inout Event, ofLiveOrder: Bool = false) {
-    guard let order = orders[event.hold] else { return }
-    let hold = holds[event.hold]
-    if let amount = event.amount, amount != Int64(hold.quantity) * Self.price {
-      event.verdict = .amountMismatch
-    } else {
-      switch (event.status, order.status) {
-      case (.failed, .pendingPayment):
-        orders[event.hold]!.status = .cancelled
-        event.verdict = .applied
-      case (.failed, _): event.verdict = .ignored
-      case (.success, .pendingPayment):
-        orders[event.hold]!.status = .paid
-        event.verdict = .applied
-      case (.success, .paid): event.verdict = .refundDue
-      case (.success, .cancelled), (.success, .expired):
-        let isWithinLimit =
-          if !ofLiveOrder, let maximum = products[hold.product].maximumPerCustomer, let customer = hold.customer {
-            units(of: customer, in: hold.product) + hold.quantity <= maximum
-          } else {
-            true
-          }
-        if isWithinLimit, available(hold.product) >= hold.quantity {
-          orders[event.hold]!.status = .paid
-          event.verdict = .reacquired
-        } else {
-          event.verdict = .refundDue
-        }
-      }
-    }
-    event.orderStatus = orders[event.hold]!.status
   }
 
   /// A worker expires lapsed holds and overdue orders.

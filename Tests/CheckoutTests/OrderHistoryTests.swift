@@ -21,7 +21,7 @@ import Testing
     _ = try await checkout.refundOrder(Self.refund(other, amount: nil, key: "s"), by: Self.author)
 
     let history = try #require(try await checkout.orderHistory(order.id))
-    #expect(history.order == (try await checkout.order(order.id)))
+    #expect(try await checkout.order(order.id) == history.order)
     #expect(history.customerID == nil && !history.isRestocked && history.refundableAmount == 170)
     #expect(history.paymentEvents.map(\.event.idempotencyKey) == ["mine"])
     #expect(history.refunds == [refund])

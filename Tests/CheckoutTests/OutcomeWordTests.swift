@@ -13,4 +13,12 @@ import Testing
     let words = Set(PlaceOrder.Word.allCases.map(\.rawValue)).subtracting(["later"])
     #expect(words.isSubset(of: PlaceOrder.Outcome.words))
   }
+
+  @Test func `verdicts of a payment event are spelled alike in database and metrics`() {
+    #expect(Set(PaymentEvent.Verdict.allCases.map(\.rawValue)).isSubset(of: ApplyPaymentEvent.Outcome.words))
+  }
+
+  @Test func `outcomes of a refund are spelled alike in database and metrics`() {
+    #expect(Set(RefundOrder.Word.allCases.map(\.rawValue)).isSubset(of: RefundOrder.Outcome.words))
+  }
 }

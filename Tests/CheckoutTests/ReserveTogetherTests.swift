@@ -69,6 +69,23 @@ import Testing
     }
   }
 
+  @Test func `holds of several products keep their metadata`() async throws {
+    try await withTwoProducts { checkout, pool in
+      let served = try await pool.integer(
+        """
+        select cardinality(served) from reserve_holds_together(
+            '{1, 2, 1}', array(select gen_random_uuid() from generate_series(1, 3)), '{1, 1, 1}', 600000000, null, null,
+            array[null, '{"cart": "7"}', '{"cart": "8"}'])
+        """)
+      #expect(served == 2)
+      for (product, cart) in [(1, 8), (2, 7)] {
+        let found = "select (metadata ->> 'cart') from holds where product_id = \(product) and metadata is not null"
+        #expect(try await pool.integer(found) == Int64(cart))
+      }
+      #expect(try await pool.integer("select count(*) from holds where metadata is null") == 3)
+    }
+  }
+
   @Test(arguments: Obstacle.allCases)
   func `a product with an obstacle is skipped and delays no other`(obstacle: Obstacle) async throws {
     try await withTwoProducts { checkout, pool in

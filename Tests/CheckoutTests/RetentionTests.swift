@@ -94,4 +94,40 @@ import Testing
     #expect(order.status == .pendingPayment)
     try await checkout.expectCleanAudit()
   }
+
+  @Test(.checkout) func `events of 30 days ago are removed with their deliveries, unless they are still sent`()
+    async throws
+  {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.*")
+    let product = try await checkout.newProduct(stock: 4)
+    for _ in 1...3 { _ = try await checkout.order(1, of: product) }
+    let claim = try await checkout.claim()
+    try await checkout.recordDeliveries(
+      [
+        DeliveryResult(of: claim.deliveries[0], statusCode: 200),
+        DeliveryResult(of: claim.deliveries[1], statusCode: 500),
+      ],
+      leaseID: claim.leaseID)
+    let young = claim.deliveries[2].eventID
+    try await pool.run(
+      """
+      update orders set created_at = clock_timestamp() - interval '31 days';
+      update events set created_at = clock_timestamp() - interval '31 days' where id <> '\(young)';
+      update scheduled_jobs set run_at = clock_timestamp() where kind = 'remove_old';
+      """)
+    try await until("an event is gone") { try await pool.integer("select count(*) from events") == 2 }
+    #expect(try await pool.integer("select count(*) from events where id = '\(claim.deliveries[0].eventID)'") == 0)
+    #expect(try await pool.integer("select count(*) from deliveries") == 2)
+    try await checkout.expectCleanAudit()
+    // At an endpoint that is disabled, a delivery waits no longer than its event is kept.
+    try await pool.run(
+      """
+      update webhook_endpoints set status = 'disabled', disabled_reason = 'failing';
+      update scheduled_jobs set run_at = clock_timestamp() where kind = 'remove_old';
+      """)
+    try await until("the next event is gone") { try await pool.integer("select count(*) from events") == 1 }
+    #expect(try await pool.integer("select count(*) from events where id = '\(young)'") == 1)
+    try await checkout.expectCleanAudit()
+  }
 }

@@ -20,10 +20,15 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
       "create table public.t (i integer)", "create function public.f() returns int language sql as 'select 1'",
       "create table flashsale.t (i integer)", "create function flashsale.f() returns int language sql as 'select 1'",
       "select flashsale.expire_holds(1, 1, null)", "select flashsale.decide_payment_events(1, null, null, null, null)",
+      "select flashsale.decide_refunds(1, null)", "select flashsale.record_refund(null)",
+      "delete from flashsale.refunds",
       "update flashsale.schema_files set checksum = ''", "drop function flashsale.read_products",
       "select * from flashsale.admin_keys", "update flashsale.admin_sessions set expires_at = 'infinity'",
       "delete from flashsale.admin_changes",
       "select flashsale.record_admin_change('ops', null, 'a.b', null, null, '{}')",
+      "select flashsale.begin_erasure('ada', 'erased_0123456789abcdef0123456789abcdef')",
+      "select flashsale.erase_customer(1, 'ada', null, null, 10)", "select flashsale.end_erasure('ada')",
+      "select flashsale.export_customer(1, 'ada', null, null, 10)",
     ])
   func `the servers' role may not run these statements`(statement: String) async throws {
     let url = TestDatabase.url
@@ -45,6 +50,16 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
       "apply_payment_events(1, '[0:0]={a}', '[0:0]={\(orderID)}', '[0:0]={success}', '[0:0]={null}', '[0:0]={null}')",
       "apply_payment_events(1, '{}', '{}', '{}', '{}', '{}')", "apply_payment_events(1, null, null, null, null, null)",
       "apply_payment_events(1, '{a}', '{\(orderID)}', '{success}', '{-1}', '{null}')",
+      // Refunds and disputes have a payment, other events have none. Refunds have an amount.
+      "apply_payment_events(1, '{a}', '{\(orderID)}', '{refund}', '{1}', '{null}')",
+      "apply_payment_events(1, '{a}', '{\(orderID)}', '{refund}', '{1}', '{null}', '{null}')",
+      "apply_payment_events(1, '{a}', '{\(orderID)}', '{refunded_total}', '{null}', '{null}', '{b}')",
+      "apply_payment_events(1, '{a}', '{\(orderID)}', '{success}', '{1}', '{null}', '{b}')",
+      "apply_payment_events(1, '{a}', '{\(orderID)}', '{dispute_open}', '{null}', '{null}', '{b,c}')",
+      "refund_order(1, '\(orderID)', 0, false, null, 'k', '\(orderID)')",
+      "refund_order(1, '\(orderID)', -1, false, null, 'k', '\(orderID)')",
+      "refund_order(1, '\(orderID)', null, null, null, 'k', '\(orderID)')",
+      "refund_order(1, '\(orderID)', null, false, null, null, '\(orderID)')",
       "list_payment_events(null, null, null, null, null, null)",
       "list_payment_events(null, null, null, null, null, -1)",
       "list_payment_events(null, null, null, null, null, 100000)", "list_payment_events(null, 1, null, null, null, 10)",

@@ -144,6 +144,55 @@ import Time
     #expect(more.events[0].idempotencyKey == "too little" && more.events[19].idempotencyKey == "more 15")
   }
 
+  @Test(.checkout) func `endpoints are listed with what waits for them`() async throws {
+    let (checkout, database) = TestCheckout.current
+    #expect(try await Self.shop(checkout).endpoints.isEmpty)
+    let endpoints = [try await checkout.subscribe("order.*"), try await checkout.subscribe("order.*")]
+    let idle = try await Self.shop(checkout)
+    #expect(idle.endpoints.map(\.id) == endpoints.map(\.id) && idle.pendingDeliveries == 0)
+    #expect(idle.oldestDeliveryAge == .zero && idle.endpoints.allSatisfy { $0.pending == 0 && $0.lastError == nil })
+
+    // Events that are not dispatched wait, too.
+    try await DeliveryTests.orders(3, checkout)
+    try await database.run("update event_batches set created_at = clock_timestamp() - interval '100 s'")
+    let early = try await Self.shop(checkout)
+    #expect(early.endpoints.map(\.pending) == [3, 3] && early.pendingDeliveries == 6)
+    #expect(100...160 ~= early.oldestDeliveryAge / .seconds(1))
+    // An endpoint gets no events that are older than itself.
+    try await database.run("update event_batches set created_at = clock_timestamp()")
+
+    let claim = try await checkout.claim()
+    #expect(claim.deliveries.count == 6)
+    try await checkout.recordDeliveries(
+      claim.deliveries.map { delivery in
+        delivery.endpointID == endpoints[0].id.uuid
+          ? DeliveryResult(of: delivery, statusCode: 204)
+          : DeliveryResult(of: delivery, statusCode: nil, error: "connection refused")
+      }, leaseID: claim.leaseID)
+    try await database.run("update deliveries set created_at = clock_timestamp() - interval '50 s'")
+    let failing = try await Self.shop(checkout)
+    #expect(failing.endpoints.map(\.pending) == [0, 3] && failing.endpoints.map(\.failures) == [0, 3])
+    #expect(failing.endpoints.map(\.lastError) == [nil, "connection refused"])
+    #expect(failing.pendingDeliveries == 3 && 50...90 ~= failing.oldestDeliveryAge / .seconds(1))
+
+    // The deliveries of a disabled endpoint wait on purpose.
+    _ = try await checkout.enable(endpoints[1].id, .disabled)
+    let disabled = try await Self.shop(checkout)
+    #expect(disabled.endpoints.map(\.status) == [.enabled, .disabled] && disabled.endpoints.map(\.pending) == [0, 3])
+    #expect(disabled.pendingDeliveries == 0 && disabled.oldestDeliveryAge == .zero)
+  }
+
+  @Test(.checkout) func `at most 1000 deliveries of an endpoint are counted`() async throws {
+    let (checkout, database) = TestCheckout.current
+    let endpoint = try await checkout.subscribe("order.*")
+    try await database.run(
+      """
+      insert into deliveries (product_id, event_id, endpoint_id, next_at, created_at)
+      select 1, gen_random_uuid(), '\(endpoint.id.uuid)', now(), now() from generate_series(1, 1500)
+      """)
+    #expect(try await Self.shop(checkout).endpoints.map(\.pending) == [1000])
+  }
+
   @Test(.checkout) func `the newest 200 products are listed by id`() async throws {
     let (checkout, database) = TestCheckout.current
     try await database.run(

@@ -68,7 +68,9 @@ extension FlashSaleTests {
 
     @Test(.database) func `each response has exactly the members of its schema`() async throws {
       let url = TestDatabase.url
-      try await withServers(1, on: url) { servers in
+      // The deliveries of events stay as they are.
+      let settings = ServerProcess.privateEndpoints.merging(["EVENT_WEBHOOKS": "false"]) { $1 }
+      try await withServers(1, on: url, settings: settings) { servers in
         let api = servers[0].api
         let schemas = try await Self.schemas(api)
         func check(_ schema: String, _ answer: APIClient.Answer, _ status: UInt) throws {
@@ -192,9 +194,77 @@ extension FlashSaleTests {
         let signIn = try await api.send("POST", "/api/admin/session", "{}", token: nil)
         try check("ForbiddenOriginProblem", signIn, 403)
 
+        try check("EventFeed", try await api.send("PUT", "/api/admin/event-feed", #"{"events":["*"]}"#), 200)
+        try check("EventFeed", try await api.send("GET", "/api/admin/event-feed"), 200)
+        let endpointBody = #"{"url":"http://127.0.0.1:1/","events":["*"]}"#
+        let endpoint = try await api.send("POST", APIClient.endpointsPath, endpointBody)
+        try check("NewWebhookEndpoint", endpoint, 201)
+        let endpointPath = "\(APIClient.endpointsPath)/\(try #require(endpoint.members["id"] as? String))"
+        try check("WebhookEndpointList", try await api.send("GET", APIClient.endpointsPath), 200)
+        try check("WebhookEndpoint", try await api.send("GET", endpointPath), 200)
+        try check("WebhookEndpoint", try await api.send("PATCH", endpointPath, "{}"), 200)
+        try check("NewWebhookEndpoint", try await api.send("POST", endpointPath + "/rotate-secret"), 200)
+        let sent = try await api.send("POST", endpointPath + "/test")
+        try check("EventReceipt", sent, 202)
+        let since = #"{"since":"2026-01-01T00:00:00Z"}"#
+        try check("Recovery", try await api.send("POST", endpointPath + "/recover", since), 202)
+        let eventPath = "/api/admin/events/\(try #require(sent.members["event_id"] as? String))"
+        try check("Redelivery", try await api.send("POST", eventPath + "/redeliver"), 202)
+        let deliveries = try await api.send("GET", "/api/admin/deliveries")
+        try check("DeliveryPage", deliveries, 200)
+        let delivery = try #require((deliveries.members["deliveries"] as? [[String: Any]])?.first)
+        try check("EventDelivery", delivery, "delivery")
+        _ = try await api.send("POST", "/api/admin/products/\(id)/stock", #"{"delta":1}"#)
+        try await eventually("the restock is in the feed") {
+          try await !api.list("/api/admin/events", "events").isEmpty
+        }
+        let feed = try await api.send("GET", "/api/admin/events")
+        try check("EventPage", feed, 200)
+        try check("Event", try #require((feed.members["events"] as? [[String: Any]])?.first), "event of the feed")
+        #expect(try await api.send("DELETE", endpointPath).status == 204)
+
         try check("Audit", try await api.invariants(), 200)
         try check("Health", try await api.send("GET", "/health/ready"), 200)
         try check("Health", try await api.send("GET", "/health/live"), 200)
+      }
+    }
+
+    @Test(.database) func `metadata is shown wherever its hold or order is`() async throws {
+      let url = TestDatabase.url
+      try await withServers(2, on: url) { servers in
+        let api = servers[0].api
+        let product = try await api.createProduct(stock: 5)
+        func expectMetadata(_ expected: [String: String], _ answer: APIClient.Answer) {
+          #expect(answer.members["metadata"] as? [String: String] == expected, "\(answer)")
+        }
+        let body = #"{"quantity":1,"metadata":{"size":"L","cart":"é\n"}}"#
+        let key = ["idempotency-key": "a-key"]
+        let held = try await api.send("POST", "/api/products/\(product)/holds", body, headers: key)
+        #expect(String(buffer: held.body).hasSuffix(#""metadata":{"cart": "é\n", "size": "L"}}"#), "\(held)")
+        let hold: APIClient.Hold = try held.decode()
+        let again = try await servers[1].api.send("POST", "/api/products/\(product)/holds", body, headers: key)
+        #expect(again.headers["idempotent-replayed"] == "true")
+        expectMetadata(["size": "L", "cart": "é\n"], again)
+        let other = try await servers[1].api.send(
+          "POST", "/api/products/\(product)/holds", #"{"quantity":1}"#, headers: key)
+        #expect(other.status == 422 && other.problem == "idempotency-key-reused")
+        expectMetadata(["size": "L", "cart": "é\n"], try await servers[1].api.send("GET", "/api/holds/\(hold.holdId)"))
+
+        let merged = ["size": "M", "cart": "é\n", "gift": "yes"]
+        expectMetadata(
+          merged,
+          try await api.send(
+            "POST", "/api/orders", #"{"hold_id":"\#(hold.holdId)","metadata":{"size":"M","gift":"yes"}}"#))
+        expectMetadata(merged, try await servers[1].api.send("GET", "/api/orders/\(hold.orderID)"))
+
+        let plain = try await api.reserve(1, of: product)
+        expectMetadata([:], plain)
+        expectMetadata([:], try await api.release(plain.decode(APIClient.Hold.self).holdId))
+        let refused = try await api.send(
+          "POST", "/api/holds", #"{"product_id":\#(product),"quantity":0,"metadata":{"a/b":1}}"#)
+        let errors = try #require(refused.members["errors"] as? [[String: String]])
+        #expect(refused.status == 422 && errors.map { $0["pointer"] } == ["/quantity", "/metadata/a~1b"], "\(refused)")
+        try await expectCleanAudit(url)
       }
     }
 

@@ -9,37 +9,52 @@ extension FlashSaleTests {
   @Suite struct CurlLineTests {
     /// The digits of the ids of holds and orders in the examples.
     private static let exampleDigits = "000000016b038082a7b67565b6762b58"
+    private static let exampleEndpoint = "we_4b1f0c4e8d2a4f7e9a3c5d6e7f801234"
+    private static let exampleEvent = "evt_000000015c0e7a4d9b2f6a8103e5c7d9"
 
     @Test(.database) func `each curl line of the page succeeds, with the ids of real responses`() async throws {
-      try await withServers(1, on: TestDatabase.url, settings: ["PAGES": "true"]) { servers in
+      let settings = ServerProcess.privateEndpoints.merging(["PAGES": "true"]) { $1 }
+      try await withServers(1, on: TestDatabase.url, settings: settings) { servers in
         let api = servers[0].api
         let lines = try await Self.lines(api)
         let statuses = try await Self.successStatuses(api)
         #expect(lines.map(\.operation).sorted() == statuses.keys.sorted() && lines.count > 15)
         var digits = Self.exampleDigits
+        var endpoint = Self.exampleEndpoint
+        var event = Self.exampleEvent
 
-        /// Runs the line of an operation, and remembers the id of a hold in its response.
+        /// Runs the line of an operation, and remembers the id of a hold, an endpoint or an event in its response.
         func run(_ operation: String, key: String = "pay-1") async throws {
           let line = try #require(lines.first { $0.operation == operation }?.text, "\(operation)")
           let command = line.replacingOccurrences(of: Self.exampleDigits, with: digits)
             .replacingOccurrences(of: "pay-1", with: key)
             .replacingOccurrences(of: "fsk_0123456789", with: ServerProcess.adminToken)
+            .replacingOccurrences(of: Self.exampleEndpoint, with: endpoint)
+            .replacingOccurrences(of: Self.exampleEvent, with: event)
+            // Nothing listens there, and there is no name to look up.
+            .replacingOccurrences(of: "https://shop.example/", with: "http://127.0.0.1:1/")
           let (status, body) = try await Self.shell(command, server: api.url)
           #expect(status == statuses[operation], "\(command)\n\(body)")
           let members = try? JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
           if operation == "placeHold", let hold = members?["hold_id"] as? String {
             digits = String(hold.dropFirst("hold_".utf8.count))
           }
+          if operation == "createWebhookEndpoint", let id = members?["id"] as? String { endpoint = id }
+          if operation == "testWebhookEndpoint", let id = members?["event_id"] as? String { event = id }
         }
 
         // The other lines need the product with the id 1.
         try await run("createProduct")
         for line in lines {
           switch line.operation {
+          // Stripe's signature depends on the time.
+          case "receiveStripeEvent": continue
           // The line before has released the hold.
           case "placeOrder": try await run("placeHold")
           // The money of a second payment has to be refunded.
           case "settleRefund": try await run("receivePaymentEvent", key: "pay-2")
+          // The line before has deleted the endpoint.
+          case "rotateWebhookSecret": try await run("createWebhookEndpoint")
           default: break
           }
           try await run(line.operation)

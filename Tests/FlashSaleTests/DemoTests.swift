@@ -24,6 +24,13 @@ extension FlashSaleTests {
         #expect(try await api.pay(bought.orderID, key: "pay-1").decode(APIClient.Payment.self).verdict == "applied")
         #expect(try Self.processes(mentioning: sockets) > 0)
 
+        // The secret that demo prints signs events of Stripe.
+        let secret = try #require(first.output.firstMatch(of: /STRIPE_WEBHOOK_SECRETS=(whsec_[0-9a-f]{32})/)?.output.1)
+        let refund = try await flashsale(
+          ["pay", bought.orderID, "--as", "stripe", "--key", "pi_2", "--url", api.url],
+          settings: ["STRIPE_WEBHOOK_SECRETS": String(secret)])
+        #expect(refund.output.count { $0.contains("refund_due") } == 2, "\(refund)")
+
         // The same directory in another spelling.
         let second = try await flashsale(["demo", "--port", "0", "--data-dir", "\(directory)/.flashsale"])
         second.expectFailure(saying: "is in use by process")
@@ -45,7 +52,10 @@ extension FlashSaleTests {
 
     @Test func `a bad setting stops demo before it creates a database`() async throws {
       try await withWorkingDirectory { directory in
-        for settings in [["LOG_LEVEL": "loud"], ["HOLD_TTL_SECONDS": "soon"], ["WEBHOOK_SECRETS": "nonsense"]] {
+        for settings in [
+          ["LOG_LEVEL": "loud"], ["HOLD_TTL_SECONDS": "soon"], ["WEBHOOK_SECRETS": "nonsense"],
+          ["STRIPE_WEBHOOK_SECRETS": "nonsense"],
+        ] {
           let result = try await flashsale(["demo", "--port", "0"], settings: settings, directory: directory)
           result.expectFailure(saying: settings.first!.key)
         }

@@ -1,5 +1,6 @@
 import API
 import Foundation
+import StandardWebhooks
 import TestSupport
 import Testing
 import Time

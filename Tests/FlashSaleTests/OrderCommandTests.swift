@@ -52,9 +52,9 @@ extension FlashSaleTests {
 
         let json = try await order("show", id, "--json")
         json.expectSuccess()
-        let printed = try JSONSerialization.jsonObject(with: Data(json.output.joined().utf8)) as? [String: Any]
+        let printed = try JSONSerialization.jsonObject(with: Data(json.output.joined().utf8)) as? NSDictionary
         let answer = try await api.send("GET", "/api/admin/orders/\(id)").members
-        #expect(try #require(printed) as NSDictionary == answer as NSDictionary)
+        #expect(printed == NSDictionary(dictionary: answer), "\(json)")
 
         let log = try await api.send("GET", "/api/admin/audit-log").members
         let changes = try #require(log["changes"] as? [[String: Any]])

@@ -131,14 +131,7 @@ extension FlashSaleTests {
       let url = TestDatabase.url
       try await withServers(2, on: url) { servers in
         let order = try await PaidOrder(servers[0].api)
-        let answers = try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
-          for number in 0..<40 {
-            group.addTask {
-              try await order.refund(#"{"amount":300}"#, key: "key-\(number % 5)", by: servers[number % 2].api)
-            }
-          }
-          return try await group.reduce(into: []) { $0.append($1) }
-        }
+        let answers = try await Self.refunds(of: order, by: servers.map(\.api))
         let recorded = answers.filter { $0.status == 201 }
         #expect(recorded.count { $0.headers["idempotent-replayed"] == nil } == 3)
         #expect(Set(recorded.compactMap { $0.members["refund_id"] as? String }).count == 3)
@@ -147,6 +140,19 @@ extension FlashSaleTests {
         #expect(history["refunded_amount"] as? Int == 900 && history["refundable_amount"] as? Int == 100)
         #expect((history["refunds"] as? [Any])?.count == 3)
         try await expectCleanAudit(url)
+      }
+    }
+
+    /// Forty refunds of 300 at once, under five keys.
+    private static func refunds(of order: PaidOrder, by servers: [APIClient]) async throws -> [APIClient.Answer] {
+      try await withThrowingTaskGroup(of: APIClient.Answer.self) { group in
+        for number in 0..<40 {
+          let (key, api) = ("key-\(number % 5)", servers[number % servers.count])
+          group.addTask { try await order.refund(#"{"amount":300}"#, key: key, by: api) }
+        }
+        var answers: [APIClient.Answer] = []
+        for try await answer in group { answers.append(answer) }
+        return answers
       }
     }
 

@@ -9,6 +9,8 @@ extension FlashSaleTests {
     private static let password = "mark-of-the-database-password"
     private static let webhookKey = "mark-of-the-webhook-key"
     private static let webhookSecret = "whsec_" + Data(webhookKey.utf8).base64EncodedString()
+    private static let stripeKey = "mark-of-the-stripe-key"
+    private static let stripeSecret = "whsec_" + stripeKey
     private static let header = "mark-of-the-collector-header"
     private static let metricsToken = "mark-of-the-metrics-token"
     private static let strangersToken = "mark-of-a-wrong-admin-token"
@@ -18,7 +20,7 @@ extension FlashSaleTests {
     private static let marks = [
       password, webhookKey, String(webhookSecret.dropFirst("whsec_".count)), header, strangersToken,
       metricsToken, customerKey, Data(customerKey.utf8).base64EncodedString(), customerToken,
-      ServerProcess.adminToken,
+      ServerProcess.adminToken, stripeKey,
     ]
 
     private static func expectNoMark(
@@ -32,6 +34,7 @@ extension FlashSaleTests {
 
     private static let loud = [
       "LOG_LEVEL": "trace", "WEBHOOK_SECRETS": webhookSecret, "CUSTOMER_TOKEN_KEYS": customerTokens.setting,
+      "STRIPE_WEBHOOK_SECRETS": stripeSecret,
     ]
 
     @Test(arguments: ["text", "json"])
@@ -43,7 +46,7 @@ extension FlashSaleTests {
           let settings = Self.loud.merging([
             "LOG_FORMAT": format, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_SAMPLE_RATIO": "1",
             "OTEL_EXPORTER_OTLP_HEADERS": "api-key=\(Self.header)", "METRICS_TOKEN": Self.metricsToken,
-            "ACCESS_LOG": "true",
+            "ACCESS_LOG": "true", "EVENT_WEBHOOKS_ALLOW_PRIVATE": "true",
           ]) { $1 }
           let database = TestDatabases.serverURL(url).replacing("@", with: ":\(Self.password)@")
           #expect(database.contains(Self.password))
@@ -68,6 +71,9 @@ extension FlashSaleTests {
             ]
             let event = #"{"idempotency_key":"k","order_id":"\#(hold.orderID)","status":"success"}"#
             #expect(try await api.send("POST", "/api/payments/webhook", event, headers: forged).status == 401)
+            let forgedStripe = ["stripe-signature": "t=\(Int(Date().timeIntervalSince1970)),v1=00"]
+            #expect(
+              try await api.send("POST", "/api/payments/webhook/stripe", event, headers: forgedStripe).status == 401)
             for (token, status) in [(Self.strangersToken, 401), (Self.metricsToken, 200)] as [(String, UInt)] {
               let answer = try await api.send("GET", "/metrics", headers: ["authorization": "Bearer \(token)"])
               #expect(answer.status == status)
@@ -86,8 +92,17 @@ extension FlashSaleTests {
             let cookie = try await signIn(with: key, on: api)
             let session = try await api.send("GET", "/api/admin/session", headers: ["cookie": cookie], token: nil)
             #expect(session.status == 200)
+            let (endpoint, secret) = try await api.createEndpoint(events: "*")
+            let path = "\(APIClient.endpointsPath)/\(endpoint)"
+            let rotated = try await api.send("POST", path + "/rotate-secret", token: key)
+            let nextSecret = try #require(rotated.members["secret"] as? String, "\(rotated)")
+            #expect(try await api.send("POST", path + "/test", token: key).status == 202)
+            try await eventually("the delivery has failed") {
+              try await api.send("GET", path, token: key).members["failures"] as? Int ?? 0 > 0
+            }
             #expect(try await servers[0].end(with: .terminate) == .exited(0))
-            for secret in [key, String(cookie.dropFirst("flashsale_session=".count))] {
+            let keys = [secret, nextSecret].map { String($0.dropFirst("whsec_".count)) }
+            for secret in [key, String(cookie.dropFirst("flashsale_session=".count))] + keys {
               #expect(!servers[0].output.contains(secret))
             }
             #expect(servers[0].output.contains("debug") || servers[0].output.contains("trace"), "it logs everything")
@@ -150,6 +165,7 @@ extension FlashSaleTests {
       for (name, value) in [
         ("ADMIN_TOKEN", "\(ServerProcess.adminToken) \n\(ServerProcess.adminToken)"),
         ("WEBHOOK_SECRETS", "\(Self.webhookSecret),nonsense"), ("WEBHOOK_SECRETS", Self.webhookKey),
+        ("STRIPE_WEBHOOK_SECRETS", "\(Self.stripeSecret),nonsense"), ("STRIPE_WEBHOOK_SECRETS", Self.stripeKey),
         ("CUSTOMER_TOKEN_KEYS", "\(Self.customerTokens.setting),nonsense"), ("CUSTOMER_TOKEN_KEYS", Self.customerKey),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,\(Self.header)"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:\(Self.header)@localhost:4318"),

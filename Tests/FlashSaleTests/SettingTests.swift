@@ -25,6 +25,7 @@ extension FlashSaleTests {
         "METRICS_TOKEN_FILE": "the-token-of-the-monitor", "OTEL_EXPORTER_OTLP_ENDPOINT_FILE": "http://127.0.0.1:1",
         "OTEL_EXPORTER_OTLP_HEADERS_FILE": "a=b", "CHECKOUT_URL_FILE": "https://pay.example.com/start",
         "CUSTOMER_TOKEN_KEYS_FILE": CustomerTokenSigner().setting,
+        "STRIPE_WEBHOOK_SECRETS_FILE": "whsec_0123456789abcdef, whsec_fedcba9876543210",
       ]) { files in
         try await Self.expectToServe(files.merging(["PORT": "0"]) { $1 })
         let flags = files.flatMap { name, path in ["--" + name.lowercased().replacing("_", with: "-"), path] }

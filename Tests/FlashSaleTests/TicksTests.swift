@@ -91,6 +91,30 @@ extension FlashSaleTests {
       }
     }
 
+    @Test(.database) func `a tick shows the endpoints of events, and null without one`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url, settings: ServerProcess.privateEndpoints) { servers in
+        let api = servers[0].api
+        let reader = try await servers[0].watchTicks()
+        try await eventually("the first tick") { reader.ticks.last?.shop != nil }
+        #expect(reader.ticks.last?.shop?.deliveries == nil)
+        // Nothing listens there.
+        let (id, _) = try await api.createEndpoint()
+        _ = try await api.send("POST", "\(APIClient.endpointsPath)/\(id)/test")
+        try await eventually("the tick shows the failure") {
+          guard let endpoint = reader.ticks.last?.shop?.deliveries?.endpoints.first else { return false }
+          return endpoint.failures > 0 && endpoint.lastError?.isEmpty == false
+        }
+        let deliveries = try #require(reader.ticks.last?.shop?.deliveries)
+        #expect(deliveries.pending == 1 && deliveries.oldestSeconds < 60 && deliveries.endpoints.count == 1)
+        let endpoint = deliveries.endpoints[0]
+        #expect(endpoint.id == id && endpoint.url == "http://127.0.0.1:1/hooks" && endpoint.status == "enabled")
+        #expect(endpoint.pending == 1)
+        #expect(try await api.send("DELETE", "\(APIClient.endpointsPath)/\(id)").status == 204)
+        try await eventually("it is gone") { reader.ticks.last?.shop?.deliveries == nil }
+      }
+    }
+
     @Test(.database) func `ticks go on while the database is away, and say so`() async throws {
       let url = TestDatabase.url
       try await withServers(1, on: url) { servers in

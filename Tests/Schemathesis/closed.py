@@ -15,7 +15,7 @@ def before_load_schema(context, document):
                 close(item)
         elif isinstance(part, dict):
             if part.get("type") == "object":
-                part["additionalProperties"] = False
+                part.setdefault("additionalProperties", False)
             reference = part.get("$ref")
             if reference and reference not in closed:
                 closed.add(reference)

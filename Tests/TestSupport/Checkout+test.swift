@@ -59,12 +59,23 @@ extension Checkout {
   }
 
   /// Delivers a payment event.
+  ///
+  /// - Parameter paymentKey: the key of the payment that a refund or dispute is about.
   package func pay(
     _ id: ReservationID, _ status: PaymentEvent.Status = .success, key: String, amount: Int64? = nil,
-    currency: String? = nil
+    currency: String? = nil, about paymentKey: String? = nil
   ) async throws -> ApplyPaymentEvent.Outcome {
     try await applyPaymentEvent(
-      PaymentEvent(idempotencyKey: key, orderID: id, status: status, amount: amount, currency: currency))
+      PaymentEvent(
+        idempotencyKey: key, orderID: id, status: status, amount: amount, currency: currency, paymentKey: paymentKey))
+  }
+
+  /// Records a refund by an operator.
+  package func refund(
+    _ id: ReservationID, _ amount: Int64? = nil, restock: Bool = false, reason: String? = nil, key: String
+  ) async throws -> RefundOrder.Outcome {
+    try await refundOrder(
+      RefundOrder(orderID: id, amount: amount, isRestock: restock, reason: reason, idempotencyKey: key), by: .test)
   }
 
   package func availableStock(_ product: Product) async throws -> Int32? {

@@ -36,11 +36,27 @@ package struct Tick: Decodable, Sendable {
     package let paymentsPerSecond: Double
     package let jobs: Jobs
     package let moneyWaiting: MoneyWaiting
+    package let deliveries: Deliveries?
     package let moreProducts: Int
     package let products: [Product]
 
     package struct Jobs: Decodable, Sendable {
       package let lateMs: Int
+    }
+
+    package struct Deliveries: Decodable, Sendable {
+      package let pending: Int
+      package let oldestSeconds: Int
+      package let endpoints: [Endpoint]
+    }
+
+    package struct Endpoint: Decodable, Sendable {
+      package let id: String
+      package let url: String
+      package let status: String
+      package let failures: Int
+      package let pending: Int
+      package let lastError: String?
     }
 
     package struct MoneyWaiting: Decodable, Sendable {

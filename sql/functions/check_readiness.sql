@@ -8,7 +8,7 @@ security definer set search_path = pg_catalog, flashsale, pg_temp
 set lock_timeout = '500ms'
 as $$
 begin
-    lock table products, holds, ordered_stock, orders, payment_events, idempotency_keys, scheduled_jobs
+    lock table products, holds, ordered_stock, orders, payment_events, idempotency_keys, scheduled_jobs, event_batches
         in row exclusive mode;
     perform confirm_durably();
 end

@@ -29,6 +29,9 @@ begin
         return next;
         return;
     end if;
+    -- An endpoint that is being changed either sees this product, or is seen here. The lock comes before that on the table: who
+    -- changes an endpoint has it, and then wants rows of the table.
+    perform pg_advisory_xact_lock_shared(subscription_lock());
     if p_id is not null then
         lock table products in share row exclusive mode;  -- two servers that seed at the same time make one product
         if exists (select from products) then
@@ -39,10 +42,10 @@ begin
     v_id := coalesce(p_id, nextval(pg_get_serial_sequence('products', 'id')));
     insert into products (
         id, name, price, currency, total_stock, available_stock,
-        starts_at, ends_at, max_quantity_per_hold, max_per_customer)
+        starts_at, ends_at, max_quantity_per_hold, max_per_customer, wanted_events)
     values (
         v_id, p_name, p_price, p_currency, p_stock, p_stock,
-        p_starts_at, p_ends_at, p_max_quantity_per_hold, p_max_per_customer)
+        p_starts_at, p_ends_at, p_max_quantity_per_hold, p_max_per_customer, subscribed_events())
     returning * into v_product;
     insert into ordered_stock (product_id, units) values (v_id, 0);
     -- The job exists when payment events came before the product.

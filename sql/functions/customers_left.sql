@@ -53,7 +53,8 @@ begin
         where h.id <> all (v_free)
           and (h.status = 'active' or exists (
               select from orders o
-              where o.product_id = p_product_id and o.id = h.id and o.status in ('pending_payment', 'paid')
+              where o.product_id = p_product_id and o.id = h.id
+                and o.status in ('pending_payment', 'paid', 'refunded') and not o.is_restocked
               offset 0))) own;
 end
 $$;

@@ -1,5 +1,6 @@
 -- Decides payment events, in their order: returns for each its verdict and the order's status, and changes the orders.
--- Events whose order is null are passed over. Lock order: docs/architecture.md.
+-- Events whose order is null are passed over. Refunds and disputes are parked; decide_refunds decides them afterwards. Lock
+-- order: docs/architecture.md.
 --
 -- It first locks and reads everything, then decides without a statement, then writes once. Each change of an order depends
 -- on the status before it, read under the lock. So stock is restored once, in whatever order payments, failures and expiry
@@ -9,9 +10,13 @@
 -- await_orders_of_customers. The time of that wait is p_as_of. For each event p_customer_of has the position of its
 -- customer. It is 0 for a hold without a customer, and null for a customer who is not locked. All three are null when no
 -- customer is locked.
+--
+-- p_wanted has the events that are wanted of the product. The events of the orders are added here. The caller adds those of the
+-- verdicts when it has stored them: see add_verdict_events.
 create or replace function decide_payment_events(
     p_product_id integer, p_order_ids uuid[], p_statuses text[], p_amounts bigint[], p_currencies text[],
     p_customers text[] default null, p_customer_of integer[] default null, p_as_of timestamptz default null,
+    p_wanted integer default 0,
     out verdicts text[], out order_statuses text[])
 language plpgsql
 as $$
@@ -90,7 +95,15 @@ begin
     for i in 1 .. cardinality(p_order_ids) loop
         continue when p_order_ids[i] is null;
         v_at := v_order_of[i];
-        if v_at is null then
+        if p_statuses[i] not in ('success', 'failed') then
+            if p_statuses[i] = 'attempt_failed' then
+                verdicts[i] := 'attempt_failed';  -- the buyer may try again
+            else
+                verdicts[i] := 'parked';
+                continue;
+            end if;
+
+        elsif v_at is null then
             verdicts[i] := 'parked';
 
         elsif p_amounts[i] <> v_amounts[v_at] or p_currencies[i] <> v_currencies[v_at] then
@@ -108,7 +121,7 @@ begin
                 verdicts[i] := 'ignored';
             end if;
 
-        elsif v_after[v_at] = 'paid' then
+        elsif v_after[v_at] in ('paid', 'refunded') then
             verdicts[i] := 'refund_due';  -- paid twice
 
         elsif v_after[v_at] = 'pending_payment' then
@@ -171,14 +184,17 @@ begin
         end if;
     end loop;
     if v_paid is not null then
-        perform set_status_of_orders(p_product_id, v_paid, 'paid', clock_timestamp());
+        perform set_status_of_orders(p_product_id, v_paid, 'paid', clock_timestamp(), p_wanted);
     end if;
     if v_cancelled is not null then
-        perform set_status_of_orders(p_product_id, v_cancelled, 'cancelled', null);
+        perform set_status_of_orders(p_product_id, v_cancelled, 'cancelled', null, p_wanted);
     end if;
     if v_given_back <> 0 then
         update ordered_stock s set units = s.units - v_given_back where s.product_id = p_product_id;
         update products p set available_stock = p.available_stock + v_given_back where p.id = p_product_id;
+    end if;
+    if v_paid is not null and p_wanted & event_bit('product.sold_out') <> 0 then
+        perform add_sold_out_event(p_product_id);
     end if;
 end
 $$;

@@ -29,9 +29,12 @@ declare
     v_now     constant timestamptz := clock_timestamp();
     v_timeout constant text := current_setting('lock_timeout');
     v_tids    tid[];
+    v_wanted  integer;
 begin
     begin
-        select array_agg(h.tid), coalesce(sum(h.quantity), 0) into v_tids, units
+        select array_agg(h.tid), coalesce(sum(h.quantity), 0),
+               (select p.wanted_events from products p where p.id = p_product_id)
+        into v_tids, units, v_wanted
         from (
             select h.ctid as tid, h.quantity
             from holds h
@@ -67,7 +70,7 @@ begin
     end;
     expired := 0;
     if v_tids is not null then
-        expired := set_status_of_holds(p_product_id, v_tids, 'expired');
+        expired := set_status_of_holds(p_product_id, v_tids, 'expired', v_wanted);
     end if;
     return next;
 end

@@ -10,10 +10,13 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_now  timestamptz := clock_timestamp();
-    v_tids tid[];
+    v_now    timestamptz := clock_timestamp();
+    v_tids   tid[];
+    v_wanted integer;
 begin
-    select coalesce(array_agg(o.tid), '{}'), coalesce(sum(o.quantity), 0) into v_tids, units
+    select coalesce(array_agg(o.tid), '{}'), coalesce(sum(o.quantity), 0),
+           (select p.wanted_events from products p where p.id = p_product_id)
+    into v_tids, units, v_wanted
     from (
         select o.ctid as tid, o.quantity
         from orders o
@@ -21,7 +24,7 @@ begin
         order by o.payment_due_at, o.id
         limit p_limit
         for update) o;
-    expired := set_status_of_orders(p_product_id, v_tids, 'expired', null);
+    expired := set_status_of_orders(p_product_id, v_tids, 'expired', null, v_wanted);
     return next;
 end
 $$;

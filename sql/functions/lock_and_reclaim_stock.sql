@@ -13,13 +13,14 @@ language plpgsql
 set enable_seqscan = off
 as $$
 declare
-    v_tids  tid[];
-    v_units bigint;
+    v_tids   tid[];
+    v_units  bigint;
+    v_wanted integer;
 begin
     update products p
     set available_stock = p.available_stock + p_reclaimed
     where p.id = p_product_id
-    returning p.available_stock into available;
+    returning p.available_stock, p.wanted_events into available, v_wanted;
     as_of := clock_timestamp();
     lapsed := 0;
     if available < p_wanted then
@@ -32,7 +33,7 @@ begin
             limit p_wanted - available
             for update skip locked) h;
         if v_units > 0 then
-            perform set_status_of_holds(p_product_id, v_tids, 'expired');
+            perform set_status_of_holds(p_product_id, v_tids, 'expired', v_wanted);
             update products p
             set available_stock = p.available_stock + v_units
             where p.id = p_product_id

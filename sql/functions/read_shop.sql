@@ -1,4 +1,4 @@
--- The shop in one snapshot, for operators who watch it. Three kinds of rows follow each other, each with columns of its own.
+-- The shop in one snapshot, for operators who watch it. Four kinds of rows follow each other, each with columns of its own.
 -- The columns of the other kinds are null.
 --
 -- One row of the shop:
@@ -8,10 +8,16 @@
 --   refund_due, amount_mismatch, parked
 --                    how many successful payments wait for an operator, by verdict
 -- Up to 20 rows of these payments, the oldest first. Their amount and currency are the order's if the event has none.
+-- A row for each endpoint of events, the oldest first:
+--   endpoint_pending deliveries and events that wait for it, at most 1000
+--   endpoint_oldest_us
+--                    how long an enabled endpoint waits for an event, in microseconds; null when it waits for none
+--   endpoint_error   why a late attempt failed; null when none has failed
 -- A row for each of the newest 200 products, by id. The first columns are those of read_products, then come:
 --   held_stock       units in active holds that have not lapsed
 --   unpaid_stock     units in unpaid orders
---   paid_stock       units in paid orders. With available_stock, the three add up to total_stock
+--   paid_stock       units in paid orders, and in refunded ones that were not restocked. With available_stock, the three add up
+--                    to total_stock
 --   holds            holds that were made in the last second, by the clock of the server that made them
 --   orders           orders that were placed in the last second. An order is missing if an event that came before that second
 --                    was parked and paid or cancelled it, or if it has expired meanwhile
@@ -25,6 +31,8 @@ returns table (
     as_of timestamptz, late_us bigint, more_products bigint, refund_due bigint, amount_mismatch bigint, parked bigint,
     event_key text, event_order_id uuid, event_verdict text, event_amount bigint, event_currency text,
     event_received_at timestamptz,
+    endpoint_id uuid, endpoint_url text, endpoint_status text, endpoint_failures integer, endpoint_pending bigint,
+    endpoint_oldest_us bigint, endpoint_error text,
     id integer, name text, price integer, currency text, total_stock integer, available_stock integer, status text,
     starts_at timestamptz, ends_at timestamptz, max_quantity_per_hold integer, max_per_customer integer,
     held_stock bigint, unpaid_stock bigint, paid_stock bigint, holds bigint, orders bigint, payments bigint)
@@ -53,7 +61,7 @@ begin
         from span
         cross join lateral (
             select * from payment_events e where e.received_at >= span.start offset 0) e
-        where e.verdict in ('applied', 'reacquired')
+        where e.status in ('success', 'failed') and e.verdict in ('applied', 'reacquired')
     ),
     -- The first event with an effect on an order ends its time as an unpaid order. An order has one such event at most.
     decided as (
@@ -135,6 +143,13 @@ begin
             select * from orders o where o.product_id = e.product_id and o.id = e.order_id offset 0) o on true
     ),
 
+    endpoints as (
+        select b.endpoint_id, b.url, b.status, b.failures, b.pending,
+               (extract(epoch from span.now - b.oldest) * 1000000)::bigint as oldest_us, b.last_error, b.created_at
+        from span
+        cross join endpoint_backlogs(1000) b
+    ),
+
     shop as (
         select span.now,
                greatest(0, (extract(epoch from span.now - least(
@@ -148,10 +163,13 @@ begin
         cross join waiting
     )
 
-    select shop.*, oldest.*, figures.*
+    select shop.*, oldest.*, endpoints.endpoint_id, endpoints.url, endpoints.status, endpoints.failures, endpoints.pending,
+           endpoints.oldest_us, endpoints.last_error, figures.*
     from shop
     full join oldest on false
+    full join endpoints on false
     full join figures on false
-    order by figures.id nulls first, oldest.received_at nulls first, oldest.key;
+    order by figures.id nulls first, endpoints.created_at nulls first, endpoints.endpoint_id nulls first,
+             oldest.received_at nulls first, oldest.key;
 end
 $$;

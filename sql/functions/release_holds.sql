@@ -1,7 +1,7 @@
 -- Gives back the units of active holds of one product, then reads all the holds named. A hold that is not active stays as
 -- it is, and its status says why.
 create or replace function release_holds(p_product_id integer, p_hold_ids uuid[])
-returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint)
+returns table (id uuid, quantity integer, status text, expires_at timestamptz, remaining_us bigint, metadata text)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
 set enable_seqscan = off
@@ -12,6 +12,7 @@ declare
     v_now      timestamptz;
     v_released tid[];
     v_units    bigint := 0;
+    v_wanted   integer;
 begin
     if is_list(p_hold_ids, cardinality(p_hold_ids)) is not true then
         perform refuse_arguments();
@@ -28,7 +29,13 @@ begin
     end loop;
     if v_released is not null then
         perform set_status_of_holds(p_product_id, v_released, 'released');
-        update products p set available_stock = p.available_stock + v_units where p.id = p_product_id;
+        update products p set available_stock = p.available_stock + v_units where p.id = p_product_id
+        returning p.wanted_events into v_wanted;
+        if v_wanted & event_bit('hold.released') <> 0 then
+            perform add_event_batch(p_product_id, 'hold.released', array_agg(l.id), array_agg(2))
+            from unnest(v_locked.ids, v_locked.tids) as l (id, tid)
+            where l.tid = any (v_released);
+        end if;
     end if;
     return query select * from read_holds(p_product_id, p_hold_ids);
 end

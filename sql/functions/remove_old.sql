@@ -1,8 +1,11 @@
 -- Removes rows that are old enough, up to p_limit of each kind. They are idempotency keys of buyers and operators, holds
--- that lapsed or were released, and payment failures whose order never came. A success whose order never came is money: it
--- becomes refund_due and stays. Returns how many rows there were and when to look again.
+-- that lapsed or were released, payment failures whose order never came, and refunds and disputes whose payment never came. A
+-- success whose order never came is money: it becomes refund_due and stays. Returns how many rows there were, and when to
+-- look again.
 --
--- Sessions of operators belong to no product, so the job of each product removes those that have ended.
+-- Sessions of operators belong to no product, so the job of each product removes those that have ended. It also removes the
+-- oldest events of all products, with their deliveries, so they need no index by product and age. Neither changes when to look
+-- again: the jobs of all products would run at that time.
 --
 -- A hold stays as long as a key leads to it, however short its own period is. Locked rows are left for the next time. No
 -- period is shorter than the owner of the tables allows: see minimum_retention.
@@ -16,8 +19,9 @@ declare
     c_soonest constant interval := interval '1 second';
     c_latest  constant interval := interval '1 hour';
     c_longest_us constant bigint := 100::bigint * 366 * 24 * 3600 * 1000000;  -- a century
-    -- A provider repeats a failure for some days at most, and no hold lives that long.
-    c_parked_failure_ttl constant interval := interval '30 days';
+    -- A provider repeats an event for some days at most, and no hold lives that long.
+    c_parked_event_ttl constant interval := interval '30 days';
+    c_event_retention  constant interval := interval '30 days';
     v_now     timestamptz := clock_timestamp();
     v_key_ttl        interval;
     v_hold_retention interval;
@@ -27,6 +31,7 @@ declare
     v_holds  integer := 0;
     v_events integer := 0;
     v_sessions integer := 0;
+    v_news   integer := 0;
     v_old    record;
 begin
     if (p_limit between 1 and 10000
@@ -92,16 +97,18 @@ begin
     -- So both take the lock on the event's key, the repeat before it reads. Here the lock is only tried: a worker waits for
     -- no provider. A later statement reads whether the event is still old, and sees a repeat that was answered meanwhile.
     for v_old in
-        select old.idempotency_key
+        select old.idempotency_key, old.payment_key
         from payment_events old
         where old.product_id = p_product_id and old.verdict = 'parked'
           and case old.status
               when 'success' then old.received_at <= v_now - v_parked_ttl
-              else greatest(old.received_at, old.told_at) <= v_now - c_parked_failure_ttl
+              else greatest(old.received_at, old.told_at) <= v_now - c_parked_event_ttl
           end
         limit p_limit
     loop
         continue when not pg_try_advisory_xact_lock(event_lock(v_old.idempotency_key));
+        -- Its payment may come now: see decide_refunds. Null without a payment's key.
+        continue when not pg_try_advisory_xact_lock(event_lock(v_old.payment_key));
         -- place_orders locks the events that it applies, settle_refund the one that it settles.
         perform from payment_events e
         where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.verdict = 'parked'
@@ -110,12 +117,39 @@ begin
         update payment_events e
         set verdict = 'refund_due'
         where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status = 'success';
-        if not found then
-            delete from payment_events e
-            where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status = 'failed'
-              and greatest(e.received_at, e.told_at) <= v_now - c_parked_failure_ttl;
+        if found then
+            v_events := v_events + 1;
+            perform add_verdict_events(
+                p_product_id, array[v_old.idempotency_key]::text[], '{refund_due}', wanted_events(p_product_id));
+            perform decide_refunds(p_product_id, array[v_old.idempotency_key]);
+            continue;
         end if;
+        delete from payment_events e
+        where e.idempotency_key = v_old.idempotency_key and e.product_id = p_product_id and e.status <> 'success'
+          and greatest(e.received_at, e.told_at) <= v_now - c_parked_event_ttl;
         v_events := v_events + found::integer;
+    end loop;
+
+    -- An event stays while a delivery of it is pending at an endpoint that is enabled. A server that redelivers an event has
+    -- its row locked.
+    for v_old in
+        select locked.product_id, locked.id
+        from (
+            select e.product_id, e.id, e.created_at from events e order by e.transaction_id, e.number limit p_limit) old
+        cross join lateral (
+            select e.product_id, e.id from events e
+            where e.product_id = old.product_id and e.id = old.id
+            for update skip locked) locked
+        where old.created_at <= v_now - c_event_retention
+          and not exists (
+              select from deliveries d
+              join webhook_endpoints w on w.id = d.endpoint_id and w.status = 'enabled'
+              where d.product_id = old.product_id and d.event_id = old.id and d.status = 'pending'
+              offset 0)
+    loop
+        delete from deliveries d where d.product_id = v_old.product_id and d.event_id = v_old.id;
+        delete from events e where e.product_id = v_old.product_id and e.id = v_old.id;
+        v_news := v_news + 1;
     end loop;
 
     for v_old in
@@ -130,8 +164,8 @@ begin
         v_sessions := v_sessions + 1;
     end loop;
 
-    removed := v_keys + v_admin_keys + v_holds + v_events + v_sessions;
-    if p_limit in (v_keys, v_admin_keys, v_holds, v_events, v_sessions) then
+    removed := v_keys + v_admin_keys + v_holds + v_events + v_sessions + v_news;
+    if p_limit in (v_keys, v_admin_keys, v_holds, v_events, v_sessions, v_news) then
         next_at := v_now;
     else
         next_at := greatest(v_now + c_soonest, least(
@@ -145,7 +179,7 @@ begin
              where product_id = p_product_id and status in ('released', 'expired')) + v_hold_retention,
             (select min(case status
                             when 'success' then received_at + v_parked_ttl
-                            else greatest(received_at, told_at) + c_parked_failure_ttl
+                            else greatest(received_at, told_at) + c_parked_event_ttl
                         end)
              from payment_events
              where product_id = p_product_id and verdict = 'parked'),

@@ -7,6 +7,8 @@
 -- the customers, each once. p_customer_of has for each request the position of its customer there. All three are null when no
 -- request has a key or a customer.
 --
+-- p_metadata has the metadata of the requests as JSON, null for requests without any. It is null when no request has any.
+--
 -- Returns one row, none for an unknown product:
 --   outcomes        for each request, in their order: held, replayed, key_reused, insufficient_stock, quantity_above_limit,
 --                   customer_required, customer_limit_reached, sale_not_started, sale_paused, sale_ended; or later, when nothing
@@ -19,7 +21,7 @@
 -- from now. 0 means unknown. Both are null when there is no such request.
 create or replace function reserve_holds(
     p_product_id integer, p_hold_ids uuid[], p_quantities integer[], p_ttl_us bigint,
-    p_keys text[], p_customers text[], p_customer_of integer[])
+    p_keys text[], p_customers text[], p_customer_of integer[], p_metadata text[] default null)
 returns table (
     outcomes text[], held_until timestamptz, is_rescheduled boolean, hold_ids uuid[],
     available_stock integer, held_stock integer, next_release_at timestamptz, next_release_in_us bigint,
@@ -52,20 +54,21 @@ declare
     v_customer  integer;
     v_known     record;
 begin
-    -- Step 1: check the arguments. Most calls have neither keys nor customers, and preparing an expression takes longer than
-    -- evaluating it. So keys and customers have a check of their own.
+    -- Step 1: check the arguments. Most calls have neither keys nor customers nor metadata, and preparing an expression takes
+    -- longer than evaluating it. So these have a check of their own.
     if (v_count > 0 and array_dims(p_hold_ids) = '[1:' || v_count || ']' and array_position(p_hold_ids, null) is null
         and array_dims(p_quantities) = array_dims(p_hold_ids) and 0 < all (p_quantities)
         and is_time_to_live(p_ttl_us)) is not true
     then
         perform refuse_arguments();
     end if;
-    if p_keys is not null or p_customers is not null or p_customer_of is not null then
+    if p_keys is not null or p_customers is not null or p_customer_of is not null or p_metadata is not null then
         if ((p_keys is null or is_list(p_keys, v_count))
             and (p_customers is null and p_customer_of is null
                  or is_list(p_customers, cardinality(p_customers)) and array_position(p_customers, null) is null
                  and is_list(p_customer_of, v_count)
-                 and (1 > any (p_customer_of) or cardinality(p_customers) < any (p_customer_of)) is not true)) is not true
+                 and (1 > any (p_customer_of) or cardinality(p_customers) < any (p_customer_of)) is not true)
+            and (p_metadata is null or is_metadata_list(p_metadata, v_count))) is not true
         then
             perform refuse_arguments();
         end if;
@@ -112,7 +115,8 @@ begin
             hold_ids := p_hold_ids;
             for v_known in
                 select asked.n, k.hold_id,
-                       k.operation = 'reserve_hold' and h.quantity = p_quantities[asked.n] as is_same
+                       k.operation = 'reserve_hold' and h.quantity = p_quantities[asked.n]
+                       and h.metadata is not distinct from p_metadata[asked.n]::jsonb as is_same
                 from unnest(p_keys) with ordinality as asked (key, n)
                 cross join lateral (
                     select * from idempotency_keys k
@@ -221,9 +225,10 @@ begin
     if v_taken > 0 then
         -- Step 9: write the holds, their keys and their job.
         held_until := coalesce(held_until, time_after(v_now, p_ttl_us));
-        insert into holds (product_id, id, quantity, expires_at, customer_id)
-        select p_product_id, asked.id, asked.quantity, held_until, p_customers[asked.customer]
-        from unnest(p_hold_ids, p_quantities, outcomes, p_customer_of) as asked (id, quantity, outcome, customer)
+        insert into holds (product_id, id, quantity, expires_at, customer_id, metadata)
+        select p_product_id, asked.id, asked.quantity, held_until, p_customers[asked.customer], p_metadata[asked.n]::jsonb
+        from unnest(p_hold_ids, p_quantities, outcomes, p_customer_of)
+            with ordinality as asked (id, quantity, outcome, customer, n)
         where asked.outcome = 'held';
         if p_keys is not null then
             insert into idempotency_keys (product_id, key, customer_id, operation, hold_id, created_at)
@@ -264,6 +269,11 @@ begin
                     update holds h set expires_at = held_until where h.product_id = p_product_id and h.id = p_hold_ids[i];
                 end if;
             end loop;
+        end if;
+        if v_product.wanted_events & event_bit('hold.placed') <> 0 then
+            perform add_event_batch(p_product_id, 'hold.placed', array_agg(asked.id), array_agg(1))
+            from unnest(p_hold_ids, outcomes) as asked (id, outcome)
+            where asked.outcome = 'held';
         end if;
     end if;
     if v_all_held then

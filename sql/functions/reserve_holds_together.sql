@@ -6,13 +6,13 @@
 -- why not. The reasons are: it is locked; it has too little stock; it is not on sale now; a request may be above a limit;
 -- no job expires its holds in time; a key was used before.
 --
--- The arrays have a place for each request. p_keys and p_customers are null when no request has any. A key comes at most
--- once for a product and customer.
+-- The arrays have a place for each request. p_keys, p_customers and p_metadata are null when no request has any. A key comes
+-- at most once for a product and customer.
 --
 -- Returns one row: the products that were served, null when none was, and when their holds expire.
 create or replace function reserve_holds_together(
     p_product_ids integer[], p_hold_ids uuid[], p_quantities integer[], p_ttl_us bigint,
-    p_keys text[], p_customers text[])
+    p_keys text[], p_customers text[], p_metadata text[] default null)
 returns table (served integer[], held_until timestamptz)
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
@@ -28,13 +28,15 @@ declare
     v_units integer[];
     v_rows  tid[];
     v_count integer;
+    v_wanted integer;  -- events that are wanted of any of the products; endpoints want the same of all
 begin
     v_count := cardinality(p_product_ids);
     if (is_list(p_product_ids, v_count) and array_position(p_product_ids, null) is null
         and is_list(p_hold_ids, v_count) and array_position(p_hold_ids, null) is null
         and is_list(p_quantities, v_count) and array_position(p_quantities, null) is null and 0 < all (p_quantities)
         and is_time_to_live(p_ttl_us) and (p_keys is null or is_list(p_keys, v_count))
-        and (p_customers is null or is_list(p_customers, v_count))) is not true
+        and (p_customers is null or is_list(p_customers, v_count))
+        and (p_metadata is null or is_metadata_list(p_metadata, v_count))) is not true
     then
         perform refuse_arguments();
     end if;
@@ -61,8 +63,8 @@ begin
     end if;
 
     -- The rows stay locked until the commit. So their values are still true when the stock is taken.
-    select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid), min(p.ends_at)
-    into served, v_units, v_rows, v_ends_at
+    select array_agg(wanted.id), array_agg(wanted.units), array_agg(p.ctid), min(p.ends_at), bit_or(p.wanted_events)
+    into served, v_units, v_rows, v_ends_at, v_wanted
     from (
         select asked.id, sum(asked.quantity) as units, max(asked.quantity) as largest
         from unnest(p_product_ids, p_quantities) as asked (id, quantity)
@@ -71,7 +73,8 @@ begin
     cross join lateral (
         select j.run_at from scheduled_jobs j where j.product_id = wanted.id and j.kind = 'expire_holds' offset 0) j
     cross join lateral (
-        select p.ctid, p.available_stock, p.is_paused, p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer
+        select p.ctid, p.available_stock, p.is_paused, p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer,
+               p.wanted_events
         from products p
         where p.id = wanted.id
         for update skip locked) p
@@ -84,9 +87,10 @@ begin
         return;
     end if;
 
-    insert into holds (product_id, id, quantity, expires_at, customer_id)
-    select asked.product_id, asked.id, asked.quantity, held_until, asked.customer_id
-    from unnest(p_product_ids, p_hold_ids, p_quantities, p_customers) as asked (product_id, id, quantity, customer_id)
+    insert into holds (product_id, id, quantity, expires_at, customer_id, metadata)
+    select asked.product_id, asked.id, asked.quantity, held_until, asked.customer_id, p_metadata[asked.n]::jsonb
+    from unnest(p_product_ids, p_hold_ids, p_quantities, p_customers)
+        with ordinality as asked (product_id, id, quantity, customer_id, n)
     where asked.product_id = any (served);
 
     if p_keys is not null then
@@ -117,6 +121,12 @@ begin
                 where h.product_id = p_product_ids[i] and h.id = p_hold_ids[i];
             end if;
         end loop;
+    end if;
+    if v_wanted & event_bit('hold.placed') <> 0 then
+        perform add_event_batch(asked.product_id, 'hold.placed', array_agg(asked.id), array_agg(1))
+        from unnest(p_product_ids, p_hold_ids) as asked (product_id, id)
+        where asked.product_id = any (served)
+        group by asked.product_id;
     end if;
     return next;
 end

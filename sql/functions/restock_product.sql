@@ -24,6 +24,8 @@ declare
     v_free      integer;  -- available without lapsed holds
     v_stock     record;
     v_total     bigint;
+    v_wanted    integer;  -- events
+    v_is_news   boolean;  -- whether the restock is an event
 begin
     if (p_delta <> 0 and p_delta >= -c_most) is not true then
         perform refuse_arguments();
@@ -40,7 +42,7 @@ begin
         from expire_holds(p_product_id, -p_delta::bigint, -p_delta::bigint - v_free) e;
     end if;
     v_stock := lock_and_reclaim_stock(p_product_id, v_reclaimed, -p_delta::bigint);
-    select p.total_stock into v_total from products p where p.id = p_product_id;
+    select p.total_stock, p.wanted_events into v_total, v_wanted from products p where p.id = p_product_id;
     if not found then
         return;
     end if;
@@ -57,10 +59,17 @@ begin
     elsif v_total + p_delta > c_most then
         outcome := 'total_stock_too_large';
     else
+        v_is_news := p_delta > 0 and v_wanted & event_bit('product.restocked') <> 0;
         update products p
         set total_stock     = p.total_stock + p_delta,
-            available_stock = p.available_stock + p_delta
+            available_stock = p.available_stock + p_delta,
+            version         = p.version + v_is_news::integer
         where p.id = p_product_id;
+        if v_is_news then
+            perform add_product_event(p_product_id, 'product.restocked');
+        elsif p_delta < 0 and v_wanted & event_bit('product.sold_out') <> 0 then
+            perform add_sold_out_event(p_product_id);
+        end if;
         if p_key is not null then
             insert into admin_idempotency_keys (scope, key, product_id, request, created_at)
             values (p_product_id, p_key, p_product_id, v_request, clock_timestamp());

@@ -16,6 +16,7 @@ declare
     v_new        products;
     v_old_values jsonb;
     v_new_values jsonb;
+    v_is_news    boolean := false;  -- whether a pause is an event
 begin
     select * into v_old from products p where p.id = p_product_id for update;
     if not found then
@@ -31,6 +32,7 @@ begin
     if 'is_paused' = any (p_columns) then v_new.is_paused := p_is_paused; end if;
     is_done := coalesce(v_new.starts_at < v_new.ends_at, true);
     if is_done then
+        v_is_news := v_new.is_paused and not v_old.is_paused and v_old.wanted_events & event_bit('product.paused') <> 0;
         update products p
         set name                  = v_new.name,
             price                 = v_new.price,
@@ -38,7 +40,8 @@ begin
             ends_at               = v_new.ends_at,
             max_quantity_per_hold = v_new.max_quantity_per_hold,
             max_per_customer      = v_new.max_per_customer,
-            is_paused             = v_new.is_paused
+            is_paused             = v_new.is_paused,
+            version               = p.version + v_is_news::integer
         where p.id = p_product_id;
         select jsonb_object_agg(o.key, o.value), jsonb_object_agg(o.key, n.value)
         into v_old_values, v_new_values
@@ -54,6 +57,9 @@ begin
                 p_who, p_request_id, case when v_new.is_paused then 'product.paused' else 'product.resumed' end,
                 p_product_id,
                 jsonb_build_object('paused', v_old.is_paused), jsonb_build_object('paused', v_new.is_paused));
+        end if;
+        if v_is_news then
+            perform add_product_event(p_product_id, 'product.paused');
         end if;
     end if;
     return next;

@@ -49,5 +49,6 @@ extension JSONObject {
     add("order_status", recorded.orderStatus?.rawValue)
     add("received_at", recorded.receivedAt.rfc3339)
     add("settled_at", recorded.settledAt?.rfc3339)
+    add("payment_key", recorded.event.paymentKey)
   }
 }

@@ -45,9 +45,6 @@ struct AdminRefundRoutes {
 }
 
 struct RefundBody: RequestBody {
-  /// In Unicode scalars, as in the database.
-  private static let maximumReasonLength = 255
-
   /// In minor units of the order's currency. Nil for all that is left.
   let amount: Int64?
   let isRestock: Bool
@@ -60,7 +57,7 @@ struct RefundBody: RequestBody {
   init(from members: inout MemberReader<Member>) throws {
     amount = members.ifPresent(.amount) { $0.positiveAmount($1) }
     isRestock = members.ifPresent(.restock) { $0.boolean($1) } ?? false
-    reason = members.ifPresent(.reason) { $0.string($1, maximumLength: Self.maximumReasonLength) }
+    reason = members.ifPresent(.reason) { $0.string($1, maximumLength: RefundOrder.maximumReasonLength) }
     try members.requireValid()
   }
 }

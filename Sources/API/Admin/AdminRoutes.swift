@@ -1,10 +1,12 @@
 import Checkout
+import EventWebhooks
 
 /// `GET /api/admin/invariants`, and all other admin routes but the one that opens a session.
 struct AdminRoutes {
   let checkout: Checkout
   let ownPages: OwnPages
   let ticks: Ticks
+  let endpointPolicy: EndpointPolicy
   var draining = Draining()
 
   var routes: [AdminRoute] {
@@ -20,6 +22,9 @@ struct AdminRoutes {
       + ListRoutes(checkout: checkout, draining: draining).routes
       + AuditLogRoutes(checkout: checkout).routes
       + TicksRoutes(ticks: ticks).routes
+      + WebhookEndpointRoutes(checkout: checkout, policy: endpointPolicy).routes
+      + EventRoutes(checkout: checkout).routes
+      + DeliveryRoutes(checkout: checkout).routes
       + SessionRoutes.guarded(checkout: checkout, ownPages: ownPages)
   }
 }

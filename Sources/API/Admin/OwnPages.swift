@@ -1,3 +1,4 @@
+import Addresses
 import NIOHTTP1
 
 /// Refuses requests that pages of other sites send with an operator's cookie (cross-site request forgery).

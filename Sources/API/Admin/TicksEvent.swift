@@ -62,6 +62,11 @@ struct TicksEvent {
     json.add("payments_per_second", Double(shop.products.reduce(0) { $0 + $1.payments }))
     json.add("jobs") { $0.add("late_ms", Int64(shop.jobLateness / .milliseconds(1))) }
     json.add("money_waiting") { add(shop.moneyWaiting, to: &$0) }
+    if shop.endpoints.isEmpty {
+      json.add("deliveries", object: nil)
+    } else {
+      json.add("deliveries") { addDeliveries(of: shop, to: &$0) }
+    }
     json.add("more_products", shop.moreProducts)
     json.add("products", shop.products) { figures, json in
       json.add(figures.product)
@@ -72,6 +77,19 @@ struct TicksEvent {
       json.add("orders_per_second", Double(figures.orders))
       json.add("payments_per_second", Double(figures.payments))
       json.add("sold_out_in_seconds", secondsLeft[figures.product.id]?.rounded(toDecimals: 1))
+    }
+  }
+
+  private func addDeliveries(of shop: Shop, to json: inout JSONObject) {
+    json.add("pending", shop.pendingDeliveries)
+    json.add("oldest_seconds", Int64(shop.oldestDeliveryAge / .seconds(1)))
+    json.add("endpoints", shop.endpoints) { endpoint, json in
+      json.add("id", endpoint.id.text)
+      json.add("url", endpoint.url)
+      json.add("status", endpoint.status.rawValue)
+      json.add("failures", endpoint.failures)
+      json.add("pending", endpoint.pending)
+      json.add("last_error", endpoint.lastError)
     }
   }
 

@@ -2,31 +2,34 @@
 enum Base64URL {
   /// Nil if the text is not what an encoder makes of any bytes. So bytes have one spelling.
   static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.count * 3 / 4)
-    var bits: UInt32 = 0
-    /// The number of bits that are not in `bytes` yet.
-    var bitCount: UInt32 = 0
-    for character in text {
-      guard let value = value(of: character) else { return nil }
-      bits = bits << 6 | value
-      bitCount += 6
-      guard bitCount >= 8 else { continue }
-      bitCount -= 8
-      bytes.append(UInt8(truncatingIfNeeded: bits >> bitCount))
+    // One character of a group of four has 6 bits: less than a byte.
+    guard text.count % 4 != 1 else { return nil }
+    var isValid = true
+    let bytes = [UInt8](unsafeUninitializedCapacity: text.count * 3 / 4) { bytes, count in
+      var bits: UInt32 = 0
+      /// The number of bits that are not in `bytes` yet.
+      var bitCount: UInt32 = 0
+      for character in text {
+        let value = values[Int(character)]
+        isValid = isValid && value < 64
+        bits = bits << 6 | UInt32(value & 63)
+        bitCount += 6
+        guard bitCount >= 8 else { continue }
+        bitCount -= 8
+        bytes[count] = UInt8(truncatingIfNeeded: bits >> bitCount)
+        count += 1
+      }
+      // The last character may have bits that are in no byte. An encoder leaves them zero.
+      isValid = isValid && bits & ((1 << bitCount) - 1) == 0
     }
-    guard bitCount < 6, bits & ((1 << bitCount) - 1) == 0 else { return nil }
-    return bytes
+    return isValid ? bytes : nil
   }
 
-  private static func value(of character: UInt8) -> UInt32? {
-    switch character {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(character - UInt8(ascii: "A"))
-    case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(character - UInt8(ascii: "a")) + 26
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(character - UInt8(ascii: "0")) + 52
-    case UInt8(ascii: "-"): 62
-    case UInt8(ascii: "_"): 63
-    default: nil
-    }
-  }
+  /// For each byte the value of that character, 255 if it is not in the alphabet.
+  private static let values: [UInt8] = {
+    var values = [UInt8](repeating: 255, count: 256)
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for (value, character) in alphabet.utf8.enumerated() { values[Int(character)] = UInt8(value) }
+    return values
+  }()
 }

@@ -32,6 +32,7 @@ package struct CustomerTokens: Sendable {
   }
 
   private let keys: [CustomerTokenKey]
+  private let knownHeaders = KnownHeaders()
 
   /// - Parameter keys: not empty, with different ids. A token may be signed with any of them, so that keys can be
   ///   rotated.
@@ -60,9 +61,11 @@ package struct CustomerTokens: Sendable {
   private func subject(of token: [UInt8], at now: Double) throws(Refusal) -> String {
     let parts = token.split(separator: UInt8(ascii: "."), maxSplits: 3, omittingEmptySubsequences: false)
     guard parts.count == 3, let signature = Base64URL.decode(parts[2]) else { throw .malformed }
-    let key = try key(of: parts[0])
+    let known = knownHeaders.key(of: parts[0])
+    let key = if let known { known } else { try key(of: parts[0]) }
     // No claim is read before the signature is verified.
     guard key.signs(token[..<parts[1].endIndex], with: signature) else { throw .wrongSignature }
+    if known == nil { knownHeaders.insert(parts[0], key) }
     var claims = try Self.members(of: parts[1])
     guard claims.strings(.aud)?.contains(where: { $0.isVerbatim(Self.audience) }) == true else { throw .otherAudience }
     guard let end = claims.seconds(.exp) else { throw .noExpiry }

@@ -1,3 +1,4 @@
+import Addresses
 import Checkout
 import Synchronization
 import Time

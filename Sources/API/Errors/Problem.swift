@@ -29,6 +29,7 @@ struct Problem: Error {
     case customerLimitReached = "customer-limit-reached"
     case customerTokenRequired = "customer-token-required"
     case databaseUnavailable = "database-unavailable"
+    case eventFeedOff = "event-feed-off"
     case expectationFailed = "expectation-failed"
     case forbiddenOrigin = "forbidden-origin"
     case headersTooLarge = "headers-too-large"
@@ -57,6 +58,7 @@ struct Problem: Error {
     case saleNotStarted = "sale-not-started"
     case salePaused = "sale-paused"
     case shuttingDown = "shutting-down"
+    case tooManyEndpoints = "too-many-endpoints"
     case tooManyRequests = "too-many-requests"
     case unauthorized
     case unsupportedMediaType = "unsupported-media-type"
@@ -72,6 +74,7 @@ struct Problem: Error {
       case .insufficientStock, .holdAlreadyOrdered, .holdExpired, .holdReleased, .saleNotStarted, .salePaused,
         .saleEnded, .customerLimitReached, .refundNotDue, .orderNotPaid, .refundTooLarge:
         .conflict
+      case .eventFeedOff, .tooManyEndpoints: .conflict
       case .methodNotAllowed: .methodNotAllowed
       case .misdirectedRequest: .misdirectedRequest
       case .requestTimeout: .requestTimeout
@@ -91,6 +94,7 @@ struct Problem: Error {
       case .customerLimitReached: "The customer has reached the limit"
       case .customerTokenRequired: "A customer's token is required"
       case .databaseUnavailable: "The database is unavailable"
+      case .eventFeedOff: "The event feed is off"
       case .expectationFailed: "The expectation cannot be met"
       case .forbiddenOrigin: "The page may not send this request"
       case .headersTooLarge: "The headers are too large"
@@ -119,6 +123,7 @@ struct Problem: Error {
       case .salePaused: "The sale is paused"
       case .requestTimeout: "The request took too long to arrive"
       case .shuttingDown: "The server is shutting down"
+      case .tooManyEndpoints: "Too many webhook endpoints"
       case .tooManyRequests: "Too many requests"
       case .unauthorized: "Not authorized"
       case .unsupportedMediaType: "The type of the body is not supported"

@@ -30,6 +30,10 @@ extension Problem.Kind {
     case .databaseUnavailable:
       "The server cannot reach its database, or another transaction locks the rows for too long. Nothing was "
         + "done. Repeat the request after the time in Retry-After."
+    case .eventFeedOff:
+      "The feed records no type of event, so an empty page would look as if nothing happened. Turn the feed on with "
+        + "PUT /api/admin/event-feed. Events that happened before are in it only if a webhook endpoint wanted their "
+        + "type."
     case .expectationFailed:
       "The Expect header of the request has a value other than 100-continue. Nothing was done. Leave the header "
         + "out."
@@ -115,6 +119,9 @@ extension Problem.Kind {
         + "still be paid. The stream of the product tells when the sale goes on."
     case .shuttingDown:
       "The server is shutting down. Nothing was done. Repeat the request; another server will handle it."
+    case .tooManyEndpoints:
+      "A shop can have 50 webhook endpoints, because each event is matched with all of them. Nothing was done. Delete "
+        + "an endpoint that nobody needs, or send the events to one receiver that passes them on."
     case .tooManyRequests:
       "The server limits how often one client may change something. A client is a customer with a token, or a network "
         + "address. Nothing was done. Repeat the request after the time in Retry-After."

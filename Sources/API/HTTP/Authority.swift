@@ -1,3 +1,5 @@
+import Addresses
+
 /// The value of a `Host` field: a host and an optional port (RFC 9112, section 3.2; RFC 3986, sections 3.2.2 and
 /// 3.2.3).
 struct Authority {

@@ -11,6 +11,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
   typealias OutboundOut = ByteBuffer
 
   struct Configuration {
+    /// In bytes, for routes without a limit of their own.
     var maximumBodyBytes: Int
     /// The longest time between the first and the last byte of a request.
     var requestTimeout: TimeAmount
@@ -119,7 +120,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let (bytes, now) = (decoder.receivedBytes, Moment.now)
     switch unwrapInboundIn(data) {
-    case .head(let head): perform(state.receive(head, receivedBytes: bytes, now: now), context)
+    case .head(let head):
+      let limit = exchanges.routes.maximumBodyBytes(of: head)
+      perform(state.receive(head, routeLimit: limit, receivedBytes: bytes, now: now), context)
     case .body(let body): perform(state.receive(body, receivedBytes: bytes, now: now), context)
     case .end:
       arrivalTimer?.cancel()

@@ -60,6 +60,8 @@ struct ConnectionState {
   private struct Arriving {
     /// It has no head until the head is complete.
     var arrival: Arrival
+    /// The largest body, in bytes. It depends on the route, so it is known with the head.
+    var maximumBodyBytes = 0
     var isChunked = false
     /// The bytes that the connection had received at the end of the read that completed the head.
     var bodyBegin = 0
@@ -97,7 +99,7 @@ struct ConnectionState {
   private static let lingerBytes = 1 << 20
 
   /// - Parameters:
-  ///   - maximumBodyBytes: the largest body, in bytes. Larger ones are refused.
+  ///   - maximumBodyBytes: the largest body, in bytes, unless the route accepts larger ones. Larger ones are refused.
   ///   - isForLoopbackNames: whether to refuse requests whose `Host` does not name this machine. It prevents DNS
   ///     rebinding: another site resolves its own name to this machine, and its page then reads responses of this
   ///     server.
@@ -118,8 +120,12 @@ struct ConnectionState {
 
   /// The head of a request has arrived.
   ///
-  /// - Parameter receivedBytes: the bytes that the connection has received. The same applies to the other methods.
-  mutating func receive(_ head: HTTPRequestHead, receivedBytes: Int, now: Moment) -> Action {
+  /// - Parameters:
+  ///   - routeLimit: the largest body that its route accepts, in bytes. Nil if the route has no limit of its own.
+  ///   - receivedBytes: the bytes that the connection has received. The same applies to the other methods.
+  mutating func receive(
+    _ head: HTTPRequestHead, routeLimit: Int? = nil, receivedBytes: Int, now: Moment
+  ) -> Action {
     hasReadPart = true
     switch input {
     case .idle: break
@@ -128,7 +134,8 @@ struct ConnectionState {
     }
     let fields = FramingFields(head.headers, validHost: &validHost)
     var arriving = Arriving(arrival: Arrival(head: head, bodyLabel: fields.bodyLabel, start: now))
-    if let problem = problem(with: head, fields) {
+    arriving.maximumBodyBytes = max(maximumBodyBytes, routeLimit ?? 0)
+    if let problem = problem(with: head, fields, maximumBodyBytes: arriving.maximumBodyBytes) {
       input = .arriving(arriving)
       refuse(problem, receivedBytes: receivedBytes, now: now)
       return .none
@@ -152,6 +159,7 @@ struct ConnectionState {
     switch input {
     case .arriving(var arriving):
       input = .idle  // `arriving` now owns the body alone, so appending does not copy it.
+      let maximumBodyBytes = arriving.maximumBodyBytes
       let size = arriving.arrival.body.readableBytes + bytes.readableBytes
       // Most bodies arrive in one part, which needs no copy.
       if arriving.arrival.body.readableBytes == 0 {
@@ -187,8 +195,8 @@ struct ConnectionState {
     hasReadPart = false
     switch input {
     case .arriving(let arriving) where arriving.isChunked:
-      if receivedBytes - arriving.bodyBegin > maximumBodyBytes + Self.maximumChunkOverhead {
-        refuse(.payloadTooLarge(maximumBytes: maximumBodyBytes), receivedBytes: receivedBytes, now: now)
+      if receivedBytes - arriving.bodyBegin > arriving.maximumBodyBytes + Self.maximumChunkOverhead {
+        refuse(.payloadTooLarge(maximumBytes: arriving.maximumBodyBytes), receivedBytes: receivedBytes, now: now)
       }
       return .none
     case .ended: return drop(0, receivedBytes: receivedBytes)
@@ -243,7 +251,9 @@ struct ConnectionState {
     return isInputClosed ? .close : .none
   }
 
-  private func problem(with head: HTTPRequestHead, _ fields: FramingFields) -> Problem? {
+  private func problem(
+    with head: HTTPRequestHead, _ fields: FramingFields, maximumBodyBytes: Int
+  ) -> Problem? {
     // RFC 9112, section 3.2. A proxy might use the other one of two Host fields.
     if fields.hostCount > 1 || fields.hostCount == 0 && head.version == .http1_1 || fields.hasInvalidHost {
       return .malformedHTTP("it must have one Host header, with a host and an optional port")

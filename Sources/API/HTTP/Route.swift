@@ -22,21 +22,27 @@ struct Route: Sendable {
   let method: HTTPMethod
   let path: PathTemplate
   let audience: Audience
+  /// The largest body, in bytes, if it is larger than that of other routes.
+  let maximumBodyBytes: Int?
   let handle: Handler
 
   /// A route that many buyers use at once. A callback saves a task and a thread switch for each request.
-  init(_ method: HTTPMethod, _ path: String, for audience: Audience = .others, callback: @escaping Handler) {
+  init(
+    _ method: HTTPMethod, _ path: String, for audience: Audience = .others, maximumBodyBytes: Int? = nil,
+    callback: @escaping Handler
+  ) {
     self.method = method
     self.path = PathTemplate(path)
     self.audience = audience
+    self.maximumBodyBytes = maximumBodyBytes
     handle = callback
   }
 
   init(
-    _ method: HTTPMethod, _ path: String, for audience: Audience = .others,
+    _ method: HTTPMethod, _ path: String, for audience: Audience = .others, maximumBodyBytes: Int? = nil,
     _ handler: @escaping @Sendable (Request) async throws -> Response
   ) {
-    self.init(method, path, for: audience) { request, respond in
+    self.init(method, path, for: audience, maximumBodyBytes: maximumBodyBytes) { request, respond in
       Task {
         do {
           let response = try await handler(request)
@@ -89,6 +95,21 @@ struct RouteTable: Sendable {
 
   /// `match` searches from first to last.
   let routes: [Route]
+  /// The routes that accept larger bodies than others.
+  private let routesWithLargeBodies: [Route]
+
+  init(routes: [Route]) {
+    self.routes = routes
+    routesWithLargeBodies = routes.filter { $0.maximumBodyBytes != nil }
+  }
+
+  /// The largest body that the route of a request accepts, in bytes. Nil if it has no limit of its own.
+  func maximumBodyBytes(of head: HTTPRequestHead) -> Int? {
+    // Most requests end here, so `match` finds the route later.
+    guard routesWithLargeBodies.contains(where: { $0.method == head.method }) else { return nil }
+    let path = Self.path(head.uri)
+    return routesWithLargeBodies.first { $0.method == head.method && $0.path.match(path) != nil }?.maximumBodyBytes
+  }
 
   func match(_ head: HTTPRequestHead) -> Match {
     let path = Self.path(head.uri)

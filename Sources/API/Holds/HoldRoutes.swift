@@ -15,24 +15,24 @@ struct HoldRoutes {
 
   @Sendable private func place(_ request: Request, respond: @escaping Route.Respond) throws {
     let body = try request.decode(ReserveBody.self)
-    try reserve(body.quantity, of: body.productID, for: body.customerID, request, respond)
+    try reserve(body.quantity, of: body.productID, for: body.customerID, body.metadata, request, respond)
   }
 
   /// A balancer can send all calls for one product to one server, because the product is in the path.
   @Sendable private func placeOfProduct(_ request: Request, respond: @escaping Route.Respond) throws {
     guard let productID = request.productID else { throw Problem.notFound("product") }
     let body = try request.decode(ReserveOfProductBody.self)
-    try reserve(body.quantity, of: productID, for: body.customerID, request, respond)
+    try reserve(body.quantity, of: productID, for: body.customerID, body.metadata, request, respond)
   }
 
   private func reserve(
-    _ quantity: Int32, of productID: Int32, for customerID: String?, _ request: Request,
+    _ quantity: Int32, of productID: Int32, for customerID: String?, _ metadata: Metadata?, _ request: Request,
     _ respond: @escaping Route.Respond
   ) throws {
     let customer = request.customer
     checkout.reserveHold(
       productID: productID, quantity: quantity, customerID: try customer.id(claimed: customerID),
-      idempotencyKey: try request.idempotencyKey
+      idempotencyKey: try request.idempotencyKey, metadata: metadata
     ) { outcome in
       respond { try Self.response(to: outcome.get(), customer) }
     }
@@ -88,5 +88,6 @@ extension JSONObject {
     add("expires_at", hold.expiresAt.rfc3339)
     // Rounded down, so that the hold lasts at least this long.
     add("expires_in_seconds", hold.remaining.components.seconds)
+    add("metadata", json: hold.metadata?.json ?? "{}")
   }
 }

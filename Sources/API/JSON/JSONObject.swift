@@ -70,6 +70,16 @@ struct JSONObject {
     isEmpty = false
   }
 
+  mutating func add(_ name: StaticString, strings: [String]) {
+    begin(name)
+    json.raw("[")
+    for (index, string) in strings.enumerated() {
+      if index > 0 { json.raw(",") }
+      json.string(string)
+    }
+    json.raw("]")
+  }
+
   /// An array of objects, each written by `write`.
   mutating func add<Element>(
     _ name: StaticString, _ elements: some Sequence<Element>, _ write: (Element, inout JSONObject) -> Void

@@ -67,6 +67,15 @@ struct JSONSyntax {
     return elements
   }
 
+  /// The members of an object. A name may occur several times.
+  ///
+  /// - Parameter object: a valid object.
+  static func members(ofObject object: UnsafeRawBufferPointer) -> [Member] {
+    var syntax = JSONSyntax(bytes: object)
+    _ = try? syntax.scanObject(depth: 1)
+    return syntax.members
+  }
+
   // MARK: Values
 
   private mutating func scanValue(depth: Int) throws {

@@ -67,12 +67,7 @@ struct MemberReader<Name: RawRepresentable<String>> {
 
   /// An ISO 4217 code in either case, because some payment providers send lower case. The result is in upper case.
   mutating func currencyInAnyCase(_ name: Name) -> String? {
-    guard let value = text(name), value.utf8.count == 3,
-      value.utf8.allSatisfy({ UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 })
-    else {
-      return invalid(name, "must be three letters (ISO 4217)")
-    }
-    return String(decoding: value.utf8.map { $0 & ~0x20 }, as: UTF8.self)
+    text(name)?.uppercasedCurrency ?? invalid(name, "must be three letters (ISO 4217)")
   }
 
   /// The shop's id of a customer: 1 to 255 Unicode scalars.
@@ -153,17 +148,51 @@ struct MemberReader<Name: RawRepresentable<String>> {
   /// A string, or an array of strings.
   mutating func strings(_ name: Name) -> [String]? {
     if let text = text(name) { return [text] }
-    let texts = read(name) { value -> [String?]? in
-      guard value.first == UInt8(ascii: "[") else { return nil }
-      let array = UnsafeRawBufferPointer(rebasing: value)
-      return JSONSyntax.elements(ofArray: array).map { range in
-        array[range].first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: array[range]) : nil
+    return texts(name) ?? invalid(name, "must be a string, or an array of strings")
+  }
+
+  /// An array of strings. It may be empty.
+  mutating func array(_ name: Name) -> [String]? {
+    texts(name) ?? invalid(name, "must be an array of strings")
+  }
+
+  /// An object of strings, with an error for each that is invalid. An empty object is nil, without an error.
+  mutating func metadata(_ name: Name) -> Metadata? {
+    let members = read(name) { value -> [(name: String, value: String?)]? in
+      guard value.first == UInt8(ascii: "{") else { return nil }
+      let object = UnsafeRawBufferPointer(rebasing: value)
+      return JSONSyntax.members(ofObject: object).map { member in
+        let text = object[member.value]
+        return (name: member.name, value: text.first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: text) : nil)
       }
     }
-    guard let texts = texts.flatMap(\.self), texts.allSatisfy({ $0 != nil }) else {
-      return invalid(name, "must be a string, or an array of strings")
+    guard let members = members.flatMap(\.self) else { return invalid(name, "must be an object of strings") }
+    guard members.count <= Metadata.maximumCount else {
+      return invalid(name, "must have at most \(Metadata.maximumCount) members")
     }
-    return texts.compactMap(\.self)
+    let previousErrors = errors.count
+    for (index, member) in members.enumerated() {
+      let isRepeated = members[..<index].contains { $0.name.isVerbatim(member.name) }
+      if let detail = Self.violation(of: member.name, member.value, isRepeated: isRepeated) {
+        errors.append(
+          Problem.InvalidMember(pointer: "/\(name.rawValue)/\(member.name.asPointerToken)", detail: detail))
+      }
+    }
+    guard errors.count == previousErrors else { return nil }
+    return Metadata(members.map { (name: $0.name, value: $0.value ?? "") })
+  }
+
+  /// The reason why metadata cannot have this member. Nil if it can.
+  private static func violation(of name: String, _ value: String?, isRepeated: Bool) -> String? {
+    if isRepeated { return "occurs twice" }
+    guard 1...Metadata.maximumNameLength ~= name.unicodeScalars.count else {
+      return "must have a name of 1 to \(Metadata.maximumNameLength) characters"
+    }
+    guard let value else { return "must be a string" }
+    guard value.unicodeScalars.count <= Metadata.maximumValueLength else {
+      return "must have at most \(Metadata.maximumValueLength) characters"
+    }
+    return name.unicodeScalars.contains("\0") || value.unicodeScalars.contains("\0") ? "must not contain U+0000" : nil
   }
 
   /// An integer that is not negative.
@@ -213,6 +242,19 @@ struct MemberReader<Name: RawRepresentable<String>> {
     read(name) { $0.first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: $0) : nil } ?? nil
   }
 
+  /// The elements of an array of strings. Nil if the value is none.
+  private func texts(_ name: Name) -> [String]? {
+    let texts = read(name) { value -> [String?]? in
+      guard value.first == UInt8(ascii: "[") else { return nil }
+      let array = UnsafeRawBufferPointer(rebasing: value)
+      return JSONSyntax.elements(ofArray: array).map { range in
+        array[range].first == UInt8(ascii: "\"") ? JSONSyntax.text(ofString: array[range]) : nil
+      }
+    }
+    guard let texts = texts.flatMap(\.self), texts.allSatisfy({ $0 != nil }) else { return nil }
+    return texts.compactMap(\.self)
+  }
+
   /// Nil if the value is no integer of 64 bits.
   private func integer(_ name: Name) -> Int64? {
     read(name) { value in
@@ -231,6 +273,21 @@ struct MemberReader<Name: RawRepresentable<String>> {
   private mutating func invalid<Value>(_ name: Name, _ detail: String) -> Value? {
     refuse(name, detail)
     return nil
+  }
+}
+
+extension String {
+  /// The name as a token of a JSON Pointer (RFC 6901, section 3).
+  fileprivate var asPointerToken: String {
+    var token = ""
+    for scalar in unicodeScalars {
+      switch scalar {
+      case "~": token += "~0"
+      case "/": token += "~1"
+      default: token.unicodeScalars.append(scalar)
+      }
+    }
+    return token
   }
 }
 

@@ -14,7 +14,13 @@ extension RequestBody {
       var members = try MemberReader<Member>(bytes)
       self = try Self(from: &members)
     } catch let violation as JSONSyntax.Violation {
-      throw Problem.malformedRequest("\(violation.reason), at byte \(violation.offset)")
+      throw Problem.malformedRequest(violation)
     }
+  }
+}
+
+extension Problem {
+  static func malformedRequest(_ violation: JSONSyntax.Violation) -> Problem {
+    malformedRequest("\(violation.reason), at byte \(violation.offset)")
   }
 }

@@ -15,7 +15,7 @@ struct OrderRoutes {
     let key = try request.idempotencyKey
     let body = try request.decode(PlaceBody.self)
     guard let holdID = ReservationID(holdText: body.holdID) else { throw Problem.notFound("hold") }
-    checkout.placeOrder(holdID: holdID, idempotencyKey: key) { outcome in
+    checkout.placeOrder(holdID: holdID, idempotencyKey: key, metadata: body.metadata) { outcome in
       respond { try Self.response(to: outcome.get(), holdID) }
     }
   }
@@ -47,13 +47,16 @@ struct PlaceBody: RequestBody {
   private static let maximumIDLength = 255
 
   let holdID: String
+  let metadata: Metadata?
 
   enum Member: String, CaseIterable {
     case holdID = "hold_id"
+    case metadata
   }
 
   init(from members: inout MemberReader<Member>) throws {
     let holdID = members.string(.holdID, maximumLength: Self.maximumIDLength)
+    metadata = members.ifPresent(.metadata) { $0.metadata($1) }
     self.holdID = try members.require(holdID)
   }
 }
@@ -70,5 +73,8 @@ extension JSONObject {
     add("payment_due_at", order.paymentDueAt.rfc3339)
     add("created_at", order.createdAt.rfc3339)
     add("paid_at", order.paidAt?.rfc3339)
+    add("refunded_amount", order.refundedAmount)
+    add("dispute", order.dispute?.rawValue)
+    add("metadata", json: order.metadata?.json ?? "{}")
   }
 }

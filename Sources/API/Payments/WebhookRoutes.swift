@@ -1,5 +1,6 @@
 import Checkout
 import FoundationEssentials
+import Telemetry
 
 /// `POST /api/payments/webhook`.
 struct WebhookRoutes {
@@ -13,21 +14,19 @@ struct WebhookRoutes {
 
   @Sendable private func receive(_ request: Request, respond: @escaping Route.Respond) throws {
     try request.bodyLabel.check()
-    if let refusal = verifier?.refusal(of: request) {
-      log.warning("a payment event was refused", reason: refusal.reason, metadata: ["detail": "\(refusal.detail)"])
-      throw Problem(.invalidSignature, refusal.detail, reason: refusal.reason)
-    }
+    if let refusal = verifier?.refusal(of: request) { throw Problem.invalidSignature(refusal, log: log) }
     let body = try request.decode(EventBody.self)
     guard let orderID = ReservationID(orderText: body.orderID) else { throw Problem.notFound("order") }
     let event = PaymentEvent(
-      idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status, amount: body.amount,
+      idempotencyKey: body.idempotencyKey, orderID: orderID, status: body.status.ofEvent, amount: body.amount,
       currency: body.currency)
     checkout.applyPaymentEvent(event) { outcome in
       respond { try Self.response(to: outcome.get(), orderID) }
     }
   }
 
-  private static func response(to outcome: ApplyPaymentEvent.Outcome, _ orderID: ReservationID) throws -> Response {
+  /// - Throws: `Problem.keyReused`.
+  static func response(to outcome: ApplyPaymentEvent.Outcome, _ orderID: ReservationID) throws -> Response {
     switch outcome {
     case .decided(let verdict, let orderStatus, let isReplay):
       .json(
@@ -59,9 +58,21 @@ extension WebhookVerifier {
 struct EventBody: RequestBody {
   let idempotencyKey: String
   let orderID: String
-  let status: PaymentEvent.Status
+  let status: Status
   let amount: Int64?
   let currency: String?
+
+  /// A provider's own webhook has further kinds of events.
+  enum Status: String, CaseIterable {
+    case success, failed
+
+    var ofEvent: PaymentEvent.Status {
+      switch self {
+      case .success: .success
+      case .failed: .failed
+      }
+    }
+  }
 
   enum Member: String, CaseIterable {
     case idempotencyKey = "idempotency_key"
@@ -72,7 +83,7 @@ struct EventBody: RequestBody {
   init(from members: inout MemberReader<Member>) throws {
     let key = members.string(.idempotencyKey, maximumLength: 255)
     let order = members.string(.orderID, maximumLength: 255)
-    let status = members.word(.status, PaymentEvent.Status.self)
+    let status = members.word(.status, Status.self)
     amount = members.ifPresent(.amount) { $0.amount($1) }
     currency = members.ifPresent(.currency) { $0.currencyInAnyCase($1) }
     (idempotencyKey, orderID, self.status) = try members.require(key, order, status)

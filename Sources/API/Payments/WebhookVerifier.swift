@@ -1,12 +1,8 @@
 import FoundationEssentials
+import StandardWebhooks
 
 /// Verifies that a payment event comes from the payment provider.
 package struct WebhookVerifier: Sendable {
-  /// The largest difference between an event's timestamp and this server's clock, in seconds.
-  ///
-  /// An attacker can replay a captured event only during this time.
-  static let toleranceSeconds: Int64 = 300
-
   /// The most signatures that are compared. A sender has one for each of its secrets, so two during a rotation.
   static let maximumSignatures = 16
 
@@ -48,25 +44,13 @@ package struct WebhookVerifier: Sendable {
     guard let timestamp, !timestamp.utf8.isEmpty else { return .headerMissing(name: "webhook-timestamp") }
     guard let signatures, !signatures.utf8.isEmpty else { return .headerMissing(name: "webhook-signature") }
     guard id.utf8.count <= Self.maximumIDLength else { return .idTooLong }
-    guard let sentAt = Self.seconds(timestamp) else { return .timestampInvalid }
-    // The sender may send any number, so the subtraction may overflow.
-    let (age, overflow) = now.subtractingReportingOverflow(sentAt)
-    guard !overflow, -Self.toleranceSeconds...Self.toleranceSeconds ~= age else {
-      return .timestampOff(seconds: overflow ? .min : age)
-    }
+    guard let sentAt = SigningTime(timestamp) else { return .timestampInvalid }
+    if let age = sentAt.excessiveAge(at: now) { return .timestampOff(seconds: age) }
     let codes = Self.codes(in: signatures)
     // One HMAC is computed for each secret, not for each signature.
     let isSigned =
       !codes.isEmpty && secrets.contains { $0.signs(anyOf: codes, id: id, timestamp: timestamp, body: body) }
     return isSigned ? nil : .noSignatureFits
-  }
-
-  /// Nil unless the text is the shortest decimal form of a number. `+5` and `05` are nil.
-  private static func seconds(_ timestamp: String) -> Int64? {
-    guard timestamp.utf8.count <= 19, let seconds = Int64(timestamp), seconds >= 0,
-      String(seconds).isVerbatim(timestamp)
-    else { return nil }
-    return seconds
   }
 
   /// The codes of all `v1` signatures in canonical Base64.
@@ -85,8 +69,7 @@ package struct WebhookVerifier: Sendable {
   }
 }
 
-extension WebhookVerifier.Refusal {
-  /// The word for this reason in logs.
+extension WebhookVerifier.Refusal: SignatureRefusal {
   var reason: String {
     switch self {
     case .headerMissing: "header_missing"
@@ -97,15 +80,12 @@ extension WebhookVerifier.Refusal {
     }
   }
 
-  /// What is wrong, for the sender.
   var detail: String {
     switch self {
     case .headerMissing(let name): "The header \(name) is missing."
     case .idTooLong: "The header webhook-id has more than \(WebhookVerifier.maximumIDLength) bytes."
     case .timestampInvalid: "The header webhook-timestamp is not a time in Unix seconds."
-    case .timestampOff(let seconds):
-      "The header webhook-timestamp is \(seconds.magnitude) s \(seconds > 0 ? "behind" : "ahead of") "
-        + "this server's clock; at most \(WebhookVerifier.toleranceSeconds) s are allowed."
+    case .timestampOff(let seconds): SigningTime.detail("The header webhook-timestamp", isOff: seconds)
     case .noSignatureFits:
       "No signature in webhook-signature matches the body, webhook-id and webhook-timestamp."
     }

@@ -15,6 +15,7 @@ package struct Hold: Sendable, Equatable {
   package let expiresAt: Timestamp
   /// The time until `expiresAt` by the database's clock, from when this was read. Not negative.
   package let remaining: Duration
+  package let metadata: Metadata?
 }
 
 extension Hold: ReservationRow {
@@ -22,6 +23,7 @@ extension Hold: ReservationRow {
   init(_ row: inout Row) throws {
     self.init(
       id: try row.decodeReservationID(), quantity: try row.decode(), status: try row.decodeCase(),
-      expiresAt: try row.decode(), remaining: .microseconds(try row.decode(Int64.self)))
+      expiresAt: try row.decode(), remaining: .microseconds(try row.decode(Int64.self)),
+      metadata: try row.decodeMetadataIfPresent())
   }
 }

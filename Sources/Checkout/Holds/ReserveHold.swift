@@ -9,6 +9,7 @@ package struct ReserveHold: BatchedUseCase {
     let quantity: Int32
     let customerID: VerbatimText?
     let idempotencyKey: String?
+    var metadata: Metadata? = nil
   }
 
   package enum Outcome: Sendable, Equatable {
@@ -93,7 +94,8 @@ package struct ReserveHold: BatchedUseCase {
       guard answer.served.contains(batch.lane) else { return batch.noOutcomes() }
       return zip(batch.requests, batch.mark).map { request, id in
         let hold = Hold(
-          id: id, quantity: request.quantity, status: .active, expiresAt: answer.heldUntil, remaining: timeToLive)
+          id: id, quantity: request.quantity, status: .active, expiresAt: answer.heldUntil, remaining: timeToLive,
+          metadata: request.metadata)
         return .held(hold, isReplay: false)
       }
     }
@@ -133,7 +135,7 @@ package struct ReserveHold: BatchedUseCase {
       case .held:
         let hold = Hold(
           id: id, quantity: requests[index].quantity, status: .active, expiresAt: try answer.with(word, \.heldUntil),
-          remaining: timeToLive)
+          remaining: timeToLive, metadata: requests[index].metadata)
         return .held(hold, isReplay: false)
       case .replayed:
         guard let hold = replayed[id] else { throw OutcomeLost(reason: "read_holds: a key without its hold") }
@@ -206,7 +208,7 @@ package struct ReserveHold: BatchedUseCase {
     static let name = "reserve_holds"
     static let sql = """
       select * from flashsale.reserve_holds(
-        $1::integer, $2::uuid[], $3::integer[], $4::bigint, $5::text[], $6::text[], $7::integer[])
+        $1::integer, $2::uuid[], $3::integer[], $4::bigint, $5::text[], $6::text[], $7::integer[], $8::text[])
       """
 
     let productID: Int32
@@ -233,6 +235,7 @@ package struct ReserveHold: BatchedUseCase {
       }
       parameters.append(customers.isEmpty ? nil : customers)
       parameters.append(customers.isEmpty ? nil : positionOf)
+      parameters.append(requests.named(\.metadata?.json))
     }
 
     static func decode(_ row: inout Row) throws -> Answer {
@@ -266,7 +269,7 @@ extension ReserveHold {
     static let name = "reserve_holds_together"
     static let sql = """
       select * from flashsale.reserve_holds_together(
-        $1::integer[], $2::uuid[], $3::integer[], $4::bigint, $5::text[], $6::text[])
+        $1::integer[], $2::uuid[], $3::integer[], $4::bigint, $5::text[], $6::text[], $7::text[])
       """
 
     let ids: [ReservationID]
@@ -280,6 +283,7 @@ extension ReserveHold {
       parameters.append(Int64(timeToLive / .microseconds(1)))
       parameters.append(requests.named(\.idempotencyKey))
       parameters.append(requests.named(\.customerID?.text))
+      parameters.append(requests.named(\.metadata?.json))
     }
 
     static func decode(_ row: inout Row) throws -> (served: Set<Int32>, heldUntil: Timestamp) {

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Ends a wait early. A ring without a waiter ends the next wait at once.
-final class Alarm: Sendable {
+package final class Alarm: Sendable {
   private enum State {
     case quiet
     case rung
@@ -10,7 +10,9 @@ final class Alarm: Sendable {
 
   private let state = Mutex(State.quiet)
 
-  func ring() {
+  package init() {}
+
+  package func ring() {
     let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
       if case .awaited(let waiter) = state {
         state = .quiet
@@ -23,7 +25,7 @@ final class Alarm: Sendable {
   }
 
   /// Returns when the alarm rings, when `duration` has passed, or when the task is cancelled. Only one task may wait.
-  func wait(atMost duration: Duration) async {
+  package func wait(atMost duration: Duration) async {
     await withTaskGroup { group in
       group.addTask { try? await Task.sleep(for: duration) }
       group.addTask { await self.untilRing() }

@@ -6,6 +6,9 @@ package final class CheckoutMetrics: Sendable {
   let holds: CounterByLabel
   let orders: CounterByLabel
   let paymentEvents: CounterByLabel
+  let refunds: CounterByLabel
+  /// In minor units.
+  let refundedAmount: CounterByLabel
   let jobs: Counter
   let jobsPutOff: Counter
   let expiryLag: Timer
@@ -21,6 +24,9 @@ package final class CheckoutMetrics: Sendable {
     holds = outcomes(.holds, "outcome", of: ReserveHold.Outcome.self)
     orders = outcomes(.orders, "outcome", of: PlaceOrder.Outcome.self)
     paymentEvents = outcomes(.paymentEvents, "verdict", of: ApplyPaymentEvent.Outcome.self)
+    refunds = outcomes(.refunds, "outcome", of: RefundOrder.Outcome.self)
+    // A currency is that of a product, which an operator chose.
+    refundedAmount = CounterByLabel(.refundedAmount, label: "currency", known: [], in: factory)
     jobs = MetricDescription.jobs.counter(in: factory)
     jobsPutOff = MetricDescription.jobsPutOff.counter(in: factory)
     expiryLag = MetricDescription.expiryLag.timer(in: factory)

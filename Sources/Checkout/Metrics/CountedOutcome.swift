@@ -78,7 +78,24 @@ extension ApplyPaymentEvent.Outcome: CountedOutcome {
   }
 
   static let words = [
-    "applied", "parked", "reacquired", "refund_due", "amount_mismatch", "ignored", "replayed", "key_reused",
-    failedOutcome,
+    "applied", "parked", "reacquired", "refund_due", "amount_mismatch", "ignored", "attempt_failed", "settled",
+    "replayed", "key_reused", failedOutcome,
+  ]
+}
+
+extension RefundOrder.Outcome: CountedOutcome {
+  var word: String {
+    switch self {
+    case .refunded(_, isReplay: true): "replayed"
+    case .refunded(_, isReplay: false): "refunded"
+    case .keyReused: "key_reused"
+    case .orderNotFound: "order_not_found"
+    case .orderNotPaid: "order_not_paid"
+    case .refundTooLarge: "refund_too_large"
+    }
+  }
+
+  static let words = [
+    "refunded", "replayed", "key_reused", "order_not_found", "order_not_paid", "refund_too_large", failedOutcome,
   ]
 }

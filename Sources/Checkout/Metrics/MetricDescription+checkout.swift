@@ -8,6 +8,11 @@ extension MetricDescription {
   static let orders = MetricDescription("flashsale_orders_total", help: "Requests for an order, by outcome.")
   static let paymentEvents = MetricDescription(
     "flashsale_payment_events_total", help: "Payment events, by verdict. replayed and key_reused had no effect.")
+  static let refunds = MetricDescription("flashsale_refunds_total", help: "Refunds by operators, by outcome.")
+  static let refundedAmount = MetricDescription(
+    "flashsale_refunded_amount_total",
+    help: "Money of orders that operators and the provider refunded, in minor units, by currency. "
+      + "Refunds that were parked before are left out.")
   static let batchSize = MetricDescription(
     "flashsale_batch_size", help: "Requests in a batch, by use case.",
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512])
@@ -52,13 +57,22 @@ extension MetricDescription {
   static let moneyAge = MetricDescription(
     "flashsale_money_waiting_oldest_seconds", help: "The age of the oldest of these payments, by verdict.")
 
+  static let deliveriesPending = MetricDescription(
+    "flashsale_event_deliveries_pending",
+    help: "Deliveries of events that wait for enabled endpoints. At most 20000 of each are counted.")
+  static let deliveriesAge = MetricDescription(
+    "flashsale_event_deliveries_oldest_seconds", help: "How long an enabled endpoint waits for its oldest event.")
+  static let endpoints = MetricDescription(
+    "flashsale_webhook_endpoints", help: "Endpoints of events, by status.")
+
   static let readFromDatabase = [
-    totalStock, availableStock, jobsDue, jobLag, moneyEvents, moneyAmount, moneyAge,
+    totalStock, availableStock, jobsDue, jobLag, moneyEvents, moneyAmount, moneyAge, deliveriesPending, deliveriesAge,
+    endpoints,
   ]
 
   package static let checkout =
     [
-      holds, orders, paymentEvents, batchSize, batchWait, statementDuration, jobs, jobsPutOff, expiryLag, databaseUp,
-      poolSize, poolInUse, poolWaiting,
+      holds, orders, paymentEvents, refunds, refundedAmount, batchSize, batchWait, statementDuration, jobs, jobsPutOff,
+      expiryLag, databaseUp, poolSize, poolInUse, poolWaiting,
     ] + readFromDatabase
 }

@@ -14,8 +14,8 @@ package struct Gauge: Sendable {
   }
 }
 
-/// Reads the gauges of the stock, the jobs and the payments that wait for an operator. One query serves all requests
-/// that arrived since the last query started, so any client may ask.
+/// Reads the gauges of the stock, the jobs, the payments that wait for an operator, and the deliveries of events. One
+/// query serves all requests that arrived since the last query started, so any client may ask.
 struct ReadGauges: RepeatableUseCase {
   static let isRead = true
 
@@ -44,6 +44,7 @@ struct ReadGauges: RepeatableUseCase {
       if let productID = try row.decodeIfPresent(Int32.self) { labels.append(("product_id", "\(productID)")) }
       if let verdict = try row.decodeIfPresent(String.self) { labels.append(("verdict", verdict)) }
       if let currency = try row.decodeIfPresent(String.self) { labels.append(("currency", currency)) }
+      if let status = try row.decodeIfPresent(String.self) { labels.append(("status", status)) }
       return Gauge(metric, labels: labels, try row.decode(Double.self))
     }
   }

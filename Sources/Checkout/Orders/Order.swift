@@ -5,7 +5,12 @@ import Time
 package struct Order: Sendable, Equatable {
   package enum Status: String, CaseIterable, Sendable {
     case pendingPayment = "pending_payment"
-    case paid, cancelled, expired
+    case paid, cancelled, expired, refunded
+  }
+
+  /// A buyer's claim against the payment, at the payment provider.
+  package enum Dispute: String, Sendable {
+    case open, won, lost
   }
 
   package let id: ReservationID
@@ -19,6 +24,12 @@ package struct Order: Sendable, Equatable {
   package let paymentDueAt: Timestamp
   package let createdAt: Timestamp
   package let paidAt: Timestamp?
+  /// The part of `amount` that was given back, in minor units of the currency.
+  package let refundedAmount: Int64
+  /// Nil when there never was one.
+  package let dispute: Dispute?
+  /// That of the hold, and that of the order's request on top.
+  package let metadata: Metadata?
 }
 
 extension Order: ReservationRow {
@@ -32,6 +43,7 @@ extension Order: ReservationRow {
     self.init(
       id: id, quantity: try row.decode(), amount: try row.decode(), currency: try row.decode(),
       status: try row.decodeCase(), paymentDueAt: try row.decode(), createdAt: try row.decode(),
-      paidAt: try row.decodeIfPresent())
+      paidAt: try row.decodeIfPresent(), refundedAmount: try row.decode(), dispute: try row.decodeCaseIfPresent(),
+      metadata: try row.decodeMetadataIfPresent())
   }
 }

@@ -6,6 +6,8 @@ package struct PlaceOrder: BatchedUseCase {
   struct Request: Sendable, Equatable {
     let holdID: ReservationID
     let idempotencyKey: String?
+    /// The order also has the metadata of its hold.
+    var metadata: Metadata? = nil
   }
 
   package enum Outcome: Sendable, Equatable {
@@ -70,7 +72,10 @@ package struct PlaceOrder: BatchedUseCase {
 
   private struct Statement: PreparedStatement {
     static let name = "place_orders"
-    static let sql = "select * from flashsale.place_orders($1::integer, $2::uuid[], $3::text[], $4::bigint, $5::bigint)"
+    static let sql = """
+      select * from flashsale.place_orders(
+        $1::integer, $2::uuid[], $3::text[], $4::bigint, $5::bigint, $6::text[])
+      """
     let productID: Int32
     let requests: [Request]
     let batchNumber: Int64
@@ -82,6 +87,7 @@ package struct PlaceOrder: BatchedUseCase {
       parameters.append(requests.named(\.idempotencyKey))
       parameters.append(Int64(timeToLive / .microseconds(1)))
       parameters.append(batchNumber)
+      parameters.append(requests.named(\.metadata?.json))
     }
 
     static func decode(_ row: inout Row) throws -> (outcome: Outcome?, isRescheduled: Bool) {

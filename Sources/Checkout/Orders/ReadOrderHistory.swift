@@ -33,10 +33,11 @@ package struct ReadOrderHistory: PreparedStatement {
   private static let eventColumns: Int32 = 10
   private static let refundColumns: Int32 = 8
 
-  package enum Part: Sendable {
-    case order(Order, customerID: String?, isRestocked: Bool)
-    case event(RecordedPaymentEvent)
-    case refund(Refund)
+  /// One row. Exactly one member is not nil.
+  package struct Part: Sendable {
+    fileprivate var head: (order: Order, customerID: String?, isRestocked: Bool)?
+    fileprivate var event: RecordedPaymentEvent?
+    fileprivate var refund: Refund?
   }
 
   private enum Kind: String {
@@ -61,12 +62,12 @@ package struct ReadOrderHistory: PreparedStatement {
       row.skip(eventColumns + refundColumns)
       let customerID = try row.decodeIfPresent(String.self)
       let isRestocked = try row.decode(Bool.self)
-      return .order(try Order(&row), customerID: customerID, isRestocked: isRestocked)
+      return Part(head: (try Order(&row), customerID, isRestocked))
     case .event:
-      return .event(try RecordedPaymentEvent(&row))
+      return Part(event: try RecordedPaymentEvent(&row))
     case .refund:
       row.skip(eventColumns)
-      return .refund(try Refund(&row))
+      return Part(refund: try Refund(&row))
     }
   }
 
@@ -74,11 +75,10 @@ package struct ReadOrderHistory: PreparedStatement {
   /// - Throws: `PostgresError`, `CancellationError`.
   package func history(from database: Pool) async throws -> OrderHistory? {
     let parts = try await database.execute(self)
-    guard case .order(let order, let customerID, let isRestocked)? = parts.first else { return nil }
+    guard let head = parts.first?.head else { return nil }
     return OrderHistory(
-      order: order, customerID: customerID, isRestocked: isRestocked,
-      paymentEvents: parts.compactMap { if case .event(let event) = $0 { event } else { nil } },
-      refunds: parts.compactMap { if case .refund(let refund) = $0 { refund } else { nil } })
+      order: head.order, customerID: head.customerID, isRestocked: head.isRestocked,
+      paymentEvents: parts.compactMap(\.event), refunds: parts.compactMap(\.refund))
   }
 }
 

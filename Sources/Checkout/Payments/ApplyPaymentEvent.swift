@@ -1,8 +1,9 @@
 import FoundationEssentials
 import Postgres
+import Telemetry
 
-/// Records a payment event and applies it to its order. The event may come several times, late, or before its order.
-/// Each idempotency key has one effect.
+/// Records a payment event and applies it to its order. The event may come several times, late, or before its order. A
+/// refund or a dispute may come before its payment. Each idempotency key has one effect.
 package struct ApplyPaymentEvent: BatchedUseCase {
   package enum Outcome: Sendable, Equatable {
     /// - Parameters:
@@ -12,6 +13,9 @@ package struct ApplyPaymentEvent: BatchedUseCase {
     /// Another payload used the key before.
     case keyReused
   }
+
+  /// Counts the money that refunds gave back, by currency. Nil counts nothing.
+  var refundedAmount: CounterByLabel?
 
   func lane(of event: PaymentEvent) -> Int32 { event.orderID.productID }
 
@@ -29,7 +33,9 @@ package struct ApplyPaymentEvent: BatchedUseCase {
   ) throws -> [Outcome?] {
     try executeOncePerKey(events, key: { $0.idempotencyKey }, asReplay: \.asReplay, refusal: \.refusalOfOthers) {
       chosen in
-      try connection.transact(Statement(productID: productID, events: chosen.map { events[$0] }))
+      let rows = try connection.transact(Statement(productID: productID, events: chosen.map { events[$0] }))
+      if let refunded = rows.first?.refunded { refundedAmount?.increment(refunded.currency, by: refunded.amount) }
+      return rows.map(\.outcome)
     }
   }
 
@@ -49,7 +55,8 @@ package struct ApplyPaymentEvent: BatchedUseCase {
   private struct Statement: PreparedStatement {
     static let name = "apply_payment_events"
     static let sql = """
-      select * from flashsale.apply_payment_events($1::integer, $2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::text[])
+      select * from flashsale.apply_payment_events(
+        $1::integer, $2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::text[])
       """
     let productID: Int32
     let events: [PaymentEvent]
@@ -61,15 +68,22 @@ package struct ApplyPaymentEvent: BatchedUseCase {
       parameters.append(events.map(\.status.rawValue))
       parameters.append(events.map(\.amount))
       parameters.append(events.map(\.currency))
+      parameters.append(events.named(\.paymentKey))
     }
 
-    static func decode(_ row: inout Row) throws -> Outcome {
+    /// The first row also has the money that refunds of the batch gave back, in minor units.
+    static func decode(_ row: inout Row) throws -> (outcome: Outcome, refunded: (amount: Int64, currency: String)?) {
       let word = try row.decodeCase(Word.self)
+      let verdict = try row.decodeCaseIfPresent(PaymentEvent.Verdict.self)
+      let orderStatus = try row.decodeCaseIfPresent(Order.Status.self)
+      let amount = try row.decodeIfPresent(Int64.self)
+      let currency = try row.decodeIfPresent(String.self)
+      let refunded = amount.flatMap { amount in currency.map { (amount: amount, currency: $0) } }
       switch word {
-      case .keyReused: return .keyReused
+      case .keyReused: return (.keyReused, refunded)
       case .recorded, .replayed:
-        return .decided(
-          try row.decodeCase(), orderStatus: try row.decodeCaseIfPresent(), isReplay: word == .replayed)
+        guard let verdict else { throw UnknownValue(description: "an event without a verdict") }
+        return (.decided(verdict, orderStatus: orderStatus, isReplay: word == .replayed), refunded)
       }
     }
   }

@@ -1,6 +1,7 @@
 import Postgres
 
-/// Settles a refund: records that the money of a payment event was refunded outside flashsale.
+/// Settles a payment event: records that its money was refunded outside flashsale. A refund by the provider settles it,
+/// too.
 ///
 /// Returns the event, or no row for an unknown key. Only an event with the verdict `refund_due`, and a success with
 /// `amount_mismatch` or `parked`, gets `settledAt`.

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Postgres
 import Time
 
@@ -40,12 +41,14 @@ private struct ShopRow: Sendable {
 
   let whole: Whole?
   let event: Shop.WaitingEvent?
+  let endpoint: Shop.EndpointFigures?
   let product: Shop.ProductFigures?
 
   /// Reads all columns.
   init(_ row: inout Row) throws {
     whole = try Whole(&row)
     event = try Shop.WaitingEvent(&row)
+    endpoint = try Shop.EndpointFigures(&row)
     product = try Shop.ProductFigures(&row)
   }
 }
@@ -76,6 +79,20 @@ extension Shop.WaitingEvent {
   }
 }
 
+extension Shop.EndpointFigures {
+  /// Reads seven columns. Nil when the first is null.
+  fileprivate init?(_ row: inout Row) throws {
+    guard let id = try row.decodeIfPresent(UUID.self) else {
+      row.skip(6)
+      return nil
+    }
+    self.init(
+      id: EndpointID(id), url: try row.decode(), status: try row.decodeCase(), failures: try row.decode(),
+      pending: try row.decode(), oldestAge: try row.decodeIfPresent(Int64.self).map { .microseconds($0) },
+      lastError: try row.decodeIfPresent())
+  }
+}
+
 extension Shop.ProductFigures {
   /// Reads 17 columns. Nil when the first is null.
   fileprivate init?(_ row: inout Row) throws {
@@ -97,7 +114,7 @@ extension Shop {
       events: rows.compactMap(\.event))
     self.init(
       asOf: whole.asOf, jobLateness: whole.jobLateness, moneyWaiting: moneyWaiting,
-      products: rows.compactMap(\.product), moreProducts: whole.moreProducts)
+      endpoints: rows.compactMap(\.endpoint), products: rows.compactMap(\.product), moreProducts: whole.moreProducts)
   }
 }
 

@@ -7,6 +7,8 @@ package struct Shop: Sendable {
   /// How late the oldest due job is that expires holds or orders. Zero when none is due.
   package let jobLateness: Duration
   package let moneyWaiting: MoneyWaiting
+  /// The endpoints of events, the oldest first.
+  package let endpoints: [EndpointFigures]
   /// The newest products, by id.
   package let products: [ProductFigures]
   /// The number of products that are left out, because they are older.
@@ -31,6 +33,29 @@ package struct Shop: Sendable {
     package let currency: String?
     package let receivedAt: Timestamp
   }
+
+  /// An endpoint, and the deliveries of events that wait for it.
+  package struct EndpointFigures: Sendable {
+    package let id: EndpointID
+    package let url: String
+    package let status: WebhookEndpoint.Status
+    /// In a row.
+    package let failures: Int32
+    /// The deliveries that wait. At most 1000 are counted.
+    package let pending: Int64
+    /// How long the oldest event waits. Nil when none waits, and while the endpoint is disabled.
+    package let oldestAge: Duration?
+    /// Why a late attempt failed. Nil when no delivery that waits has failed.
+    package let lastError: String?
+  }
+
+  /// The deliveries that wait for enabled endpoints.
+  package var pendingDeliveries: Int64 {
+    endpoints.filter { $0.status == .enabled }.reduce(0) { $0 + $1.pending }
+  }
+
+  /// How long the oldest event waits for an enabled endpoint. Zero when none waits.
+  package var oldestDeliveryAge: Duration { endpoints.compactMap(\.oldestAge).max() ?? .zero }
 
   /// A product, the place of all its units, and its last second. `read_shop` says what that second is.
   package struct ProductFigures: Sendable {

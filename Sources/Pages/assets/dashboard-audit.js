@@ -1,18 +1,14 @@
 // The last changes of the shop: who changed what, and when.
 
-import { call } from "./api.js";
 import { clock } from "./clock.js";
-import { find, make, setText, show } from "./dom.js";
+import { Poll } from "./dashboard-poll.js";
+import { find, make, show } from "./dom.js";
 import { count, shortTime } from "./format.js";
-import { outageOf } from "./refusals.js";
 
-const path = "/api/admin/audit-log";
 const shownCount = 20;
-const pollMs = 10_000;
 
 export class AuditLog {
-  #timer = 0;
-  #generation = 0;
+  #poll = new Poll("/api/admin/audit-log", find("audit-error"), (body) => this.#render(body.changes.slice(0, shownCount)));
   #shown = "";
   /// The name of a product, or undefined.
   #nameOf;
@@ -21,21 +17,12 @@ export class AuditLog {
     this.#nameOf = nameOf;
   }
 
-  /// Reads the log now, and again while the page is live.
-  async refresh() {
-    clearTimeout(this.#timer);
-    const generation = ++this.#generation;
-    const answer = await call("GET", path);
-    if (generation !== this.#generation) return;
-    if (answer.ok) this.#render(answer.body.changes.slice(0, shownCount));
-    show(find("audit-error"), !answer.ok);
-    setText(find("audit-error"), answer.ok ? "" : answer.body?.detail ?? outageOf(answer));
-    this.#timer = setTimeout(() => this.refresh(), pollMs * (0.75 + Math.random() / 2));
+  refresh() {
+    this.#poll.refresh();
   }
 
   stop() {
-    clearTimeout(this.#timer);
-    this.#generation += 1;
+    this.#poll.stop();
   }
 
   clear() {

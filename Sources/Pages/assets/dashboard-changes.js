@@ -24,6 +24,9 @@ const harmless = ["overloaded", "database-unavailable", "too-many-requests", "sh
 ///   state             "asking", "waiting", "stopped", "done" or "refused"
 ///   isUncertain       whether an earlier attempt may have had its effect
 ///   text              why it waits or was refused, in words
+///
+/// A change with `isOnce` makes a secret. The page does not repeat it by itself: another secret would follow one that nobody has
+/// seen.
 export class Changes extends EventTarget {
   list = [];
 
@@ -87,6 +90,7 @@ export class Changes extends EventTarget {
       if (!mayBeRepeated(answer)) return this.#settle(change, answer);
       if (!harmless.includes(answer.problem)) change.isUncertain = true;
       if (change.run !== run || change.state === "stopped") return;
+      if (change.isOnce && change.isUncertain) return this.#stop(change);
       const delay = secondsToWait(answer, number) * 1000;
       const effect = change.isUncertain ? "The page does not know yet whether the change was made, and asks again." : "Nothing was changed yet. The page tries again.";
       this.#enter(change, "waiting", `${outageOf(answer)} ${effect}`);
@@ -102,7 +106,7 @@ export class Changes extends EventTarget {
   #settle(change, answer) {
     if (answer.ok) {
       this.#enter(change, "done", change.doneText);
-      this.dispatchEvent(new CustomEvent("done", { detail: change }));
+      this.dispatchEvent(new CustomEvent("done", { detail: { change, body: answer.body } }));
     } else if (answer.status === 401) {
       // An earlier attempt may have had its effect. Whoever signs in next decides whether to ask again.
       if (change.isUncertain) this.#stop(change);
@@ -117,7 +121,9 @@ export class Changes extends EventTarget {
   }
 
   #stop(change) {
-    const again = change.key ? "Ask again to find out: it has one effect." : "Ask again to make sure.";
+    const again = change.key
+      ? "Ask again to find out: it has one effect."
+      : change.isOnce ? "Look at what is there before you ask again." : "Ask again to make sure.";
     this.#enter(change, "stopped", change.isUncertain ? `No answer came. The change may have been made. ${again}` : "Nothing was changed.");
   }
 

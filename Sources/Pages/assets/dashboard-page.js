@@ -9,6 +9,8 @@ import { clock } from "./clock.js";
 import { AuditLog } from "./dashboard-audit.js";
 import { ChangeList } from "./dashboard-change-list.js";
 import { Changes } from "./dashboard-changes.js";
+import { Endpoints } from "./dashboard-endpoints.js";
+import { FailedDeliveries } from "./dashboard-failed-deliveries.js";
 import { WaitingMoney } from "./dashboard-money.js";
 import { OrderPanel } from "./dashboard-order.js";
 import { OrderList } from "./dashboard-orders.js";
@@ -48,6 +50,8 @@ const orders = new OrderList(order, (id) => productOf(id)?.name);
 const server = new ServerPanel();
 const history = new History();
 const audit = new AuditLog((id) => productOf(id)?.name);
+const endpoints = new Endpoints(changes, session);
+const failed = new FailedDeliveries(changes, session, (id) => endpoints.urlOf(id));
 
 let tick = null;
 /// When the stream was lost, in milliseconds since 1970. Null while it is live or was never live.
@@ -89,6 +93,7 @@ function leave(note) {
   history.clear();
   for (const part of [audit, table, money, order, orders, server]) part.clear();
   selection.render(null, [], 0);
+  for (const part of [endpoints, failed]) part.clear();
   for (const part of ["floor", "session", "outage"]) show(find(part), false);
   lead(note);
   show(find("sign-in"), true);
@@ -162,10 +167,16 @@ function adopt(newTick) {
     lead("");
     show(find("floor"), true);
     order.follow(false);
-    audit.refresh();
+    refresh();
   }
   render();
   if (old) tellChanges(old);
+}
+
+/// Reads what ticks do not have.
+function refresh() {
+  audit.refresh();
+  failed.refresh();
 }
 
 function render() {
@@ -181,6 +192,7 @@ function render() {
     const late = shop.jobs.late_ms;
     setText(find("jobs"), late < 1000 ? "On time" : `${milliseconds(late)} late`);
     find("jobs").classList.toggle("warning", late >= lateMs);
+    endpoints.render(shop.deliveries);
   }
   const valuesOf = (sample) => (product ? sample.products.get(product.id) : sample.shop);
   selection.render(product, samplesOf(valuesOf), now);
@@ -201,6 +213,10 @@ function tellChanges(old) {
     if (!before.has(id) || before.get(id) === status) continue;
     if (status === "sold_out") announce(`${name} is sold out.`);
     else if (status === "paused") announce(`${name} is paused.`);
+  }
+  const wasEnabled = new Set(old.shop?.deliveries?.endpoints.filter(({ status }) => status === "enabled").map(({ id }) => id));
+  for (const { id, url, status } of tick.shop?.deliveries?.endpoints ?? []) {
+    if (status === "disabled" && wasEnabled.has(id)) announce(`Events no longer go to ${url}.`);
   }
   const due = tick.shop?.money_waiting.refund_due ?? 0;
   if (due > (old.shop?.money_waiting.refund_due ?? due)) announce(due === 1 ? "A refund is due." : `${count(due)} refunds are due.`);
@@ -278,12 +294,12 @@ stream.addEventListener("state", () => {
   if (stream.state === "live" || stream.state === "hidden") lostAt = null;
   else if (stream.state === "waiting") lostAt ??= clock.now();
   if (stream.state === "missing" && session.current) leave("Your session has ended. Sign in again.");
-  if (stream.state === "live" && tick) audit.refresh();
-  if (stream.state !== "live") audit.stop();
+  if (stream.state === "live" && tick) refresh();
+  if (stream.state !== "live") for (const part of [audit, failed]) part.stop();
   renderConnection();
 });
 changes.addEventListener("change", render);
-changes.addEventListener("done", () => audit.refresh());
+changes.addEventListener("done", refresh);
 changes.addEventListener("signed-out", () => session.current && leave("Your session has ended. Sign in again."));
 find("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();

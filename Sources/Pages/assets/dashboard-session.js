@@ -12,7 +12,12 @@ export class Session {
 
   /// Whether the scope allows to pause, restock and settle. The server checks each request anyway.
   get mayOperate() {
-    return ["operate", "admin"].includes(this.current?.scope);
+    return this.current?.scope === "operate" || this.mayAdminister;
+  }
+
+  /// Whether the scope allows to change endpoints and their secrets.
+  get mayAdminister() {
+    return this.current?.scope === "admin";
   }
 
   async find() {

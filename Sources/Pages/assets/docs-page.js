@@ -1,33 +1,15 @@
 // What /docs does with a script: the address of this server in the curl lines, buttons that copy them, and the search.
 
-import { announce, find, make, setText, show } from "./dom.js";
-
-const copiedMs = 2000;
+import { copyButton } from "./copy.js";
+import { find, setText, show } from "./dom.js";
 
 for (const address of document.querySelectorAll(".server")) address.textContent = location.origin;
 
 // Copying
 
-/// A browser has `navigator.clipboard` only in a secure context: HTTPS or loopback.
-async function copy(element) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(element.textContent);
-  getSelection().selectAllChildren(element);
-  if (!document.execCommand("copy")) throw new Error("The browser does not allow copying.");
-}
-
 function addCopyButton(line) {
   const call = line.closest("section").querySelector("h3").textContent;
-  const button = make("button", { type: "button", className: "copy" }, "Copy");
-  button.ariaLabel = `Copy the curl line: ${call}`;
-  let timer = 0;
-  button.addEventListener("click", async () => {
-    const text = await copy(line.querySelector("code")).then(() => "Copied", () => "Select the text to copy it");
-    setText(button, text);
-    announce(text);
-    clearTimeout(timer);
-    timer = setTimeout(() => setText(button, "Copy"), copiedMs);
-  });
-  line.after(button);
+  line.after(copyButton(line.querySelector("code"), `Copy the curl line: ${call}`));
 }
 
 for (const line of document.querySelectorAll(".curl")) addCopyButton(line);

@@ -1,6 +1,6 @@
-import API
 import Foundation
 import NIOCore
+import StandardWebhooks
 
 /// Makes the HTTP request of a buyer or of the payment provider.
 struct RequestEncoder: Sendable {

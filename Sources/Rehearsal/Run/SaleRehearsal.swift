@@ -1,8 +1,8 @@
-import API
 import Foundation
 import NIOCore
 import NIOPosix
 import Secrets
+import StandardWebhooks
 
 /// Plays a whole sale against a running server, and collects the evidence.
 package struct SaleRehearsal: Sendable {

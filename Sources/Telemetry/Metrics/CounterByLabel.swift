@@ -14,8 +14,8 @@ package struct CounterByLabel: Sendable {
     for value in known { _ = handles[value] }
   }
 
-  package func increment(_ value: String) {
-    handles[value].increment()
+  package func increment(_ value: String, by amount: Int64 = 1) {
+    handles[value].increment(by: amount)
   }
 }
 

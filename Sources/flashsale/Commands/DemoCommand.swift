@@ -25,6 +25,8 @@ struct DemoCommand: AsyncParsableCommand {
     let givenToken = try given.adminToken()
     let adminToken = givenToken?.revealed() ?? Self.makeToken()
     flags.merge(["ADMIN_TOKEN": adminToken, "ADMIN_TOKEN_FILE": ""]) { $1 }
+    let stripeSecret = try given.stripeWebhookSecrets().isEmpty ? "whsec_" + Self.makeToken() : nil
+    if let stripeSecret { flags["STRIPE_WEBHOOK_SECRETS"] = stripeSecret }
     let server = try given.server(allowsUnsigned: true, isDemo: true)
     // With secrets, the server requires signatures.
     let (acceptsUnsignedEvents, hasPages) = (server.webhookVerifier == nil, server.pages != nil)
@@ -45,8 +47,9 @@ struct DemoCommand: AsyncParsableCommand {
         // The operator knows a token from a setting. Printing it would store it in the terminal's history.
         print(
           Self.welcome(
-            url: url, hasPages: hasPages, payment: payment, adminToken: givenToken == nil ? adminToken : "$ADMIN_TOKEN",
-            databaseURL: databaseURL))
+            url: url, hasPages: hasPages, payment: payment,
+            stripeSecret: stripeSecret.map { "STRIPE_WEBHOOK_SECRETS=\($0) " } ?? "",
+            adminToken: givenToken == nil ? adminToken : "$ADMIN_TOKEN", databaseURL: databaseURL))
       }
       print("Stopped. The data stays in \(dataDir).")
     }
@@ -56,8 +59,9 @@ struct DemoCommand: AsyncParsableCommand {
     (0..<4).map { _ in String(UInt32.random(in: 0x1000_0000 ... .max), radix: 16) }.joined()
   }
 
+  /// - Parameter stripeSecret: the assignment of the setting that the command `pay` needs.
   private static func welcome(
-    url: String, hasPages: Bool, payment: String, adminToken: String, databaseURL: String
+    url: String, hasPages: Bool, payment: String, stripeSecret: String, adminToken: String, databaseURL: String
   ) -> String {
     """
     \(hasPages ? "\nOpen \(url) in a browser, and buy. The API is explained at \(url)/docs.\n" : "")
@@ -69,6 +73,10 @@ struct DemoCommand: AsyncParsableCommand {
       curl \(url)/api/holds -d '{"product_id":1,"quantity":2}'
       curl \(url)/api/orders -d '{"hold_id":"<hold_id>"}'
       \(payment)
+
+    Or pay as Stripe does:
+
+      \(stripeSecret)flashsale pay <order_id> --as stripe --url \(url)
 
     Operate it\(hasPages ? " at \(url)/dashboard, with the admin token, or from a terminal" : ""):
 

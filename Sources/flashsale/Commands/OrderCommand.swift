@@ -89,8 +89,8 @@ struct OrderCommand: AsyncParsableCommand {
       guard amount ?? 1 >= 1 else { throw ValidationError("--amount must be at least 1") }
       if let reason {
         // No argument of a command has U+0000.
-        guard 1...255 ~= reason.unicodeScalars.count else {
-          throw ValidationError("--reason must have 1 to 255 characters")
+        guard 1...RefundOrder.maximumReasonLength ~= reason.unicodeScalars.count else {
+          throw ValidationError("--reason must have 1 to \(RefundOrder.maximumReasonLength) characters")
         }
       }
       if let key {

@@ -1,26 +1,40 @@
-import API
 import ArgumentParser
 import AsyncHTTPClient
 import Foundation
 import NIOCore
+import StandardWebhooks
 import Telemetry
 
 struct PayCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pay", abstract: "Act as the payment provider: send a payment event for an order.",
-    discussion: "The first of WEBHOOK_SECRETS signs the event. Without a secret it is unsigned.")
+    discussion: """
+      The first of WEBHOOK_SECRETS signs the event. Without a secret it is unsigned.
+
+      With --as stripe it sends the events of Stripe, signed by the first of STRIPE_WEBHOOK_SECRETS: two for a success.
+      """)
+
+  enum Provider: String, ExpressibleByArgument, CaseIterable {
+    case plain, stripe
+  }
 
   enum Status: String, ExpressibleByArgument, CaseIterable {
-    case success, failed
+    case success, failed, refunded
   }
 
   @Argument(help: "Id of the order.")
   var orderID: String
-  @Option(help: "Result of the payment.")
+  @Option(name: .customLong("as"), help: "Provider whose events to send.")
+  var provider = Provider.plain
+  @Option(help: "Result of the payment; refunded needs --as stripe.")
   var status = Status.success
-  @Option(help: "Idempotency key of the event, 1 to 255 characters (default: a new key).")
+  @Option(help: "Idempotency key of the event, 1 to 255 characters (default: a new key); id of Stripe's PaymentIntent.")
   var key: String?
-  @Option(help: "Number of concurrent deliveries of the event, 1 to 1000.")
+  @Option(help: "Amount in minor units (default: none; as Stripe, the order's). Of a refund, the sum of all so far.")
+  var amount: Int64?
+  @Option(help: "Currency of the amount, three letters (default: as for the amount).")
+  var currency: String?
+  @Option(help: "Number of concurrent deliveries of each event, 1 to 1000.")
   var times = 1
   @Option(help: "Seconds to wait before the deliveries, 0 to 86400.")
   var delay = 0.0
@@ -30,6 +44,10 @@ struct PayCommand: AsyncParsableCommand {
   var webhookSecrets: String?
   @Option(help: "Path of a file with the secrets. Environment: WEBHOOK_SECRETS_FILE.")
   var webhookSecretsFile: String?
+  @Option(help: "Secrets of Stripe's endpoint, whsec_..., separated by commas. Environment: STRIPE_WEBHOOK_SECRETS.")
+  var stripeWebhookSecrets: String?
+  @Option(help: "Path of a file with these secrets. Environment: STRIPE_WEBHOOK_SECRETS_FILE.")
+  var stripeWebhookSecretsFile: String?
 
   /// Each delivery opens a connection.
   private static let maximumTimes = 1000
@@ -42,65 +60,103 @@ struct PayCommand: AsyncParsableCommand {
     guard 0...Self.maximumDelay ~= delay else {
       throw ValidationError("--delay must be from 0 to \(Int(Self.maximumDelay)) seconds")
     }
-  }
-
-  private struct Event: Encodable {
-    let idempotencyKey: String
-    let orderID: String
-    let status: String
-
-    enum CodingKeys: String, CodingKey {
-      case idempotencyKey = "idempotency_key"
-      case orderID = "order_id"
-      case status
-    }
+    if let amount, amount < 0 { throw ValidationError("--amount must be at least 0") }
+    if status == .refunded, provider == .plain { throw ValidationError("--status refunded needs --as stripe") }
   }
 
   func run() async throws {
-    let settings = Settings(flags: ["WEBHOOK_SECRETS": webhookSecrets, "WEBHOOK_SECRETS_FILE": webhookSecretsFile])
-    let secret = try settings.webhookSecrets().first
-    let key = key ?? "pay_" + UUID().uuidString.lowercased()
-    let body = try JSONEncoder().encode(Event(idempotencyKey: key, orderID: orderID, status: status.rawValue))
-    try await Task.sleep(for: .seconds(delay))
-
-    // The id is new for each command. The idempotency key may have characters that a header cannot carry.
-    let messageID = "msg_" + UUID().uuidString.lowercased()
+    let settings = Settings(flags: [
+      "WEBHOOK_SECRETS": webhookSecrets, "WEBHOOK_SECRETS_FILE": webhookSecretsFile,
+      "STRIPE_WEBHOOK_SECRETS": stripeWebhookSecrets, "STRIPE_WEBHOOK_SECRETS_FILE": stripeWebhookSecretsFile,
+    ])
     // If nothing listens, the command fails at once. A real provider would retry later.
     var configuration = HTTPClient.Configuration()
     configuration.connectionPool.retryConnectionEstablishment = false
     // A redirect could send the signed event to another host. Providers do not follow redirects, either.
     configuration.redirectConfiguration = .disallow
-    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = times
+    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 2 * times
     let responses = try await HTTPClient.withHTTPClient(configuration: configuration) { client in
-      try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
-        for _ in 0..<times {
-          group.addTask { try await deliver(body, id: messageID, secret: secret, with: client) }
+      let messages =
+        switch provider {
+        case .plain: try plainMessages(settings)
+        case .stripe: try await stripeMessages(settings, client)
+        }
+      try await Task.sleep(for: .seconds(delay))
+      return try await withThrowingTaskGroup(of: (status: UInt, text: String).self) { group in
+        for message in messages {
+          for _ in 0..<times { group.addTask { try await deliver(message, with: client) } }
         }
         return try await group.reduce(into: []) { $0.append($1) }
       }
     }
     for response in responses { print(response.status, response.text.escapedForTerminal) }
     let refused = responses.count { !(200...299 ~= $0.status) }
-    if refused > 0 { throw Failure("\(refused) of \(times) deliveries were refused") }
+    if refused > 0 { throw Failure("\(refused) of \(responses.count) deliveries were refused") }
   }
 
-  private func deliver(
-    _ body: Data, id: String, secret: WebhookSecret?, with client: HTTPClient
-  ) async throws -> (UInt, String) {
-    var request = HTTPClientRequest(url: url + "/api/payments/webhook")
+  private func plainMessages(_ settings: Settings) throws -> [ProviderMessage] {
+    let secret = try settings.webhookSecrets().first
+    let payment = PlainPayment(
+      idempotencyKey: key ?? "pay_" + UUID().uuidString.lowercased(), orderID: orderID, status: status.rawValue,
+      amount: amount, currency: currency)
+    return [
+      ProviderMessage(
+        path: "/api/payments/webhook", body: try JSONEncoder().encode(payment),
+        signer: secret.map { .standardWebhooks($0) })
+    ]
+  }
+
+  private func stripeMessages(_ settings: Settings, _ client: HTTPClient) async throws -> [ProviderMessage] {
+    guard let secret = try settings.stripeWebhookSecrets().first else {
+      throw Failure("STRIPE_WEBHOOK_SECRETS is not set; the server accepts no unsigned events of Stripe")
+    }
+    // The server does not read the amount of a failure.
+    var money = (amount: amount ?? 0, currency: currency ?? "usd")
+    if status != .failed, amount == nil || currency == nil {
+      let order = try await order(client)
+      money = (amount ?? order.amount, currency ?? order.currency)
+    }
+    let payment = StripePayment(
+      intent: key ?? StripePayment.intent(ofOrder: orderID), orderID: orderID, amount: money.amount,
+      currency: money.currency)
+    let bodies =
+      switch status {
+      case .success: try payment.succeeded()
+      case .failed: try payment.failed()
+      case .refunded: try payment.refunded()
+      }
+    return bodies.map { ProviderMessage(path: "/api/payments/webhook/stripe", body: $0, signer: .stripe(secret)) }
+  }
+
+  private struct Order: Decodable {
+    let amount: Int64
+    let currency: String
+  }
+
+  private func order(_ client: HTTPClient) async throws -> Order {
+    let (status, body) = try await response(to: HTTPClientRequest(url: url + "/api/orders/" + orderID), client)
+    guard status == 200 else {
+      throw Failure("there is no order \(orderID) to pay; with --amount and --currency the payment may come before it")
+    }
+    return try JSONDecoder().decode(Order.self, from: Data(body.readableBytesView))
+  }
+
+  private func deliver(_ message: ProviderMessage, with client: HTTPClient) async throws -> (UInt, String) {
+    var request = HTTPClientRequest(url: url + message.path)
     request.method = .POST
     request.headers.add(name: "content-type", value: "application/json")
-    if let secret {
-      let timestamp = Int64(Date().timeIntervalSince1970)
-      request.headers.add(name: "webhook-id", value: id)
-      request.headers.add(name: "webhook-timestamp", value: String(timestamp))
-      request.headers.add(
-        name: "webhook-signature", value: secret.signature(id: id, timestamp: timestamp, body: body))
+    for (name, value) in message.headers(at: Int64(Date().timeIntervalSince1970)) {
+      request.headers.add(name: name, value: value)
     }
-    request.body = .bytes(ByteBuffer(bytes: body))
+    request.body = .bytes(ByteBuffer(bytes: message.body))
+    let (status, body) = try await response(to: request, client)
+    return (status, String(buffer: body))
+  }
+
+  private func response(to request: HTTPClientRequest, _ client: HTTPClient) async throws -> (UInt, ByteBuffer) {
     do {
       let response = try await client.execute(request, timeout: .seconds(30))
-      return (response.status.code, String(buffer: try await response.body.collect(upTo: 1 << 20)))
+      return (response.status.code, try await response.body.collect(upTo: 1 << 20))
     } catch {
       throw Failure("cannot reach \(url): \(error)")
     }

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 import Time
 
-@testable import API
+@testable import Telemetry
 
 @Suite struct SparseLogTests {
   @Test func `each reason is logged once in ten seconds with the suppressed count`() {

@@ -35,10 +35,10 @@ package struct WebhookSecret: Sendable, Redacted {
   }
 
   /// The length of an HMAC of 32 bytes in Base64.
-  static let encodedCodeLength = 44
+  package static let encodedCodeLength = 44
 
   /// Whether one of the codes is the HMAC of the message. Each comparison takes constant time.
-  func signs(anyOf codes: [Data], id: String, timestamp: String, body: some DataProtocol) -> Bool {
+  package func signs(anyOf codes: [Data], id: String, timestamp: String, body: some DataProtocol) -> Bool {
     var hmac = keyed
     Self.update(&hmac, id: id, timestamp: timestamp, body: body)
     let expected = hmac.finalize()

@@ -2,17 +2,17 @@ import Glibc
 import NIOCore
 
 /// An IPv6 address, or an IPv4 address as an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2).
-struct IPAddress: Hashable, Sendable {
-  let high: UInt64
-  let low: UInt64
+package struct IPAddress: Hashable, Sendable {
+  package let high: UInt64
+  package let low: UInt64
 
-  private init(high: UInt64, low: UInt64) {
+  package init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
   }
 
   /// - Parameter text: an address without brackets, zone and port. Nil if it is none.
-  init?(_ text: some StringProtocol) {
+  package init?(_ text: some StringProtocol) {
     let text = String(text)
     var v4 = in_addr()
     var v6 = in6_addr()
@@ -26,7 +26,7 @@ struct IPAddress: Hashable, Sendable {
   }
 
   /// - Parameter address: the address of a socket. Nil if it is no IP address.
-  init?(_ address: SocketAddress) {
+  package init?(_ address: SocketAddress) {
     switch address {
     case .v4(let address): self.init(address.address.sin_addr)
     case .v6(let address): self.init(address.address.sin6_addr)
@@ -34,11 +34,11 @@ struct IPAddress: Hashable, Sendable {
     }
   }
 
-  private init(_ v4: in_addr) {
+  package init(_ v4: in_addr) {
     self.init(high: 0, low: Self.v4Prefix | UInt64(UInt32(bigEndian: v4.s_addr)))
   }
 
-  private init(_ v6: in6_addr) {
+  package init(_ v6: in6_addr) {
     self = withUnsafeBytes(of: v6) { bytes in
       IPAddress(
         high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
@@ -49,7 +49,7 @@ struct IPAddress: Hashable, Sendable {
   private static let v4Prefix: UInt64 = 0xFFFF << 32
 
   /// As text, such as `192.0.2.1` or `2001:db8::1` (RFC 5952).
-  var text: String {
+  package var text: String {
     var v4 = in_addr(s_addr: UInt32(truncatingIfNeeded: low).bigEndian)
     var v6 = in6_addr()
     withUnsafeMutableBytes(of: &v6) { bytes in
@@ -67,28 +67,28 @@ struct IPAddress: Hashable, Sendable {
     }
   }
 
-  var isV4: Bool { high == 0 && low >> 32 == 0xFFFF }
+  package var isV4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
-  var isLoopback: Bool { isV4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
+  package var isLoopback: Bool { isV4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
 
   /// The IPv4 address, or the first 64 bits of the IPv6 address. Providers assign at least a /64 network to a customer.
-  var client: IPAddress { isV4 ? self : IPAddress(high: high, low: 0) }
+  package var client: IPAddress { isV4 ? self : IPAddress(high: high, low: 0) }
 }
 
 /// Addresses that begin with the same bits, such as `10.0.0.0/8`, `fd00::/8` or `192.0.2.1` (RFC 4632, section 3.1).
-struct IPRange: Sendable {
+package struct IPRange: Sendable {
   private let base: IPAddress
   /// The number of equal bits, 0 to 128.
   private let bits: Int
 
   /// - Parameter text: an address, or an address and a prefix length. Nil if it is neither.
-  init?(_ text: some StringProtocol) {
+  package init?(_ text: some StringProtocol) {
     let parts = text.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 1, omittingEmptySubsequences: false)
     guard let base = IPAddress(String(decoding: parts[0], as: UTF8.self)) else { return nil }
     let length = base.isV4 ? 32 : 128
     var bits = length
     if parts.count == 2 {
-      guard 1...3 ~= parts[1].count, parts[1].allSatisfy(\.isDigit),
+      guard 1...3 ~= parts[1].count, parts[1].allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }),
         let given = Int(String(decoding: parts[1], as: UTF8.self)), given <= length
       else { return nil }
       bits = given
@@ -97,7 +97,7 @@ struct IPRange: Sendable {
     self.bits = bits + 128 - length
   }
 
-  func contains(_ address: IPAddress) -> Bool {
+  package func contains(_ address: IPAddress) -> Bool {
     func differ(_ one: UInt64, _ other: UInt64, in bits: Int) -> Bool {
       bits > 0 && (one ^ other) >> UInt64(64 - min(64, bits)) != 0
     }

@@ -3,7 +3,7 @@ import Synchronization
 import Time
 
 /// Logs at most one warning in ten seconds for each reason. It is for events that clients can cause at any rate.
-final class SparseLog: Sendable {
+package final class SparseLog: Sendable {
   static let interval: Duration = .seconds(10)
 
   private struct Reason {
@@ -15,14 +15,14 @@ final class SparseLog: Sendable {
   private let logger: Logger
   private let reasons = Mutex<[String: Reason]>([:])
 
-  init(logger: Logger) {
+  package init(logger: Logger) {
     self.logger = logger
   }
 
   /// - Parameters:
   ///   - reason: a word of the program, never input.
   ///   - metadata: details of this event.
-  func warning(
+  package func warning(
     _ message: Logger.Message, reason: String, metadata: Logger.Metadata = [:], now: Moment = .now
   ) {
     let suppressed = reasons.withLock { reasons -> Int? in
