@@ -18,6 +18,8 @@ import Testing
     "first_hold_id(product_id, product_id) from idempotency_keys", "age_of_id(hold_id) from idempotency_keys",
     "id_of_product(product_id, hold_id) from idempotency_keys", "product_of_id(hold_id) from idempotency_keys",
     "hold_status(key, created_at, created_at) from idempotency_keys",
+    "candidate.id from candidate_orders(1, 'pending_payment', null) candidate",
+    "candidate.id from candidate_holds(1, 'expired', null) candidate",
     "newest.id from newest_orders(1, 'paid', 'ada', now(), first_hold_id(1, 0), first_hold_id(2, 0), 10, 10) newest",
     "newest.id from newest_holds(1, 'expired', 'ada', now(), first_hold_id(1, 0), first_hold_id(2, 0), 10, 10) newest",
     "held.released_at from next_release_of_customer(1, 'ada', now()) held", "event_bit('order.paid') from products",

@@ -13,63 +13,57 @@ set enable_seqscan = off set enable_bitmapscan = off set max_parallel_workers_pe
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    c_few constant integer := 5000;
-    v_now   timestamptz := clock_timestamp();
-    v_ids   uuid[];
-    v_next  uuid;
-    v_count integer;
+    c_few      constant integer := 5000;    -- candidates of all products
+    c_examined constant integer := 100000;  -- rows of all products, and at most a tenth of them of one product
+    v_now      timestamptz := clock_timestamp();
+    v_products integer[];  -- whose newest holds are read
+    v_ids      uuid[] := '{}';
+    v_next     uuid;
+    v_count    integer;
 begin
     if (p_limit between 1 and 1001 and p_first_second between 0 and 4294967295) is not true then
         perform refuse_arguments();
     end if;
+    v_products := array(select p.id from products p where p_product_id is null or p.id = p_product_id);
+    v_count := greatest(1, cardinality(v_products));
 
-    if p_customer_id is not null then
+    if p_customer_id is not null or p_status <> 'ordered' then
         v_ids := array(
-            select h.id
-            from products p
-            cross join lateral (
-                select h.id from holds h
-                where h.product_id = p.id and h.customer_id = p_customer_id and h.status in ('active', 'ordered')
-                union all
-                select h.id from holds h
-                where h.product_id = p.id and h.customer_id = p_customer_id and h.status in ('released', 'expired')) h
-            where p_product_id is null or p.id = p_product_id
+            select candidate.id
+            from unnest(v_products) as p (id)
+            cross join lateral candidate_holds(p.id, p_status, p_customer_id) candidate
             limit c_few + 1);
-    elsif p_status <> 'ordered' then
-        v_ids := array(
-            select h.id
-            from products p
-            cross join lateral (
-                select h.id from holds h
-                -- The last condition holds for every hold. It makes the index of active holds look cheapest.
-                where p_status in ('active', 'expired')
-                  and h.product_id = p.id and h.status = 'active' and h.expires_at > '-infinity'
-                union all
-                select h.id from holds h
-                where p_status in ('released', 'expired')
-                  and h.product_id = p.id and h.status in ('released', 'expired') and h.expires_at > '-infinity') h
-            where p_product_id is null or p.id = p_product_id
-            limit c_few + 1);
+        if cardinality(v_ids) <= c_few then
+            v_products := '{}';
+        else
+            with narrowed as materialized (
+                select p.id as product_id, array(
+                    select candidate.id from candidate_holds(p.id, p_status, p_customer_id) candidate
+                    limit c_few / v_count + 1) as ids
+                from unnest(v_products) as p (id)
+            )
+            select array(select unnest(n.ids) from narrowed n where cardinality(n.ids) <= c_few / v_count),
+                   array(select n.product_id from narrowed n where cardinality(n.ids) > c_few / v_count)
+            into v_ids, v_products;
+        end if;
     end if;
 
-    if v_ids is null or cardinality(v_ids) > c_few then
+    if v_products <> '{}' then
         with listed as materialized (
             select p.id as product_id, first_hold_id(p.id, p_first_second) as first,
                    coalesce(id_of_product(p.id, p_before), 'ffffffff-ffff-ffff-ffff-ffffffffffff') as before,
-                   count(*) over () as products,
-                   greatest(p_limit, least(10000, 200000 / count(*) over ())) as examined
-            from products p
-            where p_product_id is null or p.id = p_product_id
+                   greatest(p_limit, least(c_examined / 10, c_examined / cardinality(v_products))) as examined
+            from unnest(v_products) as p (id)
         ),
-        -- These are as in list_orders.
-        oldest as materialized (
-            select head.id
+        heads as materialized (
+            select l.product_id, head.id
             from listed l
             cross join lateral newest_holds(
                 l.product_id, p_status, p_customer_id, v_now, l.first, l.before, l.examined, 1) head
-            where l.products >= p_limit
-            order by age_of_id(head.id) desc
-            offset p_limit - 1 limit 1
+        ),
+        -- If p_limit products have a hold that is at least as new as this one, the page has no older hold.
+        oldest as materialized (
+            select heads.id from heads order by age_of_id(heads.id) desc offset p_limit - 1 limit 1
         ),
         spans as materialized (
             select l.product_id, greatest(l.first, id_of_product(l.product_id, oldest.id)) as first, l.before, l.examined
@@ -77,13 +71,16 @@ begin
             left join oldest on true
         ),
         found as materialized (
-            select s.product_id, h.id
-            from spans s
+            select s.product_id, newest.id
+            from heads
+            join spans s on s.product_id = heads.product_id
             cross join lateral newest_holds(
-                s.product_id, p_status, p_customer_id, v_now, s.first, s.before, s.examined, p_limit) h
+                s.product_id, p_status, p_customer_id, v_now, s.first, s.before, s.examined, p_limit) newest
         ),
+        -- The newest of the last holds that were read of products with more holds. The page ends there at the latest: an older
+        -- hold may belong after one that was not read.
         last_read as materialized (
-            select h.id
+            select last.id
             from spans s
             left join (select f.product_id, count(*) as count from found f group by f.product_id) f
                 on f.product_id = s.product_id
@@ -91,20 +88,12 @@ begin
                 select h.id from holds h
                 where h.product_id = s.product_id and h.id >= s.first and h.id < s.before
                 order by h.id desc
-                offset s.examined - 1 limit 1) h
+                offset s.examined - 1 limit 1) last
             where coalesce(f.count, 0) < p_limit
-            order by age_of_id(h.id) desc
+            order by age_of_id(last.id) desc
             limit 1
         )
-        select array(
-                   select f.id
-                   from found f
-                   left join last_read on true
-                   where last_read.id is null or age_of_id(f.id) >= age_of_id(last_read.id)
-                   order by age_of_id(f.id) desc
-                   limit p_limit),
-               (select last_read.id from last_read)
-        into v_ids, v_next;
+        select v_ids || array(select f.id from found f), (select last_read.id from last_read) into v_ids, v_next;
     end if;
 
     return query
@@ -115,6 +104,7 @@ begin
         select * from holds h where h.product_id = product_of_id(candidate.id) and h.id = candidate.id offset 0) h
     where h.id >= first_hold_id(h.product_id, p_first_second)
       and (p_before is null or h.id < id_of_product(h.product_id, p_before))
+      and (v_next is null or age_of_id(h.id) >= age_of_id(v_next))
       and (p_status is null or hold_status(h.status, h.expires_at, v_now) = p_status)
     order by age_of_id(h.id) desc
     limit p_limit;

@@ -7,8 +7,8 @@ extension Checkout {
     of selection: Selection<Row>, after cursor: ReservationID? = nil
   ) async throws -> ListPage<Row> {
     var selection = selection
-    // All servers of a shop have one setting. After it was shortened, an order of a hold that lived more than an hour
-    // longer may be missing from a page. It is not missing from a whole list.
+    // All servers of a shop have one setting. After it was shortened, an order of a hold that lived more than ten
+    // minutes longer may be missing from a page. It is not missing from a whole list.
     selection.longestHold = useCases.holdTimeToLive
     return try await call(isRead: true) { [selection] in try await Row.page(of: selection, after: cursor, from: $0) }
   }

@@ -39,7 +39,7 @@ private struct ListOrders: PreparedStatement {
   static let isCancellable = true
 
   /// Covers waits for locks and clocks that differ.
-  private static let margin: Duration = .seconds(3600)
+  private static let margin: Duration = .seconds(600)
 
   let selection: Selection<ListedOrder>
   let cursor: ReservationID?

@@ -20,11 +20,9 @@ package struct WholeList<Row: Listed>: Sendable {
   /// - Throws: `PostgresError`, `CancellationError`.
   package init(_ selection: Selection<Row>, after cursor: ReservationID? = nil, from database: Pool) async throws {
     let all =
-      if let productID = selection.productID { [productID] } else {
-        try await Product.all(in: database).map(\.id)
-      }
+      if let id = selection.productID { [id] } else { try await Product.all(in: database).map(\.id) }
     self.selection = selection
-    products = all.filter { cursor.map(\.productID) ?? .max >= $0 }.sorted()
+    products = all.filter { $0 <= cursor?.productID ?? .max }.sorted()
     self.cursor = products.last == cursor?.productID ? cursor : nil
   }
 
