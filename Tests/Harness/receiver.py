@@ -40,8 +40,8 @@ class Receiver:
                     return
                 writer.write(f"HTTP/1.1 {status} Whatever\r\ncontent-length: 0\r\n\r\n".encode())
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the task ends in any case; asyncio would report that it was cancelled
         finally:
             self._tasks.discard(task)
             writer.close()

@@ -119,9 +119,9 @@ BUGS = [
     Bug("a delivery that failed counts as delivered", "record_deliveries", (
         ("coalesce(r.status_code between 200 and 299, false) as is_success", "true as is_success"),), has_events=True,
         caught_by=("never came to",)),
-    Bug("a refund returns units each time", "record_refund", (
+    Bug("a refund of a part returns the units", "record_refund", (
         ("p_refund.is_restock and not o.is_restocked and o.refunded_amount + p_refund.amount = o.amount",
-         "p_refund.is_restock"),), caught_by=("is not conserved", "stock_is_conserved")),
+         "p_refund.is_restock"),), caught_by=("and its units are restocked", "refunded_orders_have_no_money_left")),
     Bug("unpaid orders are never expired", "expire_orders", (
         ("o.payment_due_at <= v_now", "false"),), caught_by=("stuck",)),
 ]

@@ -26,7 +26,7 @@ TTLS = ((HOLD_TTL, ORDER_TTL), (HOLD_TTL, ORDER_TTL))  # of each server
 # Not in the project: its folder may be closed to other users.
 PARENT = Path("/var/tmp")
 PREFIX = "flashsale-reliability-"
-SIZE_MB = 1024
+SIZE_MB = 2048  # half an hour of --chaos takes most of the half
 
 
 class Disk:
