@@ -14,6 +14,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -72,7 +73,7 @@ async def run_chaos(options: argparse.Namespace, work: Path) -> list[str]:
     is_long = options.minutes >= ALL_KINDS_WITHIN and not options.only
     # The stock is enough for most buyers, and runs out towards the end.
     return await run(work, options.seed, deck, options.clients, options.rate, stock=500 + int(options.minutes * 600),
-                     expected=faults.FAULTS if is_long else ())
+                     expected=faults.FAULTS if is_long else (), has_events=True)
 
 
 async def run_crashes(options: argparse.Namespace, work: Path) -> list[str]:
@@ -110,13 +111,14 @@ async def run_frozen(options: argparse.Namespace, work: Path) -> list[str]:
 
 async def run(
     work: Path, seed: int, deck: Callable[[Trial, random.Random], Deck], clients: int, rate: float, stock: int,
-    expected: Iterable[str] = (), within: float = RETURNS_WITHIN, calm: float = 0.0,
+    expected: Iterable[str] = (), within: float = RETURNS_WITHIN, calm: float = 0.0, has_events: bool = False,
 ) -> list[str]:
     """Breaks things, each with its name, under `rate` calls a second. Returns the violations.
 
     - expected: kinds that have to happen.
     - within: seconds from the end of a fault until all servers must have sold again.
     - calm: seconds after that in which no call may fail.
+    - has_events: whether endpoints get all events, which are judged, too.
     """
     async with staged(work) as scene:
         products = scene.add_products(PRODUCTS, stock, SCARCE_STOCK)
@@ -124,7 +126,7 @@ async def run(
             products, rate, ORDER_TTL, too_many=stock + 1, payable={products[-1]: SCARCE_STOCK // 2}))
         sold = [0.0] * len(scene.servers)
         rng = random.Random(seed)
-        async with trial.run(clients, seed):
+        async with (trial.listening(seed) if has_events else nullcontext(), trial.run(clients, seed)):
             async with beside(*(probe(server, trial, sold) for server in range(len(sold)))):
                 served = await break_things(trial, deck(trial, rng), rng, sold, within, calm)
     if not served:

@@ -17,6 +17,7 @@ ADDRESSES = {
     "read_order": ("GET", "/api/orders/{order_id}"), "change": ("PATCH", "/api/admin/products/{product_id}"),
     "restock": ("POST", "/api/admin/products/{product_id}/stock"),
     "settle": ("POST", "/api/admin/payment-events/{idempotency_key}/settle"),
+    "refund": ("POST", "/api/admin/orders/{order_id}/refunds"),
 }
 # For admin calls: every server has it.
 TOKEN = "a-token-for-the-harness"

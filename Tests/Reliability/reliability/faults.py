@@ -169,6 +169,14 @@ async def old_snapshot(scene: Scene, rng: random.Random) -> None:
     scene.background.append(asyncio.create_task(report()))
 
 
+async def endpoint_failing(scene: Scene, rng: random.Random) -> None:
+    """An endpoint of events responds with an error, late, or not at all: to some requests, or to all."""
+    endpoint = rng.choice(scene.endpoints)
+    usual, endpoint.trouble = endpoint.trouble, rng.choice((0.3, 1.0))
+    await asyncio.sleep(rng.uniform(0.5, 3))
+    endpoint.trouble = usual
+
+
 async def disk_full(scene: Scene, rng: random.Random) -> None:
     """PostgreSQL panics when its log cannot grow, and stays down when recovery finds no room either."""
     await asyncio.to_thread(scene.disk.fill)
@@ -197,7 +205,7 @@ FAULTS: dict[str, Fault] = {
     "database restarted, at once": database_restarted(signal.SIGQUIT),
     "connections cut": network_cut, "network away": network_away, "network frozen": network_frozen,
     "network slow": network_slow, "listener half open": listener_half_open, "product's row held": row_held,
-    "old snapshot": old_snapshot, "disk full": disk_full,
+    "old snapshot": old_snapshot, "endpoint failing": endpoint_failing, "disk full": disk_full,
 }
 
 

@@ -34,6 +34,7 @@ class Bug(Mutant):
     is_cached: bool = False           # reads of a product come from a cache
     crashes: int = 0                  # of the database, at the end
     is_stressed: bool = False         # by the load and the judge of --stress
+    has_events: bool = False          # endpoints get all events
 
     def sabotage(self) -> list[str]:
         return [*([self.sql()] if self.function else []), *self.also]
@@ -45,7 +46,7 @@ class Bug(Mutant):
 # enough, only the condition of the update protects, and a constraint behind it. pg_sleep gives them the time for that.
 # Once some units were given back, no audit notices any more that they were sold twice.
 BUGS = [
-    Bug("nothing is planted"),
+    Bug("nothing is planted", has_events=True),
     Bug("the condition of the update that takes stock is gone", "reserve_holds", (
         ("    v_available := v_product.available_stock;\n",
          "    v_available := v_product.available_stock;\n    perform pg_sleep(0.1);\n"),
@@ -100,8 +101,9 @@ BUGS = [
         ("elsif v_taken_at >= ends_at then", "elsif false then"),),
         is_stressed=True, caught_by=("after the sale had ended",)),
     Bug("limits are read before the wait for the product's row", "reserve_holds", ((
-        """          and (p.starts_at, p.ends_at, p.max_quantity_per_hold, p.max_per_customer) is not distinct from
-              (v_product.starts_at, v_product.ends_at, v_product.max_quantity_per_hold, v_product.max_per_customer)
+        """          and (p.starts_at, p.ends_at, p.is_paused, p.max_quantity_per_hold, p.max_per_customer) is not distinct from
+              (v_product.starts_at, v_product.ends_at, v_product.is_paused, v_product.max_quantity_per_hold,
+               v_product.max_per_customer)
 """, ""),), is_stressed=True, caught_by=("above the limit",)),
     Bug("a parked payment vanishes", is_stressed=True, again_and_again="""
         delete from payment_events where (product_id, idempotency_key) in (
@@ -109,6 +111,17 @@ BUGS = [
             where verdict = 'parked' and status = 'success'
             limit 1)""",
         caught_by=("is gone: a success that was parked",)),
+    Bug("events of a batch are not written", "add_event_batch", ((
+        """    insert into event_batches (product_id, type, created_at, versions, object_ids)
+    values (p_product_id, p_type, clock_timestamp(), p_versions, p_object_ids);
+""", "    null;\n"),), has_events=True,
+        caught_by=("orders_have_their_events", "in the log, and None in the table of events", "never came to")),
+    Bug("a delivery that failed counts as delivered", "record_deliveries", (
+        ("coalesce(r.status_code between 200 and 299, false) as is_success", "true as is_success"),), has_events=True,
+        caught_by=("never came to",)),
+    Bug("a refund of a part returns the units", "record_refund", (
+        ("p_refund.is_restock and not o.is_restocked and o.refunded_amount + p_refund.amount = o.amount",
+         "p_refund.is_restock"),), caught_by=("and its units are restocked", "refunded_orders_have_no_money_left")),
     Bug("unpaid orders are never expired", "expire_orders", (
         ("o.payment_due_at <= v_now", "false"),), caught_by=("stuck",)),
 ]
@@ -160,7 +173,9 @@ async def live_with(bug: Bug, work: Path, seed: int) -> list[str]:
         for statement in bug.sabotage():
             scene.sql(statement)
         trial = Trial(scene, Shop(products, 300, ORDER_TTL, too_many=2001, payable={products[-1]: 20}))
-        async with trial.run(20, seed, Cached if bug.is_cached else Client, audit_period=0.5):
+        kind = Cached if bug.is_cached else Client
+        async with (trial.listening(seed) if bug.has_events else contextlib.nullcontext(),
+                    trial.run(20, seed, kind, audit_period=0.5)):
             async with beside(repeat(scene.database.url(), bug.again_and_again)):
                 await asyncio.sleep(SECONDS)
             for _ in range(bug.crashes):

@@ -15,6 +15,7 @@ from harness.services import create_product, sql
 
 from .checker.conditions import Conditions
 from .client import TOKEN
+from .endpoint import Endpoint
 from .network import Proxy
 from .postgres import Postgres, postgres
 from .processes import STARTS_WITHIN, Server, beside, wait_for
@@ -25,7 +26,7 @@ TTLS = ((HOLD_TTL, ORDER_TTL), (HOLD_TTL, ORDER_TTL))  # of each server
 # Not in the project: its folder may be closed to other users.
 PARENT = Path("/var/tmp")
 PREFIX = "flashsale-reliability-"
-SIZE_MB = 1024
+SIZE_MB = 2048  # half an hour of --chaos takes most of the half
 
 
 class Disk:
@@ -86,6 +87,7 @@ class Scene:
     conditions: Conditions
     servers: list[Server] = field(default_factory=list)
     proxies: list[Proxy] = field(default_factory=list)
+    endpoints: list[Endpoint] = field(default_factory=list)
     background: list[asyncio.Task[None]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
@@ -156,7 +158,7 @@ async def staged(
                 port = scene.proxies[-1].port
             scene.servers.append(Server(number, work, database.url(port=port), {
                 "HOLD_TTL_SECONDS": str(hold_ttl), "ORDER_TTL_SECONDS": str(order_ttl), "LOG_LEVEL": "info",
-                "ADMIN_TOKEN": TOKEN, **(settings or {})}))
+                "ADMIN_TOKEN": TOKEN, "EVENT_WEBHOOKS_ALLOW_PRIVATE": "true", **(settings or {})}))
         try:
             async with beside(scene.keep_servers_running()):
                 await scene.wait_until_ready()

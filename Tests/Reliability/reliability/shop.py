@@ -23,7 +23,7 @@ KEYED = 0.6        # of holds and orders: with an Idempotency-Key
 KNOWN_KEY = 0.08   # of holds and orders: under a key that was used before
 QUANTITIES = (1, 1, 1, 1, 2, 2, 2, 3, 5)
 CALLS = {"hold": 28, "order": 18, "pay": 22, "release": 5, "product": 14, "products": 2, "read_hold": 5,
-         "read_order": 5, "settle": 2}
+         "read_order": 5, "settle": 2, "refund": 2}
 PAYMENTS = {"now": 48, "early": 14, "late": 25, "again": 5, "parked_again": 6, "otherwise": 3}
 
 
@@ -52,6 +52,7 @@ class Shop:
     events: deque[tuple[int, dict[str, Any]]] = memory(100)
     parked: deque[tuple[float, int, dict[str, Any]]] = memory(200)
     owed: deque[tuple[int, str]] = memory(50)                # product, key of an event
+    paid: deque[tuple[int, str]] = memory(50)                # product, order
     has_admin: bool = True      # whether servers know the harness's token, and no proxy is in the way
     is_over: bool = False
     is_idle: bool = False       # no calls for a while
@@ -232,6 +233,8 @@ class Buyer(Person):
                 self.shop.parked.append((time.monotonic(), product, event))
             if verdict in ("refund_due", "parked", "amount_mismatch"):
                 self.shop.owed.append((product, event["idempotency_key"]))
+            if call.answer.get("order_status") == "paid":
+                self.shop.paid.append((product, event["order_id"]))
 
     async def settle(self) -> None:
         """Mostly an event whose money is owed."""
@@ -240,6 +243,18 @@ class Buyer(Person):
         if self.shop.has_admin and events:
             product, key = self.random.choice(events)
             await self.call("settle", product, {"idempotency_key": key})
+
+    async def refund(self) -> None:
+        """A part or all of a paid order, mostly; some are refunded again, with and without their units."""
+        orders = self.shop.paid if self.chance(0.9) else self.shop.orders
+        if self.shop.has_admin and orders:
+            product, id, *_ = self.random.choice(orders)
+            request = {"order_id": id, "restock": self.chance(0.5)}
+            if self.chance(0.4):
+                request["amount"] = self.random.randint(1, 2000)
+            key = self.new_key("f")
+            for _ in range(2 if self.chance(0.15) else 1):
+                await self.told("refund", product, request, key)
 
 
 class Operator(Person):

@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from math import inf
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from harness.processes import HarnessError
 from harness.services import audit, create_product, sql
 
 from . import history
-from .checker import changes
+from .checker import changes, events
 from .checker.conditions import Conditions
 from .checker.judge import judge, some_of_each_kind
 from .client import Client
+from .endpoint import Endpoint
 from .history import History
 from .processes import Child, beside
 from .scene import Scene
@@ -25,10 +26,12 @@ from .shop import Buyer, Operator, Person, Shop
 
 # The evidence that is left where a violation was found, beside the logs of servers and database.
 HISTORY, CHANGES, CONDITIONS = "history.jsonl", "changes.jsonl", "conditions.json"
+EVENTS, RECEIPTS = "events.jsonl", "receipts.jsonl"  # where endpoints get events
 
 ANSWER_WITHIN = 5.0    # seconds, whatever happens
 # Seconds after the last fault in which every hold and order must end; longer than their times to live.
 SETTLES_WITHIN = 10.0
+DELIVERS_WITHIN = 45.0  # seconds after everything has settled, for the events that are left
 STALL = 0.15           # seconds
 
 
@@ -110,6 +113,26 @@ class Trial:
         self.violations += await asyncio.to_thread(
             judged, self.history, scene.database.url(), scene.work, scene.conditions)
 
+    @asynccontextmanager
+    async def listening(self, seed: int) -> AsyncIterator[None]:
+        """Endpoints get the events of the block, which has the run. Then all events have to come, and are judged."""
+        scene = self.scene
+        async with AsyncExitStack() as stack:
+            file = stack.enter_context(open(scene.work / RECEIPTS, "w", encoding="utf-8"))
+            for types in events.SUBSCRIPTIONS:
+                endpoint = Endpoint(types, random.Random(f"{seed} {types}"), file)
+                await stack.enter_async_context(endpoint)
+                await asyncio.to_thread(endpoint.subscribe, scene.ports[0])
+                scene.endpoints.append(endpoint)
+            yield
+            for endpoint in scene.endpoints:
+                endpoint.trouble = 0.0
+            self.violations += await delivered(scene)
+            await self.audit("after the last event")
+        if (scene.work / CHANGES).exists():  # else the run has told why
+            changes.save(scene.database.url(), scene.work / EVENTS, events.QUERY)
+            self.violations += await asyncio.to_thread(judged_events, scene.work)
+
     async def audit(self, when: str) -> None:
         broken = await asyncio.to_thread(audit, self.scene.database.url())
         self.audits += broken is not None
@@ -138,12 +161,19 @@ def judged(history: History, url: str, work: Path, conditions: Conditions) -> li
     return [*(f"audit at the end: {line}" for line in broken), *some_of_each_kind(judgement.violations)]
 
 
+def judged_events(work: Path) -> list[str]:
+    """The violations of events, by the evidence in `work`."""
+    return some_of_each_kind([*events.check(
+        changes.read(work / CHANGES), events.read_events(work / EVENTS), events.read_receipts(work / RECEIPTS))])
+
+
 async def recheck(options: argparse.Namespace, work: Path) -> list[str]:
     evidence = options.evidence
     if evidence is None or not (evidence / HISTORY).exists():
         raise HarnessError(f"--recheck needs --evidence FOLDER, with a {HISTORY} in it")
     log, calls = changes.read(evidence / CHANGES), history.read(evidence / HISTORY)
-    return some_of_each_kind(judge(log, calls, Conditions.load(evidence / CONDITIONS)).violations)
+    found = some_of_each_kind(judge(log, calls, Conditions.load(evidence / CONDITIONS)).violations)
+    return found + (judged_events(evidence) if (evidence / EVENTS).exists() else [])
 
 
 def unanswered(history: History, servers: Sequence[Child]) -> list[str]:
@@ -186,6 +216,29 @@ async def settle(scene: Scene, deadline: float) -> list[str]:
             left = [str(error)]
         if not left or time.monotonic() > deadline:
             return [f"stuck after the last fault: {line}" for line in left]
+
+
+async def delivered(scene: Scene) -> list[str]:
+    """Waits until no event is left to be delivered; returns how many are, if some are left in the end.
+
+    A failed delivery would be tried again in hours, and that of a server that was killed half a minute after its claim.
+    Here both come at once. A delivery that is still under way was claimed in the last five seconds.
+    """
+    deadline = time.monotonic() + DELIVERS_WITHIN
+    while True:
+        # The locks are taken in the order of record_deliveries.
+        left, pending = (await asyncio.to_thread(scene.sql, """
+            update webhook_endpoints set probe_at = null where probe_at is not null;
+            update deliveries set next_at = clock_timestamp()
+            where status = 'pending' and next_at > clock_timestamp()
+              and (lease_id is null or next_at < clock_timestamp() + interval '25 seconds');
+            select (select count(*) from event_batches), (select count(*) from deliveries where status = 'pending')
+            """)).split("|")
+        if (left, pending) == ("0", "0"):
+            return []
+        if time.monotonic() > deadline:
+            return [f"{left} batches of events and {pending} deliveries are left after {DELIVERS_WITHIN:.0f} s"]
+        await asyncio.sleep(0.25)
 
 
 async def watch_for_stalls(stalls: list[tuple[float, float]]) -> None:

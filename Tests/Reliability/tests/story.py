@@ -59,7 +59,7 @@ class Story:
         self._rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.commit(-10, product(
             id=1, total_stock=stock, available_stock=stock, starts_at=None, ends_at=None, max_quantity_per_hold=None,
-            max_per_customer=None, price=100), product(**values))
+            max_per_customer=None, price=100, is_paused=False, version=0), product(**values))
 
     def commit(self, time: float, *rows: Row, locked: float | None = None) -> Self:
         at = ZERO + (time - 0.001 if locked is None else locked)
@@ -103,7 +103,8 @@ class Story:
         of = id.replace("order_", "hold_")
         self.commit(time, hold(of, status="ordered"), order(
             id, quantity=quantity, amount=100 * quantity, currency="USD", status=status,
-            created_at=created, payment_due_at=created + ORDER_TTL), *more)
+            created_at=created, payment_due_at=created + ORDER_TTL, paid_at=None, refunded_amount=0, dispute=None,
+            is_restocked=False, version=1), *more)
         return self.call("order", time - 0.01, time + 0.01, {"hold_id": of}, 201, {
             "order_id": id, "hold_id": of, "product_id": 1, "quantity": quantity, "created_at": text(created),
             "amount": 100 * quantity, "currency": "USD", "status": status, "payment_due_at": text(created + ORDER_TTL)})
@@ -145,6 +146,10 @@ class Story:
 
     def releases(self, start: float, end: float) -> Self:
         return self.call("release", start, end, {"hold_id": HOLD}, 200, {"hold_id": HOLD, "status": "released"})
+
+    def refunds(self, start: float, end: float, key: str, status: int, answer: dict[str, Any], **asked: Any) -> Self:
+        request = {"order_id": ORDER, "restock": False, **asked}
+        return self.call("refund", start, end, request, status, answer, key)
 
     # Conditions of the run
 

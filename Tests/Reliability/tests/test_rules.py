@@ -7,8 +7,8 @@ from typing import Any
 from reliability.checker.judge import some_of_each_kind
 
 from .story import (
-    HOLD, HOLD_TTL, ORDER, ORDER_TTL, PAID, PARKED_TTL, Story, StoryTests, event, hold, order, problem, product,
-    take, text)
+    HOLD, HOLD_TTL, ORDER, ORDER_TTL, PAID, PARKED_TTL, Row, Story, StoryTests, event, hold, order, problem,
+    product, take, text)
 
 
 def locked_sale(lock_ends: float) -> Story:
@@ -35,6 +35,24 @@ def expired(stock: int = 5, customer: str | None = None, **values: Any) -> Story
 
 def parked(status: str = "success") -> Story:
     return Story().holds(0).pays(0.5, "p", "parked", None, status=status)
+
+
+def paid() -> Story:
+    return Story().holds(0).places(1).pays(2, "p", "applied", "paid", PAID)
+
+
+def refund(amount: int = 100, status: str = "refunded", is_restocked: bool = False, **values: Any) -> Row:
+    return order(refunded_amount=lambda before: before + amount, status=status, is_restocked=is_restocked, **values)
+
+
+def refunded(*amounts: int, told: int = 201, by: str = "f") -> Story:
+    """Refunds of an order of 100, each under a key of its own."""
+    story, left = paid(), 100
+    for time, amount in enumerate(amounts, 3):
+        left -= amount
+        story.commit(time, refund(amount, "paid" if left else "refunded"))
+        story.refunds(time - 0.1, time + 0.1, f"{by}{time}", told, {"amount": amount})
+    return story
 
 
 def restocked() -> Story:
@@ -96,7 +114,8 @@ class HoldTests(StoryTests):
     def test_rows_that_change_as_they_must_not(self) -> None:
         placed = Story().holds(0).places(1)
         begun = {"quantity": 1, "customer_id": None, "expires_at": HOLD_TTL}
-        new = {"quantity": 1, "amount": 100, "currency": "USD", "status": "pending_payment", "created_at": 1}
+        new = {"quantity": 1, "amount": 100, "currency": "USD", "status": "pending_payment", "created_at": 1,
+               "refunded_amount": 0, "is_restocked": False}
         self.judge([
             ("a hold takes nothing", Story().commit(0, hold(status="active", **begun)), "its stock was left as it was"),
             ("a hold begins as ordered", Story().commit(0, hold(status="ordered", **begun), take(1)), "hold_a began"),
@@ -213,6 +232,44 @@ class EffectTests(StoryTests):
             ("keys add once each", restocked()),
             ("a key adds twice", restocked().but(lambda story: setattr(story.calls[-1], "key", "r1")),
              "changed by +2 2 times"),
+        ])
+
+    def test_refunds(self) -> None:
+        def again(amount: int) -> Story:
+            return refunded(40).refunds(4, 4.1, "f3", 201, {"amount": amount})
+
+        self.judge([
+            ("an order is refunded in parts, then restocked", refunded(40, 60).commit(
+                5, refund(0, is_restocked=True), take(-1)).refunds(4.9, 5.1, "f5", 201, {"amount": 0})
+             .reads(5.2, 5.3, 5)),
+            ("an order is refunded and restocked at once", paid().commit(3, refund(is_restocked=True), take(-1))
+             .refunds(2.9, 3.1, "f", 201, {"amount": 100}).reads(3.2, 3.3, 5)),
+            ("a refund returns units, and keeps them", paid().commit(3, refund(), take(-1)), "not conserved"),
+            ("a part returns the units", paid().commit(3, refund(40, "paid", True), take(-1)),
+             "is paid, and its units are restocked"),
+            ("units are restocked no more", refunded().commit(3, refund(is_restocked=True), take(-1)).commit(
+                4, refund(0), take(1)), "its units are no longer restocked"),
+            ("more is refunded than was paid", paid().commit(3, refund(101)), "had 0 refunded, and then 101"),
+            ("an unpaid order is refunded", Story().holds(0).places(1).commit(2, refund(1, "pending_payment")),
+             "of 100 and pending_payment, had 0 refunded"),
+            ("all is refunded of an order that stays paid", paid().commit(3, refund(100, "paid")), "is paid, and 100"),
+            ("a part is refunded of an order that is refunded", paid().commit(3, refund(1)), "is refunded, and 1 of"),
+            ("a key is repeated", again(40)),
+            ("a key refunds twice", refunded(40, 40).but(lambda story: setattr(story.calls[-1], "key", "f3")),
+             "refunded 2 times, 80 in all; 1 keys were told of 40, and 1 asked"),
+            ("a key is told something else", again(41), "was told of 40, and of 41"),
+            ("a refund is lost", paid().refunds(3, 3.1, "f", 201, {"amount": 40}), "refunded 0 times"),
+            ("nobody asked for a refund", refunded(40).without_calls(), "0 asked"),
+            ("the outcome of a refund is unknown", refunded(40, told=0)),
+            *((sentence, (refunded(*amounts) if amounts is not None else Story().holds(0).places(1)).refunds(
+                5, 5.1, "g", 409, problem(slug, **members), amount=60), *words)
+              for sentence, amounts, slug, members, words in (
+                ("a refund is too large", (50,), "refund-too-large", {"refundable_amount": 50}, ()),
+                ("a refund is not too large", (40,), "refund-too-large", {"refundable_amount": 60}, ("order was",)),
+                ("a refund is too large for what never was", (50,), "refund-too-large", {"refundable_amount": 40},
+                 ("order was",)),
+                ("an order is not paid", None, "order-not-paid", {"order_status": "pending_payment"}, ()),
+                ("an order is paid", (), "order-not-paid", {"order_status": "pending_payment"}, ("order was",)))),
         ])
 
     def test_much_of_one_kind_is_told_by_a_few(self) -> None:

@@ -89,6 +89,10 @@ def untrue(call: Call, book: Book) -> str | None:
             is_changed = any(all(stock.product[name] == value for name, value in asked.items())
                              for stock in book.stock[call.product].made_between(call.start, call.end))
             return None if is_changed else "the product was not changed so"
+        case "refund", 201:
+            return None  # its effect is counted
+        case "refund", 409:
+            return refund_refused(call, book)
         case "restock", 200:
             return None  # its effect is counted
         case "restock", _ if call.problem == "insufficient-stock":
@@ -260,6 +264,21 @@ def pay(call: Call, book: Book) -> str | None:
     if not call.is_replay and not any(call.start <= time <= call.end for time in made):
         return f"it was recorded at {made}"
     return None
+
+
+def refund_refused(call: Call, book: Book) -> str | None:
+    seen = [(row["status"], row["amount"] - row["refunded_amount"], row["is_restocked"])
+            for row, _, _ in book.seen("orders", call.order_id, call) if row is not None]
+    if call.problem == "order-not-paid":
+        status = call.answer["order_status"]
+        is_so = status not in ("paid", "refunded") and any(status == was for was, _, _ in seen)
+    else:
+        left = call.answer["refundable_amount"]
+        asked, is_restock = call.request.get("amount"), call.request["restock"]
+        is_so = call.problem == "refund-too-large" and any(
+            left == was_left and (asked > left if asked else left == 0 and (is_restocked or not is_restock))
+            for _, was_left, is_restocked in seen)
+    return None if is_so else f"the order was {', then '.join(map(str, seen))}"
 
 
 def settle(call: Call, book: Book) -> str | None:

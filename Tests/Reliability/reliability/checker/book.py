@@ -13,14 +13,14 @@ from .timeline import End, Holdings, Stock, Timeline
 
 Row = dict[str, Any]
 
-LIVE = ("pending_payment", "paid")
+LIVE = ("pending_payment", "paid", "refunded")
 # No version of a stock is judged for longer, so ends that are farther away cannot come meanwhile.
 HORIZON = 120.0   # seconds
 
 
 def live_units(row: Row | None) -> int:
-    """Of an order. A hold has none of these statuses."""
-    return row["quantity"] if row is not None and row["status"] in LIVE else 0
+    """Of an order. A hold has none of these statuses. A refunded order has its units until they are restocked."""
+    return row["quantity"] if row is not None and row["status"] in LIVE and not row["is_restocked"] else 0
 
 
 def end_of(row: Row | None) -> End | None:

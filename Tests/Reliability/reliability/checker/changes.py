@@ -20,7 +20,7 @@ from harness.services import sql
 # The tables, each with the column that tells what a change found.
 TABLES = {"products": "available_stock", "holds": "status", "orders": "status", "payment_events": "verdict",
           "idempotency_keys": "operation"}
-TIMES = ("expires_at", "payment_due_at", "created_at", "received_at", "settled_at", "starts_at", "ends_at")
+TIMES = ("expires_at", "payment_due_at", "created_at", "paid_at", "received_at", "settled_at", "starts_at", "ends_at")
 
 
 @dataclass(slots=True)
@@ -53,8 +53,8 @@ def install(url: str) -> None:
     sql(url, Path(__file__).with_suffix(".sql").read_text())
 
 
-def save(url: str, path: Path) -> None:
-    output_of("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-o", path, "-c", "select * from harness.log")
+def save(url: str, path: Path, query: str = "select * from harness.log") -> None:
+    output_of("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-o", path, "-c", query)
 
 
 def read(path: Path) -> Iterator[Transaction]:

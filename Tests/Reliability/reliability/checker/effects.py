@@ -13,7 +13,8 @@ Key = tuple[int, str | None, str]
 
 
 def check(calls: list[Call], book: Book) -> Iterator[str]:
-    return chain(keys(calls, book), holds(calls, book), explained(calls, book), restocks(calls, book))
+    return chain(keys(calls, book), holds(calls, book), explained(calls, book), restocks(calls, book),
+                 refunds(calls, book))
 
 
 def key_of(call: Call, book: Book) -> Key | None:
@@ -137,3 +138,23 @@ def restocks(calls: list[Call], book: Book) -> Iterator[str]:
         if kind[1] != 0 and not len(told[kind]) <= done[kind] <= len(asked[kind]):
             yield (f"the stock of product {kind[0]} was changed by {kind[1]:+} {done[kind]} times; {len(told[kind])} "
                    f"keys were told so, and {len(asked[kind])} asked")
+
+
+def refunds(calls: list[Call], book: Book) -> Iterator[str]:
+    """A key refunds once, and what it was told. A refund that nobody was told of may have any amount."""
+    told: defaultdict[str, dict[str | None, int]] = defaultdict(dict)
+    asked: defaultdict[str, set[str | None]] = defaultdict(set)
+    for call in calls:
+        if call.operation == "refund" and call.may_have_acted:
+            asked[call.order_id].add(call.key)
+            amount = call.answer.get("amount", 0)
+            if call.status == 201 and told[call.order_id].setdefault(call.key, amount) != amount:
+                yield f"refund {call.key} was told of {told[call.order_id][call.key]}, and of {amount}"
+    for id, timeline in book.history["orders"].items():
+        states = [(row["refunded_amount"], row["is_restocked"])
+                  for version in timeline.versions if (row := version.value) is not None]
+        done, total = sum(before != after for before, after in zip(states, states[1:])), states[-1][0]
+        known, of_known = len(told[id]), sum(told[id].values())
+        if not known <= done <= len(asked[id]) or of_known > total or known == done and of_known < total:
+            yield (f"{id} was refunded {done} times, {total} in all; {known} keys were told of {of_known}, and "
+                   f"{len(asked[id])} asked")

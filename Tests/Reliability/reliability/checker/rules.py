@@ -100,6 +100,13 @@ def hold_changed(book: Book, step: Step, id: str, before: Row, row: Row) -> Iter
 def order_changed(book: Book, step: Step, id: str, before: Row, row: Row) -> Iterator[str]:
     if any(before[name] != row[name] for name in ("quantity", "amount", "currency", "payment_due_at", "created_at")):
         yield f"{id} is another order than before: {row}"
+    was, money, amount = before["refunded_amount"], row["refunded_amount"], row["amount"]
+    if before["status"] not in ("paid", "refunded") and money != was or not was <= money <= amount:
+        yield f"{id}, of {amount} and {before['status']}, had {was} refunded, and then {money}"
+    if (row["status"] == "refunded") != (money == amount):
+        yield f"{id} is {row['status']}, and {money} of {amount} are refunded"
+    if row["is_restocked"] < before["is_restocked"] or row["is_restocked"] and row["status"] != "refunded":
+        yield f"{id} is {row['status']}, and its units are {'' if row['is_restocked'] else 'no longer '}restocked"
 
 
 def order_placed(book: Book, step: Step, id: str, row: Row) -> Iterator[str]:
