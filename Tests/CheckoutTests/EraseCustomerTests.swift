@@ -150,6 +150,28 @@ import Testing
     await eraser.close()
   }
 
+  /// Holds of several products are made in one transaction, by a function of their own.
+  @Test(.checkout) func `holds of several products that were begun before a step are replaced`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    // Each product has a job that expires holds.
+    for _ in 1...2 { _ = try await checkout.hold(1, of: try await checkout.newProduct(stock: 5)) }
+    let eraser = Pool(ConnectionConfiguration(url: TestDatabase.url), size: 1)
+    let erased = try await pool.holding(
+      """
+      select reserve_holds_together(
+          '{1, 2}', array[gen_random_uuid(), gen_random_uuid()], '{1, 1}', 600000000, null, '{lovelace, lovelace}')
+      """
+    ) { commit in
+      async let erased = EraseCustomer(customerID: "lovelace").run(on: eraser)
+      try await pool.untilBlocked(1)
+      try await commit()
+      return try await erased
+    }
+    #expect(erased?.holds == 2)
+    #expect(try await traces(pool) == 0)
+    await eraser.close()
+  }
+
   /// The order is placed after the step has looked for it, from a hold that still has its metadata.
   @Test(.checkout) func `an order that is placed meanwhile loses its metadata`() async throws {
     let (checkout, pool) = TestCheckout.current
