@@ -32,6 +32,17 @@ import Testing
     try await checkout.expectCleanAudit()
   }
 
+  /// Two clients release it, and their requests are in one batch.
+  @Test(.checkout) func `a hold that is released twice in a batch has one event`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("hold.released")
+    let hold = try await checkout.hold(1, of: try await checkout.newProduct(stock: 1))
+    try await pool.run(
+      "select release_holds(\(hold.id.productID), array['\(hold.id.uuidText)', '\(hold.id.uuidText)']::uuid[])")
+    #expect(try await pool.integer("select sum(cardinality(versions)) from event_batches") == 1)
+    try await checkout.expectCleanAudit()
+  }
+
   @Test(.checkout) func `a star does not name the events of holds`() async throws {
     let (checkout, pool) = TestCheckout.current
     try await checkout.subscribe("*")
