@@ -64,6 +64,25 @@ import Testing
     try await checkout.expectCleanAudit()
   }
 
+  /// No server ran for a month. Then a worker expires the hold, and another removes it before the event is dispatched.
+  @Test(.database) func `a hold stays until its events are dispatched`() async throws {
+    let pool = Pool(ConnectionConfiguration(url: TestDatabase.url), size: 1)
+    try await pool.run(
+      """
+      select create_product(1, 'Cap', 100, 'USD', 2, null, null, null, null);
+      select create_endpoint(gen_random_uuid(), 'https://shop.example', '{hold.expired}', null, 's');
+      select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
+      update holds set expires_at = clock_timestamp() - interval '30 days';
+      update products set available_stock = available_stock + (select units from expire_holds(1, 10, null));
+      """)
+    let hour: Int64 = 3_600_000_000  // microseconds
+    let removed = "select removed from remove_old(1, 100, \(hour), \(hour), \(hour))"
+    #expect(try await pool.integer(removed) == 0)
+    #expect(try await pool.eventNames() == ["hold.expired 2"])
+    #expect(try await pool.integer(removed) == 1)
+    await pool.close()
+  }
+
   /// No server runs here, so no worker expires the hold.
   @Test(.database) func `a buyer who reclaims a hold adds hold.expired`() async throws {
     let pool = Pool(ConnectionConfiguration(url: TestDatabase.url), size: 1)
