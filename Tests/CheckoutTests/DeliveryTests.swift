@@ -226,6 +226,24 @@ import Testing
     #expect(claim.deliveries.count { $0.endpointID == other.id.uuid } == 1)
   }
 
+  /// A server whose places are nearly all taken claims one delivery at a time.
+  @Test(.checkout) func `endpoints with many deliveries leave room for a probe and for each other`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let endpoints = [
+      try await checkout.subscribe("order.*"), try await checkout.subscribe("order.*"),
+      try await checkout.subscribe("order.*"),
+    ]
+    try await Self.orders(40, checkout)
+    let probed = endpoints[0].id.uuid
+    try await pool.run(
+      "update webhook_endpoints set failures = 5, failing_since = clock_timestamp() where id = '\(probed)'")
+    var served: [UUID] = []
+    for _ in 1...40 { served += try await checkout.claim(1).deliveries.map(\.endpointID) }
+    #expect(served.count == 40 && served.first == probed)
+    #expect(served.count { $0 == probed } == 1)
+    #expect(Set(served) == Set(endpoints.map(\.id.uuid)))
+  }
+
   /// Events that cannot be sent yet wait as batches, which cost least.
   @Test(.checkout) func `batches wait until an endpoint is short of deliveries`() async throws {
     let (checkout, pool) = TestCheckout.current

@@ -43,8 +43,13 @@ begin
         perform refuse_arguments();
     end if;
     has_endpoints := exists (select from webhook_endpoints);
+    -- A server whose places are nearly all taken claims a few deliveries. In a fixed order the same endpoints would get them
+    -- every time.
     v_healthy := array(
-        select w.id from webhook_endpoints w where w.status = 'enabled' and w.failures < c_most_failures);
+        select w.id
+        from webhook_endpoints w
+        where w.status = 'enabled' and w.failures < c_most_failures
+        order by random());
     -- Each endpoint has its share, so that one with many deliveries does not delay another.
     v_share := greatest(1, p_limit / greatest(1, cardinality(v_healthy)));
 
@@ -84,12 +89,13 @@ begin
     return query
     with due as (
         select d.product_id, d.event_id, d.endpoint_id
-        from unnest(v_healthy || v_probed) with ordinality as asked (id, n)
+        -- Probes come first. Otherwise endpoints with many deliveries would leave no place for them.
+        from unnest(v_probed || v_healthy) with ordinality as asked (id, n)
         cross join lateral (
             select * from deliveries d
             where d.endpoint_id = asked.id and d.status = 'pending' and d.next_at <= v_now
             order by d.next_at
-            limit case when asked.n > cardinality(v_healthy) then 1 else greatest(0, least(v_share, c_most_leased - (
+            limit case when asked.n <= cardinality(v_probed) then 1 else greatest(0, least(v_share, c_most_leased - (
                 select count(*) from deliveries l
                 where l.endpoint_id = asked.id and l.status = 'pending' and l.lease_id is not null
                   and l.next_at > v_now and l.next_at <= v_now + c_lease))) end
