@@ -89,7 +89,7 @@ import Testing
     #expect(untilNext > .seconds(20) && untilNext <= .seconds(30))
     try await pool.run(Self.due)
     let second = try await checkout.claim()
-    #expect(second.deliveries.map(\.attempt) == [2])
+    #expect(second.deliveries.map(\.attempt) == [1])
     try await checkout.record(first, 500)
     #expect(try await checkout.deliveries().deliveries[0].isLeased)
     #expect(try await checkout.endpoints()[0].failures == 0)
@@ -121,7 +121,7 @@ import Testing
     try await checkout.subscribe("order.*")
     try await Self.orders(2, checkout)
     _ = try await checkout.claim()
-    try await pool.run("\(Self.due); update deliveries set attempts = \(attempt - 1)")
+    try await pool.run("\(Self.due); update deliveries set attempts = \(attempt - 1), lease_id = null")
     let claim = try await checkout.claim()
     #expect(claim.deliveries.map(\.attempt) == [Int32(attempt), Int32(attempt)])
     try await checkout.record(claim, 503)
@@ -140,11 +140,25 @@ import Testing
     try await checkout.subscribe("order.*")
     try await Self.orders(1, checkout)
     _ = try await checkout.claim()
-    try await pool.run("\(Self.due); update deliveries set attempts = 11")
+    try await pool.run("\(Self.due); update deliveries set attempts = 11, lease_id = null")
     try await checkout.record(try await checkout.claim(), 500)
     let record = try await checkout.deliveries().deliveries[0]
     #expect(record.status == .failed && record.attempts == 12 && record.statusCode == 500)
     #expect(try await checkout.claim().untilNext == nil)
+  }
+
+  /// A slow endpoint has more deliveries leased than a server can send within the lease.
+  @Test(.checkout) func `leases that end without a result are no attempts`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.*")
+    try await Self.orders(1, checkout)
+    for _ in 1...12 {
+      #expect(try await checkout.claim().deliveries.map(\.attempt) == [1])
+      try await pool.run(Self.due)
+    }
+    try await checkout.record(try await checkout.claim(), 500)
+    let record = try await checkout.deliveries().deliveries[0]
+    #expect(record.status == .pending && record.attempts == 1)
   }
 
   /// What the endpoint asks for, and the shortest pause in seconds.

@@ -103,7 +103,10 @@ begin
         limit p_limit
     ), leased as (
         update deliveries d
-        set lease_id = p_lease_id, next_at = v_now + c_lease, attempts = d.attempts + 1
+        -- A lease that ended without a result counts as no attempt: its server had no place for the delivery, or crashed.
+        -- Otherwise a delivery that a slow endpoint never got would fail.
+        set lease_id = p_lease_id, next_at = v_now + c_lease,
+            attempts = d.attempts + case when d.lease_id is null then 1 else 0 end
         from due
         where d.product_id = due.product_id and d.event_id = due.event_id and d.endpoint_id = due.endpoint_id
         returning d.product_id, d.event_id, d.endpoint_id, d.attempts
