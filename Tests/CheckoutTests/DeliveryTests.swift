@@ -199,6 +199,22 @@ import Testing
     #expect(try await checkout.claim().deliveries.count == 7)
   }
 
+  /// How long the endpoint has failed, and the pause before the next probe, in seconds. Forty deliveries fail at once.
+  @Test(.checkout, arguments: [(0, 5), (60, 60), (86_400, 300)])
+  func `the pause before a probe grows with the time of failures`(failing: Int64, pause: Int64) async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.*")
+    try await Self.orders(41, checkout)
+    try await checkout.record(try await checkout.claim(1), 503)
+    try await pool.run("update webhook_endpoints set failing_since = failing_since - interval '\(failing) seconds'")
+    try await checkout.record(try await checkout.claim(40), 503)
+    #expect(try await checkout.endpoints()[0].failures == 41)
+    let seconds = try await pool.integer(
+      "select extract(epoch from e.probe_at - d.last) from webhook_endpoints e, "
+        + "(select max(last_attempt_at) as last from deliveries) d")
+    #expect(pause...pause + 5 ~= seconds)
+  }
+
   /// Both servers find the endpoint without a probe, unless the second one sees the lease of the first.
   @Test(.checkout) func `two servers send one probe`() async throws {
     let (checkout, pool) = TestCheckout.current
