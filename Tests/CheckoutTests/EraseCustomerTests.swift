@@ -79,6 +79,21 @@ import Testing
     try await checkout.expectCleanAudit()
   }
 
+  /// Retention removes a hold after a week, and its events after 30 days.
+  @Test(.checkout) func `the events of a hold that retention has removed lose the id`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("hold.*")
+    let hold = try await newHold(of: try await newProduct())
+    _ = try await checkout.releaseHold(hold.id)
+    #expect(try await pool.eventNames() == ["hold.placed 1", "hold.released 2"])
+    try await pool.run("delete from holds")
+    let erased = try await EraseCustomer(customerID: "lovelace").run(on: pool)
+    #expect(erased?.holds == 0 && erased?.events == 2)
+    #expect(try await traces(pool) == 0)
+    #expect(try await pool.integer("select count(*) from events where data -> 'metadata' <> '{}'") == 0)
+    try await checkout.expectCleanAudit()
+  }
+
   /// The first run ended after a step. What it replaced counts, too.
   @Test(.checkout) func `an erasure that was interrupted goes on under the same pseudonym`() async throws {
     let (checkout, pool) = TestCheckout.current
