@@ -94,6 +94,20 @@ import Testing
     try await checkout.expectCleanAudit()
   }
 
+  /// A long queue has more events than a step could dispatch within the time limit of a statement.
+  @Test(.checkout) func `an erasure dispatches only batches with events of the customer`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("hold.*")
+    let product = try await newProduct()
+    _ = try await newHold(of: product)
+    _ = try await newHold(of: product, for: "bob")
+    #expect(try await EraseCustomer(customerID: "lovelace").run(on: pool)?.events == 1)
+    #expect(try await pool.integer("select count(*) from event_batches") == 1)
+    _ = try await pool.events()
+    #expect(try await traces(pool) == 0)
+    #expect(try await pool.integer("select count(*) from events where data ->> 'customer_id' = 'bob'") == 1)
+  }
+
   /// The first run ended after a step. What it replaced counts, too.
   @Test(.checkout) func `an erasure that was interrupted goes on under the same pseudonym`() async throws {
     let (checkout, pool) = TestCheckout.current

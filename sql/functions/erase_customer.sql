@@ -77,9 +77,7 @@ begin
     end if;
 
     -- The data of some events is still in their batch.
-    if v_ids <> '{}' then
-        perform dispatch_events(0, p_product_id);
-    end if;
+    perform dispatch_events(0, p_product_id, v_ids);
 
     update orders o set metadata = null
     where o.product_id = p_product_id and o.id = any (v_ids) and o.metadata is not null;
