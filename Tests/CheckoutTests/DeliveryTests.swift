@@ -89,7 +89,7 @@ import Testing
     #expect(untilNext > .seconds(20) && untilNext <= .seconds(30))
     try await pool.run(Self.due)
     let second = try await checkout.claim()
-    #expect(second.deliveries.map(\.attempt) == [2])
+    #expect(second.deliveries.map(\.attempt) == [1])
     try await checkout.record(first, 500)
     #expect(try await checkout.deliveries().deliveries[0].isLeased)
     #expect(try await checkout.endpoints()[0].failures == 0)
@@ -121,7 +121,7 @@ import Testing
     try await checkout.subscribe("order.*")
     try await Self.orders(2, checkout)
     _ = try await checkout.claim()
-    try await pool.run("\(Self.due); update deliveries set attempts = \(attempt - 1)")
+    try await pool.run("\(Self.due); update deliveries set attempts = \(attempt - 1), lease_id = null")
     let claim = try await checkout.claim()
     #expect(claim.deliveries.map(\.attempt) == [Int32(attempt), Int32(attempt)])
     try await checkout.record(claim, 503)
@@ -140,11 +140,25 @@ import Testing
     try await checkout.subscribe("order.*")
     try await Self.orders(1, checkout)
     _ = try await checkout.claim()
-    try await pool.run("\(Self.due); update deliveries set attempts = 11")
+    try await pool.run("\(Self.due); update deliveries set attempts = 11, lease_id = null")
     try await checkout.record(try await checkout.claim(), 500)
     let record = try await checkout.deliveries().deliveries[0]
     #expect(record.status == .failed && record.attempts == 12 && record.statusCode == 500)
     #expect(try await checkout.claim().untilNext == nil)
+  }
+
+  /// A slow endpoint has more deliveries leased than a server can send within the lease.
+  @Test(.checkout) func `leases that end without a result are no attempts`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.*")
+    try await Self.orders(1, checkout)
+    for _ in 1...12 {
+      #expect(try await checkout.claim().deliveries.map(\.attempt) == [1])
+      try await pool.run(Self.due)
+    }
+    try await checkout.record(try await checkout.claim(), 500)
+    let record = try await checkout.deliveries().deliveries[0]
+    #expect(record.status == .pending && record.attempts == 1)
   }
 
   /// What the endpoint asks for, and the shortest pause in seconds.
@@ -183,6 +197,22 @@ import Testing
     #expect(try await checkout.endpoints()[0].failures == 0)
     #expect(try await checkout.endpoints()[0].failingSince == nil)
     #expect(try await checkout.claim().deliveries.count == 7)
+  }
+
+  /// How long the endpoint has failed, and the pause before the next probe, in seconds. Forty deliveries fail at once.
+  @Test(.checkout, arguments: [(0, 5), (60, 60), (86_400, 300)])
+  func `the pause before a probe grows with the time of failures`(failing: Int64, pause: Int64) async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("order.*")
+    try await Self.orders(41, checkout)
+    try await checkout.record(try await checkout.claim(1), 503)
+    try await pool.run("update webhook_endpoints set failing_since = failing_since - interval '\(failing) seconds'")
+    try await checkout.record(try await checkout.claim(40), 503)
+    #expect(try await checkout.endpoints()[0].failures == 41)
+    let seconds = try await pool.integer(
+      "select extract(epoch from e.probe_at - d.last) from webhook_endpoints e, "
+        + "(select max(last_attempt_at) as last from deliveries) d")
+    #expect(pause...pause + 5 ~= seconds)
   }
 
   /// Both servers find the endpoint without a probe, unless the second one sees the lease of the first.
@@ -224,6 +254,24 @@ import Testing
     let claim = try await checkout.claim(10)
     #expect(claim.deliveries.count { $0.endpointID == busy.id.uuid } == 5)
     #expect(claim.deliveries.count { $0.endpointID == other.id.uuid } == 1)
+  }
+
+  /// A server whose places are nearly all taken claims one delivery at a time.
+  @Test(.checkout) func `endpoints with many deliveries leave room for a probe and for each other`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let endpoints = [
+      try await checkout.subscribe("order.*"), try await checkout.subscribe("order.*"),
+      try await checkout.subscribe("order.*"),
+    ]
+    try await Self.orders(40, checkout)
+    let probed = endpoints[0].id.uuid
+    try await pool.run(
+      "update webhook_endpoints set failures = 5, failing_since = clock_timestamp() where id = '\(probed)'")
+    var served: [UUID] = []
+    for _ in 1...40 { served += try await checkout.claim(1).deliveries.map(\.endpointID) }
+    #expect(served.count == 40 && served.first == probed)
+    #expect(served.count { $0 == probed } == 1)
+    #expect(Set(served) == Set(endpoints.map(\.id.uuid)))
   }
 
   /// Events that cannot be sent yet wait as batches, which cost least.

@@ -244,6 +244,28 @@ import Time
     #expect(try await checkout.recover(endpoint.id, since: since, by: .tester) == 1)
   }
 
+  /// Retention is about to remove the event. A new delivery of it would have no event.
+  @Test(.checkout) func `recovery leaves an event that is being removed`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let endpoint = try await checkout.subscribe("order.*")
+    try await Self.orders(2, checkout)
+    try await checkout.record(try await checkout.claim(), 200)
+    try await pool.run(
+      """
+      delete from deliveries;
+      update orders set created_at = clock_timestamp() - interval '31 days';
+      update events set created_at = clock_timestamp() - interval '31 days';
+      """)
+    let hour: Int64 = 3_600_000_000  // microseconds
+    try await pool.holding("select remove_old(1, 100, \(hour), \(hour), \(hour))") { commit in
+      let since = Timestamp(microsecondsSince1970: 0)
+      #expect(try await checkout.recover(endpoint.id, since: since, by: .tester) == 0)
+      try await commit()
+    }
+    #expect(try await pool.integer("select count(*) from events") == 0)
+    try await checkout.expectCleanAudit()
+  }
+
   @Test(.checkout) func `an event is delivered again on demand`() async throws {
     let checkout = TestCheckout.current.checkout
     try await checkout.subscribe("order.*")

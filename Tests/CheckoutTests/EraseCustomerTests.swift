@@ -79,6 +79,35 @@ import Testing
     try await checkout.expectCleanAudit()
   }
 
+  /// Retention removes a hold after a week, and its events after 30 days.
+  @Test(.checkout) func `the events of a hold that retention has removed lose the id`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("hold.*")
+    let hold = try await newHold(of: try await newProduct())
+    _ = try await checkout.releaseHold(hold.id)
+    #expect(try await pool.eventNames() == ["hold.placed 1", "hold.released 2"])
+    try await pool.run("delete from holds")
+    let erased = try await EraseCustomer(customerID: "lovelace").run(on: pool)
+    #expect(erased?.holds == 0 && erased?.events == 2)
+    #expect(try await traces(pool) == 0)
+    #expect(try await pool.integer("select count(*) from events where data -> 'metadata' <> '{}'") == 0)
+    try await checkout.expectCleanAudit()
+  }
+
+  /// A long queue has more events than a step could dispatch within the time limit of a statement.
+  @Test(.checkout) func `an erasure dispatches only batches with events of the customer`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("hold.*")
+    let product = try await newProduct()
+    _ = try await newHold(of: product)
+    _ = try await newHold(of: product, for: "bob")
+    #expect(try await EraseCustomer(customerID: "lovelace").run(on: pool)?.events == 1)
+    #expect(try await pool.integer("select count(*) from event_batches") == 1)
+    _ = try await pool.events()
+    #expect(try await traces(pool) == 0)
+    #expect(try await pool.integer("select count(*) from events where data ->> 'customer_id' = 'bob'") == 1)
+  }
+
   /// The first run ended after a step. What it replaced counts, too.
   @Test(.checkout) func `an erasure that was interrupted goes on under the same pseudonym`() async throws {
     let (checkout, pool) = TestCheckout.current
@@ -146,6 +175,28 @@ import Testing
       return try await erased
     }
     #expect(erased?.holds == 1)
+    #expect(try await traces(pool) == 0)
+    await eraser.close()
+  }
+
+  /// Holds of several products are made in one transaction, by a function of their own.
+  @Test(.checkout) func `holds of several products that were begun before a step are replaced`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    // Each product has a job that expires holds.
+    for _ in 1...2 { _ = try await checkout.hold(1, of: try await checkout.newProduct(stock: 5)) }
+    let eraser = Pool(ConnectionConfiguration(url: TestDatabase.url), size: 1)
+    let erased = try await pool.holding(
+      """
+      select reserve_holds_together(
+          '{1, 2}', array[gen_random_uuid(), gen_random_uuid()], '{1, 1}', 600000000, null, '{lovelace, lovelace}')
+      """
+    ) { commit in
+      async let erased = EraseCustomer(customerID: "lovelace").run(on: eraser)
+      try await pool.untilBlocked(1)
+      try await commit()
+      return try await erased
+    }
+    #expect(erased?.holds == 2)
     #expect(try await traces(pool) == 0)
     await eraser.close()
   }

@@ -32,6 +32,17 @@ import Testing
     try await checkout.expectCleanAudit()
   }
 
+  /// Two clients release it, and their requests are in one batch.
+  @Test(.checkout) func `a hold that is released twice in a batch has one event`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    try await checkout.subscribe("hold.released")
+    let hold = try await checkout.hold(1, of: try await checkout.newProduct(stock: 1))
+    try await pool.run(
+      "select release_holds(\(hold.id.productID), array['\(hold.id.uuidText)', '\(hold.id.uuidText)']::uuid[])")
+    #expect(try await pool.integer("select sum(cardinality(versions)) from event_batches") == 1)
+    try await checkout.expectCleanAudit()
+  }
+
   @Test(.checkout) func `a star does not name the events of holds`() async throws {
     let (checkout, pool) = TestCheckout.current
     try await checkout.subscribe("*")
@@ -51,6 +62,25 @@ import Testing
     #expect(try await pool.events()[0].member("status") == "expired")
     #expect(try await pool.events()[0].member("expires_in_seconds") == "0")
     try await checkout.expectCleanAudit()
+  }
+
+  /// No server ran for a month. Then a worker expires the hold, and another removes it before the event is dispatched.
+  @Test(.database) func `a hold stays until its events are dispatched`() async throws {
+    let pool = Pool(ConnectionConfiguration(url: TestDatabase.url), size: 1)
+    try await pool.run(
+      """
+      select create_product(1, 'Cap', 100, 'USD', 2, null, null, null, null);
+      select create_endpoint(gen_random_uuid(), 'https://shop.example', '{hold.expired}', null, 's');
+      select reserve_holds(1, array[gen_random_uuid()], '{2}', 0, null, null, null);
+      update holds set expires_at = clock_timestamp() - interval '30 days';
+      update products set available_stock = available_stock + (select units from expire_holds(1, 10, null));
+      """)
+    let hour: Int64 = 3_600_000_000  // microseconds
+    let removed = "select removed from remove_old(1, 100, \(hour), \(hour), \(hour))"
+    #expect(try await pool.integer(removed) == 0)
+    #expect(try await pool.eventNames() == ["hold.expired 2"])
+    #expect(try await pool.integer(removed) == 1)
+    await pool.close()
   }
 
   /// No server runs here, so no worker expires the hold.

@@ -23,9 +23,10 @@ import Testing
       """
     case lockedRow = "select from products where id = 2 for update"
     case lockedKey = "select pg_advisory_xact_lock(key_lock(2, 'c'))"
+    case lockedCustomer = "select pg_advisory_xact_lock(customer_lock(2, 'x'))"
     case workerAtItsJob = "select pg_advisory_xact_lock(job_lock(2))"
 
-    var isHeld: Bool { [.lockedRow, .lockedKey, .workerAtItsJob].contains(self) }
+    var isHeld: Bool { [.lockedRow, .lockedKey, .lockedCustomer, .workerAtItsJob].contains(self) }
   }
 
   /// For each of two products, a hold of one unit and a hold of two.

@@ -84,12 +84,14 @@ import Testing
     // Generic plans are forced only where no plan may read a whole table.
     """
     select proname from functions
-    where settings::text ~ 'plan_cache_mode' and not settings @> array['plan_cache_mode=force_generic_plan', 'enable_seqscan=off']
+    where settings::text ~ 'force_generic_plan' and not settings @> array['enable_seqscan=off']
     """,
-    // Reads of the stock use one index, row by row: see lapsed_units.
+    // Which index serves a list of deliveries depends on the filters of the call.
+    "select proname from functions where (settings::text ~ 'force_custom_plan') <> (proname = 'list_deliveries')",
+    // Reads of the stock, and lists, use one index, row by row: see lapsed_units.
     """
     select proname from functions
-    where (proname in ('lapsed_units', 'read_shop', 'list_orders', 'list_holds')) <> (settings @> array['enable_bitmapscan=off', 'max_parallel_workers_per_gather=0'])
+    where (proname in ('lapsed_units', 'read_shop', 'list_deliveries', 'list_events', 'list_holds', 'list_orders')) <> (settings @> array['enable_bitmapscan=off', 'max_parallel_workers_per_gather=0'])
     """,
     // Only these functions find rows by ctid.
     """

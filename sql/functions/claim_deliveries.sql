@@ -43,8 +43,13 @@ begin
         perform refuse_arguments();
     end if;
     has_endpoints := exists (select from webhook_endpoints);
+    -- A server whose places are nearly all taken claims a few deliveries. In a fixed order the same endpoints would get them
+    -- every time.
     v_healthy := array(
-        select w.id from webhook_endpoints w where w.status = 'enabled' and w.failures < c_most_failures);
+        select w.id
+        from webhook_endpoints w
+        where w.status = 'enabled' and w.failures < c_most_failures
+        order by random());
     -- Each endpoint has its share, so that one with many deliveries does not delay another.
     v_share := greatest(1, p_limit / greatest(1, cardinality(v_healthy)));
 
@@ -84,12 +89,13 @@ begin
     return query
     with due as (
         select d.product_id, d.event_id, d.endpoint_id
-        from unnest(v_healthy || v_probed) with ordinality as asked (id, n)
+        -- Probes come first. Otherwise endpoints with many deliveries would leave no place for them.
+        from unnest(v_probed || v_healthy) with ordinality as asked (id, n)
         cross join lateral (
             select * from deliveries d
             where d.endpoint_id = asked.id and d.status = 'pending' and d.next_at <= v_now
             order by d.next_at
-            limit case when asked.n > cardinality(v_healthy) then 1 else greatest(0, least(v_share, c_most_leased - (
+            limit case when asked.n <= cardinality(v_probed) then 1 else greatest(0, least(v_share, c_most_leased - (
                 select count(*) from deliveries l
                 where l.endpoint_id = asked.id and l.status = 'pending' and l.lease_id is not null
                   and l.next_at > v_now and l.next_at <= v_now + c_lease))) end
@@ -97,7 +103,10 @@ begin
         limit p_limit
     ), leased as (
         update deliveries d
-        set lease_id = p_lease_id, next_at = v_now + c_lease, attempts = d.attempts + 1
+        -- A lease that ended without a result counts as no attempt: its server had no place for the delivery, or crashed.
+        -- Otherwise a delivery that a slow endpoint never got would fail.
+        set lease_id = p_lease_id, next_at = v_now + c_lease,
+            attempts = d.attempts + case when d.lease_id is null then 1 else 0 end
         from due
         where d.product_id = due.product_id and d.event_id = due.event_id and d.endpoint_id = due.endpoint_id
         returning d.product_id, d.event_id, d.endpoint_id, d.attempts

@@ -1,12 +1,15 @@
 -- Makes the events of batches that transactions have added, and their deliveries, from the oldest batch on. Takes no further
 -- batch when it has p_limit events. Returns how many batches there were.
 --
--- Batches that another session has locked are passed over: it dispatches them. With p_product_id all batches of this product
--- are dispatched when it returns, and locked ones are waited for.
+-- Batches that another session has locked are passed over: it dispatches them.
+--
+-- With p_object_ids, ids of holds or orders of p_product_id, their batches are dispatched when it returns, whatever p_limit is.
+-- Locked ones are waited for. Others stay, because a queue may have more events than a transaction can dispatch.
 --
 -- An endpoint gets the events that were written after its creation. One that was disabled because it failed gets them once it
 -- is enabled.
-create or replace function dispatch_events(p_limit integer, p_product_id integer default null)
+create or replace function dispatch_events(
+    p_limit integer, p_product_id integer default null, p_object_ids uuid[] default null)
 returns integer
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
@@ -20,7 +23,7 @@ declare
 begin
     -- Whoever deletes an endpoint waits for this transaction, and then deletes the deliveries that it inserts.
     perform pg_advisory_xact_lock_shared(subscription_lock());
-    if p_product_id is null then
+    if p_object_ids is null then
         v_batches := array(
             select b.id
             from event_batches b
@@ -35,7 +38,17 @@ begin
                 join event_batches b on b.id = batch.id) counted
             where counted.before < p_limit);
     else
-        v_batches := array(select b.id from event_batches b where b.product_id = p_product_id order by b.id for update);
+        v_batches := array(
+            select b.id
+            from event_batches b
+            where b.id = any (array(
+                select waiting.id
+                from event_batches waiting
+                cross join lateral unnest(waiting.object_ids) as object (id)
+                join unnest(p_object_ids) as asked (id) on asked.id = object.id
+                where waiting.product_id = p_product_id))
+            order by b.id
+            for update);
     end if;
     if v_batches = '{}' then
         return 0;

@@ -53,7 +53,7 @@ begin
 
     select page.hold_ids, page.next_after, page.next_id into v_ids, next_after, next_id
     from holds_of_customer(p_product_id, p_customer_id, p_after, p_after_id, p_limit) page;
-    if v_ids = '{}' then
+    if v_ids = '{}' and next_after is not null then
         return next;
         return;
     end if;
@@ -85,7 +85,7 @@ begin
     end if;
 
     -- The data of some events is still in their batch.
-    perform dispatch_events(0, p_product_id);
+    perform dispatch_events(0, p_product_id, v_ids);
 
     -- One statement for each row: a plan for a list of ids may read all rows of the product.
     foreach v_id in array v_order_ids loop
@@ -139,6 +139,16 @@ begin
         where e.product_id = p_product_id and e.id = v_id and e.data ->> 'customer_id' = p_customer_id;
         v_events := v_events + found::integer;
     end loop;
+
+    if next_after is null and next_id is null then
+        -- The last page. Retention removes a hold that was given back before its events. Nothing leads to those, so all events
+        -- of holds of the product are read. None is still in a batch: see remove_old.
+        update events e
+        set data = e.data || jsonb_build_object('customer_id', v_pseudonym, 'metadata', '{}'::jsonb)
+        where e.product_id = p_product_id and e.type like 'hold.%' and e.data ->> 'customer_id' = p_customer_id;
+        get diagnostics v_count = row_count;
+        v_events := v_events + v_count;
+    end if;
 
     update customer_erasures e
     set holds = e.holds + v_holds, orders = e.orders + v_orders, idempotency_keys = e.idempotency_keys + v_keys,

@@ -9,7 +9,8 @@ returns table (
     is_leased boolean, created_at timestamptz, last_attempt_at timestamptz, status_code integer, error text)
 language plpgsql stable
 security definer set search_path = pg_catalog, flashsale, pg_temp
-set enable_seqscan = off
+set enable_seqscan = off set enable_bitmapscan = off set max_parallel_workers_per_gather = 0
+set plan_cache_mode = force_custom_plan
 as $$
 begin
     if (p_limit between 1 and 1000 and (p_event_id is null) = (p_product_id is null)

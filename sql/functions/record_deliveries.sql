@@ -26,7 +26,8 @@ declare
         '24 hours', '24 hours'];
     c_latest_retry  constant interval := interval '24 hours';
     c_most_failures constant integer := 5;  -- as in claim_deliveries
-    -- The pause before the next probe. It doubles with each failure.
+    -- The pause before the next probe is as long as the endpoint has failed so far, within these limits. Many deliveries fail at
+    -- once, so the number of failures does not tell how long.
     c_first_probe   constant interval := interval '5 seconds';
     c_last_probe    constant interval := interval '5 minutes';
     c_patience      constant interval := interval '3 days';
@@ -86,7 +87,7 @@ begin
         set failures      = new.failures,
             failing_since = case when new.failures > 0 then new.failing_since end,
             probe_at      = case when new.failures >= c_most_failures then
-                v_now + least(c_last_probe, c_first_probe * 2 ^ least(new.failures - c_most_failures, 16)) end
+                v_now + least(c_last_probe, greatest(c_first_probe, v_now - new.failing_since)) end
         from (
             select w.id,
                    case when v_result.is_alive then 0 else w.failures end + v_result.failures as failures,

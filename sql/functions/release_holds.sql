@@ -11,6 +11,7 @@ declare
     v_locked   record;
     v_now      timestamptz;
     v_released tid[];
+    v_ids      uuid[];  -- of these holds, each once
     v_units    bigint := 0;
     v_wanted   integer;
 begin
@@ -24,6 +25,7 @@ begin
             and v_locked.ids[i] is distinct from v_locked.ids[i - 1]
         then
             v_released := v_released || v_locked.tids[i];
+            v_ids := v_ids || v_locked.ids[i];
             v_units := v_units + v_locked.quantities[i];
         end if;
     end loop;
@@ -32,9 +34,7 @@ begin
         update products p set available_stock = p.available_stock + v_units where p.id = p_product_id
         returning p.wanted_events into v_wanted;
         if v_wanted & event_bit('hold.released') <> 0 then
-            perform add_event_batch(p_product_id, 'hold.released', array_agg(l.id), array_agg(2))
-            from unnest(v_locked.ids, v_locked.tids) as l (id, tid)
-            where l.tid = any (v_released);
+            perform add_event_batch(p_product_id, 'hold.released', v_ids, array_fill(2, array[cardinality(v_ids)]));
         end if;
     end if;
     return query select * from read_holds(p_product_id, p_hold_ids);

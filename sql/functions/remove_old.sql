@@ -22,6 +22,7 @@ declare
     -- A provider repeats an event for some days at most, and no hold lives that long.
     c_parked_event_ttl constant interval := interval '30 days';
     c_event_retention  constant interval := interval '30 days';
+    c_most_batches     constant integer := 1000;
     v_now     timestamptz := clock_timestamp();
     v_key_ttl        interval;
     v_hold_retention interval;
@@ -71,11 +72,28 @@ begin
         v_admin_keys := v_admin_keys + 1;
     end loop;
 
+    -- A batch has only the ids of its holds, and the rest is read when it is dispatched. After a pause of all servers, both may
+    -- come at once:
+    --
+    --     worker:  expires a hold that lapsed a month ago, and adds the batch
+    --     removal: removes the hold
+    --     server:  dispatches the batch, and finds nothing to tell
+    --
+    -- So holds wait for the product's batches of holds. Both are read in one statement: the hold's new status and its batch are
+    -- visible together. Of a long queue only the first batches are read, and holds wait until it is shorter.
     for v_old in
         select old.id
         from holds old
         where old.product_id = p_product_id and old.status in ('released', 'expired')
           and old.expires_at <= v_now - v_hold_retention
+          and not exists (
+              select
+              from (
+                  select b.product_id, b.type, row_number() over (order by b.id) as n
+                  from event_batches b
+                  order by b.id
+                  limit c_most_batches) b
+              where b.product_id = p_product_id and b.type like 'hold.%' or b.n = c_most_batches)
           and not exists (
               select from idempotency_keys k
               where k.product_id = p_product_id and k.hold_id = old.id

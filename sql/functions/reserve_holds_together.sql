@@ -42,16 +42,20 @@ begin
     end if;
     held_until := time_after(v_now, p_ttl_us);
 
-    -- The locks on keys and jobs are those of reserve_holds and schedule_job, but they are only tried. A product whose lock
-    -- is taken is not served. Later statements read what the locks protect, and see what was committed before.
+    -- The locks on keys, customers and jobs are those of reserve_holds and schedule_job, but they are only tried. A product
+    -- whose lock is taken is not served. Later statements read what the locks protect, and see what was committed before.
+    -- Customers are not counted here, so their locks are shared. They keep erase_customer from missing a hold.
     v_free := array(
         select asked.id
         from (
-            select u.id, bool_and(
-                u.key is null or pg_try_advisory_xact_lock(key_lock(u.id, u.key))) as has_keys
-            from unnest(p_product_ids, p_keys) as u (id, key)
+            select u.id,
+                   bool_and(u.key is null or pg_try_advisory_xact_lock(key_lock(u.id, u.key))) as has_keys,
+                   bool_and(
+                       u.customer_id is null
+                       or pg_try_advisory_xact_lock_shared(customer_lock(u.id, u.customer_id))) as has_customers
+            from unnest(p_product_ids, p_keys, p_customers) as u (id, key, customer_id)
             group by u.id) asked
-        where asked.has_keys and pg_try_advisory_xact_lock_shared(job_lock(asked.id)));
+        where asked.has_keys and asked.has_customers and pg_try_advisory_xact_lock_shared(job_lock(asked.id)));
     if p_keys is not null then
         v_used := array(
             select asked.id
