@@ -78,7 +78,7 @@ struct EventFeedReader: Sendable {
 
   private func page(from cursor: String?) async throws -> Page {
     var path = "/api/admin/events"
-    // Cursors are Base64url, so they need no escapes.
+    // Cursors have digits and a hyphen, so they need no escapes.
     if let cursor { path += "?cursor=\(cursor)" }
     let text = try await answer("GET", path)
     guard let page = try JSONSerialization.jsonObject(with: text) as? [String: Any],
