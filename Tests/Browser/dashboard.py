@@ -8,6 +8,7 @@ and a Chromium: `Tests/Browser/buy` installs them and runs this. With --pictures
 """
 
 import base64
+import datetime
 import hmac
 import http.server
 import json
@@ -648,6 +649,22 @@ class DashboardTest(BrowserTest):
             page.wait_for_timeout(1500)
             self.assertEqual(len(attempts), 1)
             self.delete_endpoint(url)
+
+    def test_missed_events_are_found_by_the_servers_clock(self):
+        url = "http://127.0.0.1:1/recovered"
+        self.add_endpoint(url)
+        context = self.operator()
+        # The operator's own clock is five hours early.
+        context.add_init_script("const now = Date.now; Date.now = () => now() + 5 * 3600e3;")
+        page = self.room(context=context)
+        page.locator("#endpoints li", has_text=url).get_by_role("button", name="Recover").click()
+        page.select_option("#since", "1")
+        with page.expect_request("**/recover") as request:
+            page.click("#endpoint-go")
+        since = datetime.datetime.fromisoformat(request.value.post_data_json["since"].replace("Z", "+00:00"))
+        age = datetime.datetime.now(datetime.timezone.utc) - since
+        self.assertAlmostEqual(age.total_seconds(), 3600, delta=60)
+        self.delete_endpoint(url)
 
     def test_an_address_that_cannot_get_events_is_refused(self):
         page = self.room()

@@ -1,5 +1,6 @@
 // The endpoints that get events of the shop, and what an operator can do with them.
 
+import { clock } from "./clock.js";
 import { copyButton } from "./copy.js";
 import { find, focusOn, make, setBusy, setText, show } from "./dom.js";
 import { count, spokenDuration } from "./format.js";
@@ -139,7 +140,7 @@ export class Endpoints {
       doneText: `${actions[name].done} ${endpoint.url}.`,
       method: status ? "PATCH" : "POST",
       path: pathOf(name, endpoint),
-      body: status ? { status } : name === "recover" ? { since: new Date(Date.now() - hours * 3_600_000).toISOString() } : undefined,
+      body: status ? { status } : name === "recover" ? { since: new Date(clock.now() - hours * 3_600_000).toISOString() } : undefined,
       isOnce: actions[name].isOnce,
     });
   }
