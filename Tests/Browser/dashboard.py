@@ -690,6 +690,7 @@ class DashboardTest(BrowserTest):
         expect(failed).to_contain_text("order.placed", timeout=30_000)
         failed.get_by_role("button").click()
         expect(page.locator("#changes li[data-state=done]")).to_contain_text("goes again to its endpoints")
+        expect(page.locator("#audit li").first).to_contain_text("redelivered an event of Not told")
         expect(page.locator("#failed li", has_text=url)).to_have_count(0)
         self.delete_endpoint(url)
 
