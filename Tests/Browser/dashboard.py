@@ -668,12 +668,19 @@ class DashboardTest(BrowserTest):
 
     def test_an_address_that_cannot_get_events_is_refused(self):
         page = self.room()
-        page.click("#endpoint-add")
+        page.focus("#endpoint-url")
+        page.keyboard.press("Enter")
         self.visible(page, "#endpoint-error")
+        expect(page.locator("#announcer")).to_contain_text("Enter an address")
+        expect(page.locator("#endpoint-url")).to_be_focused()
+        self.assertEqual(page.get_attribute("#endpoint-url", "aria-invalid"), "true")
+        self.assertIsNone(page.get_attribute("#endpoint-events", "aria-invalid"))
         page.fill("#endpoint-url", "ftp://127.0.0.1/")
         page.click("#endpoint-add")
         expect(page.locator("#changes li[data-state=refused]")).to_contain_text("must begin with")
         expect(page.locator("#secret")).to_be_hidden()
+        expect(page.locator("#endpoint-error")).to_be_hidden()
+        self.assertIsNone(page.get_attribute("#endpoint-url", "aria-invalid"))
 
     def test_a_failed_delivery_is_sent_again(self):
         # Nothing listens on port 1.
