@@ -376,6 +376,19 @@ class DashboardTest(BrowserTest):
         rows.first.get_by_role("link").click()
         expect(page.locator("#order-title")).to_be_focused()
 
+    def test_signing_out_forgets_the_customer_and_the_endpoint_of_the_operator(self):
+        url = "http://127.0.0.1:1/token-of-the-receiver"
+        self.add_endpoint(url)
+        page = self.room()
+        self.find_orders(page, "customer-of-the-shop")
+        page.locator("#endpoints li", has_text=url).get_by_role("button", name="Disable").click()
+        page.keyboard.press("Escape")
+        page.click("#sign-out")
+        self.visible(page, "#key")
+        for text in ("customer-of-the-shop", "token-of-the-receiver"):
+            self.assertNotIn(text, page.inner_html("body"))
+        self.delete_endpoint(url)
+
     def test_an_order_is_found_by_the_id_of_its_hold(self):
         order = self.paid_order("By its hold")
         page = self.room()

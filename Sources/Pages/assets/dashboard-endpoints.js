@@ -90,6 +90,8 @@ export class Endpoints {
     find("endpoint-form").reset();
     this.#refuse(false, false);
     this.#hideSecret();
+    // A URL may have a secret in it.
+    for (const part of ["secret-url", "endpoint-question-url"]) setText(find(part), "");
     for (const [id, row] of this.#rows) this.#remove(id, row);
   }
 

@@ -40,6 +40,10 @@ export class OrderList {
     this.#generation += 1;
     [this.#query, this.#cursors, this.#next] = [null, [], null];
     find("order-rows").replaceChildren();
+    // The filters have a customer's id.
+    setText(find("order-filters"), "");
+    find("orders-csv").removeAttribute("href");
+    setInvalid(find("order-product"), false);
     for (const field of ["order-id", "order-product", "order-status"]) find(field).value = "";
     setBusy(find("find-order-button"), false, "Show");
     this.#fail("");
