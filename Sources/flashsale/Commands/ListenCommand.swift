@@ -75,6 +75,9 @@ struct ListenCommand: AsyncParsableCommand {
           print("Forwarding events of \(url) to \(forward).")
           if secret == nil { print("They are signed with \(text)") }
           let types = patterns.map { Set($0.flatMap(\.types).map(\.rawValue)) }
+          if let types, case let others = try await feed.unrecorded(of: types), !others.isEmpty {
+            print("The feed does not record \(others.joined(separator: ", ")). PUT /api/admin/event-feed adds types.")
+          }
           try await feed.follow(from: start) { event in
             if types?.contains(event.type) ?? true { await forwarder.forward(event) }
           }
