@@ -3,8 +3,8 @@ import Addresses
 /// The URL of an endpoint, taken apart.
 ///
 /// The text is parsed strictly here, and the HTTP client gets a URL that is put together again from checked parts. If
-/// both parsed the operator's text, they could find different hosts in it, and the client could connect to a host that
-/// was not checked.
+/// both parsed the operator's text, they could find different hosts in it. The server would check the one, and connect to
+/// the other.
 struct EndpointAddress: Hashable, Sendable {
   /// In bytes.
   static let maximumLength = 2048

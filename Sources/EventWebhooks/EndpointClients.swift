@@ -149,7 +149,7 @@ actor EndpointClients {
     }
   }
 
-  /// Deliveries to one host share a look-up, so that a silent name server occupies one thread.
+  /// Deliveries to one host share a look-up.
   private func addresses(of endpoint: EndpointAddress) async throws -> [IPAddress] {
     if let lookUp = lookUps[endpoint.host] { return try await lookUp.value }
     let lookUp = Task { [policy] in try await policy.addresses(of: endpoint) }

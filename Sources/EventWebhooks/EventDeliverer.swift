@@ -17,8 +17,8 @@ import Time
 /// An event is sent at least once. If a server ends between sending and recording, the lease ends, and another server
 /// sends the event again with the same `webhook-id`. If it is only slow, its late result no longer counts.
 ///
-/// The deliverer must not slow down a sale. It has at most one claim and one record at a time, both at most every 20 ms,
-/// a low priority, and connections on a thread of its own.
+/// The deliverer must not slow down a sale. It runs at most one claim and one record at a time, each at most every 20 ms.
+/// Its tasks have a low priority, and its connections have a thread of their own.
 package struct EventDeliverer: Service, CustomStringConvertible {
   package struct Configuration: Sendable {
     /// Where events may be sent.
@@ -49,8 +49,8 @@ package struct EventDeliverer: Service, CustomStringConvertible {
   /// The rest after a claim that found nothing although a delivery is due. Another server has it.
   private static let claimedRest: Duration = .milliseconds(100)
 
-  /// How long claims have one lease id. It is less than the lease: if this server claims a delivery again after its
-  /// lease, the id is another one, and the result of the earlier claim does not count.
+  /// How long claims have one lease id. It is less than the lease. So if this server claims a delivery again after its
+  /// lease, the second claim has another id. The result of the first one does not count.
   private static let leaseIDTime: Duration = .seconds(10)
 
   /// Short, because `ServiceGroup` logs it.

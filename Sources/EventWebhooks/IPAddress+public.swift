@@ -3,8 +3,8 @@ import Addresses
 extension IPAddress {
   /// Whether the address belongs to the public internet.
   ///
-  /// A server must not send events to other addresses. An endpoint's URL comes from outside, and could otherwise reach
-  /// services that only trust the server's own network, such as the metadata service of a cloud (169.254.169.254).
+  /// A server must not send events to other addresses, because an endpoint's URL comes from outside. Some services trust
+  /// every client in the server's network, such as the metadata service of a cloud (169.254.169.254).
   ///
   /// The ranges are those of IANA's registries of special-purpose addresses (RFC 6890) that are not globally reachable.
   var isPublic: Bool {

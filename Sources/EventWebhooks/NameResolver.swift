@@ -1,6 +1,7 @@
 import Addresses
 import Glibc
 import NIOPosix
+import Synchronization
 
 /// Finds the addresses of a name.
 protocol NameResolver: Sendable {
@@ -11,8 +12,12 @@ protocol NameResolver: Sendable {
 
 /// The resolver of the system (getaddrinfo(3)), with `/etc/hosts` and the DNS.
 struct SystemResolver: NameResolver {
+  typealias LookUpResult = Result<[IPAddress], EndpointRefusal>
+
   /// getaddrinfo waits up to 30 s for a silent name server, and cannot be cancelled.
-  private static let timeLimit: Duration = .seconds(5)
+  var timeLimit: Duration = .seconds(5)
+  /// Blocks its thread.
+  var lookUp: @Sendable (String) -> LookUpResult = { SystemResolver.systemAddresses(of: $0) }
 
   /// getaddrinfo blocks its thread, so it must not run on a cooperative thread. The threads are of this resolver alone,
   /// because the name servers of a receiver may be silent on purpose.
@@ -22,11 +27,25 @@ struct SystemResolver: NameResolver {
     return pool
   }()
 
+  /// Who waits for the look-up of each name. A look-up occupies its thread beyond the time limit, so another one of the
+  /// same name joins it. Otherwise the retries of one endpoint could occupy all threads.
+  private static let waiting = Mutex<[String: [AsyncStream<LookUpResult>.Continuation]]>([:])
+
   func addresses(of name: String) async throws -> [IPAddress] {
-    let (results, result) = AsyncStream.makeStream(of: Result<[IPAddress], EndpointRefusal>.self)
-    Self.threads.submit { _ in result.yield(Self.lookUp(name)) }
-    let timer = Task {
-      try? await Task.sleep(for: Self.timeLimit)
+    let (results, result) = AsyncStream.makeStream(of: LookUpResult.self)
+    let isFirst = Self.waiting.withLock { waiting in
+      waiting[name, default: []].append(result)
+      return waiting[name]?.count == 1
+    }
+    if isFirst {
+      Self.threads.submit { [lookUp] _ in
+        let found = lookUp(name)
+        let waiters = Self.waiting.withLock { $0.removeValue(forKey: name) } ?? []
+        for waiter in waiters { waiter.yield(found) }
+      }
+    }
+    let timer = Task { [timeLimit] in
+      try? await Task.sleep(for: timeLimit)
       result.yield(.failure(.lookUpTimedOut))
     }
     defer { timer.cancel() }
@@ -34,7 +53,7 @@ struct SystemResolver: NameResolver {
     throw CancellationError()
   }
 
-  private static func lookUp(_ name: String) -> Result<[IPAddress], EndpointRefusal> {
+  private static func systemAddresses(of name: String) -> LookUpResult {
     var hints = addrinfo()
     hints.ai_family = AF_UNSPEC
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

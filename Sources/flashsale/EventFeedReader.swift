@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Checkout
 import Foundation
 import NIOCore
 import Secrets
@@ -24,6 +25,8 @@ struct EventFeedReader: Sendable {
 
   private static let maximumPageBytes = 1 << 24
 
+  private static let feedPath = "/api/admin/event-feed"
+
   let client: HTTPClient
   /// The base URL of the API.
   let url: String
@@ -33,10 +36,19 @@ struct EventFeedReader: Sendable {
   ///
   /// - Parameter types: such as `order.*`.
   func turnOn(for types: [String]) async throws {
-    let path = "/api/admin/event-feed"
-    let feed = try JSONSerialization.jsonObject(with: await answer("GET", path)) as? [String: Any]
-    guard (feed?["events"] as? [String])?.isEmpty != false else { return }
-    _ = try await answer("PUT", path, body: JSONSerialization.data(withJSONObject: ["events": types]))
+    guard try await patterns().isEmpty else { return }
+    _ = try await answer("PUT", Self.feedPath, body: JSONSerialization.data(withJSONObject: ["events": types]))
+  }
+
+  /// Those of some types that the feed does not record. The server has events of these types only if an endpoint wants them.
+  func unrecorded(of types: Set<String>) async throws -> [String] {
+    let recorded = try await patterns().compactMap { EventPattern(text: $0) }.flatMap(\.types).map(\.rawValue)
+    return types.subtracting(recorded).sorted()
+  }
+
+  private func patterns() async throws -> [String] {
+    let feed = try JSONSerialization.jsonObject(with: await answer("GET", Self.feedPath)) as? [String: Any]
+    return feed?["events"] as? [String] ?? []
   }
 
   /// The position after the newest event.
@@ -78,7 +90,7 @@ struct EventFeedReader: Sendable {
 
   private func page(from cursor: String?) async throws -> Page {
     var path = "/api/admin/events"
-    // Cursors are Base64url, so they need no escapes.
+    // Cursors have digits and a hyphen, so they need no escapes.
     if let cursor { path += "?cursor=\(cursor)" }
     let text = try await answer("GET", path)
     guard let page = try JSONSerialization.jsonObject(with: text) as? [String: Any],

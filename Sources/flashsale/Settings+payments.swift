@@ -1,5 +1,5 @@
-import StandardWebhooks
 import API
+import StandardWebhooks
 
 /// The secrets of payment providers; see docs/payments.md.
 extension Settings {

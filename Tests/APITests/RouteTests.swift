@@ -56,11 +56,17 @@ import Testing
     let large = Route(.POST, "/large", maximumBodyBytes: 9) { _ in Response(contentType: "text/plain", body: .init()) }
     let table = RouteTable(routes: Self.table.routes + [large])
     func limit(_ method: HTTPMethod, _ uri: String) -> Int? {
-      table.maximumBodyBytes(of: HTTPRequestHead(version: .http1_1, method: method, uri: uri))
+      table.largeBody(of: HTTPRequestHead(version: .http1_1, method: method, uri: uri))?.maximumBytes
     }
     for uri in ["/large", "/large?x=/y", "http://sale/large"] { #expect(limit(.POST, uri) == 9) }
     for uri in ["/things", "/large/", "//large", "/largest", "*", ""] { #expect(limit(.POST, uri) == nil) }
     for method in [HTTPMethod.GET, .PUT, .HEAD] { #expect(limit(method, "/large") == nil) }
-    #expect(Self.table.maximumBodyBytes(of: HTTPRequestHead(version: .http1_1, method: .POST, uri: "/large")) == nil)
+    let head = HTTPRequestHead(version: .http1_1, method: .POST, uri: "/large")
+    #expect(Self.table.largeBody(of: head) == nil)
+    // Further requests have the usual limit, so that large bodies cannot fill the memory.
+    var bodies = (0..<RouteTable.maximumLargeBodies).map { _ in table.largeBody(of: head) }
+    #expect(bodies.allSatisfy { $0 != nil } && table.largeBody(of: head) == nil)
+    bodies.removeLast()
+    #expect(table.largeBody(of: head) != nil)
   }
 }

@@ -53,6 +53,27 @@ import Testing
     #expect(try draft("payment_intent.succeeded", "\(partial),\(Self.metadata)") == success(amount: 500))
   }
 
+  /// Stripe's list of special cases. The orders have 1999 whole units, or 199,900 hundredths.
+  @Test func `amounts are in minor units of ISO 4217, also where Stripe counts in others`() throws {
+    for (currency, sent, amount) in [
+      ("isk", 199_900, 1999), ("ugx", 199_900, 1999), ("mga", 1999, 199_900), ("jpy", 1999, 1999), ("kwd", 1990, 1990),
+    ] as [(String, Int64, Int64)] {
+      func inCurrency(_ object: String) -> String {
+        object.replacing("1999", with: "\(sent)").replacing("eur", with: currency)
+      }
+      var expected = success(amount: amount)
+      expected.currency = currency.uppercased()
+      #expect(try draft("payment_intent.succeeded", inCurrency("\(Self.intent),\(Self.metadata)")) == expected)
+      #expect(try draft("checkout.session.completed", inCurrency("\(Self.session),\(Self.metadata)")) == expected)
+      #expect(StripeAmount.ofStripe(minorUnits: amount, currency.uppercased()) == sent)
+    }
+    // An amount that no order has must not be rounded to one that an order has.
+    let parts = Self.intent.replacing("eur", with: "isk")
+    #expect(throws: Problem.self) { try draft("payment_intent.succeeded", "\(parts),\(Self.metadata)") }
+    #expect(StripeAmount.minorUnits(ofStripe: .max, "MGA") == nil)
+    #expect(StripeAmount.ofStripe(minorUnits: 150, "MGA") == nil)
+  }
+
   @Test func `a session that is not paid yet has no effect`() throws {
     let unpaid = Self.session.replacing(#""paid""#, with: #""unpaid""#)
     #expect(try draft("checkout.session.completed", "\(unpaid),\(Self.metadata)") == nil)

@@ -8,6 +8,7 @@ and a Chromium: `Tests/Browser/buy` installs them and runs this. With --pictures
 """
 
 import base64
+import datetime
 import hmac
 import http.server
 import json
@@ -346,16 +347,16 @@ class DashboardTest(BrowserTest):
     def test_orders_are_found_by_customer_product_and_status(self):
         product = make_product(name="Sought")
         ids = []
-        for customer in ("ada", "ada", "=1+1"):
+        for customer in ("ada + co", "ada + co", "=1+1"):
             body = {"product_id": product, "quantity": 1, "customer_id": customer}
             hold = call("POST", "/api/holds", body)["hold_id"]
             ids.append(call("POST", "/api/orders", {"hold_id": hold})["order_id"])
         pay(ids[1])
         page = self.room()
         rows = page.locator("#order-rows tr")
-        self.find_orders(page, "ada", product)
+        self.find_orders(page, "ada + co", product)
         expect(page.locator("#order-count")).to_have_text("2 orders")
-        expect(page.locator("#order-filters")).to_have_text("of ada, of Sought")
+        expect(page.locator("#order-filters")).to_have_text("of ada + co, of Sought")
         expect(page.locator("#announcer")).to_contain_text("2 orders")
         self.find_orders(page, "", product, "paid")
         expect(rows).to_have_count(1)
@@ -374,6 +375,19 @@ class DashboardTest(BrowserTest):
         self.assertIn(",'=1+1\r\n", text)
         rows.first.get_by_role("link").click()
         expect(page.locator("#order-title")).to_be_focused()
+
+    def test_signing_out_forgets_the_customer_and_the_endpoint_of_the_operator(self):
+        url = "http://127.0.0.1:1/token-of-the-receiver"
+        self.add_endpoint(url)
+        page = self.room()
+        self.find_orders(page, "customer-of-the-shop")
+        page.locator("#endpoints li", has_text=url).get_by_role("button", name="Disable").click()
+        page.keyboard.press("Escape")
+        page.click("#sign-out")
+        self.visible(page, "#key")
+        for text in ("customer-of-the-shop", "token-of-the-receiver"):
+            self.assertNotIn(text, page.inner_html("body"))
+        self.delete_endpoint(url)
 
     def test_an_order_is_found_by_the_id_of_its_hold(self):
         order = self.paid_order("By its hold")
@@ -649,14 +663,37 @@ class DashboardTest(BrowserTest):
             self.assertEqual(len(attempts), 1)
             self.delete_endpoint(url)
 
+    def test_missed_events_are_found_by_the_servers_clock(self):
+        url = "http://127.0.0.1:1/recovered"
+        self.add_endpoint(url)
+        context = self.operator()
+        # The operator's own clock is five hours early.
+        context.add_init_script("const now = Date.now; Date.now = () => now() + 5 * 3600e3;")
+        page = self.room(context=context)
+        page.locator("#endpoints li", has_text=url).get_by_role("button", name="Recover").click()
+        page.select_option("#since", "1")
+        with page.expect_request("**/recover") as request:
+            page.click("#endpoint-go")
+        since = datetime.datetime.fromisoformat(request.value.post_data_json["since"].replace("Z", "+00:00"))
+        age = datetime.datetime.now(datetime.timezone.utc) - since
+        self.assertAlmostEqual(age.total_seconds(), 3600, delta=60)
+        self.delete_endpoint(url)
+
     def test_an_address_that_cannot_get_events_is_refused(self):
         page = self.room()
-        page.click("#endpoint-add")
+        page.focus("#endpoint-url")
+        page.keyboard.press("Enter")
         self.visible(page, "#endpoint-error")
+        expect(page.locator("#announcer")).to_contain_text("Enter an address")
+        expect(page.locator("#endpoint-url")).to_be_focused()
+        self.assertEqual(page.get_attribute("#endpoint-url", "aria-invalid"), "true")
+        self.assertIsNone(page.get_attribute("#endpoint-events", "aria-invalid"))
         page.fill("#endpoint-url", "ftp://127.0.0.1/")
         page.click("#endpoint-add")
         expect(page.locator("#changes li[data-state=refused]")).to_contain_text("must begin with")
         expect(page.locator("#secret")).to_be_hidden()
+        expect(page.locator("#endpoint-error")).to_be_hidden()
+        self.assertIsNone(page.get_attribute("#endpoint-url", "aria-invalid"))
 
     def test_a_failed_delivery_is_sent_again(self):
         # Nothing listens on port 1.
@@ -673,6 +710,7 @@ class DashboardTest(BrowserTest):
         expect(failed).to_contain_text("order.placed", timeout=30_000)
         failed.get_by_role("button").click()
         expect(page.locator("#changes li[data-state=done]")).to_contain_text("goes again to its endpoints")
+        expect(page.locator("#audit li").first).to_contain_text("redelivered an event of Not told")
         expect(page.locator("#failed li", has_text=url)).to_have_count(0)
         self.delete_endpoint(url)
 

@@ -230,6 +230,25 @@ import Time
     try await checkout.expectCleanAudit()
   }
 
+  /// The endpoint is disabled, so its recovery also changes what is wanted of each product. The recovery must lock the
+  /// products last.
+  @Test(.checkout) func `a buyer does not wait while an endpoint is recovered`() async throws {
+    let (checkout, pool) = TestCheckout.current
+    let product = try await checkout.newProduct(stock: 1)
+    let endpoint = try await checkout.subscribe("order.*")
+    try await Self.orders(1, checkout)
+    _ = try await checkout.claim()
+    try await pool.run("update deliveries set status = 'failed', lease_id = null")
+    _ = try await checkout.enable(endpoint.id, .disabled)
+    try await pool.holding("select from deliveries for update") { commit in
+      async let recovery = checkout.recover(endpoint.id, since: Timestamp(microsecondsSince1970: 0), by: .tester)
+      try await pool.untilBlocked(1)
+      _ = try await checkout.hold(1, of: product)
+      try await commit()
+      #expect(try await recovery == 1)
+    }
+  }
+
   @Test(.checkout) func `recovery leaves what is older than its start`() async throws {
     let (checkout, pool) = TestCheckout.current
     let endpoint = try await checkout.subscribe("order.*")

@@ -70,6 +70,22 @@ extension FlashSaleTests {
       }
     }
 
+    @Test(.database) func `an event about a payment has the members that the API shows, and a version`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let api = servers[0].api
+        try await Self.turnOn("refund.due", api)
+        let order = try await api.buy(try await api.createProduct(stock: 9))
+        #expect(try await api.pay(order, key: "again").members["verdict"] as? String == "refund_due")
+        try await eventually("the event is there") { try await api.list("/api/admin/events", "events").count == 1 }
+        let event = try #require(try await api.list("/api/admin/events", "events").first)
+        var data = try #require(event["data"] as? [String: Any])
+        #expect(data.removeValue(forKey: "version") as? Int == 1)
+        let payments = try await api.list("/api/admin/payment-events?verdict=refund_due", "payment_events")
+        #expect(NSDictionary(dictionary: data) == NSDictionary(dictionary: try #require(payments.first)))
+      }
+    }
+
     @Test(.database) func `a feed that is off says so, and records nothing`() async throws {
       let url = TestDatabase.url
       try await withServers(1, on: url) { servers in

@@ -47,6 +47,33 @@ extension FlashSaleTests {
       }
     }
 
+    @Test func `a signal ends the command before it has found the end of the feed`() async throws {
+      try await WebhookReceiver.with(reply: { _ in .silence }) { server in
+        let process = ChildProcess(
+          ["listen", "--forward", "http://127.0.0.1:1/", "--url", server.url(path: "")],
+          settings: ["ADMIN_TOKEN": ServerProcess.adminToken])
+        try await until("the command reads the feed") { !server.requests.isEmpty }
+        process.send(.interrupt)
+        #expect(try await process.status == .exited(0), "\(process.output)")
+      }
+    }
+
+    @Test(.database) func `types that the feed does not record are told`() async throws {
+      let url = TestDatabase.url
+      try await withServers(1, on: url) { servers in
+        let api = servers[0].api
+        _ = try await api.send("PUT", "/api/admin/event-feed", #"{"events":["order.*"]}"#)
+        let process = ChildProcess(
+          [
+            "listen", "--forward", "http://127.0.0.1:1/", "--url", api.url, "--types", "order.paid,hold.*", "--turn-on",
+          ], settings: ["ADMIN_TOKEN": ServerProcess.adminToken])
+        let line = try await process.line(startingWith: "The feed does not record ")
+        #expect(line.contains("record hold.expired, hold.placed, hold.released."))
+        process.send(.interrupt)
+        #expect(try await process.status == .exited(0), "\(process.output)")
+      }
+    }
+
     @Test(.database) func `without the feed, the command says how to turn it on`() async throws {
       let url = TestDatabase.url
       try await withServers(1, on: url) { servers in

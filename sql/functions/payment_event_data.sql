@@ -7,5 +7,5 @@ as $$
         'idempotency_key', p_event.idempotency_key, 'order_id', 'order_' || replace(p_event.order_id::text, '-', ''),
         'status', p_event.status, 'amount', p_event.amount, 'currency', p_event.currency, 'verdict', p_event.verdict,
         'order_status', p_event.order_status, 'received_at', rfc3339(p_event.received_at),
-        'settled_at', rfc3339(p_event.settled_at), 'version', 1)
+        'settled_at', rfc3339(p_event.settled_at), 'payment_key', p_event.payment_key, 'version', 1)
 $$;

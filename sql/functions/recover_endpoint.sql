@@ -24,7 +24,8 @@ begin
     if p_since is null then
         perform refuse_arguments();
     end if;
-    perform from update_endpoint(p_id, null, null, null, 'enabled', p_who, p_request_id);
+    perform pg_advisory_xact_lock(subscription_lock());
+    perform from webhook_endpoints w where w.id = p_id for no key update;
     if not found then
         return;
     end if;
@@ -43,6 +44,8 @@ begin
     join webhook_endpoints w on w.id = p_id and w.wanted_events & event_bit(e.type) <> 0
     where e.created_at >= v_since
     on conflict on constraint deliveries_pkey do nothing;
+    -- Last, because it locks the products. Buyers would wait for them while the deliveries are written.
+    perform from update_endpoint(p_id, null, null, null, 'enabled', p_who, p_request_id);
     perform record_admin_change(
         p_who, p_request_id, 'webhook_endpoint.recovered', null, null,
         jsonb_build_object('id', 'we_' || replace(p_id::text, '-', ''), 'since', rfc3339(p_since)));

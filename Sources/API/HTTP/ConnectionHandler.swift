@@ -121,8 +121,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     let (bytes, now) = (decoder.receivedBytes, Moment.now)
     switch unwrapInboundIn(data) {
     case .head(let head):
-      let limit = exchanges.routes.maximumBodyBytes(of: head)
-      perform(state.receive(head, routeLimit: limit, receivedBytes: bytes, now: now), context)
+      let largeBody = exchanges.routes.largeBody(of: head)
+      perform(state.receive(head, largeBody: largeBody, receivedBytes: bytes, now: now), context)
     case .body(let body): perform(state.receive(body, receivedBytes: bytes, now: now), context)
     case .end:
       arrivalTimer?.cancel()

@@ -20,6 +20,8 @@ struct ConnectionState {
     var head: HTTPRequestHead?
     var body = ByteBuffer()
     var bodyLabel = BodyLabel.json
+    /// Nil if the body has the usual limit.
+    fileprivate var largeBody: LargeBody?
     /// The time when the head was complete.
     var start: Moment
     var refusal: Problem?
@@ -121,10 +123,10 @@ struct ConnectionState {
   /// The head of a request has arrived.
   ///
   /// - Parameters:
-  ///   - routeLimit: the largest body that its route accepts, in bytes. Nil if the route has no limit of its own.
+  ///   - largeBody: nil if the body has the usual limit.
   ///   - receivedBytes: the bytes that the connection has received. The same applies to the other methods.
   mutating func receive(
-    _ head: HTTPRequestHead, routeLimit: Int? = nil, receivedBytes: Int, now: Moment
+    _ head: HTTPRequestHead, largeBody: LargeBody? = nil, receivedBytes: Int, now: Moment
   ) -> Action {
     hasReadPart = true
     switch input {
@@ -134,7 +136,8 @@ struct ConnectionState {
     }
     let fields = FramingFields(head.headers, validHost: &validHost)
     var arriving = Arriving(arrival: Arrival(head: head, bodyLabel: fields.bodyLabel, start: now))
-    arriving.maximumBodyBytes = max(maximumBodyBytes, routeLimit ?? 0)
+    arriving.arrival.largeBody = largeBody
+    arriving.maximumBodyBytes = max(maximumBodyBytes, largeBody?.maximumBytes ?? 0)
     if let problem = problem(with: head, fields, maximumBodyBytes: arriving.maximumBodyBytes) {
       input = .arriving(arriving)
       refuse(problem, receivedBytes: receivedBytes, now: now)
@@ -225,6 +228,7 @@ struct ConnectionState {
     case .ended: return
     }
     arrival.body = ByteBuffer()
+    arrival.largeBody = nil
     arrival.refusal = problem
     arrival.isLast = true
     input = .ended(received: receivedBytes, dropped: 0)

@@ -38,16 +38,13 @@ struct Request: Sendable {
     return Substring(decoding: bytes, as: UTF8.self)
   }
 
-  /// The percent-decoded value of a query parameter. Nil if there is none. If it occurs more than once, the first
-  /// value.
-  func query(_ name: String) -> String? {
-    queryItems.first { $0.name.isVerbatim(name) }?.value
-  }
-
-  /// The percent-decoded parameters of the query.
+  /// The decoded parameters of the query.
+  ///
+  /// A plus means a space, as forms, `URLSearchParams` and most libraries write it. A plus itself is `%2B`.
   var queryItems: [URLQueryItem] {
     guard let query = head.uri.utf8.firstIndex(of: UInt8(ascii: "?")) else { return [] }
-    return URLComponents(string: String(head.uri[query...]))?.queryItems ?? []
+    let parts = head.uri.utf8[query...].split(separator: UInt8(ascii: "+"), omittingEmptySubsequences: false)
+    return URLComponents(string: parts.map { String(Substring($0)) }.joined(separator: "%20"))?.queryItems ?? []
   }
 
   /// The value of `Idempotency-Key`: 1 to 255 visible ASCII characters. Nil if there is no such header.

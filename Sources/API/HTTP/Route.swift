@@ -95,20 +95,29 @@ struct RouteTable: Sendable {
 
   /// `match` searches from first to last.
   let routes: [Route]
+  /// The most bodies larger than usual that arrive at the same time. They have at most 64 MiB with Stripe's limit.
+  static let maximumLargeBodies = 256
+
   /// The routes that accept larger bodies than others.
   private let routesWithLargeBodies: [Route]
+  private let largeBodies = Places(maximumCount: RouteTable.maximumLargeBodies)
 
   init(routes: [Route]) {
     self.routes = routes
     routesWithLargeBodies = routes.filter { $0.maximumBodyBytes != nil }
   }
 
-  /// The largest body that the route of a request accepts, in bytes. Nil if it has no limit of its own.
-  func maximumBodyBytes(of head: HTTPRequestHead) -> Int? {
+  /// Lets a request have the large body that its route accepts. Nil if the route has no limit of its own, or if the
+  /// maximum number of such requests arrives. Then the usual limit applies.
+  func largeBody(of head: HTTPRequestHead) -> LargeBody? {
     // Most requests end here, so `match` finds the route later.
     guard routesWithLargeBodies.contains(where: { $0.method == head.method }) else { return nil }
     let path = Self.path(head.uri)
-    return routesWithLargeBodies.first { $0.method == head.method && $0.path.match(path) != nil }?.maximumBodyBytes
+    guard
+      let route = routesWithLargeBodies.first(where: { $0.method == head.method && $0.path.match(path) != nil }),
+      let maximumBytes = route.maximumBodyBytes, let place = largeBodies.take()
+    else { return nil }
+    return LargeBody(maximumBytes: maximumBytes, place: place)
   }
 
   func match(_ head: HTTPRequestHead) -> Match {

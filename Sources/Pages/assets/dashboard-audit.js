@@ -45,7 +45,7 @@ function lineOf(change, name) {
   // Such as "product.paused" or "payment_event.settled".
   const [kind, verb] = change.action.split(".");
   const product = change.product_id == null ? null : name ?? `product ${change.product_id}`;
-  const object = kind === "product" ? "" : ` ${kind === "order" ? "an" : "a"} ${kind.replaceAll("_", " ")}${product ? " of" : ""}`;
+  const object = kind === "product" ? "" : ` ${/^[eo]/.test(kind) ? "an" : "a"} ${kind.replaceAll("_", " ")}${product ? " of" : ""}`;
   const what = make("span", {}, make("bdi", { className: "who" }, change.who), ` ${verb}${object}`);
   if (product) what.append(" ", make("bdi", {}, product));
   const line = make("li", {}, time, what);

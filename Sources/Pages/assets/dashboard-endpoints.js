@@ -1,7 +1,8 @@
 // The endpoints that get events of the shop, and what an operator can do with them.
 
+import { clock } from "./clock.js";
 import { copyButton } from "./copy.js";
-import { find, focusOn, make, setBusy, setText, show } from "./dom.js";
+import { announce, find, focusOn, make, setBusy, setInvalid, setText, show } from "./dom.js";
 import { count, spokenDuration } from "./format.js";
 
 const path = "/api/admin/webhook-endpoints";
@@ -87,7 +88,10 @@ export class Endpoints {
   clear() {
     find("endpoint-question").close();
     find("endpoint-form").reset();
+    this.#refuse(false, false);
     this.#hideSecret();
+    // A URL may have a secret in it.
+    for (const part of ["secret-url", "endpoint-question-url"]) setText(find(part), "");
     for (const [id, row] of this.#rows) this.#remove(id, row);
   }
 
@@ -102,13 +106,24 @@ export class Endpoints {
     if (this.#changes.pending("create", path)) return;
     const url = find("endpoint-url").value.trim();
     const events = find("endpoint-events").value.split(/[\s,]+/).filter(Boolean);
-    show(find("endpoint-error"), !url || events.length === 0);
-    if (!url) return find("endpoint-url").focus();
-    if (events.length === 0) return find("endpoint-events").focus();
+    this.#refuse(!url, events.length === 0);
+    if (!url || events.length === 0) return;
     this.#changes.begin({
       kind: "create", title: `Add ${url}`, doneText: `Events go to ${url}.`, method: "POST", path, body: { url, events },
       isOnce: true,
     });
+  }
+
+  /// Says below the fields which of them is empty, if one is.
+  #refuse(hasNoURL, hasNoEvents) {
+    const fields = [[find("endpoint-url"), hasNoURL], [find("endpoint-events"), hasNoEvents]];
+    for (const [field, isEmpty] of fields) setInvalid(field, isEmpty);
+    const empty = fields.find(([, isEmpty]) => isEmpty)?.[0];
+    show(find("endpoint-error"), empty);
+    if (!empty) return;
+    // A field that has the focus already is not read again.
+    announce(find("endpoint-error").textContent);
+    empty.focus();
   }
 
   #ask(name, endpoint) {
@@ -139,7 +154,7 @@ export class Endpoints {
       doneText: `${actions[name].done} ${endpoint.url}.`,
       method: status ? "PATCH" : "POST",
       path: pathOf(name, endpoint),
-      body: status ? { status } : name === "recover" ? { since: new Date(Date.now() - hours * 3_600_000).toISOString() } : undefined,
+      body: status ? { status } : name === "recover" ? { since: new Date(clock.now() - hours * 3_600_000).toISOString() } : undefined,
       isOnce: actions[name].isOnce,
     });
   }

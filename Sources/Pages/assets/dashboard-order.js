@@ -4,7 +4,7 @@
 
 import { clock } from "./clock.js";
 import { Poll } from "./dashboard-poll.js";
-import { announce, find, focusOn, make, setBusy, setText, show } from "./dom.js";
+import { announce, find, focusOn, make, setBusy, setInvalid, setText, show } from "./dom.js";
 import { amountText, count, minorAmount, money, shortTime, units } from "./format.js";
 
 const idPattern = /^order_[0-9a-f]{32}$/;
@@ -225,8 +225,8 @@ function refuse(name, text) {
   const field = find(name === "order" ? "order-id" : "refund-amount");
   setText(find(`${name}-error`), text);
   show(find(`${name}-error`), text);
-  if (!text) return field.removeAttribute("aria-invalid");
-  field.setAttribute("aria-invalid", "true");
+  setInvalid(field, Boolean(text));
+  if (!text) return;
   field.focus();
   announce(text);
 }

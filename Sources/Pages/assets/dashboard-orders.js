@@ -5,7 +5,7 @@
 import { call } from "./api.js";
 import { clock } from "./clock.js";
 import { stateOf } from "./dashboard-order.js";
-import { announce, find, focusOn, make, setBusy, setText, show } from "./dom.js";
+import { announce, find, focusOn, make, setBusy, setInvalid, setText, show } from "./dom.js";
 import { count, money, shortTime } from "./format.js";
 import { outageOf } from "./refusals.js";
 
@@ -40,6 +40,10 @@ export class OrderList {
     this.#generation += 1;
     [this.#query, this.#cursors, this.#next] = [null, [], null];
     find("order-rows").replaceChildren();
+    // The filters have a customer's id.
+    setText(find("order-filters"), "");
+    find("orders-csv").removeAttribute("href");
+    setInvalid(find("order-product"), false);
     for (const field of ["order-id", "order-product", "order-status"]) find(field).value = "";
     setBusy(find("find-order-button"), false, "Show");
     this.#fail("");
@@ -51,9 +55,8 @@ export class OrderList {
     if (/^(order|hold)_/.test(text)) return this.#panel.find(text);
     const product = find("order-product").value.trim();
     const isNumber = /^([1-9]\d*)?$/.test(product) && Number(product) < 2 ** 31;
-    if (isNumber) find("order-product").removeAttribute("aria-invalid");
-    else {
-      find("order-product").setAttribute("aria-invalid", "true");
+    setInvalid(find("order-product"), !isNumber);
+    if (!isNumber) {
       find("order-product").focus();
       return this.#fail("A product has a number, such as 7.");
     }

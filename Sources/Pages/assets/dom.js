@@ -32,6 +32,12 @@ export function setAttributes(element, attributes) {
   }
 }
 
+/// Marks a field whose value is not valid, for its style and for a screen reader.
+export function setInvalid(field, isInvalid) {
+  if (isInvalid) field.setAttribute("aria-invalid", "true");
+  else field.removeAttribute("aria-invalid");
+}
+
 /// A busy button keeps the focus, so it is not `disabled`.
 export function setBusy(button, isBusy, text) {
   setText(button, text);

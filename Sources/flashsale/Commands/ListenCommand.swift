@@ -66,14 +66,18 @@ struct ListenCommand: AsyncParsableCommand {
     try await HTTPClient.withHTTPClient(configuration: configuration) { client in
       let feed = EventFeedReader(client: client, url: url, token: token)
       let forwarder = EventForwarder(client: client, url: forward, signer: WebhookSigner([signing]))
-      if turnOn { try await feed.turnOn(for: patterns?.map(\.text) ?? ["*"]) }
-      let start = try await feed.end()
-      print("Forwarding events of \(url) to \(forward).")
-      if secret == nil { print("They are signed with \(text)") }
-      let types = patterns.map { Set($0.flatMap(\.types).map(\.rawValue)) }
       try await withThrowingTaskGroup { group in
+        // A signal also ends the search for the end of the feed, which reads up to 30 days of events.
         group.addTask { for await _ in signals { return } }
         group.addTask {
+          if turnOn { try await feed.turnOn(for: patterns?.map(\.text) ?? ["*"]) }
+          let start = try await feed.end()
+          print("Forwarding events of \(url) to \(forward).")
+          if secret == nil { print("They are signed with \(text)") }
+          let types = patterns.map { Set($0.flatMap(\.types).map(\.rawValue)) }
+          if let types, case let others = try await feed.unrecorded(of: types), !others.isEmpty {
+            print("The feed does not record \(others.joined(separator: ", ")). PUT /api/admin/event-feed adds types.")
+          }
           try await feed.follow(from: start) { event in
             if types?.contains(event.type) ?? true { await forwarder.forward(event) }
           }

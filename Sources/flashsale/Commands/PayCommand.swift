@@ -1,3 +1,4 @@
+import API
 import ArgumentParser
 import AsyncHTTPClient
 import Foundation
@@ -116,8 +117,11 @@ struct PayCommand: AsyncParsableCommand {
       let order = try await order(client)
       money = (amount ?? order.amount, currency ?? order.currency)
     }
+    guard let amount = StripeAmount.ofStripe(minorUnits: money.amount, money.currency.uppercased()) else {
+      throw Failure("Stripe has no amount of \(money.amount) \(money.currency); it has no parts of this currency")
+    }
     let payment = StripePayment(
-      intent: key ?? StripePayment.intent(ofOrder: orderID), orderID: orderID, amount: money.amount,
+      intent: key ?? StripePayment.intent(ofOrder: orderID), orderID: orderID, amount: amount,
       currency: money.currency)
     let bodies =
       switch status {

@@ -1,6 +1,6 @@
-import StandardWebhooks
 import API
 import Foundation
+import StandardWebhooks
 
 /// One message of a payment provider, without its signature.
 struct ProviderMessage: Sendable {
@@ -22,11 +22,7 @@ struct ProviderMessage: Sendable {
   /// - Parameter timestamp: in Unix seconds.
   func headers(at timestamp: Int64) -> [(name: String, value: String)] {
     switch signer {
-    case .standardWebhooks(let secret):
-      [
-        ("webhook-id", id), ("webhook-timestamp", String(timestamp)),
-        ("webhook-signature", secret.signature(id: id, timestamp: timestamp, body: body)),
-      ]
+    case .standardWebhooks(let secret): WebhookSigner([secret]).headers(id: id, timestamp: timestamp, body: body)
     case .stripe(let secret): [("stripe-signature", secret.header(timestamp: timestamp, body: body))]
     case nil: []
     }

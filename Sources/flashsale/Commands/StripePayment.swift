@@ -7,7 +7,7 @@ struct StripePayment {
   /// The id of the PaymentIntent.
   let intent: String
   let orderID: String
-  /// In minor units of the currency.
+  /// As Stripe counts it: see `StripeAmount`.
   let amount: Int64
   let currency: String
 

@@ -7,26 +7,21 @@ final class Exports: Sendable {
   /// Two of the eight connections that a server has by default.
   static let maximumCount = 2
 
-  private let count = Mutex(0)
+  private let places = Places(maximumCount: Exports.maximumCount)
 
   /// - Throws: `Problem.overloaded` if the maximum number of exports runs.
   func begin() throws -> Place {
-    try count.withLock { count in
-      guard count < Self.maximumCount else { throw Problem.tooManyExports }
-      count += 1
-    }
-    return Place(exports: self)
+    guard let place = places.take() else { throw Problem.tooManyExports }
+    return Place(place)
   }
 
   /// The place of one export. It is free again when nobody refers to it. So the response to a HEAD request, whose body is
   /// dropped, frees it, too.
   final class Place: Sendable {
-    private let exports: Exports
+    private let place: Places.Place
     private let stopped = Atomic(false)
 
-    fileprivate init(exports: Exports) { self.exports = exports }
-
-    deinit { exports.count.withLock { $0 -= 1 } }
+    fileprivate init(_ place: Places.Place) { self.place = place }
 
     /// Whether the client is gone.
     var isStopped: Bool { stopped.load(ordering: .relaxed) }

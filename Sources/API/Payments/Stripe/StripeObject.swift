@@ -44,10 +44,11 @@ struct StripeObject {
     return named.flatMap { ReservationID(orderText: $0) } ?? referenced.flatMap { ReservationID(orderText: $0) }
   }
 
-  /// In minor units, as Stripe and orders count in all currencies.
+  /// In minor units of `currency`.
   func amount(_ name: Member) throws -> Int64 {
-    let amount = try members.decode(Int64.self, forKey: name)
-    guard amount >= 0 else { throw wrong(name) }
+    guard let amount = StripeAmount.minorUnits(ofStripe: try members.decode(Int64.self, forKey: name), try currency),
+      amount >= 0
+    else { throw wrong(name) }
     return amount
   }
 
