@@ -17,12 +17,18 @@ import Time
 /// An event is sent at least once. If a server ends between sending and recording, the lease ends, and another server
 /// sends the event again with the same `webhook-id`. If it is only slow, its late result no longer counts.
 ///
-/// The deliverer must not slow down a sale. It runs at most one claim and one record at a time, each at most every 20 ms.
-/// Its tasks have a low priority, and its connections have a thread of their own.
+/// The deliverer must not slow down a sale. It sends a limited number of events in a second. It runs at most one claim and
+/// one record at a time, at a low priority, and its connections have a thread of their own.
 package struct EventDeliverer: Service, CustomStringConvertible {
   package struct Configuration: Sendable {
     /// Where events may be sent.
     package var policy: EndpointPolicy
+    /// At full speed, events would take the processors from the sale that writes them: sending one takes several times
+    /// the processor time of writing it.
+    package static let defaultPerSecond = 600
+
+    /// The most deliveries in a second. At least 20.
+    package var perSecond = Self.defaultPerSecond
     /// How long deliveries may go on after graceful shutdown. The others are sent again after their leases.
     package var drainTime: Duration = .seconds(5)
     /// Nil records no metrics.
@@ -37,11 +43,11 @@ package struct EventDeliverer: Service, CustomStringConvertible {
     }
   }
 
-  /// The most deliveries of one claim.
-  private static let claimSize = 256
-
   /// A claim follows another one at most this soon. During a sale, commits ring the event signal all the time.
-  private static let claimPause: Duration = .milliseconds(20)
+  private static let claimPause: Duration = .milliseconds(50)
+
+  /// The most deliveries of one claim.
+  private var claimSize: Int { max(1, configuration.perSecond * Int(Self.claimPause / .milliseconds(1)) / 1000) }
 
   /// The longest time between claims. It finds the events of other servers, and those whose server has ended.
   private static let longestRest: Duration = .seconds(1)
@@ -167,7 +173,7 @@ package struct EventDeliverer: Service, CustomStringConvertible {
     var leaseIDStart = Moment.now
     while !state.isStopped {
       var rest = Self.longestRest
-      let limit = min(state.free, Self.claimSize)
+      let limit = min(state.free, claimSize)
       if limit > 0 {
         let now = Moment.now
         if now - leaseIDStart >= Self.leaseIDTime { (leaseID, leaseIDStart) = (UUID(), now) }

@@ -10,7 +10,7 @@ final class ResultRecorder: Sendable {
   private static let batchSize = 256
 
   /// The pause after each statement. It makes batches larger, so that fewer statements run beside the sale.
-  private static let pause: Duration = .milliseconds(20)
+  private static let pause: Duration = .milliseconds(50)
 
   private static let pauseAfterFailure: Duration = .seconds(1)
 

@@ -97,6 +97,7 @@ private func eventDeliverer(
   guard try settings.deliversEvents() else { return nil }
   var configuration = EventDeliverer.Configuration(policy: try settings.endpointPolicy(isDemo: isDemo))
   configuration.metrics = observation.metrics
+  configuration.perSecond = try settings.eventsPerSecond()
   // The rest of the time is for the responses to buyers, which end first.
   configuration.drainTime = try settings.shutdownTimeout() / 2
   return EventDeliverer(checkout: checkout, configuration: configuration, logger: logger)

@@ -88,6 +88,8 @@ struct ServerOptions: ParsableArguments {
   var trustedProxies: String?
   @Option(help: "false if other servers send the events (default: true).")
   var eventWebhooks: String?
+  @Option(help: "Most events that this server sends in a second, 20 to 100000 (default: 600).")
+  var eventWebhooksPerSecond: String?
   @Option(help: "true sends events to private addresses and by http, too (default: false).")
   var eventWebhooksAllowPrivate: String?
   @Option(help: "Most bytes of a request body, 1024 to 16777216 (default: 16384).")
@@ -166,6 +168,7 @@ struct ServerOptions: ParsableArguments {
       "TRUSTED_PROXIES": trustedProxies,
       "EVENT_WEBHOOKS": eventWebhooks,
       "EVENT_WEBHOOKS_ALLOW_PRIVATE": eventWebhooksAllowPrivate,
+      "EVENT_WEBHOOKS_PER_SECOND": eventWebhooksPerSecond,
       "MAX_BODY_BYTES": maxBodyBytes,
       "MAX_IN_FLIGHT": maxInFlight,
       "QUEUE_TIMEOUT_MS": queueTimeoutMilliseconds,

@@ -9,4 +9,9 @@ extension Settings {
 
   /// Whether this server sends events. Without it, other servers on the same database send them.
   func deliversEvents() throws -> Bool { try boolean("EVENT_WEBHOOKS", default: true) }
+
+  /// The most events that this server sends in a second.
+  func eventsPerSecond() throws -> Int {
+    try integer("EVENT_WEBHOOKS_PER_SECOND", in: 20...100_000, default: EventDeliverer.Configuration.defaultPerSecond)
+  }
 }

@@ -65,7 +65,7 @@ struct Settings {
     return token
   }
 
-  private func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws -> Int {
+  func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws -> Int {
     guard let text = string(name) else { return fallback }
     guard let value = Int(text), range ~= value else {
       throw Failure("\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound), not '\(text)'")

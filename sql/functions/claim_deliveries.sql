@@ -22,6 +22,7 @@ returns table (
 language plpgsql
 security definer set search_path = pg_catalog, flashsale, pg_temp
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     -- A request may take 15 s: see the deliverer.
