@@ -1,6 +1,6 @@
--- Decides the parked refunds and disputes of the payments with these keys, payment by payment, in the order of arrival. Those of a payment
--- that is not recorded stay parked. Returns the money that it added to refunded amounts, in minor units, and the currency; 0
--- and null when there was none.
+-- Decides the parked refunds and disputes of the payments with these keys, payment by payment, in the order of arrival. Those
+-- of a payment that is not recorded stay parked. Returns the money that it added to refunded amounts, in minor units, and the
+-- currency; 0 and null when there was none.
 --
 -- A refund may name the total of its payment so far, or one amount. The largest total and the sum of the amounts describe the
 -- same money, and so do an operator's records. So an order's refunded amount is the largest of them, at most what was paid.

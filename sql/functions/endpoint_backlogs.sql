@@ -1,6 +1,6 @@
--- Each endpoint with what waits for it, for operators and monitors. `pending` counts its pending deliveries, and the events that it
--- will get when they are dispatched, at most p_counted_max. `oldest` is the time since which an enabled endpoint waits for an event,
--- null when it waits for none. `last_error` is why a late attempt failed.
+-- Each endpoint with what waits for it, for operators and monitors. `pending` counts its pending deliveries, and the events
+-- that it will get when they are dispatched, at most p_counted_max. `oldest` is the time since which an enabled endpoint waits
+-- for an event, null when it waits for none. `last_error` is why a late attempt failed.
 --
 -- The cost has a bound. Of the events that are not dispatched, the oldest 1000 batches are read. Of deliveries_due, both ends are
 -- read. Deliveries that are due come first there, the oldest of them at the front. Those that have failed most often are at the

@@ -1,5 +1,5 @@
--- The gauges of the stock, of due jobs, of money that waits for an operator, and of deliveries of events. Each row is one value of a metric. A
--- null column is no label of it.
+-- The gauges of the stock, of due jobs, of money that waits for an operator, and of deliveries of events. Each row is one value
+-- of a metric. A null column is no label of it.
 create or replace function read_gauges()
 returns table (metric text, product_id integer, verdict text, currency text, status text, value double precision)
 language sql stable
