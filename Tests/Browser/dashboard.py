@@ -663,6 +663,28 @@ class DashboardTest(BrowserTest):
             self.assertEqual(len(attempts), 1)
             self.delete_endpoint(url)
 
+    def test_a_secret_that_comes_after_signing_out_is_not_shown(self):
+        url = "http://127.0.0.1:1/late-secret"
+        self.add_endpoint(url)
+        context = self.operator()
+        page = self.room(context=context)
+        held = []
+        context.route("**/rotate-secret", lambda route: held.append(route))
+        page.locator("#endpoints li", has_text=url).get_by_role("button", name="New secret").click()
+        page.click("#endpoint-go")
+        while not held:
+            page.wait_for_timeout(50)
+        response = held[0].fetch(headers=held[0].request.headers | {"origin": self.base})
+        secret = response.json()["secret"]
+        page.click("#sign-out")
+        self.visible(page, "#key")
+        held[0].fulfill(response=response)
+        page.wait_for_timeout(500)
+        self.sign_in(page, ADMIN_TOKEN)
+        self.visible(page, "#products")
+        self.assertNotIn(secret, page.inner_html("body"))
+        self.delete_endpoint(url)
+
     def test_missed_events_are_found_by_the_servers_clock(self):
         url = "http://127.0.0.1:1/recovered"
         self.add_endpoint(url)

@@ -86,6 +86,8 @@ export class Changes extends EventTarget {
     this.#enter(change, "asking", "");
     for (let number = 1; ; number += 1) {
       const answer = await call(change.method, change.path, change);
+      // The operator has signed out. The answer may have a secret, which the next operator must not see.
+      if (!this.list.includes(change)) return;
       // The operator may have stopped in the meantime. An answer still counts.
       if (!mayBeRepeated(answer)) return this.#settle(change, answer);
       if (!harmless.includes(answer.problem)) change.isUncertain = true;
