@@ -11,7 +11,7 @@ def demo(**settings):
     # A database that is still stopping may write into its directory during the removal.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         server = subprocess.Popen(
-            [ROOT / ".build/release/flashsale", "demo", "--port", "0", "--data-dir", f"{directory}/data"],
+            [os.environ.get("FLASHSALE", ROOT / ".build/release/flashsale"), "demo", "--port", "0", "--data-dir", f"{directory}/data"],
             stdout=subprocess.PIPE, text=True, env=os.environ | {"ADMIN_TOKEN": ADMIN_TOKEN, "LOG_LEVEL": "error"} | settings)
         try:
             urls = (match[1] for line in server.stdout if (match := re.search(r"serves on (http\S+)", line)))
