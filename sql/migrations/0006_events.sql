@@ -8,9 +8,9 @@ alter table products add column wanted_events integer not null default 0;
 alter table products add column version integer not null default 0;
 alter table orders add column version integer not null default 0;
 
--- Events as transitions write them: one row for a batch of a transaction, whatever the number of its events. A row of events
--- for each took a fifth of the time of a checkout, most of it for indexes and JSON. A server that delivers events makes them
--- from these rows: see dispatch_events.
+-- Events as transitions write them: one row for a batch of a transaction, whatever the number of its events. With a row for
+-- each event, a batch of orders or payments took half as long again, mostly for indexes and JSON. A server that delivers events
+-- makes them from these rows: see dispatch_events.
 create table event_batches (
     id         bigint      generated always as identity,
     product_id integer     not null,
