@@ -1,5 +1,4 @@
 import API
-import Foundation
 import Time
 
 /// The members of a response that the rehearsal uses. A missing member is nil.
@@ -27,51 +26,29 @@ package struct SaleResponse: Codable, Equatable, Sendable {
     self.status = status
   }
 
-  /// The members of a body.
-  private struct Body: Decodable {
-    var type: String?
-    var hold_id: String?
-    var order_id: String?
-    var quantity: Int?
-    var status: Status?
-    var verdict: String?
-    var order_status: String?
-    var amount: Int?
-    var expires_in_seconds: Int?
-    var payment_due_at: String?
-    var created_at: String?
-    var available_stock: Int?
-
-    /// A problem's status is a number. The status of a hold or order is a word.
-    enum Status: Decodable {
-      case word(String)
-      case number
-
-      init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        self = (try? container.decode(String.self)).map { .word($0) } ?? .number
-      }
-    }
-  }
-
   /// - Parameter body: JSON. Other text, for example from a proxy, gives no members.
-  init(status: Int, isReplay: Bool, retryAfterSeconds: Int?, body: [UInt8], decoder: JSONDecoder) {
+  init(status: Int, isReplay: Bool, retryAfterSeconds: Int?, body: [UInt8]) {
     self.status = status
     self.isReplay = isReplay
     self.retryAfterSeconds = retryAfterSeconds
-    guard let body = try? decoder.decode(Body.self, from: Data(body)) else { return }
-    problem = status < 400 ? nil : body.type.map { String($0.split(separator: "/").last ?? "") }
-    holdID = body.hold_id
-    orderID = body.order_id
-    quantity = body.quantity
-    if case .word(let word) = body.status { state = word }
-    verdict = body.verdict
-    orderStatus = body.order_status
-    amount = body.amount
-    expiresInSeconds = body.expires_in_seconds
-    paymentDueAt = body.payment_due_at
-    createdAt = body.created_at
-    availableStock = body.available_stock
+    for (name, value) in JSONScalar.members(of: body) ?? [] {
+      switch (name, value) {
+      case ("type", .text(let type)) where status >= 400: problem = String(type.split(separator: "/").last ?? "")
+      case ("hold_id", .text(let id)): holdID = id
+      case ("order_id", .text(let id)): orderID = id
+      // The status of a hold or order is a word, that of a problem is a number.
+      case ("status", .text(let word)): state = word
+      case ("verdict", .text(let word)): verdict = word
+      case ("order_status", .text(let word)): orderStatus = word
+      case ("payment_due_at", .text(let time)): paymentDueAt = time
+      case ("created_at", .text(let time)): createdAt = time
+      case ("quantity", .integer(let number)): quantity = number
+      case ("amount", .integer(let number)): amount = number
+      case ("expires_in_seconds", .integer(let number)): expiresInSeconds = number
+      case ("available_stock", .integer(let number)): availableStock = number
+      default: break
+      }
+    }
   }
 
   /// How long the order waits for its payment. Nil if the response is not an order.

@@ -23,7 +23,6 @@ final class SaleDriver {
   private let loop: any EventLoop
   private let onProgress: @Sendable (SaleProgress) -> Void
   private let onEnd: (Result) -> Void
-  private let decoder = JSONDecoder()
 
   private var buyers: [Buyer]
   private var nextArrival = 0
@@ -143,7 +142,7 @@ final class SaleDriver {
     case .success(let received):
       let decoded = SaleResponse(
         status: received.status, isReplay: received.isReplay, retryAfterSeconds: received.retryAfterSeconds,
-        body: received.body, decoder: decoder)
+        body: received.body)
       attempt.status = decoded.status
       attempt.problem = decoded.problem
       response = decoded

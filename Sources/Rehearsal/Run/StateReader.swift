@@ -63,8 +63,7 @@ struct StateReader: Sendable {
       return FinalReadings.Item(id: id, sent: clock.now, ended: clock.now, status: nil)
     }
     let response = SaleResponse(
-      status: answer.response.status, isReplay: false, retryAfterSeconds: nil, body: answer.response.body,
-      decoder: JSONDecoder())
+      status: answer.response.status, isReplay: false, retryAfterSeconds: nil, body: answer.response.body)
     return FinalReadings.Item(
       id: id, sent: clock.time(answer.sent), ended: clock.time(answer.ended), status: response.status,
       state: response.state, quantity: response.quantity, amount: response.amount)
