@@ -170,9 +170,9 @@ struct EndpointCommand: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-      let pending = try await withPool(try database.settings.database()) { pool in
+      let pending = try await withPool(try database.settings.database()) { pool -> Int64? in
         while let progress = try await pool.recover(id, since: since) {
-          if progress.isComplete { return Int64?(progress.pending) }
+          if progress.isComplete { return progress.pending }
           tell("\(progress.pending) deliveries wait so far")
         }
         return nil
