@@ -34,7 +34,7 @@ import Time
     #expect(progress.map { $0?.isComplete } == [false, false, true])
     let claim = try await checkout.claim()
     #expect(Set(claim.deliveries.map(\.eventID)).count == 5 && claim.deliveries.count == 5)
-    // The oldest event is sent first, and the log has one entry.
+    // The steps are one change.
     #expect(try await checkout.adminChanges().changes.count { $0.action == "webhook_endpoint.recovered" } == 1)
     try await checkout.record(claim, 200)
     #expect(try await Self.step(id, size: 100, pool) == RecoverEndpoint.Progress(pending: 0, isComplete: true))

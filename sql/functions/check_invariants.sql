@@ -144,8 +144,6 @@ as $$
     left join events e on e.product_id = d.product_id and e.id = d.event_id
     left join webhook_endpoints w on w.id = d.endpoint_id
     where e.id is null
-       or (w.id is null and d.status = 'pending' and not exists (
-              select from admin_changes c
-              where c.action = 'webhook_endpoint.deleted'
-                and c.old_values ->> 'id' = 'we_' || replace(d.endpoint_id::text, '-', '')))
+       or (w.id is null and d.status = 'pending' and 'we_' || replace(d.endpoint_id::text, '-', '') <> all (array(
+              select c.old_values ->> 'id' from admin_changes c where c.action = 'webhook_endpoint.deleted')))
 $$;
