@@ -20,7 +20,7 @@ import Time
 
   /// Stops after one step, as a crash would.
   private static func step(
-    _ id: EndpointID, since: Timestamp = start, size: Int32 = 2, _ pool: Pool
+    _ id: EndpointID, since: Timestamp = EndpointStepTests.start, size: Int32 = 2, _ pool: Pool
   ) async throws -> RecoverEndpoint.Progress? {
     try await RecoverEndpoint(id: id, since: since, author: .tester, stepSize: size, timeLimit: .zero).run(on: pool)
   }
@@ -54,7 +54,8 @@ import Time
     let recovery = RecoverEndpoint(id: id, since: Self.start, author: .tester, stepSize: 1, timeLimit: .seconds(60))
     async let first = recovery.run(on: pool)
     async let second = recovery.run(on: pool)
-    #expect(try await [first?.isComplete, second?.isComplete] == [true, true])
+    let areComplete = try await [first?.isComplete, second?.isComplete]
+    #expect(areComplete == [true, true])
     #expect(try await checkout.claim().deliveries.count == 6)
     try await checkout.expectCleanAudit()
   }
