@@ -701,6 +701,23 @@ class DashboardTest(BrowserTest):
         self.assertAlmostEqual(age.total_seconds(), 3600, delta=60)
         self.delete_endpoint(url)
 
+    def test_a_recovery_is_repeated_until_it_is_complete(self):
+        url = "http://127.0.0.1:1/many"
+        self.add_endpoint(url)
+        page = self.room()
+        bodies = []
+
+        def answer(route):
+            bodies.append(route.request.post_data)
+            route.fulfill(status=202, json={"pending": 2000 * len(bodies), "complete": len(bodies) == 3})
+
+        page.route("**/recover", answer)
+        page.locator("#endpoints li", has_text=url).get_by_role("button", name="Recover").click()
+        page.click("#endpoint-go")
+        expect(page.get_by_text(f"Missed events go to {url}.").first).to_be_attached()
+        self.assertEqual(bodies, bodies[:1] * 3)
+        self.delete_endpoint(url)
+
     def test_an_address_that_cannot_get_events_is_refused(self):
         page = self.room()
         page.focus("#endpoint-url")

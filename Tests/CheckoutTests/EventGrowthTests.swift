@@ -7,7 +7,7 @@ import Testing
 @Suite struct EventGrowthTests {
   private static let count = 20_000
 
-  /// Each reads a page of 101, or claims 100.
+  /// Each reads a page of 101, claims 100, or is a step of 100.
   private static let calls = [
     "claim_deliveries(gen_random_uuid(), 100)",
     "list_events(null, null, null, null, 101)",
@@ -17,6 +17,9 @@ import Testing
     "list_deliveries(null, null, null, null, now(), gen_random_uuid(), gen_random_uuid(), 101)",
     "list_deliveries(null, 'failed', null, null, null, null, null, 101)",
     "list_deliveries(null, null, 1, gen_random_uuid(), null, null, null, 101)",
+    "recover_deliveries((select id from webhook_endpoints), 100)",
+    "delete_endpoint((select id from webhook_endpoints)), remove_deliveries((select endpoint_id from deliveries limit 1), 100)",
+    "delete_endpoint((select id from webhook_endpoints)), remove_old(1, 100, 3600000000, 3600000000, 3600000000)",
   ]
 
   @Test(arguments: calls) func `a call reads a bounded number of rows`(call: String) async throws {
@@ -28,6 +31,7 @@ import Testing
         alter table deliveries set (autovacuum_enabled = off);
         create index events_by_number on events (number);
         select create_endpoint(gen_random_uuid(), 'https://shop.example', '{product.*}', null, 's');
+        select begin_recovery(id, '2000-01-01') from webhook_endpoints;
         create table rows_read (count bigint);
         """)
       let measured = """

@@ -73,6 +73,8 @@ private let orderID = "00000001-6b02-8f00-9e3e-db626b23aa96"
       "list_admin_changes(null, null, null)", "list_admin_changes(null, null, 100000)", "find_admin(null, null, null)",
       "find_admin('a', 'a', null)", "open_session(null, null, 'a', 1)", "open_session('a', 'a', 'a', 1)",
       "open_session('a', null, 'a', 2592000000001)",
+      "begin_recovery(gen_random_uuid(), null)", "recover_deliveries(gen_random_uuid(), 0)",
+      "recover_deliveries(gen_random_uuid(), 10001)", "remove_deliveries(gen_random_uuid(), null)",
     ])
   func `arguments out of bounds are refused`(call: String) async throws {
     let url = TestDatabase.url

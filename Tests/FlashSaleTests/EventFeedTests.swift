@@ -194,6 +194,7 @@ extension FlashSaleTests {
         #expect(try await deliveries("status=failed").count == 1)
         let recovered = try await api.send("POST", path + "/recover", #"{"since":"2026-01-01T00:00:00Z"}"#)
         #expect(recovered.status == 202 && recovered.members["pending"] as? Int == 2, "\(recovered)")
+        #expect(recovered.members["complete"] as? Bool == true)
         #expect(try await deliveries("status=failed").isEmpty)
 
         // Recovering enables an endpoint.

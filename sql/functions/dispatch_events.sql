@@ -6,8 +6,8 @@
 -- With p_object_ids, ids of holds or orders of p_product_id, their batches are dispatched when it returns, whatever p_limit is.
 -- Locked ones are waited for. Others stay, because a queue may have more events than a transaction can dispatch.
 --
--- An endpoint gets the events that were written after its creation. One that was disabled because it failed gets them once it
--- is enabled.
+-- An endpoint gets the events that were written after its creation, or after the time since which it was recovered. One that
+-- was disabled because it failed gets them once it is enabled.
 create or replace function dispatch_events(
     p_limit integer, p_product_id integer default null, p_object_ids uuid[] default null)
 returns integer
@@ -21,7 +21,7 @@ declare
     v_now     constant timestamptz := clock_timestamp();
     v_batches bigint[];
 begin
-    -- Whoever deletes an endpoint waits for this transaction, and then deletes the deliveries that it inserts.
+    -- Whoever deletes an endpoint waits for this transaction, and then removes the deliveries that it inserts.
     perform pg_advisory_xact_lock_shared(subscription_lock());
     if p_object_ids is null then
         v_batches := array(
@@ -97,7 +97,8 @@ begin
     insert into deliveries (product_id, event_id, endpoint_id, next_at, created_at)
     select a.product_id, a.id, w.id, a.created_at, v_now
     from added a
-    join webhook_endpoints w on w.wanted_events & event_bit(a.type) <> 0 and w.created_at <= a.created_at
+    join webhook_endpoints w
+        on w.wanted_events & event_bit(a.type) <> 0 and least(w.created_at, w.recovered_since) <= a.created_at
     where w.status = 'enabled' or w.disabled_reason = 'failing';
     return cardinality(v_batches);
 end

@@ -4,8 +4,8 @@
 -- look again.
 --
 -- Sessions of operators belong to no product, so the job of each product removes those that have ended. It also removes the
--- oldest events of all products, with their deliveries, so they need no index by product and age. Neither changes when to look
--- again: the jobs of all products would run at that time.
+-- oldest events of all products, with their deliveries, so they need no index by product and age, and the pending deliveries
+-- of deleted endpoints. None of these changes when to look again: the jobs of all products would run at that time.
 --
 -- A hold stays as long as a key leads to it, however short its own period is. Locked rows are left for the next time. No
 -- period is shorter than the owner of the tables allows: see minimum_retention.
@@ -33,6 +33,7 @@ declare
     v_events integer := 0;
     v_sessions integer := 0;
     v_news   integer := 0;
+    v_deliveries integer;
     v_old    record;
 begin
     if (p_limit between 1 and 10000
@@ -170,6 +171,9 @@ begin
         v_news := v_news + 1;
     end loop;
 
+    -- Whoever deleted the endpoint removes them. This removes what is left after a crash.
+    select r.removed into v_deliveries from remove_deliveries(deleted_endpoint(), p_limit) r;
+
     for v_old in
         select old.token_digest
         from admin_sessions old
@@ -182,8 +186,8 @@ begin
         v_sessions := v_sessions + 1;
     end loop;
 
-    removed := v_keys + v_admin_keys + v_holds + v_events + v_sessions + v_news;
-    if p_limit in (v_keys, v_admin_keys, v_holds, v_events, v_sessions, v_news) then
+    removed := v_keys + v_admin_keys + v_holds + v_events + v_sessions + v_news + v_deliveries;
+    if p_limit in (v_keys, v_admin_keys, v_holds, v_events, v_sessions, v_news, v_deliveries) then
         next_at := v_now;
     else
         next_at := greatest(v_now + c_soonest, least(

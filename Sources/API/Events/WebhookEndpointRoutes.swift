@@ -77,9 +77,12 @@ struct WebhookEndpointRoutes {
   @Sendable private func recover(_ request: Request, _ admin: AdminIdentity) async throws -> Response {
     let since = try request.decode(RecoverBody.self).since
     guard
-      let pending = try await checkout.recover(request.endpointID, since: since, by: admin.author(of: request))
+      let progress = try await checkout.recover(request.endpointID, since: since, by: admin.author(of: request))
     else { throw Problem.noEndpoint }
-    return .json(status: .accepted) { $0.add("pending", pending) }
+    return .json(status: .accepted) {
+      $0.add("pending", progress.pending)
+      $0.add("complete", progress.isComplete)
+    }
   }
 
   /// - Throws: `Problem.validation` if events must not be sent there.

@@ -1,7 +1,6 @@
 import FoundationEssentials
 import Postgres
 import Secrets
-import Time
 
 /// Lists endpoints, the oldest first. Without an id, all of them.
 struct ListEndpoints: PreparedStatement {
@@ -12,22 +11,6 @@ struct ListEndpoints: PreparedStatement {
 
   func bind(to parameters: inout Parameters) { parameters.append(id?.uuid) }
   static func decode(_ row: inout Row) throws -> WebhookEndpoint { try WebhookEndpoint(&row) }
-}
-
-/// Deletes an endpoint and its pending deliveries. Returns whether there was one.
-struct DeleteEndpoint: PreparedStatement {
-  static let name = "delete_endpoint"
-  static let sql = "select * from flashsale.delete_endpoint($1::uuid, $2::text, $3::text)"
-  let id: EndpointID
-  let author: ChangeAuthor
-
-  func bind(to parameters: inout Parameters) {
-    parameters.append(id.uuid)
-    parameters.append(author.name)
-    parameters.append(author.requestID)
-  }
-
-  static func decode(_ row: inout Row) throws -> Bool { try row.decode() }
 }
 
 /// Gives an endpoint a new secret. The old one signs, too, for 24 hours. Returns whether the endpoint exists.
@@ -57,25 +40,6 @@ struct TestEndpoint: PreparedStatement {
 
   func bind(to parameters: inout Parameters) { parameters.append(id.uuid) }
   static func decode(_ row: inout Row) throws -> EventID { EventID(try row.decode()) }
-}
-
-/// Sends to an endpoint what it missed since a time, and enables it. Returns the number of its pending deliveries, or no row
-/// for an unknown endpoint.
-struct RecoverEndpoint: PreparedStatement {
-  static let name = "recover_endpoint"
-  static let sql = "select * from flashsale.recover_endpoint($1::uuid, $2::timestamptz, $3::text, $4::text)"
-  let id: EndpointID
-  let since: Timestamp
-  let author: ChangeAuthor
-
-  func bind(to parameters: inout Parameters) {
-    parameters.append(id.uuid)
-    parameters.append(since)
-    parameters.append(author.name)
-    parameters.append(author.requestID)
-  }
-
-  static func decode(_ row: inout Row) throws -> Int64 { try row.decode() }
 }
 
 /// Sends an event again. Returns to how many endpoints, or no row for an unknown event.

@@ -42,9 +42,9 @@ extension Checkout {
     return try await call { [changes] in try await $0.transactOnce(changes).first }
   }
 
-  /// Deletes an endpoint and its pending deliveries. Returns whether there was one.
+  /// Deletes an endpoint and its pending deliveries. Returns whether there was one. See `DeleteEndpoint`.
   package func deleteEndpoint(_ id: EndpointID, by author: ChangeAuthor) async throws -> Bool {
-    try await call { try await $0.transact(DeleteEndpoint(id: id, author: author))[0] }
+    try await call { try await DeleteEndpoint(id: id, author: author).run(on: $0) }
   }
 
   /// Gives an endpoint a new secret, and returns it. Both sign for 24 hours. Nil for an unknown endpoint.
@@ -60,12 +60,14 @@ extension Checkout {
   }
 
   /// Sends to an endpoint what it missed since a time: deliveries that failed, and events that were never sent to it. Enables
-  /// it.
+  /// it. Returns after about three seconds, even if events are left: another call goes on. See `RecoverEndpoint`.
   ///
-  /// - Returns: the number of its pending deliveries. Nil for an unknown endpoint.
-  package func recover(_ id: EndpointID, since: Timestamp, by author: ChangeAuthor) async throws -> Int64? {
+  /// - Returns: nil for an unknown endpoint.
+  package func recover(
+    _ id: EndpointID, since: Timestamp, by author: ChangeAuthor
+  ) async throws -> RecoverEndpoint.Progress? {
     defer { eventSignal.ring() }
-    return try await call { try await $0.transactOnce(RecoverEndpoint(id: id, since: since, author: author)).first }
+    return try await call { try await RecoverEndpoint(id: id, since: since, author: author).run(on: $0) }
   }
 
   // MARK: Events

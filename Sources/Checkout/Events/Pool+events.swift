@@ -18,7 +18,7 @@ extension Pool {
   }
 
   package func deleteEndpoint(_ id: EndpointID) async throws -> Bool {
-    try await transact(DeleteEndpoint(id: id, author: .commandLine))[0]
+    try await DeleteEndpoint(id: id, author: .commandLine).run(on: self)
   }
 
   package func rotateSecret(of id: EndpointID) async throws -> Secret? {
@@ -30,8 +30,8 @@ extension Pool {
     try await transact(TestEndpoint(id: id)).first
   }
 
-  package func recover(_ id: EndpointID, since: Timestamp) async throws -> Int64? {
-    try await transactOnce(RecoverEndpoint(id: id, since: since, author: .commandLine)).first
+  package func recover(_ id: EndpointID, since: Timestamp) async throws -> RecoverEndpoint.Progress? {
+    try await RecoverEndpoint(id: id, since: since, author: .commandLine).run(on: self)
   }
 
   package func events(

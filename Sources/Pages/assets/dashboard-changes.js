@@ -89,6 +89,13 @@ export class Changes extends EventTarget {
       // The operator has signed out. The answer may have a secret, which the next operator must not see.
       if (!this.list.includes(change)) return;
       // The operator may have stopped in the meantime. An answer still counts.
+      if (answer.ok && answer.body?.complete === false) {
+        // A recovery goes on when the request is repeated.
+        if (change.run !== run || change.state === "stopped") return;
+        this.#enter(change, "asking", `${answer.body.pending} events wait for the endpoint so far. The recovery goes on.`);
+        number = 0;
+        continue;
+      }
       if (!mayBeRepeated(answer)) return this.#settle(change, answer);
       if (!harmless.includes(answer.problem)) change.isUncertain = true;
       if (change.run !== run || change.state === "stopped") return;

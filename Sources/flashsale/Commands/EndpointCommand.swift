@@ -160,7 +160,7 @@ struct EndpointCommand: AsyncParsableCommand {
       abstract: "Send to an endpoint what it missed, and enable it.",
       discussion: """
         It gets events that failed, and events that it wants and that were never sent to it. The command prints how \
-        many deliveries wait for it then.
+        many deliveries wait for it then. A command that was interrupted goes on when it runs again.
         """)
 
     @Argument(help: "Id of the endpoint.")
@@ -170,7 +170,13 @@ struct EndpointCommand: AsyncParsableCommand {
     @OptionGroup var database: DatabaseOptions
 
     func run() async throws {
-      let pending = try await withPool(try database.settings.database()) { try await $0.recover(id, since: since) }
+      let pending = try await withPool(try database.settings.database()) { pool -> Int64? in
+        while let progress = try await pool.recover(id, since: since) {
+          if progress.isComplete { return progress.pending }
+          tell("\(progress.pending) deliveries wait so far")
+        }
+        return nil
+      }
       guard let pending else { throw noEndpoint(id) }
       print(pending)
     }
