@@ -262,7 +262,11 @@ class DashboardTest(BrowserTest):
         context = self.operator()
         keys = []
 
+        losing = [True]
+
         def lose_answer(route):
+            if not losing:
+                return route.continue_()
             keys.append(route.request.headers["idempotency-key"])
             answer = route.fetch(headers=route.request.headers | {"origin": self.base})
             self.assertEqual(answer.status, 200)
@@ -275,7 +279,8 @@ class DashboardTest(BrowserTest):
         expect(page.locator("#changes li")).to_contain_text("does not know yet whether the change was made")
         page.reload()
         expect(page.locator("#changes li")).to_contain_text("Add 7 units to")
-        context.unroute_all()
+        # To remove the route would end a handler that has not answered yet.
+        losing.clear()
         expect(page.locator("#changes li[data-state=done]")).to_contain_text("7 units more")
         self.expect_sum(page, total=17)
         self.assertGreaterEqual(len(keys), 2)
@@ -493,7 +498,11 @@ class DashboardTest(BrowserTest):
         context = self.operator()
         keys = []
 
+        losing = [True]
+
         def lose_answer(route):
+            if not losing:
+                return route.continue_()
             keys.append(route.request.headers["idempotency-key"])
             answer = route.fetch(headers=route.request.headers | {"origin": self.base})
             self.assertEqual(answer.status, 201)
@@ -509,7 +518,8 @@ class DashboardTest(BrowserTest):
         expect(page.locator("#refund-button")).to_have_text("Recording")
         page.reload()
         expect(page.locator("#changes li")).to_contain_text("Refund $40.00 of")
-        context.unroute_all()
+        # To remove the route would end a handler that has not answered yet.
+        losing.clear()
         expect(page.locator("#changes li[data-state=done]")).to_contain_text("Recorded as refunded: $40.00")
         expect(page.locator("#order-title")).to_have_text("Partly refunded order")
         self.assertGreaterEqual(len(keys), 2)
