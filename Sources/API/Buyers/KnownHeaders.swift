@@ -14,7 +14,7 @@ final class KnownHeaders: Sendable {
     keys.withLock { keys in keys.first { $0.header.elementsEqual(header) }?.key }
   }
 
-  /// Call it when the token's signature is verified. So nobody but the shop fills the table.
+  /// Call this only after the token's signature is verified. Then only the shop can fill the table.
   func insert(_ header: ArraySlice<UInt8>, _ key: CustomerTokenKey) {
     keys.withLock { keys in
       guard keys.count < Self.maximumCount, !keys.contains(where: { $0.header.elementsEqual(header) }) else { return }

@@ -19,7 +19,7 @@ struct EventRoutes {
     let productID = query.productID()
     let cursor = query.cursor { EventPage.Cursor(text: $0) }
     try query.requireValid()
-    // A poller would wait for ever for events that nobody records.
+    // While the feed is off, no event is recorded. An empty page would make a poller wait for ever.
     guard try await !checkout.feed().isEmpty else { throw Problem.eventFeedOff }
     let page = try await checkout.events(type: type, productID: productID, from: cursor)
     return .json { json in

@@ -4,7 +4,7 @@ import Secrets
 
 /// Endpoints, events and deliveries as the API and the command line show them.
 extension JSONObject {
-  /// - Parameter secret: only for the operator who has just made it.
+  /// - Parameter secret: only the response to the request that made it shows it.
   mutating func add(_ endpoint: WebhookEndpoint, secret: Secret) {
     add(endpoint)
     add("secret", secret.revealed())

@@ -17,7 +17,7 @@ final class Places: Sendable {
     return isFree ? Place(self) : nil
   }
 
-  /// A place that is taken. It is free again when nobody refers to it, so no error and no lost connection keeps it.
+  /// A taken place. Releasing the last reference frees it, so no error and no lost connection keeps it.
   final class Place: Sendable {
     private let places: Places
 

@@ -12,7 +12,7 @@ import Postgres
 ///
 /// A hold that is placed meanwhile is either replaced, or made after the erasure: see `erase_customer`.
 package struct EraseCustomer: Sendable {
-  /// The numbers of rows that were replaced, by this run and by those that were interrupted before.
+  /// The numbers of replaced rows. They include the rows of earlier runs that were interrupted.
   package struct Erased: Sendable, Equatable {
     package let pseudonym: String
     package let holds: Int64

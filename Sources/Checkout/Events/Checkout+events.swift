@@ -110,7 +110,7 @@ extension Checkout {
     }
   }
 
-  /// Sends an event again, to the endpoints that it was sent to and to those that want its type now.
+  /// Sends an event again. The receivers are its earlier endpoints, and the endpoints that want its type now.
   ///
   /// - Returns: the number of these endpoints. Nil for an unknown event.
   package func redeliver(_ id: EventID, by author: ChangeAuthor) async throws -> Int32? {

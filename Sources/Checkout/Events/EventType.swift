@@ -21,7 +21,7 @@ package enum EventType: String, Sendable, CaseIterable {
   /// The word before the dot.
   var object: Substring { rawValue.prefix { $0 != "." } }
 
-  /// The type of the event that `Checkout.testEndpoint` sends. Nobody subscribes to it.
+  /// The type of the event that `Checkout.testEndpoint` sends. No endpoint can subscribe to it.
   package static let test = "endpoint.test"
 }
 

@@ -15,8 +15,8 @@ final class Exports: Sendable {
     return Place(place)
   }
 
-  /// The place of one export. It is free again when nobody refers to it. So the response to a HEAD request, whose body is
-  /// dropped, frees it, too.
+  /// The place of one export. Releasing the last reference frees it. So a HEAD request frees it, too: its response drops the
+  /// body, which has the reference.
   final class Place: Sendable {
     private let place: Places.Place
     private let stopped = Atomic(false)
